@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Debian packages that the tests drive: a real browser, foreign peers and oracles, and a font with Chinese characters.
+set -euo pipefail
+declare -A needs=([chromium]=chromium [ffprobe]=ffmpeg [sipp]=sip-tester [tshark]=tshark [fc-list]=fontconfig)
+missing=()
+for command in "${!needs[@]}"; do
+  command -v "$command" >/dev/null 2>&1 || missing+=("${needs[$command]}")
+done
+if command -v fc-list >/dev/null 2>&1 && [ -n "$(fc-list :lang=zh family)" ]; then :; else missing+=(fonts-noto-cjk); fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "== Debian packages for the tests: ${missing[*]}"
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "This is not a Debian system: install by hand what provides chromium, ffprobe, sipp, tshark and a CJK font." >&2
+  exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null 2>&1 || { echo "Run once as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  exit 1
+fi
+rm -f "$log"
