@@ -1,0 +1,1 @@
+"""What every room stands on: time, errors, ids, the database, the bus, settings, the data directory, logs."""

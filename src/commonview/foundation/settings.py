@@ -1,0 +1,242 @@
+"""Every setting of the program: one model, with the explanation an operator reads.
+
+Values come from command-line flags, then `COMMONVIEW_*` variables, then a TOML file, then the defaults
+below; the earlier named wins.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from commonview.foundation.errors import StartupError
+
+ENV_PREFIX = "COMMONVIEW_"
+CONFIG_ENV = "COMMONVIEW_CONFIG"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+GbId = Annotated[str, Field(pattern=r"^[0-9]{20}$")]
+
+_DATA, _WEB, _SIP, _MEDIA, _ACCESS, _LOG = (
+    "Data directory",
+    "Console and HTTP API",
+    "SIP signalling (GB/T 28181)",
+    "Media",
+    "Accountable access",
+    "Logging",
+)
+
+
+def _field(default: Any, group: str, description: str, **more: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"group": group}, **more)
+
+
+class Settings(BaseModel):
+    """The settings of one instance. Several instances run side by side when addresses and data_dir differ."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    data_dir: Path = _field(
+        Path("data"),
+        _DATA,
+        "Where this instance keeps its database, keys and audit log; created when absent.",
+    )
+
+    http_host: str = _field("127.0.0.1", _WEB, "Address the console and the API listen on.")
+    http_port: Port = _field(8000, _WEB, "Port of the console and the API; 0 picks a free one.")
+    public_url: str = _field(
+        "",
+        _WEB,
+        "Address users type, when it differs from http_host and http_port (a proxy, TLS), such as "
+        "https://video.example.org. With https the session cookie is marked Secure.",
+        pattern=r"^(https?://[^/\s]+)?/?$",
+    )
+    web_dir: Path | None = _field(
+        None, _WEB, "Folder of the built console; by default the one that came with the program."
+    )
+
+    sip_host: str = _field("127.0.0.1", _SIP, "Address SIP listens on, UDP and TCP.")
+    sip_port: Port = _field(5060, _SIP, "Port SIP listens on, UDP and TCP; 0 picks a free one.")
+    sip_public_host: str = _field(
+        "", _SIP, "Address told to devices in Via, Contact and SDP, when it differs from sip_host."
+    )
+    sip_id: GbId = _field("34020000002000000001", _SIP, "The 20-digit id of this platform.")
+    sip_domain: str = _field(
+        "3402000000", _SIP, "SIP domain and digest realm.", pattern=r"^[0-9]{10}([0-9]{10})?$"
+    )
+    keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
+    keepalive_misses: int = _field(
+        3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
+    )
+    invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
+
+    media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")
+    media_port: Port = _field(8001, _MEDIA, "Port viewers fetch video from; 0 picks a free one.")
+    media_public_url: str = _field(
+        "",
+        _MEDIA,
+        "Address viewers use for video, when it differs from media_host and media_port, such as "
+        "https://video.example.org:8443.",
+        pattern=r"^(https?://[^/\s]+)?/?$",
+    )
+    rtp_host: str = _field("127.0.0.1", _MEDIA, "Address devices send video to.")
+    rtp_public_host: str = _field(
+        "", _MEDIA, "Address told to devices in the SDP connection line, when it differs from rtp_host."
+    )
+    rtp_port_min: Port = _field(30000, _MEDIA, "First port for video from devices.")
+    rtp_port_max: Port = _field(30499, _MEDIA, "Last port for video from devices; each stream takes two.")
+    default_media_transport: Literal["udp", "tcp-passive", "tcp-active"] = _field(
+        "tcp-passive",
+        _MEDIA,
+        "How devices send video unless set for the device: udp; tcp-passive, the device connects to us; "
+        "tcp-active, we connect to the device.",
+    )
+    media_timeout_s: Seconds = _field(10, _MEDIA, "Seconds without video after which a stream has stalled.")
+    session_idle_stop_s: Seconds = _field(
+        15, _MEDIA, "Seconds a stream is kept after its last viewer has left."
+    )
+    media_reactors: int = _field(0, _MEDIA, "Media threads; 0 is one per core, at most 4.", ge=0, le=64)
+    gop_max_bytes: int = _field(
+        8 * 2**20, _MEDIA, "Largest key-frame cache of one stream, in bytes.", ge=64 * 2**10, le=2**30
+    )
+    viewer_queue_bytes: int = _field(
+        4 * 2**20, _MEDIA, "Largest queue of one viewer, in bytes.", ge=64 * 2**10, le=2**30
+    )
+    viewer_queue_ms: int = _field(
+        3000, _MEDIA, "Oldest video in the queue of one viewer, in milliseconds.", ge=100, le=60000
+    )
+
+    grant_default_s: Seconds = _field(
+        3600, _ACCESS, "Length of a grant when the viewer names none, in seconds."
+    )
+    grant_max_s: Seconds = _field(43200, _ACCESS, "Longest grant, in seconds.")
+    audit_checkpoint_s: Seconds = _field(60, _ACCESS, "Seconds between signed checkpoints of the audit log.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = _field(
+        "info", _LOG, "Least level that is logged."
+    )
+    log_format: Literal["text", "json"] = _field(
+        "text", _LOG, "Lines for people (text) or for machines (json)."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.rtp_port_min < 1024 or self.rtp_port_max - self.rtp_port_min < 1:
+            raise ValueError(
+                "rtp_port_min must be 1024 or more, and rtp_port_max at least one above it "
+                f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
+            )
+        if self.grant_default_s > self.grant_max_s:
+            raise ValueError(
+                f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
+            )
+        return self
+
+
+class ConfigurationError(StartupError):
+    """A setting is wrong; the message names the setting, where it came from and what is allowed."""
+
+    default_code = "configuration_invalid"
+
+
+def group_of(name: str) -> str:
+    """The heading under which `serve --help` explains the setting `name`."""
+    extra = Settings.model_fields[name].json_schema_extra
+    return str(extra["group"]) if isinstance(extra, dict) else _DATA
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from flags (by field name, None is "not given"), the environment and the TOML file.
+
+    The file is `config`, else what COMMONVIEW_CONFIG names, else none.
+
+    Raises:
+        ConfigurationError: a value, a name or the file itself is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    if config is None and environ.get(CONFIG_ENV):
+        config = Path(environ[CONFIG_ENV])
+    layers = [
+        ("the file " + str(config), _from_file(config) if config is not None else {}),
+        ("the environment", _from_environment(environ)),
+        ("the command line", {name: value for name, value in (flags or {}).items() if value is not None}),
+    ]
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for source, values in layers:
+        merged.update(values)
+        origin.update(dict.fromkeys(values, source))
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origin)) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in Settings.model_fields:
+        value = environ.get(ENV_PREFIX + name.upper())
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the settings file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the settings file {path} is not UTF-8 at byte {error.start}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the settings file {path} is not valid TOML: {error}") from None
+    for name in values:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"{_line_of(text, name)} of {path}: there is no setting {name!r}{hint}")
+    return values
+
+
+def _line_of(text: str, name: str) -> str:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip(" \t[\"'").startswith(name):
+            return f"line {number}"
+    return "a line"
+
+
+def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
+    sentences = []
+    for problem in error.errors(include_url=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        if not name:
+            sentences.append(reason)
+        else:
+            flag = "--" + name.replace("_", "-")
+            sentences.append(
+                f"{name} = {problem['input']!r} from {origin.get(name, 'the defaults')} is refused: {reason} "
+                f"(flag {flag}, variable {ENV_PREFIX}{name.upper()})"
+            )
+    return "; ".join(sentences)
+
+
+def flag_default(name: str) -> str:
+    """The default of a setting as an operator would type it."""
+    value = Settings.model_fields[name].default
+    if value is None or value == "":
+        return "none"
+    return str(value)
