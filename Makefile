@@ -114,8 +114,7 @@ $(STAMPS)/node:
 # The Rust core is built into the package's folder, and the package installed in place.
 $(STAMPS)/media: $(STAMPS)/rust $(RUST_SOURCES) pyproject.toml | $(STAMPS)/packages-run
 	@echo "== media core (Rust, release build; a few minutes the first time)"
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --skip-install
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked
 	touch $@
 
 $(STAMPS)/web-packages: $(STAMPS)/node web/package.json web/package-lock.json
