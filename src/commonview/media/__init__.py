@@ -1,0 +1,91 @@
+"""The media room: streams in, viewers out, by the Rust core. Python sees commands, events and counters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commonview.media import events, tickets
+from commonview.media.errors import (
+    EventsInUse,
+    InvalidMediaArgument,
+    MediaError,
+    NodeUnavailable,
+    PortsExhausted,
+    StreamExists,
+    StreamUnknown,
+    TransportMismatch,
+)
+from commonview.media.events import (
+    EventsLost,
+    FirstKeyFrame,
+    FirstPacket,
+    MediaEvent,
+    SsrcMismatch,
+    StreamEnded,
+    StreamResumed,
+    StreamStalled,
+    TcpConnected,
+    TcpFailed,
+    TicketRefused,
+    ViewerFirstBytes,
+    ViewerJoined,
+    ViewerLeft,
+)
+from commonview.media.model import (
+    MediaNodeSettings,
+    MediaTransport,
+    NodeStats,
+    Receiver,
+    StreamStats,
+    ViewerProtocol,
+)
+from commonview.media.node import MediaNode
+from commonview.media.tickets import Ticket
+
+if TYPE_CHECKING:
+    from commonview.media.core_node import CoreMediaNode
+
+__all__ = [
+    "CoreMediaNode",
+    "EventsInUse",
+    "EventsLost",
+    "FirstKeyFrame",
+    "FirstPacket",
+    "InvalidMediaArgument",
+    "MediaError",
+    "MediaEvent",
+    "MediaNode",
+    "MediaNodeSettings",
+    "MediaTransport",
+    "NodeStats",
+    "NodeUnavailable",
+    "PortsExhausted",
+    "Receiver",
+    "SsrcMismatch",
+    "StreamEnded",
+    "StreamExists",
+    "StreamResumed",
+    "StreamStalled",
+    "StreamStats",
+    "StreamUnknown",
+    "TcpConnected",
+    "TcpFailed",
+    "Ticket",
+    "TicketRefused",
+    "TransportMismatch",
+    "ViewerFirstBytes",
+    "ViewerJoined",
+    "ViewerLeft",
+    "ViewerProtocol",
+    "events",
+    "tickets",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The extension is loaded when a node is really wanted: types, tickets and documentation need none.
+    if name == "CoreMediaNode":
+        from commonview.media.core_node import CoreMediaNode
+
+        return CoreMediaNode
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,211 @@
+"""The media node that runs inside this process: a thin typed shell around the Rust extension."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, cast
+
+from commonview.media import _core, events
+from commonview.media.errors import (
+    EventsInUse,
+    InvalidMediaArgument,
+    MediaError,
+    NodeUnavailable,
+    PortsExhausted,
+    StreamExists,
+    StreamUnknown,
+    TransportMismatch,
+)
+from commonview.media.model import MediaNodeSettings, MediaTransport, NodeStats, Receiver, StreamStats
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVENTS_PER_DRAIN = 256
+
+_ERRORS: dict[str, type[MediaError]] = {
+    kind.default_code: kind
+    for kind in (
+        PortsExhausted,
+        StreamUnknown,
+        StreamExists,
+        TransportMismatch,
+        InvalidMediaArgument,
+        NodeUnavailable,
+    )
+}
+
+_EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
+    kind.__name__: kind
+    for kind in (
+        events.TcpConnected,
+        events.TcpFailed,
+        events.FirstPacket,
+        events.SsrcMismatch,
+        events.FirstKeyFrame,
+        events.StreamStalled,
+        events.StreamResumed,
+        events.StreamEnded,
+        events.ViewerJoined,
+        events.ViewerFirstBytes,
+        events.ViewerLeft,
+        events.TicketRefused,
+        events.EventsLost,
+    )
+}
+
+
+class CoreMediaNode:
+    """The Rust core inside this process."""
+
+    def __init__(self, settings: MediaNodeSettings, *, ticket_key: bytes) -> None:
+        """Start the threads and bind the outlet.
+
+        Raises `InvalidMediaArgument` for settings that make no sense and `NodeUnavailable` when the outlet's
+        address cannot be bound.
+        """
+        try:
+            self._core = _core.Node(
+                ticket_key=ticket_key,
+                viewer_host=settings.viewer_host,
+                viewer_port=settings.viewer_port,
+                rtp_host=settings.rtp_host,
+                rtp_port_min=settings.rtp_port_min,
+                rtp_port_max=settings.rtp_port_max,
+                port_quarantine_ms=round(settings.port_quarantine_s * 1000),
+                reactors=settings.reactors,
+                gop_max_bytes=settings.gop_max_bytes,
+                viewer_queue_bytes=settings.viewer_queue_bytes,
+                viewer_queue_ms=settings.viewer_queue_ms,
+                media_timeout_ms=round(settings.media_timeout_s * 1000),
+                max_connections=settings.max_connections,
+                request_head_timeout_ms=round(settings.request_head_timeout_s * 1000),
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        self._consumer: asyncio.Event | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def viewer_port(self) -> int:
+        """The port viewers connect to."""
+        return self._core.viewer_port
+
+    def open_receiver(self, stream_id: str, transport: MediaTransport, *, ssrc: int | None) -> Receiver:
+        """See `MediaNode.open_receiver`."""
+        try:
+            port, rtcp_port = self._core.open_receiver(stream_id, transport.value, ssrc)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        return Receiver(port=port, rtcp_port=rtcp_port)
+
+    def connect_receiver(self, stream_id: str, host: str, port: int) -> None:
+        """See `MediaNode.connect_receiver`."""
+        try:
+            self._core.connect_receiver(stream_id, host, port)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def set_ssrc(self, stream_id: str, ssrc: int) -> None:
+        """See `MediaNode.set_ssrc`."""
+        try:
+            self._core.set_ssrc(stream_id, ssrc)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def close_stream(self, stream_id: str) -> None:
+        """See `MediaNode.close_stream`."""
+        try:
+            self._core.close_stream(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def cut_grant(self, grant_id: str) -> int:
+        """See `MediaNode.cut_grant`."""
+        try:
+            return self._core.cut_grant(grant_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def cut_access(self, access_id: str) -> int:
+        """See `MediaNode.cut_access`."""
+        try:
+            return self._core.cut_access(access_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def stream_stats(self, stream_id: str) -> StreamStats | None:
+        """See `MediaNode.stream_stats`."""
+        try:
+            values = self._core.stream_stats(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        return None if values is None else _stream_stats(values)
+
+    def all_stats(self) -> list[StreamStats]:
+        """See `MediaNode.all_stats`."""
+        try:
+            return [_stream_stats(values) for values in self._core.all_stats()]
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def node_stats(self) -> NodeStats:
+        """See `MediaNode.node_stats`."""
+        try:
+            return NodeStats(**cast(dict[str, Any], self._core.node_stats()))
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    async def events(self) -> AsyncIterator[events.MediaEvent]:
+        """See `MediaNode.events`. Raises `EventsInUse` for a second consumer."""
+        if self._consumer is not None:
+            raise EventsInUse("the node's events are being read already")
+        loop = asyncio.get_running_loop()
+        ready = self._consumer = asyncio.Event()
+        descriptor = self._core.event_fd
+        loop.add_reader(descriptor, ready.set)
+        try:
+            while not self._closed:
+                # Cleared before draining: what arrives in between makes the descriptor readable again.
+                ready.clear()
+                batch = self._core.drain_events(_EVENTS_PER_DRAIN)
+                for kind, at_us, fields in batch:
+                    yield _event(kind, at_us, fields)
+                if not batch:
+                    await ready.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            self._consumer = None
+
+    def close(self) -> None:
+        """See `MediaNode.close`."""
+        self._closed = True
+        self._core.close()
+        if self._consumer is not None:
+            self._consumer.set()
+
+
+def _media_error(error: _core.CoreError) -> MediaError:
+    code, message, params = error.args
+    return _ERRORS.get(code, MediaError)(message, **params)
+
+
+def _event(kind: str, at_us: int, fields: dict[str, object]) -> events.MediaEvent:
+    at = _EPOCH + timedelta(microseconds=at_us)
+    return _EVENT_KINDS[kind](at=at, **cast(dict[str, Any], fields))
+
+
+def _stream_stats(values: dict[str, object]) -> StreamStats:
+    fields = cast(dict[str, Any], dict(values))
+    fields["transport"] = MediaTransport(fields["transport"])
+    fields["tracks"] = tuple(fields["tracks"])
+    return StreamStats(**fields)

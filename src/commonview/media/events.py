@@ -1,0 +1,160 @@
+"""What a media node reports. Every event names its stream and when it happened (aware UTC)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TcpConnected:
+    """The camera's media connection stands, whoever dialled."""
+
+    at: datetime
+    stream_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpFailed:
+    """Dialling the camera failed for good, or its connection closed. `reason` is a stable word.
+
+    `connect_refused`, `connect_timeout`, `connect_unreachable`, `connect_failed`: after the last try;
+    `closed`, `reset`, `framing_lost`: a standing connection ended.
+    """
+
+    at: datetime
+    stream_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPacket:
+    """The first RTP packet of the stream."""
+
+    at: datetime
+    stream_id: str
+    peer: str
+    ssrc: int
+    payload_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class SsrcMismatch:
+    """The stream's SSRC is not the one that was negotiated; it is followed and counted."""
+
+    at: datetime
+    stream_id: str
+    expected: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKeyFrame:
+    """The first picture that can be decoded on its own. `codec` is `h264` or `h265`."""
+
+    at: datetime
+    stream_id: str
+    codec: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStalled:
+    """Nothing usable for `media_timeout_s`: `no_packets`, `no_video` or `no_key_frame`."""
+
+    at: datetime
+    stream_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """A stalled stream delivers again."""
+
+    at: datetime
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The stream is gone: `closed` (asked for), `internal_error` (its parser failed; the node lives)."""
+
+    at: datetime
+    stream_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerJoined:
+    """A viewer presented a good ticket."""
+
+    at: datetime
+    stream_id: str
+    access_id: str
+    grant_id: str
+    protocol: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerFirstBytes:
+    """The first key frame was handed to the viewer's socket, `elapsed_ms` after it joined."""
+
+    at: datetime
+    stream_id: str
+    access_id: str
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerLeft:
+    """A viewer is gone.
+
+    `reason`: `viewer_closed`, `grant_ended`, `grant_revoked`, `access_cut`, `stream_ended`, `no_media`,
+    `too_slow`, `protocol_error`, `connection_lost`.
+    """
+
+    at: datetime
+    stream_id: str
+    access_id: str
+    grant_id: str
+    reason: str
+    bytes_sent: int
+    fragments: int
+    drops: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRefused:
+    """A connection came without a good ticket; `reason` as in `commonview.media.tickets`."""
+
+    at: datetime
+    reason: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost:
+    """`count` events before this one were dropped because they were not read in time."""
+
+    at: datetime
+    count: int
+
+
+MediaEvent = (
+    TcpConnected
+    | TcpFailed
+    | FirstPacket
+    | SsrcMismatch
+    | FirstKeyFrame
+    | StreamStalled
+    | StreamResumed
+    | StreamEnded
+    | ViewerJoined
+    | ViewerFirstBytes
+    | ViewerLeft
+    | TicketRefused
+    | EventsLost
+)

@@ -1,0 +1,114 @@
+"""The words of the media room: transports, receivers, settings and counters."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class MediaTransport(enum.StrEnum):
+    """How the camera's RTP reaches us (GB/T 28181-2022 9.2, annex D)."""
+
+    UDP = "udp"
+    TCP_PASSIVE = "tcp-passive"
+    """The camera dials us (`a=setup:passive` in our offer)."""
+    TCP_ACTIVE = "tcp-active"
+    """We dial the camera (`a=setup:active` in our offer)."""
+
+
+class ViewerProtocol(enum.StrEnum):
+    """How a viewer reads a stream; a ticket is good for one of them."""
+
+    WEBSOCKET = "ws"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaNodeSettings:
+    """Where a media node listens and how much it may hold."""
+
+    viewer_host: str = "127.0.0.1"
+    viewer_port: int = 8001
+    """0 takes any free port; `MediaNode.viewer_port` says which."""
+    rtp_host: str = "127.0.0.1"
+    rtp_port_min: int = 30000
+    rtp_port_max: int = 30499
+    port_quarantine_s: float = 5.0
+    """A released port rests this long, so that a late camera cannot land in another's stream."""
+    reactors: int = 0
+    """Reactor threads; 0 = one per core, at most 4."""
+    gop_max_bytes: int = 8 * 1024 * 1024
+    viewer_queue_bytes: int = 4 * 1024 * 1024
+    viewer_queue_ms: int = 3000
+    media_timeout_s: float = 10.0
+    """Without packets, video or a key frame for this long a stream is reported stalled."""
+    max_connections: int = 2000
+    """Viewer connections at once; further ones are answered 503 and counted."""
+    request_head_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where a camera's media is awaited. UDP and TCP share the number."""
+
+    port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """Counters of one stream since it was opened. Sizes in bytes, ages in milliseconds."""
+
+    stream_id: str
+    transport: MediaTransport
+    port: int
+    packets: int
+    bytes: int
+    lost: int
+    reordered: int
+    duplicates: int
+    malformed: int
+    discarded: int
+    rtcp_packets: int
+    frames: int
+    key_frames: int
+    bitrate_kbps: float
+    fps: float
+    codec: str | None
+    width: int | None
+    height: int | None
+    tracks: tuple[str, ...]
+    viewers: int
+    cache_bytes: int
+    fragments: int
+    viewer_drops: int
+    """Fragments not sent to viewers that were too slow for them."""
+    viewer_bytes: int
+    ssrc: int | None
+    ssrc_mismatches: int
+    peer: str | None
+    tcp_connections: int
+    foreign_sources: int
+    """Packets or connections refused because another source owns the stream."""
+    last_packet_age_ms: int | None
+    stall_reason: str | None
+    details: dict[str, int]
+    """Every further counter of the core, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """Counters of one node since it was started."""
+
+    reactors: int
+    streams: int
+    viewers: int
+    connections: int
+    ports_free: int
+    ports_quarantined: int
+    nonces: int
+    """Used tickets that are remembered until they have expired."""
+    events_lost: int
+    """Events dropped because nobody read them; lifecycle events go last."""
+    counters: dict[str, int]
+    """Every further counter by name: `ticket_refused_<reason>`, `http_<status>`, ..."""

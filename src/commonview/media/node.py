@@ -1,0 +1,57 @@
+"""The media node as the control plane sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from commonview.media import events
+from commonview.media.model import MediaTransport, NodeStats, Receiver, StreamStats
+
+
+class MediaNode(Protocol):
+    """Commands to a media node. Calls are short and never wait for the network."""
+
+    @property
+    def viewer_port(self) -> int:
+        """The port viewers connect to."""
+
+    def open_receiver(self, stream_id: str, transport: MediaTransport, *, ssrc: int | None) -> Receiver:
+        """Open ports for one stream. UDP and TCP listen at once, whatever was negotiated.
+
+        With `TCP_ACTIVE` the port is reserved and `connect_receiver` dials from it.
+        Raises `PortsExhausted`, `StreamExists`, `InvalidMediaArgument`.
+        """
+
+    def connect_receiver(self, stream_id: str, host: str, port: int) -> None:
+        """Dial a `TCP_ACTIVE` camera: three tries, one second apart; the outcome comes as an event.
+
+        `host` is an IP address. Raises `StreamUnknown`, `TransportMismatch`, `InvalidMediaArgument`.
+        """
+
+    def set_ssrc(self, stream_id: str, ssrc: int) -> None:
+        """Expect another SSRC from now on (the answer's `y=` differs). Raises `StreamUnknown`."""
+
+    def close_stream(self, stream_id: str) -> None:
+        """End a stream and its viewers. Its ports rest before they are used again. Unknown ids are fine."""
+
+    def cut_grant(self, grant_id: str) -> int:
+        """End every viewer of the grant now and refuse its unused tickets; returns how many were watching."""
+
+    def cut_access(self, access_id: str) -> int:
+        """End every viewer of the access record now and refuse its unused tickets; returns how many."""
+
+    def stream_stats(self, stream_id: str) -> StreamStats | None:
+        """Counters of one stream, or None when there is no such stream."""
+
+    def all_stats(self) -> list[StreamStats]:
+        """Counters of every stream."""
+
+    def node_stats(self) -> NodeStats:
+        """Counters of the node."""
+
+    def events(self) -> AsyncIterator[events.MediaEvent]:
+        """What happens, as it happens; one consumer at a time. Ends when the node is closed."""
+
+    def close(self) -> None:
+        """End every stream and viewer and stop the threads. May be called twice."""

@@ -1,0 +1,93 @@
+"""Media tickets: the signed, single-use right to open one stream by one protocol, soon and until a moment.
+
+A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. The payload, big-endian:
+
+    offset  size  field
+    0       1     version, 1
+    1       1     protocol: 1 HTTP, 2 WebSocket
+    2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
+    10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
+    18      16    nonce, random
+    34      ...   stream_id, access_id, grant_id: each one length byte (1-128) and as many characters of
+                  `A-Z a-z 0-9 . _ ~ -`
+
+The core refuses a ticket with one of these reasons: `missing`, `malformed`, `forged`, `wrong_protocol`,
+`wrong_stream`, `start_too_far`, `expired`, `ended`, `reused`, `cut` (its grant or access was cut),
+`stream_unknown`, `overloaded` (the memory of used tickets is full).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from commonview.media.errors import InvalidMediaArgument
+from commonview.media.model import ViewerProtocol
+
+START_WITHIN_MAX = timedelta(seconds=60)
+"""A ticket whose `start_by` lies further ahead is refused by the core (`start_too_far`)."""
+
+KEY_BYTES_MIN = 32
+
+_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PROTOCOL_CODES = {ViewerProtocol.HTTP: 1, ViewerProtocol.WEBSOCKET: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What one viewer may open. `start_by` and `end_by` are aware datetimes."""
+
+    stream_id: str
+    access_id: str
+    grant_id: str
+    protocol: ViewerProtocol
+    start_by: datetime
+    end_by: datetime
+
+
+def sign(key: bytes, ticket: Ticket) -> str:
+    """Sign `ticket`; every call gives another one, because the nonce inside is fresh.
+
+    Raises `InvalidMediaArgument` for a short key, a naive time or an id the format cannot hold.
+    """
+    if len(key) < KEY_BYTES_MIN:
+        raise InvalidMediaArgument(f"the ticket key has {len(key)} bytes, it needs {KEY_BYTES_MIN} or more")
+    payload = struct.pack(
+        ">BBQQ16s",
+        1,
+        _PROTOCOL_CODES[ticket.protocol],
+        _milliseconds("start_by", ticket.start_by),
+        _milliseconds("end_by", ticket.end_by),
+        secrets.token_bytes(16),
+    )
+    for name in ("stream_id", "access_id", "grant_id"):
+        payload += _field(name, getattr(ticket, name))
+    mac = hmac.digest(key, payload, hashlib.sha256)
+    return base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode("ascii")
+
+
+def live_path(stream_id: str, signed: str) -> str:
+    """The path and query of a playable URL, to be put behind `ws://host:port` or `http://host:port`."""
+    return f"/live/{stream_id}.mp4?ticket={signed}"
+
+
+def _milliseconds(name: str, moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise InvalidMediaArgument(f"{name} has no time zone")
+    milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if milliseconds < 0:
+        raise InvalidMediaArgument(f"{name} lies before 1970")
+    return milliseconds
+
+
+def _field(name: str, value: str) -> bytes:
+    if not _ID.match(value):
+        raise InvalidMediaArgument(f"{name} must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -")
+    return bytes([len(value)]) + value.encode("ascii")
