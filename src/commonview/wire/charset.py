@@ -1,0 +1,46 @@
+"""Text from devices: UTF-8 when the bytes are UTF-8, GB18030 otherwise.
+
+GB/T 28181-2016 asks for GB2312, the 2022 edition (6.10) for GB18030, and fielded devices declare one and
+send another. GB18030 contains GBK and GB2312, and Chinese text in GBK is practically never valid UTF-8, so
+the bytes themselves answer the question better than any declaration.
+"""
+
+from typing import Final
+
+UTF_8: Final = "UTF-8"
+GB18030: Final = "GB18030"
+GB2312: Final = "GB2312"
+DAMAGED: Final = "GB18030-damaged"
+"""Reported when the bytes are valid in neither; U+FFFD stands where a byte could not be read."""
+
+_UTF_8_MARK = b"\xef\xbb\xbf"
+
+
+def decode_text(data: bytes) -> tuple[str, str]:
+    """Decode `data`; returns the text and the charset that fitted: UTF-8, GB18030 or `DAMAGED`.
+
+    Never raises. A leading UTF-8 byte order mark is removed.
+    """
+    if data.startswith(_UTF_8_MARK):
+        data = data[len(_UTF_8_MARK) :]
+    try:
+        return data.decode("utf-8"), UTF_8
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("gb18030"), GB18030
+    except UnicodeDecodeError:
+        return data.decode("gb18030", errors="replace"), DAMAGED
+
+
+def encode_text(text: str, charset: str = GB2312) -> tuple[bytes, str]:
+    """Encode `text`; returns the bytes and the charset they are truly in.
+
+    A character outside GB2312 moves the whole text to GB18030, whose GB2312 part has the same bytes: an older
+    reader still reads everything it knows. Raises `LookupError` for a charset that does not exist and
+    `UnicodeEncodeError` for lone surrogates.
+    """
+    try:
+        return text.encode(charset), charset
+    except UnicodeEncodeError:
+        return text.encode("gb18030"), GB18030
