@@ -1,6 +1,7 @@
 """`make run`: the server and, beside it, simulated cameras, until Ctrl-C.
 
-Arguments after `RUN_ARGS=` go to `commonview serve`. The cameras are separate processes that speak GB/T 28181 over real sockets.
+Arguments after `RUN_ARGS=` go to `commonview serve`. The cameras are a process of their own and speak
+GB/T 28181 over real sockets.
 """
 
 import os
