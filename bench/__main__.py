@@ -1,0 +1,48 @@
+"""Run every benchmark, or those named, one after the other, and say on which machine: `python -m bench [NAME ...]`."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NOT_BENCHMARKS = {"__init__", "__main__"}
+
+
+def machine() -> str:
+    """Cores, memory and kernel of this machine, for the head of a report."""
+    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return f"{os.cpu_count()} cores ({cpu}), {pages * page / 2**30:.0f} GiB, Linux {platform.release().split('-')[0]}"
+
+
+def main() -> int:
+    known = sorted(
+        path.stem
+        for path in HERE.glob("*.py")
+        if path.stem not in NOT_BENCHMARKS and not path.stem.startswith("_")
+    )
+    wanted = sys.argv[1:] or known
+    if unknown := set(wanted) - set(known):
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    print(f"machine: {machine()}; Python {platform.python_version()}")
+    failed = []
+    for name in wanted:
+        print(f"\n== {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
