@@ -1,1 +1,1 @@
-"""Benchmarks: each module prints figures beside a floor measured in the same run. `python -m bench [NAME ...]`."""
+"""Benchmarks: each module prints figures beside a floor of the same run. `python -m bench [NAME ...]`."""

@@ -1,4 +1,4 @@
-"""Run every benchmark, or those named, one after the other, and say on which machine: `python -m bench [NAME ...]`."""
+"""Run every benchmark, or those named, in turn, and say on which machine: `python -m bench [NAME ...]`."""
 
 import os
 import platform
@@ -21,7 +21,8 @@ def machine() -> str:
         ),
         platform.machine(),
     )
-    return f"{os.cpu_count()} cores ({cpu}), {pages * page / 2**30:.0f} GiB, Linux {platform.release().split('-')[0]}"
+    kernel = platform.release().split("-")[0]
+    return f"{os.cpu_count()} cores ({cpu}), {pages * page / 2**30:.0f} GiB, Linux {kernel}"
 
 
 def main() -> int:

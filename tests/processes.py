@@ -1,4 +1,4 @@
-"""The program as its users start it: server and cameras as processes on loopback, in a folder of their own."""
+"""The program as its users start it: server and cameras as processes on loopback, each in its own folder."""
 
 from __future__ import annotations
 
