@@ -1,5 +1,6 @@
 """Cameras and platforms join, are listed and are watched (GB/T 28181-2022)."""
 
+from commonview.media import MediaTransport
 from commonview.network.errors import (
     ChannelUnknown,
     DeviceInvalid,
@@ -20,7 +21,6 @@ from commonview.network.model import (
     Failure,
     FailureCode,
     LiveSession,
-    MediaTransport,
     PresenceReason,
     ProblemCode,
     Refusal,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from commonview.media import MediaTransport
+
 Params: TypeAlias = dict[str, str | int | float]
 
 
@@ -21,14 +23,6 @@ class SignallingTransport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
-
-
-class MediaTransport(StrEnum):
-    """How RTP travels (GB/T 28181-2022 Annex D). Active and passive are said from the platform's side."""
-
-    UDP = "udp"
-    TCP_PASSIVE = "tcp-passive"
-    TCP_ACTIVE = "tcp-active"
 
 
 class DeviceState(StrEnum):

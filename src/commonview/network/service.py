@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from commonview.media import MediaTransport
     from commonview.network.model import (
         Channel,
         Device,
         LiveSession,
-        MediaTransport,
         Refusal,
         TreeDevice,
     )
