@@ -1,0 +1,57 @@
+"""What the routers may reach: the rooms' front doors, put together by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from commonview.api.event_streams import EventStreams
+from commonview.api.live_desk import LiveDesk
+from commonview.api.media_address import MediaAddress
+from commonview.foundation.bus import Bus
+from commonview.foundation.clock import Clock
+from commonview.foundation.settings import Settings
+from commonview.media import MediaNode
+from commonview.network import NetworkService
+from commonview.security import SecurityService
+
+Counters = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """One instance, as its API sees it."""
+
+    settings: Settings
+    instance_id: str
+    started_at: datetime
+    clock: Clock
+    bus: Bus
+    security: SecurityService
+    network: NetworkService
+    media: MediaNode
+    media_address: MediaAddress
+    live: LiveDesk
+    counters: Callable[[], Counters]
+    sip_port: Callable[[], int]
+    event_streams: EventStreams
+
+    @property
+    def cookie_name(self) -> str:
+        """Carries the instance, so that several of them can share a host name (cookies ignore ports)."""
+        return f"commonview_session_{self.instance_id[:8]}"
+
+    @property
+    def secure_cookie(self) -> bool:
+        """Whether browsers reach this instance by TLS."""
+        return self.settings.public_url.startswith("https://")
+
+
+def context_of(request: Request) -> ApiContext:
+    """The context of the app that serves `request`."""
+    return cast(ApiContext, request.app.state.context)
+
+
+Context = Annotated[ApiContext, Depends(context_of)]

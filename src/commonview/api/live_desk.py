@@ -1,0 +1,233 @@
+"""Watching, from the wish to the last byte: security decides, network starts, media shows, records close.
+
+The order is the promise of the house: the access record is durable before a ticket exists, and a ticket
+that is not used leaves a closed record and no running camera.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from anyio import to_thread
+
+from commonview.foundation.clock import Clock
+from commonview.foundation.errors import CommonviewError, StorageUnavailable
+from commonview.media import Ticket, ViewerProtocol, tickets
+from commonview.network import (
+    LiveSession,
+    NetworkService,
+    SessionState,
+    SessionUnknown,
+    ViewerEvent,
+    ViewerEventKind,
+)
+from commonview.security import AccessOutcome, LiveAccess, NotFound, SecurityService, Subject
+
+log = logging.getLogger(__name__)
+
+START_WITHIN = timedelta(seconds=45)
+"""How long a ticket waits for its player; the outlet refuses anything above a minute."""
+
+_GRACE = timedelta(seconds=2)
+_RETRY_S = 5.0
+
+_OUTCOMES = {
+    "grant_ended": AccessOutcome.GRANT_ENDED,
+    "grant_revoked": AccessOutcome.GRANT_REVOKED,
+    "stream_ended": AccessOutcome.STREAM_ENDED,
+    "no_media": AccessOutcome.FAILED,
+}
+"""By the media node's reason for a viewer that left; everything else is the viewer's own leaving."""
+
+
+class LiveRefused(CommonviewError):
+    """There can be no picture now; `code` is the session's failure, `params` name session and access."""
+
+    default_code = "live_failed"
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """What a viewer was given. `path` holds the single-use ticket."""
+
+    access: LiveAccess
+    session: LiveSession
+    path: str
+    start_by: datetime
+
+
+@dataclass(slots=True)
+class _Open:
+    session_id: str
+    start_by: datetime
+    joined: bool = False
+
+
+@dataclass(slots=True)
+class LiveDeskCounters:
+    """What happened at the desk since the start."""
+
+    opened: int = 0
+    refused_failed: int = 0
+    never_started: int = 0
+    closed: int = 0
+    close_retries: int = 0
+
+
+class LiveDesk:
+    """Opens and closes looks. All methods run on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        security: SecurityService,
+        network: NetworkService,
+        ticket_key: bytes,
+        clock: Clock,
+        check_every_s: float = 1.0,
+    ) -> None:
+        self._security = security
+        self._network = network
+        self._ticket_key = ticket_key
+        self._clock = clock
+        self._check_every_s = check_every_s
+        self._open: dict[str, _Open] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.counters = LiveDeskCounters()
+
+    async def open(
+        self,
+        subject: Subject,
+        channel_id: str,
+        *,
+        purpose_id: str | None,
+        reason: str | None,
+        duration_s: int | None,
+        grant_id: str | None,
+        protocol: ViewerProtocol,
+    ) -> Playable:
+        """Grant, record, session, ticket: in this order. The camera is asked in the background.
+
+        Raises:
+            ChannelUnknown: before anything is written.
+            SecurityError, StorageUnavailable: refused; nothing was written and no camera was asked.
+            LiveRefused: the session failed at once; the record is closed as failed.
+        """
+        self._network.channel(channel_id)
+        access = await to_thread.run_sync(
+            lambda: self._security.open_live(
+                subject,
+                channel_id,
+                purpose_id=purpose_id,
+                reason=reason,
+                duration_s=duration_s,
+                grant_id=grant_id,
+                protocol=protocol.value,
+            )
+        )
+        access_id = access.record.id
+        try:
+            session = await self._network.start_live(channel_id, access_id=access_id)
+        except BaseException:
+            self._close(access_id, AccessOutcome.FAILED, 0)
+            raise
+        if session.state is SessionState.FAILED and session.failure is not None:
+            self.counters.refused_failed += 1
+            self._close(access_id, AccessOutcome.FAILED, 0)
+            raise LiveRefused(
+                f"the camera gives no picture: {session.failure.code.value}",
+                code=session.failure.code.value,
+                **{**session.failure.params, "session_id": session.id, "access_id": access_id},
+            )
+        start_by = min(self._clock.now() + START_WITHIN, access.grant.ends_at)
+        ticket = Ticket(
+            stream_id=session.stream_id,
+            access_id=access_id,
+            grant_id=access.grant.id,
+            protocol=protocol,
+            start_by=start_by,
+            end_by=access.grant.ends_at,
+        )
+        path = tickets.live_path(session.stream_id, tickets.sign(self._ticket_key, ticket))
+        self._open[access_id] = _Open(session.id, start_by)
+        self.counters.opened += 1
+        return Playable(access, session, path, start_by)
+
+    async def leave(self, access_id: str) -> None:
+        """The viewer says good-bye: its stream is cut; the record closes with what was sent."""
+        entry = self._open.get(access_id)
+        await self._network.leave(access_id)
+        if entry is not None and not entry.joined:
+            self._finish(access_id, AccessOutcome.CLOSED, 0)
+
+    def on_viewer(self, event: ViewerEvent) -> None:
+        """What the media node saw; given to the network room as its listener."""
+        entry = self._open.get(event.access_id)
+        if event.kind is ViewerEventKind.LEFT:
+            outcome = _OUTCOMES.get(event.reason, AccessOutcome.CLOSED)
+            if outcome is AccessOutcome.STREAM_ENDED and self._failed(event.session_id):
+                outcome = AccessOutcome.FAILED
+            self._finish(event.access_id, outcome, event.bytes_sent)
+        elif entry is not None:
+            entry.joined = True
+
+    async def run(self) -> None:
+        """Until cancelled: close what never started."""
+        while True:
+            await asyncio.sleep(self._check_every_s)
+            await self.expire()
+
+    async def expire(self) -> None:
+        """Close every look whose ticket was not used in time, or whose session is over before it began."""
+        now = self._clock.now()
+        for access_id, entry in list(self._open.items()):
+            if entry.joined:
+                continue
+            if self._failed(entry.session_id):
+                self._finish(access_id, AccessOutcome.FAILED, 0)
+            elif now > entry.start_by + _GRACE:
+                self.counters.never_started += 1
+                self._finish(access_id, AccessOutcome.NEVER_STARTED, 0)
+                await self._network.leave(access_id)
+
+    async def drain(self) -> None:
+        """Wait until every record that is being closed is closed. For shutdown."""
+        while self._closing:
+            await asyncio.wait(list(self._closing))
+
+    def _failed(self, session_id: str) -> bool:
+        try:
+            return self._network.session(session_id).state is SessionState.FAILED
+        except SessionUnknown:
+            return False
+
+    def _finish(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
+        self._open.pop(access_id, None)
+        self._close(access_id, outcome, bytes_sent)
+
+    def _close(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._close_record(access_id, outcome, bytes_sent))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_record(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
+        close: Callable[[], None] = lambda: self._security.close_access(  # noqa: E731
+            access_id, outcome, bytes_sent=bytes_sent
+        )
+        for attempt in range(3):
+            try:
+                await to_thread.run_sync(close)
+            except StorageUnavailable as error:
+                # The record stays open on disk and is closed as interrupted at the next start.
+                self.counters.close_retries += 1
+                log.warning("access record %s cannot be closed: %s", access_id, error.message)
+                if attempt < 2:
+                    await asyncio.sleep(_RETRY_S)
+            except NotFound:
+                return
+            else:
+                self.counters.closed += 1
+                return

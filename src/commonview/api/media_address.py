@@ -1,0 +1,66 @@
+"""Where viewers fetch video: the origin that goes into playable URLs and into the console's CSP."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from commonview.foundation.settings import Settings
+from commonview.media import ViewerProtocol
+
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])\Z")
+
+
+class MediaAddress:
+    """The outlet's address for one asker.
+
+    `media_public_url` decides when it is set. Otherwise the outlet is named by the host name that the asker
+    used for the console, as long as both listen on the same machine address: the outlet refuses WebSockets
+    whose Origin has another host name, and `localhost` and `127.0.0.1` are two names of one place.
+    """
+
+    def __init__(self, settings: Settings, viewer_port: int) -> None:
+        self._public = settings.media_public_url.rstrip("/")
+        self._port = viewer_port
+        self._media_host = settings.media_host
+        self._follows_console = _wildcard(settings.media_host) or settings.media_host == settings.http_host
+
+    def origin(self, protocol: ViewerProtocol, host_header: str) -> str:
+        """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash."""
+        base = self._public or f"http://{self._host(host_header)}:{self._port}"
+        if protocol is ViewerProtocol.WEBSOCKET:
+            return "ws" + base.removeprefix("http")
+        return base
+
+    def _host(self, host_header: str) -> str:
+        name = host_name(host_header)
+        if name is not None and (self._follows_console or (_loopback(self._media_host) and _loopback(name))):
+            return name
+        if _wildcard(self._media_host):
+            return "127.0.0.1"
+        return f"[{self._media_host}]" if ":" in self._media_host else self._media_host
+
+
+def host_name(host_header: str) -> str | None:
+    """The name in a Host header without its port; None when it is not one."""
+    try:
+        name = urlsplit("//" + host_header).netloc
+        has_port = urlsplit("//" + host_header).port is not None
+    except ValueError:
+        return None
+    if has_port:
+        name = name.rpartition(":")[0]
+    name = name.removesuffix(":")
+    return name if _HOST.match(name) else None
+
+
+def _wildcard(host: str) -> bool:
+    return host in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""What holds for every request before any route sees it: bounds, origin, headers, no traceback outside."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from commonview.api.context import ApiContext
+from commonview.api.errors import error_response
+from commonview.media import ViewerProtocol
+
+log = logging.getLogger(__name__)
+
+BODY_MAX_BYTES = 64 * 1024
+BODY_TIMEOUT_S = 15.0
+
+_FIXED_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(slots=True)
+class GateCounters:
+    """What the gate turned away, and what failed behind it, since the start."""
+
+    requests: int = 0
+    foreign_origin: int = 0
+    body_too_large: int = 0
+    body_too_slow: int = 0
+    internal_errors: int = 0
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status, self.code, self.message = status, code, message
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context: ApiContext = scope["app"].state.context
+        counters: GateCounters = scope["app"].state.gate_counters
+        counters.requests += 1
+        headers = Headers(scope=scope)
+        api = scope["path"].startswith("/api/")
+        started = False
+
+        async def guarded_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _add_headers(MutableHeaders(scope=message), context, headers.get("host", ""), api=api)
+            await send(message)
+
+        try:
+            _check_origin(scope["method"], headers, context, counters)
+            receive = await _bounded_body(headers, receive, counters)
+            await self._app(scope, receive, guarded_send)
+        except _Refused as refused:
+            response = error_response(refused.status, refused.code, refused.message)
+            response.headers["Connection"] = "close"
+            await response(scope, receive, guarded_send)
+        except Exception:
+            counters.internal_errors += 1
+            log.exception("internal error in %s %s", scope["method"], scope["path"])
+            if started:  # too late for words: the server closes the connection
+                raise
+            await error_response(500, "internal_error", "something failed inside; the log says what")(
+                scope, receive, guarded_send
+            )
+
+
+def _check_origin(method: str, headers: Headers, context: ApiContext, counters: GateCounters) -> None:
+    origin = headers.get("origin")
+    if origin is None:
+        return
+    if origin.lower() in _own_origins(headers, context):
+        return
+    counters.foreign_origin += 1
+    raise _Refused(403, "foreign_origin", "requests from pages of another origin are refused")
+
+
+def _own_origins(headers: Headers, context: ApiContext) -> set[str]:
+    host = headers.get("host", "").lower()
+    own = {f"http://{host}", f"https://{host}"} if host else set()
+    public = urlsplit(context.settings.public_url)
+    if public.netloc:
+        own.add(f"{public.scheme}://{public.netloc}".lower())
+    return own
+
+
+async def _bounded_body(headers: Headers, receive: Receive, counters: GateCounters) -> Receive:
+    """The body, read whole within its bounds and handed on; no route waits for a slow sender."""
+    announced = headers.get("content-length")
+    if announced is None and "transfer-encoding" not in headers:
+        return receive
+    if announced is not None and announced.isdecimal() and int(announced) > BODY_MAX_BYTES:
+        raise _too_large(counters)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return _replay(message, receive)
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > BODY_MAX_BYTES:
+                    raise _too_large(counters)
+    except TimeoutError:
+        counters.body_too_slow += 1
+        raise _Refused(408, "body_too_slow", f"the body took longer than {BODY_TIMEOUT_S:g} s") from None
+    return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    pending: list[Message] = [first]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+def _too_large(counters: GateCounters) -> _Refused:
+    counters.body_too_large += 1
+    return _Refused(413, "body_too_large", f"a body has at most {BODY_MAX_BYTES} bytes")
+
+
+def _add_headers(headers: MutableHeaders, context: ApiContext, host: str, *, api: bool) -> None:
+    for name, value in _FIXED_HEADERS.items():
+        headers[name] = value
+    media = " ".join(context.media_address.origin(protocol, host) for protocol in ViewerProtocol)
+    headers["Content-Security-Policy"] = (
+        f"default-src 'self'; connect-src 'self' {media}; img-src 'self' data: blob:; "
+        "media-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    )
+    if context.secure_cookie:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    if api:
+        headers["Cache-Control"] = "no-store"
