@@ -1,0 +1,353 @@
+"""The devices as they stand in memory, and the rules of their presence (GB/T 28181-2022 9.1, 9.6).
+
+While the server runs this is the truth; the database holds what must outlive it. Time is passed in. An
+address is bound to a device only by an authenticated registration: whoever merely claims an id from elsewhere
+changes nothing (a bare keep-alive that rebinds lets a stranger take a camera over).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from commonview.network.liveness import LivenessWatch
+from commonview.network.model import (
+    CatalogueProgress,
+    Channel,
+    Device,
+    DeviceProblem,
+    Params,
+    PresenceReason,
+    ProblemCode,
+    SignallingTransport,
+    TreeDevice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from commonview.media import MediaTransport
+    from commonview.network.live_machine import Moment
+    from commonview.wire.sip.flow import Flow
+
+RIVAL_GRACE_S = 5.0
+"""What was already on its way when an address lost its device proves nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class DeviceRecord:
+    """One device, mutable, owned by the directory. Times named ``*_at`` are UTC, bare ones monotonic
+    seconds."""
+
+    id: str
+    name: str = ""
+    given_name: str | None = None
+    manufacturer: str = ""
+    model: str = ""
+    firmware: str = ""
+    user_agent: str = ""
+    gb_version: str | None = None
+    media_transport: MediaTransport | None = None
+    password_sealed: bytes | None = None
+    ha1: str | None = None
+    transport: SignallingTransport | None = None
+    peer: tuple[str, int] | None = None
+    flow: Flow | None = None
+    registered_at: datetime | None = None
+    expires_at: datetime | None = None
+    expires: float = -math.inf
+    heard: float = -math.inf
+    last_keepalive_at: datetime | None = None
+    keepalive_unsaved: bool = False
+    online: bool = False
+    reason: PresenceReason = PresenceReason.NEVER_REGISTERED
+    deadline: float = math.inf
+    queued_for: float = math.inf
+    former_peer: tuple[str, int] | None = None
+    former_lost: float = -math.inf
+    rival_heard: float = -math.inf
+    problems: dict[ProblemCode, DeviceProblem] = field(default_factory=dict)
+    catalogue: CatalogueProgress = field(default_factory=CatalogueProgress)
+    channels: dict[str, Channel] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str | None:
+        """``host:port`` of the bound address."""
+        return None if self.peer is None else f"{self.peer[0]}:{self.peer[1]}"
+
+    @property
+    def shown_name(self) -> str:
+        """The operator's name, else the device's own, else its id."""
+        return self.given_name or self.name or self.id
+
+    def snapshot(self) -> Device:
+        """The device as others may see it."""
+        return Device(
+            id=self.id,
+            name=self.shown_name,
+            online=self.online,
+            reason=self.reason,
+            address=self.address,
+            signalling_transport=self.transport,
+            media_transport=self.media_transport,
+            manufacturer=self.manufacturer,
+            model=self.model,
+            firmware=self.firmware,
+            user_agent=self.user_agent,
+            gb_version=self.gb_version,
+            has_own_password=self.password_sealed is not None,
+            registered_at=self.registered_at,
+            expires_at=self.expires_at,
+            last_keepalive_at=self.last_keepalive_at,
+            problems=tuple(self.problems.values()),
+            catalogue=self.catalogue,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An authenticated registration, durable before it is applied. ``expires_s`` 0 means: unregistered."""
+
+    device_id: str
+    flow: Flow
+    expires_s: int
+    registered_at: datetime
+    expires_at: datetime
+    user_agent: str
+    gb_version: str | None
+
+
+class Directory:
+    """Every known device, its presence and its troubles."""
+
+    def __init__(self, *, silence_s: float) -> None:
+        """``silence_s``: a device not heard for so long is offline (interval times misses)."""
+        self._silence_s = silence_s
+        self._records: dict[str, DeviceRecord] = {}
+        self._watch: LivenessWatch[DeviceRecord] = LivenessWatch()
+        self._by_connection: dict[int, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, device_id: str) -> DeviceRecord | None:
+        """The record of a device, ``None`` when it was never heard of."""
+        return self._records.get(device_id)
+
+    def records(self) -> Iterable[DeviceRecord]:
+        """Every record, in no order."""
+        return self._records.values()
+
+    def restore(self, record: DeviceRecord, now: Moment) -> None:
+        """Take a device back from the database: registered perhaps, but present only once it is heard."""
+        self._records[record.id] = record
+        if record.expires_at is None or record.peer is None:
+            record.reason = (
+                PresenceReason.UNREGISTERED if record.registered_at else PresenceReason.NEVER_REGISTERED
+            )
+            return
+        record.expires = now.mono + (record.expires_at - now.at).total_seconds()
+        if record.expires <= now.mono:
+            record.reason = PresenceReason.REGISTRATION_EXPIRED
+            return
+        record.reason = PresenceReason.NOT_HEARD_SINCE_START
+        self._set_deadline(record, record.expires)
+
+    # -- presence
+
+    def apply(self, registration: Registration, now: Moment) -> bool:
+        """Bind or unbind after a registration became durable; True when the device's presence changed."""
+        record = self._records.get(registration.device_id)
+        if record is None:
+            record = self._records[registration.device_id] = DeviceRecord(registration.device_id)
+        record.user_agent = registration.user_agent or record.user_agent
+        record.gb_version = registration.gb_version or record.gb_version
+        if registration.expires_s == 0:
+            return self._unregister(record)
+        changed = not record.online or record.flow != registration.flow or bool(record.problems)
+        self._bind(record, registration.flow, now)
+        record.registered_at = registration.registered_at
+        record.expires_at = registration.expires_at
+        record.expires = now.mono + registration.expires_s
+        record.problems.pop(ProblemCode.WRONG_PASSWORD, None)
+        self._come_online(record, PresenceReason.REGISTERED, now)
+        return changed
+
+    def _bind(self, record: DeviceRecord, flow: Flow, now: Moment) -> None:
+        self._unbind_connection(record)
+        if record.peer is not None and record.peer != flow.peer:
+            self._note_move(record, flow, now)
+        record.flow = flow
+        record.peer = flow.peer
+        record.transport = SignallingTransport(flow.transport)
+        if flow.connection_id is not None:
+            self._by_connection.setdefault(flow.connection_id, set()).add(record.id)
+
+    def _note_move(self, record: DeviceRecord, flow: Flow, now: Moment) -> None:
+        # A move once is a new lease or a restart; coming back to where somebody else took over is a
+        # duplicate.
+        if flow.peer == record.former_peer and record.online:
+            self._rival(record, flow.peer, now)
+        record.former_peer = record.peer
+        record.former_lost = now.mono
+
+    def heard(self, record: DeviceRecord, flow: Flow, now: Moment) -> bool:
+        """A keep-alive from the bound address; True when it brought the device back."""
+        record.heard = now.mono
+        record.last_keepalive_at = now.at
+        record.keepalive_unsaved = True
+        deadline = now.mono + self._silence_s
+        record.deadline = deadline if deadline < record.expires else record.expires
+        if record.online:
+            return False
+        record.flow = flow
+        self._come_online(record, PresenceReason.KEPT_ALIVE, now)
+        return True
+
+    def registered_here(self, record: DeviceRecord, flow: Flow, now: float) -> bool:
+        """Whether this path is the one the device's valid registration was made on.
+
+        Over TCP it must be the very connection; over UDP the same address, also after a restart of the
+        server.
+        """
+        if now >= record.expires:
+            return False
+        if flow.connection_id is None:
+            return record.peer == flow.peer and record.transport is SignallingTransport.UDP
+        bound = record.flow
+        return bound is not None and bound.connection_id == flow.connection_id
+
+    def rival_claims(self, record: DeviceRecord, peer: tuple[str, int], now: Moment) -> bool:
+        """Somebody else uses the id. True when it is an address that had authenticated before: a
+        duplicate."""
+        if peer != record.former_peer or now.mono - record.former_lost < RIVAL_GRACE_S or not record.online:
+            return False
+        self._rival(record, peer, now)
+        return True
+
+    def _rival(self, record: DeviceRecord, peer: tuple[str, int], now: Moment) -> None:
+        record.rival_heard = now.mono
+        pair = sorted((f"{peer[0]}:{peer[1]}", record.address or ""))
+        self.set_problem(record, ProblemCode.DUPLICATE_ID, {"first": pair[0], "second": pair[1]}, now.at)
+
+    def connection_closed(self, connection_id: int) -> list[DeviceRecord]:
+        """A TCP connection is gone: its devices are offline (9.1: register over TCP and keep it)."""
+        gone: list[DeviceRecord] = []
+        for device_id in self._by_connection.pop(connection_id, ()):
+            record = self._records[device_id]
+            if record.flow is not None and record.flow.connection_id == connection_id:
+                record.flow = None
+                self._go_offline(record, PresenceReason.CONNECTION_CLOSED)
+                gone.append(record)
+        return gone
+
+    def overdue(self, now: Moment) -> list[DeviceRecord]:
+        """Devices that have just fallen silent or whose registration has just ended; they are offline now."""
+        gone: list[DeviceRecord] = []
+        for record in self._watch.overdue(now.mono):
+            if now.mono >= record.expires:
+                self._go_offline(record, PresenceReason.REGISTRATION_EXPIRED)
+            else:
+                self._go_offline(record, PresenceReason.KEEPALIVE_MISSED)
+                self._set_deadline(record, record.expires)
+            gone.append(record)
+        return gone
+
+    def wake_at(self) -> float | None:
+        """When `overdue` may next have something to say."""
+        return self._watch.wake_at()
+
+    def _unregister(self, record: DeviceRecord) -> bool:
+        self._unbind_connection(record)
+        was_online = record.online
+        record.flow = None
+        record.expires_at = None
+        record.expires = -math.inf
+        record.former_peer = None
+        self._go_offline(record, PresenceReason.UNREGISTERED)
+        return was_online
+
+    def _unbind_connection(self, record: DeviceRecord) -> None:
+        connection_id = record.flow.connection_id if record.flow is not None else None
+        if connection_id is None:
+            return
+        ids = self._by_connection.get(connection_id)
+        if ids is not None:
+            ids.discard(record.id)
+            if not ids:
+                del self._by_connection[connection_id]
+
+    def _come_online(self, record: DeviceRecord, reason: PresenceReason, now: Moment) -> None:
+        record.online = True
+        record.reason = reason
+        record.heard = now.mono
+        self._set_deadline(record, min(now.mono + self._silence_s, record.expires))
+
+    @staticmethod
+    def _go_offline(record: DeviceRecord, reason: PresenceReason) -> None:
+        record.online = False
+        record.reason = reason
+        record.deadline = math.inf
+        record.problems.pop(ProblemCode.DUPLICATE_ID, None)
+        record.problems.pop(ProblemCode.FAULT_REPORTED, None)
+
+    def _set_deadline(self, record: DeviceRecord, deadline: float) -> None:
+        record.deadline = deadline
+        self._watch.watch(record)
+
+    # -- troubles
+
+    def set_problem(self, record: DeviceRecord, code: ProblemCode, params: Params, at: datetime) -> bool:
+        """Show a trouble; True when it is new or says something else than before."""
+        known = record.problems.get(code)
+        if known is not None and known.params == params:
+            return False
+        record.problems[code] = DeviceProblem(code, params, known.since if known is not None else at)
+        return True
+
+    def clear_problem(self, record: DeviceRecord, code: ProblemCode) -> bool:
+        """A trouble is over; True when it had been shown."""
+        return record.problems.pop(code, None) is not None
+
+    def settle_rivals(self, now: Moment) -> list[DeviceRecord]:
+        """Duplicates whose other half has not been heard for the silence time are over."""
+        settled = [
+            record
+            for record in self._records.values()
+            if ProblemCode.DUPLICATE_ID in record.problems and now.mono - record.rival_heard > self._silence_s
+        ]
+        for record in settled:
+            self.clear_problem(record, ProblemCode.DUPLICATE_ID)
+        return settled
+
+    # -- seen from outside
+
+    def devices(self) -> tuple[Device, ...]:
+        """Every device, by id."""
+        return tuple(self._records[device_id].snapshot() for device_id in sorted(self._records))
+
+    def tree(self, watched: frozenset[str]) -> tuple[TreeDevice, ...]:
+        """Every device with its channels; ``watched`` holds the channel keys that have a running session."""
+        return tuple(
+            TreeDevice(
+                self._records[device_id].snapshot(),
+                tuple(
+                    replace(channel, watching=True) if channel.id in watched else channel
+                    for _, channel in sorted(self._records[device_id].channels.items())
+                ),
+            )
+            for device_id in sorted(self._records)
+        )
+
+    def channel(self, channel_id: str) -> tuple[DeviceRecord, Channel] | None:
+        """The device and the channel behind a house-wide channel key."""
+        # Both parts may hold hyphens in odd fleets, so every split is tried; there is one in almost all.
+        cut = channel_id.find("-")
+        while cut >= 0:
+            record = self._records.get(channel_id[:cut])
+            if record is not None and (channel := record.channels.get(channel_id[cut + 1 :])) is not None:
+                return record, channel
+            cut = channel_id.find("-", cut + 1)
+        return None

@@ -1,0 +1,90 @@
+"""Who was turned away, and how often somebody may guess. Bounded, in memory, time passed in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from commonview.network.model import Refusal, RefusalReason, SignallingTransport
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from commonview.wire.sip.flow import Flow
+
+_ID_CHARS = 32
+_AGENT_CHARS = 64
+
+
+class RefusalBook:
+    """The last refusals, repeats counted in one line; the oldest line falls out when the book is full."""
+
+    def __init__(self, *, limit: int = 256) -> None:
+        self._limit = limit
+        self._lines: OrderedDict[tuple[str, str, RefusalReason], Refusal] = OrderedDict()
+        self.total: dict[RefusalReason, int] = dict.fromkeys(RefusalReason, 0)
+
+    def note(
+        self, device_id: str, flow: Flow, reason: RefusalReason, user_agent: str, at: datetime
+    ) -> Refusal:
+        """Write a refusal down. The claimed id and the user agent come from a stranger and are cut short."""
+        self.total[reason] += 1
+        key = (device_id[:_ID_CHARS], flow.peer[0], reason)
+        known = self._lines.pop(key, None)
+        line = Refusal(
+            device_id=key[0],
+            address=f"{flow.peer[0]}:{flow.peer[1]}",
+            transport=SignallingTransport(flow.transport),
+            reason=reason,
+            count=1 if known is None else known.count + 1,
+            first_at=at if known is None else known.first_at,
+            last_at=at,
+            user_agent=user_agent[:_AGENT_CHARS],
+        )
+        self._lines[key] = line
+        if len(self._lines) > self._limit:
+            self._lines.popitem(last=False)
+        return line
+
+    def lines(self) -> tuple[Refusal, ...]:
+        """Newest first."""
+        return tuple(reversed(self._lines.values()))
+
+
+@dataclass(slots=True)
+class _Guesses:
+    window_ends: float
+    count: int
+
+
+class GuessLimiter:
+    """At most ``per_minute`` wrong passwords from one address for one device; then a minute's silence.
+
+    Never a lasting lock: whoever knows the password is let in a minute later.
+    """
+
+    def __init__(self, *, per_minute: int = 10, limit: int = 10_000) -> None:
+        self._per_minute = per_minute
+        self._limit = limit
+        self._guesses: OrderedDict[tuple[str, str], _Guesses] = OrderedDict()
+
+    def wrong(self, host: str, device_id: str, now: float) -> None:
+        """A password was wrong."""
+        key = (host, device_id)
+        guesses = self._guesses.pop(key, None)
+        if guesses is None or guesses.window_ends <= now:
+            guesses = _Guesses(now + 60.0, 0)
+        guesses.count += 1
+        self._guesses[key] = guesses
+        if len(self._guesses) > self._limit:
+            self._guesses.popitem(last=False)
+
+    def allows(self, host: str, device_id: str, now: float) -> bool:
+        """Whether a password may be tried."""
+        guesses = self._guesses.get((host, device_id))
+        return guesses is None or guesses.window_ends <= now or guesses.count < self._per_minute
+
+    def right(self, host: str, device_id: str) -> None:
+        """A password was right: earlier slips are forgotten."""
+        self._guesses.pop((host, device_id), None)

@@ -1,0 +1,92 @@
+"""What a REGISTER says, and what its answers carry (GB/T 28181-2022 9.1, 9.10.3, Annex I). Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from commonview.wire.gbid import is_usable
+
+if TYPE_CHECKING:
+    from commonview.wire.sip.headers import Headers
+
+GB_VERSION = "3.0"
+"""X-GB-Ver of GB/T 28181-2022 (Annex I)."""
+
+DEFAULT_EXPIRES_S = 86_400
+MAX_EXPIRES_S = 7 * 86_400
+
+_BEIJING = timezone(timedelta(hours=8))
+_USER = re.compile(r"<?\s*sips?:([^@:;>\s]{1,64})[@:;>]", re.IGNORECASE)
+_EXPIRES_PARAM = re.compile(r";\s*expires\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
+_SECONDS = re.compile(r"[0-9]{1,10}")
+_VERSION = re.compile(r"[0-9]\.[0-9]")
+
+
+class RegisterRefused(Exception):
+    """The REGISTER cannot be understood; ``status`` and ``reason`` answer it."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRequest:
+    """``expires_s`` 0 asks to unregister. ``contact`` is answered as it came."""
+
+    device_id: str
+    expires_s: int
+    contact: str | None
+    user_agent: str
+    gb_version: str | None
+
+
+def user_of(address: str | None) -> str | None:
+    """The user part of a From or To value, ``None`` when there is none. Devices write many odd forms."""
+    if address is None:
+        return None
+    found = _USER.search(address)
+    return found.group(1) if found is not None else None
+
+
+def read_register(headers: Headers) -> RegisterRequest:
+    """Understand a REGISTER.
+
+    Raises:
+        RegisterRefused: no usable device id, a registration for somebody else, or a malformed Expires.
+    """
+    first = headers.first
+    device_id = user_of(first.get("To"))
+    if device_id is None or not is_usable(device_id):
+        raise RegisterRefused(400, "To has no usable device id")
+    if user_of(first.get("From")) != device_id:
+        raise RegisterRefused(403, "From and To differ")
+    contact = first.get("Contact")
+    version = first.get("X-GB-Ver", "")
+    return RegisterRequest(
+        device_id=device_id,
+        expires_s=_expires(first.get("Expires"), contact),
+        contact=contact,
+        user_agent=first.get("User-Agent", "")[:64],
+        gb_version=version if _VERSION.fullmatch(version) else None,
+    )
+
+
+def _expires(header: str | None, contact: str | None) -> int:
+    # RFC 3261 10.2.1.1: the parameter of the Contact goes before the header.
+    if contact is not None and (found := _EXPIRES_PARAM.search(contact)) is not None:
+        return min(int(found.group(1)), MAX_EXPIRES_S)
+    if header is None:
+        return DEFAULT_EXPIRES_S
+    if _SECONDS.fullmatch(header) is None:
+        raise RegisterRefused(400, "malformed Expires")
+    return min(int(header), MAX_EXPIRES_S)
+
+
+def date_header(now: datetime) -> str:
+    """The Date of a 200 to REGISTER: Beijing time, milliseconds, no zone (9.10.3)."""
+    return now.astimezone(_BEIJING).isoformat(timespec="milliseconds")[:23]

@@ -1,0 +1,231 @@
+"""The tables of the network room; nobody else reads them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from commonview.foundation.database import UtcDateTime, metadata
+from commonview.media import MediaTransport
+from commonview.network.directory import DeviceRecord
+from commonview.network.model import (
+    CatalogueProgress,
+    CatalogueState,
+    Channel,
+    ChannelStatus,
+    SignallingTransport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from commonview.network.directory import Registration
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("given_name", Text),
+    Column("manufacturer", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("firmware", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("gb_version", Text),
+    Column("media_transport", Text),
+    Column("password_sealed", LargeBinary),
+    Column("signalling_transport", Text),
+    Column("host", Text),
+    Column("port", Integer),
+    Column("registered_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Column("last_keepalive_at", UtcDateTime),
+    Column("catalogue_at", UtcDateTime),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Text, ForeignKey("devices.id"), nullable=False),
+    Column("gb_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("parent_id", Text, nullable=False),
+    Column("manufacturer", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("civil_code", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("longitude", Float),
+    Column("latitude", Float),
+    Column("extra", Text, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("vanished_at", UtcDateTime),
+    Index("ix_channels_device_id", "device_id"),
+)
+
+_BLANK_DEVICE = {"name": "", "manufacturer": "", "model": "", "firmware": ""}
+_REGISTRATION_COLUMNS = (
+    "user_agent",
+    "gb_version",
+    "signalling_transport",
+    "host",
+    "port",
+    "registered_at",
+    "expires_at",
+)
+_CHANNEL_COLUMNS = tuple(column.name for column in channels.columns if column.name != "id")
+
+
+def _upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Insert rows; those whose id exists get the named columns replaced."""
+    if not rows:
+        return
+    if conn.dialect.name == "postgresql":
+        into_postgresql = postgresql.insert(table)
+        conn.execute(
+            into_postgresql.on_conflict_do_update(
+                index_elements=["id"], set_={name: into_postgresql.excluded[name] for name in columns}
+            ),
+            rows,
+        )
+        return
+    into = sqlite.insert(table)
+    conn.execute(
+        into.on_conflict_do_update(
+            index_elements=["id"], set_={name: into.excluded[name] for name in columns}
+        ),
+        rows,
+    )
+
+
+def save_registrations(conn: Connection, registrations: Iterable[Registration]) -> None:
+    """Make registrations and unregistrations durable; of several for one device the last one counts."""
+    rows = {
+        one.device_id: {
+            "id": one.device_id,
+            **_BLANK_DEVICE,
+            "user_agent": one.user_agent,
+            "gb_version": one.gb_version,
+            "signalling_transport": one.flow.transport,
+            "host": one.flow.peer[0],
+            "port": one.flow.peer[1],
+            "registered_at": one.registered_at,
+            "expires_at": one.expires_at if one.expires_s else None,
+        }
+        for one in registrations
+    }
+    _upsert(conn, devices, list(rows.values()), _REGISTRATION_COLUMNS)
+
+
+def save_keepalives(conn: Connection, heard: Iterable[tuple[str, datetime]]) -> None:
+    """Note when devices were last heard."""
+    rows = [{"device": device_id, "at": at} for device_id, at in heard]
+    if rows:
+        statement = update(devices).where(devices.c.id == bindparam("device"))
+        conn.execute(statement.values(last_keepalive_at=bindparam("at")), rows)
+
+
+def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> None:
+    """Change columns of one device."""
+    conn.execute(update(devices).where(devices.c.id == device_id).values(**values))
+
+
+def save_channels(
+    conn: Connection, device_id: str, listed: Iterable[tuple[Channel, object]], seen_at: datetime
+) -> None:
+    """Store the channels of a catalogue answer; each comes with the raw rest of its item."""
+    rows = [
+        {
+            "id": channel.id,
+            "device_id": device_id,
+            "gb_id": channel.gb_id,
+            "name": channel.name,
+            "status": channel.status.value,
+            "parent_id": channel.parent_id,
+            "manufacturer": channel.manufacturer,
+            "model": channel.model,
+            "civil_code": channel.civil_code,
+            "place": channel.place,
+            "longitude": channel.longitude,
+            "latitude": channel.latitude,
+            "extra": json.dumps(extra, ensure_ascii=False, separators=(",", ":")),
+            "seen_at": seen_at,
+            "vanished_at": None,
+        }
+        for channel, extra in listed
+    ]
+    _upsert(conn, channels, rows, _CHANNEL_COLUMNS)
+
+
+def mark_vanished(conn: Connection, channel_ids: Iterable[str], at: datetime) -> None:
+    """Note that channels are no longer listed; their rows stay."""
+    rows = [{"channel": channel_id} for channel_id in channel_ids]
+    if rows:
+        statement = update(channels).where(channels.c.id == bindparam("channel"))
+        conn.execute(statement.values(vanished_at=at), rows)
+
+
+def load(conn: Connection) -> list[DeviceRecord]:
+    """Every device with its channels, as it was when it was last written."""
+    records: dict[str, DeviceRecord] = {}
+    for row in conn.execute(select(devices)).mappings():
+        records[row["id"]] = DeviceRecord(
+            id=row["id"],
+            name=row["name"],
+            given_name=row["given_name"],
+            manufacturer=row["manufacturer"],
+            model=row["model"],
+            firmware=row["firmware"],
+            user_agent=row["user_agent"],
+            gb_version=row["gb_version"],
+            media_transport=MediaTransport(row["media_transport"]) if row["media_transport"] else None,
+            password_sealed=row["password_sealed"],
+            transport=(
+                SignallingTransport(row["signalling_transport"]) if row["signalling_transport"] else None
+            ),
+            peer=(row["host"], row["port"]) if row["host"] else None,
+            registered_at=row["registered_at"],
+            expires_at=row["expires_at"],
+            last_keepalive_at=row["last_keepalive_at"],
+            catalogue=(
+                CatalogueProgress(CatalogueState.COMPLETE, finished_at=row["catalogue_at"])
+                if row["catalogue_at"]
+                else CatalogueProgress()
+            ),
+        )
+    for row in conn.execute(select(channels)).mappings():
+        records[row["device_id"]].channels[row["gb_id"]] = Channel(
+            id=row["id"],
+            device_id=row["device_id"],
+            gb_id=row["gb_id"],
+            name=row["name"],
+            status=ChannelStatus(row["status"]),
+            parent_id=row["parent_id"],
+            manufacturer=row["manufacturer"],
+            model=row["model"],
+            civil_code=row["civil_code"],
+            place=row["place"],
+            longitude=row["longitude"],
+            latitude=row["latitude"],
+            vanished_at=row["vanished_at"],
+        )
+    return list(records.values())
