@@ -66,6 +66,13 @@ class Bus:
         with self._lock:
             return BusCounters(self._published, self._dropped, len(self._subscriptions))
 
+    def close(self) -> None:
+        """End every subscription, for shutdown; whoever listens reads what waits and then stops."""
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.close()
+
     def _leave(self, subscription: "Subscription") -> None:
         with self._lock:
             if subscription in self._subscriptions:

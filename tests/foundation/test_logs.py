@@ -1,0 +1,73 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from commonview.foundation.logs import redact, set_up_logging
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Authorization: Digest username="34020000001320000001", response="SECRET"',
+        "Proxy-Authorization: Basic SECRET",
+        "Cookie: commonview_session_abcd1234=SECRET",
+        "Set-Cookie: commonview_session_abcd1234=SECRET; HttpOnly",
+        "X-CSRF-Token: SECRET",
+        "GET /live/abc.mp4?ticket=SECRET HTTP/1.1",
+        "password=SECRET",
+        '{"password": "SECRET"}',
+        "{'totp': 'SECRET'}",
+        "http://127.0.0.1:8000/setup#token=SECRET",
+        "rtsp://admin:SECRET@192.0.2.1/stream",
+    ],
+)
+def test_secrets_are_taken_out(text: str) -> None:
+    assert "SECRET" in text
+    assert "SECRET" not in redact(text)
+
+
+def test_what_is_no_secret_stays() -> None:
+    text = "device 34020000001320000001 registered from 192.0.2.1:5060 (keep-alive in 60 s)"
+    assert redact(text) == text
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_text_lines_are_redacted_even_in_a_traceback() -> None:
+    stream = io.StringIO()
+    set_up_logging("info", "text", stream)
+    try:
+        int("password=SECRET")
+    except ValueError:
+        logging.getLogger("commonview.test").exception("failed with ticket=SECRET")
+    assert "commonview.test  failed with ticket=[redacted]" in stream.getvalue()
+    assert "SECRET" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_json_lines_hold_time_level_logger_and_message() -> None:
+    stream = io.StringIO()
+    set_up_logging("info", "json", stream)
+    logging.getLogger("commonview.test").info("共视 %s", "token=SECRET")
+    line = json.loads(stream.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "info", "logger": "commonview.test", "message": "共视 token=[redacted]"}
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_lines_below_the_level_are_not_logged() -> None:
+    stream = io.StringIO()
+    set_up_logging("warning", "text", stream)
+    logging.getLogger("commonview.test").info("quiet")
+    assert stream.getvalue() == ""
