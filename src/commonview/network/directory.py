@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from commonview.network.channels import watchable
 from commonview.network.liveness import LivenessWatch
 from commonview.network.model import (
     CatalogueProgress,
@@ -329,13 +330,13 @@ class Directory:
         return tuple(self._records[device_id].snapshot() for device_id in sorted(self._records))
 
     def tree(self, watched: frozenset[str]) -> tuple[TreeDevice, ...]:
-        """Every device with its channels; ``watched`` holds the channel keys that have a running session."""
+        """Every device with what can be watched of it; ``watched``: channel keys with a running session."""
         return tuple(
             TreeDevice(
                 self._records[device_id].snapshot(),
                 tuple(
                     replace(channel, watching=True) if channel.id in watched else channel
-                    for _, channel in sorted(self._records[device_id].channels.items())
+                    for channel in watchable(self._records[device_id].channels)
                 ),
             )
             for device_id in sorted(self._records)

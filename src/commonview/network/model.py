@@ -163,6 +163,15 @@ class Device:
         return self.problems[0].code.value if self.problems else self.reason.value
 
 
+class ChannelKind(StrEnum):
+    """What a catalogue item is, by the type code in its id (Annex E)."""
+
+    VIDEO = "video"
+    ORGANISATION = "organisation"
+    DEVICE = "device"
+    OTHER = "other"
+
+
 def channel_key(device_id: str, gb_id: str) -> str:
     """The house-wide id of a channel.
 
@@ -183,6 +192,7 @@ class Channel:
     id: str
     device_id: str
     gb_id: str
+    kind: ChannelKind
     name: str
     status: ChannelStatus
     parent_id: str

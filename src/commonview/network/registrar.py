@@ -48,11 +48,16 @@ _VERSION_HEADER = ("X-GB-Ver", GB_VERSION)
 class PasswordVault(Protocol):
     """Keeps device passwords sealed at rest. ``context`` binds a sealed value to its device."""
 
-    def seal(self, plaintext: bytes, context: str) -> bytes:
+    def seal(self, secret: bytes, context: str, /) -> bytes:
         """Encrypt."""
 
-    def open(self, sealed: bytes, context: str) -> bytes:
+    def open(self, sealed: bytes, context: str, /) -> bytes:
         """Decrypt; raises when the value was changed or belongs to another context."""
+
+
+def vault_context(device_id: str) -> str:
+    """What a sealed device password is bound to."""
+    return f"device:{device_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class Registrar:
             return record.ha1
         password = self._settings.enrolment_password
         if record is not None and record.password_sealed is not None:
-            password = self._vault.open(record.password_sealed, device_id).decode()
+            password = self._vault.open(record.password_sealed, vault_context(device_id)).decode()
         secret = hash_secret(credentials.username, credentials.realm, password, credentials.algorithm)
         if record is not None and usual:
             record.ha1 = secret

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from commonview.wire.sdp import ssrc_text
+
 QUARANTINE_S = 60.0
 _NUMBERS = 10_000
 
@@ -25,11 +27,10 @@ class SsrcAllocator:
         numbers.
 
         Raises:
-            ValueError: the domain id has fewer than eight digits.
+            ValueError: the domain id is too short to make stream numbers from.
         """
-        if len(domain_id) < 8 or not domain_id[:8].isdecimal():
-            raise ValueError(f"domain id {domain_id!r} needs at least eight digits to make stream numbers")
-        self._prefix = "0" + domain_id[3:8]
+        ssrc_text(domain_id, 0)
+        self._domain_id = domain_id
         self._first = first % _NUMBERS
         self._issued = 0
         self._quarantine_s = quarantine_s
@@ -46,7 +47,7 @@ class SsrcAllocator:
         else:
             raise SsrcExhaustedError("no free stream number in this domain")
         self._in_use.add(number)
-        return f"{self._prefix}{number:04d}"
+        return ssrc_text(self._domain_id, number)
 
     def release(self, ssrc: str, now: float) -> None:
         """Give a number back; it rests before it is used again. Giving back twice is no error."""
@@ -59,15 +60,3 @@ class SsrcAllocator:
     def in_use(self) -> int:
         """How many numbers are handed out now."""
         return len(self._in_use)
-
-
-def parse_ssrc(text: str) -> int | None:
-    """The 32-bit value of a peer's ``y=`` line, or ``None`` when it is not usable as one.
-
-    Peers write leading zeros, more than ten digits (one simulator puts its 20-digit id there) or nothing.
-    """
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 10:
-        return None
-    value = int(digits)
-    return value if value < 1 << 32 else None

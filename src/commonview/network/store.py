@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from commonview.foundation.database import UtcDateTime, metadata
 from commonview.media import MediaTransport
+from commonview.network.channels import kind_of
 from commonview.network.directory import DeviceRecord
 from commonview.network.model import (
     CatalogueProgress,
@@ -217,6 +218,7 @@ def load(conn: Connection) -> list[DeviceRecord]:
             id=row["id"],
             device_id=row["device_id"],
             gb_id=row["gb_id"],
+            kind=kind_of(row["gb_id"]),
             name=row["name"],
             status=ChannelStatus(row["status"]),
             parent_id=row["parent_id"],
