@@ -1,0 +1,41 @@
+import { createRouter, createWebHashHistory } from 'vue-router'
+
+import SignInPage from '@/entry/SignInPage.vue'
+import { useSession, type Area } from '@/stores/session'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    area?: Area
+    open?: boolean
+  }
+}
+
+/** Hash addresses: the server then serves one page, and set-up tokens never reach its log. */
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: '/sign-in', name: 'sign-in', component: SignInPage, meta: { open: true } },
+    { path: '/setup', name: 'setup', component: () => import('@/entry/SetupPage.vue'), meta: { open: true } },
+    {
+      path: '/',
+      component: () => import('@/shell/AppShell.vue'),
+      children: [
+        { path: '', name: 'home', redirect: () => ({ name: useSession().home }) },
+        { path: 'me', name: 'me', component: () => import('@/manage/MyAccountPage.vue'), meta: { area: 'me' } },
+      ],
+    },
+    { path: '/:rest(.*)*', redirect: '/' },
+  ],
+})
+
+router.beforeEach(async (to) => {
+  const session = useSession()
+  if (to.name === 'setup') return true
+  await session.restore()
+  if (to.meta.open) return session.account === null ? true : { name: 'home' }
+  if (session.account === null) {
+    return { name: 'sign-in', query: to.path === '/' ? {} : { next: to.fullPath } }
+  }
+  if (to.meta.area !== undefined && !session.may(to.meta.area)) return { name: session.home }
+  return true
+})

@@ -1,0 +1,7 @@
+import entry from './entry.json'
+import failures from './failures.json'
+import live from './live.json'
+import manage from './manage.json'
+import shell from './shell.json'
+
+export default { ...shell, ...entry, ...live, ...failures, ...manage }

@@ -1,0 +1,29 @@
+/** Short words about what just happened; read out politely and gone after a while. */
+import { defineStore } from 'pinia'
+import { ref } from 'vue'
+
+export interface Toast {
+  id: number
+  kind: 'good' | 'bad' | 'plain'
+  text: string
+}
+
+const shownForMs = 6000
+
+export const useToasts = defineStore('toasts', () => {
+  const toasts = ref<Toast[]>([])
+  let last = 0
+
+  function dismiss(id: number): void {
+    toasts.value = toasts.value.filter((toast) => toast.id !== id)
+  }
+
+  function say(text: string, kind: Toast['kind'] = 'plain'): void {
+    last += 1
+    const id = last
+    toasts.value = [...toasts.value.slice(-3), { id, kind, text }]
+    window.setTimeout(() => dismiss(id), shownForMs)
+  }
+
+  return { toasts, say, dismiss }
+})
