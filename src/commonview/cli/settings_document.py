@@ -8,8 +8,8 @@ _HEAD = """\
 # Settings
 
 Every setting can be given as a flag of `commonview serve`, as an environment variable, or by name in a TOML
-file (`--config FILE` or `COMMONVIEW_CONFIG`). A flag wins over its variable, a variable over the file, the file
-over the default. `commonview serve --help` says the same as this page, which is made from the program:
+file (`--config FILE` or `COMMONVIEW_CONFIG`). A flag wins over its variable, a variable over the file, the
+file over the default. `commonview serve --help` says the same as this page, which is made from the program:
 `python -m commonview.cli.settings_document > docs/settings.md`.
 
 Several instances run side by side on one machine when each has its own `data_dir`, `http_port`, `media_port`,

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api", tags=["session"])
 _USER_AGENT_MAX = 200
 
 
-@router.post("/session", status_code=201)
+@router.post("/session")
 def sign_in(body: SignInRequest, request: Request, response: Response, context: Context) -> SessionOut:
     """Sign in; the session comes as an HttpOnly cookie, the CSRF token in the answer."""
     signed_in = context.security.sign_in(

@@ -1,4 +1,4 @@
-"""`python -m commonview.cli`."""
+"""`python -m commonview`."""
 
 import sys
 
