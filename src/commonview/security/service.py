@@ -1,293 +1,157 @@
-"""The verbs of the security room.
+"""The front desk of the security room: all its verbs in one service, and its life in the process.
 
-Every verb is synchronous, thread-safe and may block for a durable commit (or, for passwords, for an Argon2id
-hash): call it from a worker thread, never from an event loop. A verb that changes something writes the change
-and its audit entry in one transaction and returns only when both are on disk; bus events follow the commit.
+Every verb but `run` is synchronous, thread-safe and may block for a durable commit (or, for passwords, for an
+Argon2id hash): call it from a worker thread, never from an event loop. A verb that changes something writes
+the change and its audit entry in one transaction and returns only when both are on disk; bus events and the
+cutting of viewers follow the commit.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
-from typing import Protocol
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from commonview.security.model import (
-    SYSTEM,
-    AccessOutcome,
-    AccessRecord,
-    Account,
-    Action,
-    AuditEntry,
-    AuditHealth,
-    Grant,
-    LiveAccess,
-    NewAccount,
-    Purpose,
-    Resource,
-    Role,
-    Session,
-    SignedIn,
-    Subject,
-    TotpEnrolment,
-)
+from sqlalchemy import select
+
+from commonview.foundation.bus import Bus
+from commonview.foundation.clock import Clock
+from commonview.foundation.database import Database
+from commonview.foundation.datadir import DataDirectory
+from commonview.foundation.errors import StorageUnavailable
+from commonview.foundation.settings import Settings
+from commonview.security.access import Access
+from commonview.security.audit import AuditLog
+from commonview.security.keys import load_enrolment_password, load_instance_key, load_signing_key
+from commonview.security.model import Action, AuditEntry, AuditHealth, Subject
+from commonview.security.passwords import Passwords
+from commonview.security.secrets import Vault
+from commonview.security.setup import SetUp
+from commonview.security.sign_in import SignIn
+from commonview.security.store import accounts, audit_entries
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+"""How late the end of a grant is recorded at most; the media core itself cuts on time."""
+
+_AUDIT_PAGE_MAX: Final = 500
 
 
-class SecurityService(Protocol):
-    """Made by `SecurityService.open(...)`; `subject` is always the authenticated asker."""
+class SecurityService(SetUp, SignIn, Access):
+    """Made by `SecurityService.open`. `subject` is always the authenticated asker."""
 
-    # --- first start -------------------------------------------------------------------------------------
-    def setup_needed(self) -> bool:
-        """True while no account exists."""
-        ...
+    enrolment_password: str
+    """What a camera registers with until it has a password of its own (data/keys)."""
 
-    def setup_link(self, base_url: str) -> str | None:
-        """A fresh one-time link `<base_url>/setup#token=...`, also in data/setup-link; None once set up.
+    @classmethod
+    def open(
+        cls,
+        *,
+        db: Database,
+        clock: Clock,
+        bus: Bus,
+        data: DataDirectory,
+        settings: Settings,
+        passwords: Passwords | None = None,
+    ) -> "SecurityService":
+        """Load or make the keys, take up the audit log, close what a crash left open.
 
-        Each call replaces the earlier link. Only a hash of the token is kept.
+        The database must be migrated and the data directory prepared.
+
+        Raises:
+            KeyFileError: a key file is missing, damaged or readable by others.
+            StorageUnavailable.
         """
-        ...
-
-    def set_up(
-        self,
-        token: str,
-        administrator: NewAccount,
-        *,
-        operator: NewAccount | None = None,
-        supervisor: NewAccount | None = None,
-        client_address: str = "",
-    ) -> Sequence[Account]:
-        """Make the first accounts and the three seed purposes; `roles` of the new accounts are ignored.
-
-        Raises: SetupRefused, Invalid, Conflict (`already_set_up`), StorageUnavailable.
-        """
-        ...
-
-    # --- signing in --------------------------------------------------------------------------------------
-    def sign_in(
-        self,
-        username: str,
-        password: str,
-        totp: str | None = None,
-        *,
-        client_address: str,
-        user_agent: str = "",
-    ) -> SignedIn:
-        """Raises: SignInRefused, TooManyAttempts, StorageUnavailable."""
-        ...
-
-    def authenticate(self, token: str, *, client_address: str = "") -> tuple[Subject, Session]:
-        """Who holds this session token. Raises: NotSignedIn."""
-        ...
-
-    def csrf_token(self, token: str) -> str:
-        """The CSRF token that belongs to a session token (derived, nothing stored)."""
-        ...
-
-    def check_csrf(self, token: str, csrf_token: str | None) -> None:
-        """Raises: Forbidden (`csrf_token_wrong`)."""
-        ...
-
-    def sign_out(self, subject: Subject) -> None:
-        """End the session the subject came with."""
-        ...
-
-    def sessions(self, subject: Subject, account_id: str | None = None) -> Sequence[Session]:
-        """Running sessions: one's own, or anybody's with account.read."""
-        ...
-
-    def end_session(self, subject: Subject, session_id: str) -> None:
-        """One's own, or anybody's with account.manage. Raises: NotFound, Forbidden."""
-        ...
-
-    def change_password(self, subject: Subject, current: str, new: str) -> None:
-        """One's own; ends the other sessions. Raises: SignInRefused, Invalid, TooManyAttempts."""
-        ...
-
-    def begin_totp(self, subject: Subject, password: str) -> TotpEnrolment:
-        """A new secret, in force only after `confirm_totp`. Raises: SignInRefused, TooManyAttempts."""
-        ...
-
-    def confirm_totp(self, subject: Subject, code: str) -> None:
-        """Raises: Invalid (`totp_wrong`, `totp_not_begun`)."""
-        ...
-
-    def remove_totp(self, subject: Subject, password: str) -> None:
-        """Raises: SignInRefused, TooManyAttempts."""
-        ...
-
-    # --- accounts ----------------------------------------------------------------------------------------
-    def accounts(self, subject: Subject) -> Sequence[Account]:
-        """Needs account.read."""
-        ...
-
-    def account(self, subject: Subject, account_id: str) -> Account:
-        """One's own, or anybody's with account.read. Raises: NotFound."""
-        ...
-
-    def account_names(self, account_ids: Collection[str]) -> dict[str, str]:
-        """Display names by account id, for lists of grants, records and viewers."""
-        ...
-
-    def create_account(self, subject: Subject, new: NewAccount) -> Account:
-        """Needs account.manage. Raises: Invalid, ConflictingRoles, Conflict (`username_taken`)."""
-        ...
-
-    def update_account(
-        self,
-        subject: Subject,
-        account_id: str,
-        *,
-        display_name: str | None = None,
-        roles: frozenset[Role] | None = None,
-        disabled: bool | None = None,
-        password: str | None = None,
-        remove_totp: bool = False,
-    ) -> Account:
-        """Needs account.manage. Disabling ends sessions and grants; a lost right ends the grants on it."""
-        ...
-
-    # --- purposes ----------------------------------------------------------------------------------------
-    def purposes(self, subject: Subject) -> Sequence[Purpose]:
-        """Needs purpose.read."""
-        ...
-
-    def create_purpose(
-        self,
-        subject: Subject,
-        *,
-        name_zh: str,
-        name_en: str,
-        legal_basis: str,
-        owner: str,
-        review_at: datetime,
-        actions: frozenset[Action],
-        max_duration_s: int,
-    ) -> Purpose:
-        """Needs purpose.manage."""
-        ...
-
-    def update_purpose(
-        self,
-        subject: Subject,
-        purpose_id: str,
-        *,
-        name_zh: str | None = None,
-        name_en: str | None = None,
-        legal_basis: str | None = None,
-        owner: str | None = None,
-        review_at: datetime | None = None,
-        actions: frozenset[Action] | None = None,
-        max_duration_s: int | None = None,
-        retired: bool | None = None,
-    ) -> Purpose:
-        """Needs purpose.manage. Retiring a purpose, or taking an action from it, ends the grants under it."""
-        ...
-
-    # --- grants and access -------------------------------------------------------------------------------
-    def request_grant(
-        self,
-        subject: Subject,
-        *,
-        channel_ids: Collection[str],
-        purpose_id: str,
-        reason: str,
-        duration_s: int | None = None,
-    ) -> Grant:
-        """A live-view grant in one's own name. Raises: Forbidden, Invalid, NotFound, StorageUnavailable."""
-        ...
-
-    def grants(
-        self, subject: Subject, *, account_id: str | None = None, active: bool | None = None, limit: int = 200
-    ) -> Sequence[Grant]:
-        """Newest first: one's own, or everybody's with grant.read."""
-        ...
-
-    def revoke_grant(self, subject: Subject, grant_id: str, reason: str) -> Grant:
-        """One's own, or anybody's with grant.revoke. Viewers are cut before this returns."""
-        ...
-
-    def open_live(
-        self,
-        subject: Subject,
-        channel_id: str,
-        *,
-        purpose_id: str | None = None,
-        reason: str | None = None,
-        duration_s: int | None = None,
-        grant_id: str | None = None,
-        protocol: str = "ws",
-    ) -> LiveAccess:
-        """Permission to look at one channel now: grant (new or `grant_id`), access record and audit entries,
-        durable together before this returns; make the ticket afterwards, valid until `grant.ends_at` at most.
-
-        Raises: Forbidden (code = Reason), Invalid (`purpose_required`, `reason_required`, `duration_*`),
-        NotFound, StorageUnavailable: then neither grant nor record exists.
-        """
-        ...
-
-    def close_access(
-        self, access_id: str, outcome: AccessOutcome = AccessOutcome.CLOSED, *, bytes_sent: int = 0
-    ) -> None:
-        """The looking ended. Closing twice changes nothing."""
-        ...
-
-    def access_record(self, access_id: str) -> AccessRecord:
-        """Raises: NotFound."""
-        ...
-
-    def access_records(
-        self,
-        subject: Subject,
-        *,
-        account_id: str | None = None,
-        channel_id: str | None = None,
-        grant_id: str | None = None,
-        limit: int = 200,
-    ) -> Sequence[AccessRecord]:
-        """Newest first: one's own, or everybody's with access.read."""
-        ...
-
-    def on_grant_end(self, callback: Callable[[str, AccessOutcome], object]) -> None:
-        """Register what cuts the pictures of a grant: called with (grant id, GRANT_ENDED or GRANT_REVOKED)
-        after the commit, from the thread that ended it; the media node's `cut_grant` goes here."""
-        ...
-
-    # --- deciding and auditing ---------------------------------------------------------------------------
-    def require(self, subject: Subject, action: Action, resource: Resource = SYSTEM) -> None:
-        """`decide()` with the grants of the subject. Raises: Forbidden, code = Reason."""
-        ...
-
-    def record(
-        self,
-        actor: Subject | None,
-        action: str,
-        resource: str,
-        outcome: str,
-        **detail: str | int | float | bool | None,
-    ) -> None:
-        """One audit entry in its own durable transaction, for acts of other rooms (device settings ...).
-
-        To put the entry in the same transaction as the change, use `audit.append(conn, ...)` instead.
-        """
-        ...
+        with db.read() as conn:
+            first_start = (
+                conn.execute(select(accounts.c.id).limit(1)).first() is None
+                and conn.execute(select(audit_entries.c.sequence).limit(1)).first() is None
+            )
+        instance_key = load_instance_key(data, may_make=first_start)
+        signing_key = load_signing_key(data, may_make=first_start)
+        audit = AuditLog(db, data, clock, signing_key, f"commonview/{data.instance_id()}")
+        service = cls(
+            db=db,
+            clock=clock,
+            bus=bus,
+            data=data,
+            settings=settings,
+            audit=audit,
+            vault=Vault([instance_key]),
+            passwords=passwords if passwords is not None else Passwords(),
+        )
+        service.enrolment_password = load_enrolment_password(data)
+        audit.open()
+        interrupted = service.close_interrupted()
+        if interrupted:
+            log.warning("%d access records were open when the server stopped; closed now", interrupted)
+        service.record(None, "system.started", "system:instance", "ok", interrupted=interrupted)
+        return service
 
     def audit_entries(
         self, subject: Subject, *, before: int | None = None, limit: int = 100
     ) -> Sequence[AuditEntry]:
-        """Needs audit.read; newest first, sequence < `before`. Reading the log is itself recorded."""
-        ...
+        """Newest first, sequence below `before`. Needs audit.read; opening the log is itself recorded.
+
+        Raises: Forbidden, StorageUnavailable.
+        """
+        self.require(subject, Action.AUDIT_READ)
+        if before is None:
+            self.record(subject, "audit.read", "audit:log", "ok")
+        with self._db.read() as conn:
+            return self.audit.entries(conn, before, max(1, min(limit, _AUDIT_PAGE_MAX)))
 
     def audit_checkpoint(self, subject: Subject) -> str:
-        """The newest signed checkpoint (C2SP signed note). Needs audit.read."""
-        ...
+        """The newest signed checkpoint (C2SP signed note), signing now what is not signed yet.
+
+        Needs audit.read. Raises: Forbidden, StorageUnavailable.
+        """
+        self.require(subject, Action.AUDIT_READ)
+        self.audit.checkpoint()
+        return self.audit.newest_note() or ""
 
     def audit_health(self) -> AuditHealth:
         """State of the audit log, for the console and the health page."""
-        ...
+        return self.audit.health()
 
     # --- life --------------------------------------------------------------------------------------------
+
     async def run(self) -> None:
         """Until cancelled: end grants when their time comes, sign checkpoints, forget ended sessions."""
-        ...
+        next_checkpoint = self._clock.monotonic() + self._settings.audit_checkpoint_s
+        next_sweep = 0.0
+        while True:
+            await self._step(self.end_due_grants)
+            now = self._clock.monotonic()
+            if now >= next_sweep:
+                next_sweep = now + 10 * TICK_S
+                await self._step(self.sweep)
+            if now >= next_checkpoint:
+                next_checkpoint = now + self._settings.audit_checkpoint_s
+                await self._step(self.audit.checkpoint)
+            await asyncio.sleep(TICK_S)
+
+    async def _step(self, work: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(work)
+        except StorageUnavailable as error:
+            log.error("security: %s", error.message)  # noqa: TRY400 - the storage failed, not the program
+        except Exception:  # ending grants must go on, whatever one round ran into
+            log.exception("security: a scheduled step failed")
+
+    def sweep(self) -> None:
+        """Close what is left over, forget ended sessions, and try again after a full disk."""
+        health = self.audit.health()
+        if health.state not in ("ok", "damaged"):
+            # The gap itself belongs in the log; that this can be written shows that the trouble is over.
+            self.record(None, "audit.resumed", "audit:log", "ok", refused=health.refused_appends)
+        self.close_left_over()
+        self._forget_ended_sessions()
 
     def close(self) -> None:
-        """Sign a last checkpoint and stop."""
-        ...
+        """Record the stop and sign a last checkpoint; a full disk is logged, not raised."""
+        try:
+            self.record(None, "system.stopped", "system:instance", "ok")
+            self.audit.checkpoint()
+        except StorageUnavailable as error:
+            log.error("the last checkpoint could not be signed: %s", error.message)  # noqa: TRY400

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -119,7 +120,7 @@ access_records: Final = Table(
     Column("started_at", UtcDateTime, nullable=False, index=True),
     Column("ended_at", UtcDateTime),
     Column("outcome", String(32), nullable=False),
-    Column("bytes_sent", Integer, nullable=False),
+    Column("bytes_sent", BigInteger, nullable=False),
 )
 
 audit_entries: Final = Table(

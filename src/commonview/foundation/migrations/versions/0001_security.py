@@ -139,7 +139,7 @@ def _create_access_records() -> None:
         sa.Column("started_at", UtcDateTime, nullable=False),
         sa.Column("ended_at", UtcDateTime),
         sa.Column("outcome", sa.String(32), nullable=False),
-        sa.Column("bytes_sent", sa.Integer, nullable=False),
+        sa.Column("bytes_sent", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_records")),
         sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name=op.f("fk_access_records_grant_id_grants")),
         sa.ForeignKeyConstraint(
