@@ -1,0 +1,21 @@
+"""Simulated GB/T 28181 cameras over real sockets, for tests, demonstrations and benchmarks."""
+
+from commonview.simulator.camera import CameraState, SimulatedCamera
+from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
+from commonview.simulator.fleet import FleetSettings, SimulatedFleet
+from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
+
+__all__ = [
+    "CameraCounters",
+    "CameraSettings",
+    "CameraState",
+    "Channel",
+    "Faults",
+    "FleetSettings",
+    "Server",
+    "SimulatedCamera",
+    "SimulatedFleet",
+    "SimulatorError",
+    "SimulatorExtraMissing",
+    "SourceError",
+]

@@ -1,0 +1,186 @@
+"""`commonview simulate cameras`: simulated cameras until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from commonview.simulator.errors import SimulatorError
+from commonview.simulator.fleet import FleetSettings, SimulatedFleet
+from commonview.simulator.settings import Server
+
+PASSWORD_VARIABLE: Final = "COMMONVIEW_DEVICE_PASSWORD"  # noqa: S105  # the variable's name
+_SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
+_DESCRIPTION: Final = f"""\
+Simulated GB/T 28181 cameras: they register with a platform, keep alive, answer queries and send video on
+request. Without --video each one draws its own street with a running clock.
+
+The registration password is read from --password-file or from {PASSWORD_VARIABLE}, never from a flag."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `commonview simulate cameras`."""
+    parser.description = _DESCRIPTION
+    parser.add_argument(
+        "--server", default="127.0.0.1:5060", metavar="HOST:PORT", help="the platform (%(default)s)"
+    )
+    parser.add_argument("--server-id", default="34020000002000000001", help="its 20-digit id (%(default)s)")
+    parser.add_argument("--domain", default="3402000000", help="its SIP domain (%(default)s)")
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="file holding the registration password"
+    )
+    parser.add_argument(
+        "--count", type=_positive, default=1, metavar="N", help="how many cameras (%(default)s)"
+    )
+    parser.add_argument(
+        "--channels-per-device",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="video inputs of each (%(default)s)",
+    )
+    parser.add_argument(
+        "--first-id", default="34020000001320000001", help="id of the first camera (%(default)s)"
+    )
+    parser.add_argument(
+        "--name-prefix", metavar="TEXT", help="name them TEXT 1, TEXT 2, ... instead of by street"
+    )
+    parser.add_argument(
+        "--transport", choices=("udp", "tcp"), default="udp", help="for signalling (%(default)s)"
+    )
+    parser.add_argument(
+        "--keepalive", type=_seconds, default=60.0, metavar="S", help="interval (%(default)s)"
+    )
+    parser.add_argument(
+        "--expires", type=_positive, default=3600, metavar="S", help="of a registration (%(default)s)"
+    )
+    parser.add_argument(
+        "--local-host", metavar="ADDRESS", help="own address (found from the route to the server)"
+    )
+    parser.add_argument(
+        "--video", type=Path, metavar="FILE", help="send this file, looped (MP4, MKV, AVI, TS)"
+    )
+    parser.add_argument(
+        "--codec",
+        choices=("as-is", "h264", "h265"),
+        default="as-is",
+        help="as-is keeps H.264 and H.265 and re-encodes the rest to H.264 (%(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(1280, 720), metavar="WxH", help="of a drawn street (1280x720)"
+    )
+    parser.add_argument("--fps", type=_positive, default=15, help="of a drawn street (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate until SIGINT or SIGTERM; raises `SimulatorError` with a sentence for the terminal."""
+    host, port = _address(arguments.server)
+    fleet = FleetSettings(
+        server=Server(host=host, port=port, server_id=arguments.server_id, domain=arguments.domain),
+        password=_password(arguments.password_file),
+        first_id=arguments.first_id,
+        count=arguments.count,
+        channels_per_device=arguments.channels_per_device,
+        name_prefix=arguments.name_prefix,
+        transport=arguments.transport,
+        local_host=arguments.local_host or _own_address(host, port),
+        expires_s=arguments.expires,
+        keepalive_s=arguments.keepalive,
+        video=arguments.video,
+        codec=arguments.codec,
+        size=arguments.size,
+        fps=arguments.fps,
+    )
+    try:
+        asyncio.run(_simulate(fleet))
+    except (ValueError, OSError) as error:
+        raise SimulatorError(f"cannot simulate: {error}") from error
+    return 0
+
+
+async def _simulate(settings: FleetSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # no signal handlers on Windows: Ctrl-C still works
+            loop.add_signal_handler(number, stop.set)
+    server = settings.server
+    _print(f"{settings.count} simulated cameras for {server.host}:{server.port}, Ctrl-C stops them")
+    async with SimulatedFleet(settings, report=_print):
+        await stop.wait()
+        _print("stopping: ending streams and unregistering")
+    _print("stopped")
+
+
+def _print(line: str) -> None:
+    print(f"{datetime.now().astimezone():%H:%M:%S} cameras: {line}", flush=True)  # noqa: T201  # the command speaks
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        password = os.environ.get(PASSWORD_VARIABLE, "")
+        if not password:
+            raise SimulatorError(f"no password: give --password-file FILE or set {PASSWORD_VARIABLE}")
+        return password
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SimulatorError(f"cannot read the password file {file}: {error}") from error
+    if not password:
+        raise SimulatorError(f"the password file {file} is empty")
+    return password
+
+
+def _address(text: str) -> tuple[str, int]:
+    """HOST:PORT, the host resolved: signalling flows are between numeric addresses."""
+    host, colon, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SimulatorError(f"--server {text!r} is not HOST:PORT")
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise SimulatorError(f"cannot resolve {host!r}: {error.strerror or error}") from error
+    return str(found[0][4][0]), int(port)
+
+
+def _own_address(host: str, port: int) -> str:
+    """The address this machine would use towards the server; nothing is sent."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, port))
+        except OSError as error:
+            raise SimulatorError(f"no route to {host}: {error.strerror or error}") from error
+        return str(probe.getsockname()[0])
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.1 and 86400")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = _SIZE.fullmatch(text)
+    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 320 <= width <= 3840 or not 240 <= height <= 2160 or width % 2 or height % 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an even WxH from 320x240 to 3840x2160")
+    return width, height

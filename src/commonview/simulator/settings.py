@@ -1,0 +1,115 @@
+"""What a simulated camera is, where it registers, and which faults it shows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from commonview.simulator.frames import FrameSource
+
+SignallingTransport = Literal["udp", "tcp"]
+Report = Callable[[str], None]
+
+
+def say_nothing(_line: str) -> None:
+    """The default report: nobody listens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The platform a camera registers with: its address, its 20-digit id and its domain."""
+
+    host: str
+    port: int
+    server_id: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One video input: its id, the name people read, and what it shows."""
+
+    channel_id: str
+    name: str
+    source: FrameSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """One GB/T 28181 device.
+
+    `password` never appears in `repr`. Times in seconds; after a failure the camera waits `retry_min_s`,
+    doubling up to `retry_max_s`, plus a random part (the standard asks for 60 s and more, 9.1.2.3; a
+    simulator is kinder to the person waiting). A device busy with `max_streams` answers 486.
+    `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP.
+    """
+
+    device_id: str
+    name: str
+    server: Server
+    password: str = field(repr=False)
+    channels: tuple[Channel, ...]
+    transport: SignallingTransport = "udp"
+    local_host: str = "127.0.0.1"
+    expires_s: int = 3600
+    keepalive_s: float = 60.0
+    keepalive_misses: int = 3
+    request_timeout_s: float = 8.0
+    retry_min_s: float = 2.0
+    retry_max_s: float = 60.0
+    max_streams: int = 4
+    catalogue_page_items: int | None = None
+    charset: str = "GB2312"
+    manufacturer: str = "Commonview"
+    model: str = "Simulated Camera"
+    firmware: str = "1.0"
+
+    @property
+    def page_items(self) -> int:
+        """How many catalogue items go into one message."""
+        if self.catalogue_page_items is not None:
+            return max(1, self.catalogue_page_items)
+        return 100 if self.transport == "tcp" else 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How a camera misbehaves; the default is not at all. Shares are between 0 and 1.
+
+    `answered_ssrc` is announced in `y=` and sent; `sent_ssrc` is sent whatever was announced (trap 34).
+    `omit_ssrc` leaves `y=` out of the answer (trap 33), `omit_stream_map` the PSM out of the stream
+    (trap 39).
+    """
+
+    wrong_password: bool = False
+    invite_delay_s: float = 0.0
+    answer_delay_s: float = 0.0
+    omit_ssrc: bool = False
+    answered_ssrc: int | None = None
+    sent_ssrc: int | None = None
+    omit_stream_map: bool = False
+    send_nothing: bool = False
+    loss: float = 0.0
+    reorder: float = 0.0
+    duplicate: float = 0.0
+    page_delay_s: float = 0.0
+    pages_twice: bool = False
+
+
+@dataclass(slots=True)
+class CameraCounters:
+    """What one camera did since it started."""
+
+    registrations: int = 0
+    registrations_refused: int = 0
+    keepalives: int = 0
+    keepalives_missed: int = 0
+    queries: int = 0
+    messages_refused: int = 0
+    invites: int = 0
+    invites_refused: int = 0
+    streams_started: int = 0
+    streams_ended: int = 0
+    frames_sent: int = 0
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    packets_dropped: int = 0
