@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.headers import Headers
@@ -10,9 +12,10 @@ from commonview.wire.sip.message import SipRequest, SipResponse
 from commonview.wire.sip.uri import MAX_CSEQ, CSeq, NameAddr, SipUri, find_param, split_list
 
 DialogId = tuple[str, str, str]
+_LOOSE_TAG: Final = re.compile(r";[ \t]*tag=([^;,<>\s]+)")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Dialog:
     """One dialog as one side sees it.
 
@@ -27,6 +30,7 @@ class Dialog:
     local_tag: str
     remote_tag: str
     remote_target: str
+    peer_host: str = ""
     route_set: tuple[str, ...] = ()
     local_cseq: int = 0
     remote_cseq: int | None = None
@@ -39,32 +43,33 @@ class Dialog:
         return (self.call_id, self.local_tag, self.remote_tag)
 
     @staticmethod
-    def of_client(request: SipRequest, response: SipResponse) -> Dialog:
+    def of_client(request: SipRequest, response: SipResponse, peer_host: str) -> Dialog:
         """UAC side, from our INVITE and its 2xx (RFC 3261 12.1.2).
 
         Raises SipParseError if the pair names no dialog.
         """
         sent, got = request.headers, response.headers
         local = sent.get("From")
-        remote = got.get("To")
+        remote = got.get("To") or sent.get("To")
         call_id = sent.get("Call-ID")
         cseq = CSeq.parse(sent.get("CSeq", "") or "")
         if local is None or remote is None or call_id is None:
-            raise SipParseError(None, "response names no dialog")
+            raise SipParseError(None, "request names no dialog")
         return Dialog(
             call_id=call_id,
             local=local,
             remote=remote,
-            local_tag=NameAddr.parse(local).tag or "",
-            remote_tag=NameAddr.parse(remote).tag or "",
+            local_tag=tag_of(local),
+            remote_tag=tag_of(remote),
             remote_target=_target(got) or request.uri,
+            peer_host=peer_host,
             route_set=tuple(reversed(_routes(got))),
             local_cseq=cseq.number,
             invite_cseq=cseq.number,
         )
 
     @staticmethod
-    def of_server(request: SipRequest, local: str, local_tag: str) -> Dialog:
+    def of_server(request: SipRequest, local: str, local_tag: str, peer_host: str) -> Dialog:
         """UAS side, from an INVITE and the To value of our 2xx (RFC 3261 12.1.1). Raises SipParseError."""
         headers = request.headers
         remote = headers.get("From")
@@ -80,6 +85,7 @@ class Dialog:
             local_tag=local_tag,
             remote_tag=address.tag or "",
             remote_target=_target(headers) or address.uri,
+            peer_host=peer_host,
             route_set=tuple(_routes(headers)),
             remote_cseq=cseq.number,
             invite_cseq=cseq.number,
@@ -122,6 +128,15 @@ class Dialog:
         ):
             fields.add(name, value)
         return SipRequest(method, uri, fields, body)
+
+
+def tag_of(value: str) -> str:
+    """Tag of a From or To value, "" when it has none; also of a value that is no proper name-addr."""
+    try:
+        return NameAddr.parse(value).tag or ""
+    except SipParseError:
+        found = _LOOSE_TAG.search(value)
+        return found.group(1) if found else ""
 
 
 def _target(headers: Headers) -> str | None:

@@ -22,3 +22,7 @@ class SipParseError(ValueError):
         self.status = status
         self.reason = reason
         self.partial = partial
+
+
+class SipOverload(RuntimeError):
+    """A bound on our own requests or dialogs is reached; the caller may try later."""

@@ -28,7 +28,7 @@ MAX_CSEQ: Final = 2**31 - 1
 
 
 def find_param(params: Params, name: str) -> str | None:
-    """Value of a parameter by name without regard to case; "" when it stands without a value, None when absent."""
+    """Value of a parameter, by name in lower case: "" when it has no value, None when it is absent."""
     for key, value in params:
         if key == name or key.lower() == name:
             return value or ""
@@ -36,7 +36,7 @@ def find_param(params: Params, name: str) -> str | None:
 
 
 def parse_params(text: str) -> Params:
-    """Parse ``;a=1;b;c="x"``; white space around ``;`` and ``=`` is allowed, one empty parameter at the end too."""
+    """Parse ``;a=1;b;c="x"``; white space is allowed, and one empty parameter at the end."""
     text = text.strip(" \t")
     if not text:
         return ()
@@ -135,7 +135,7 @@ def _host_port(text: str) -> tuple[str, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class SipUri:
-    """``sip:user:password@host:port;params?headers``; ``user`` is None when the URI has none (a bare domain)."""
+    """``sip:user:password@host:port;params?headers``; ``user`` is None for a bare domain."""
 
     scheme: str
     user: str | None

@@ -1,0 +1,422 @@
+"""Server half of the SIP core: requests in, our answers out (RFC 3261 8.2, 12.2.2, 17.2; RFC 6026)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from commonview.wire.sip.context import (
+    AckReceived,
+    Cancelled,
+    CoreContext,
+    RequestReceived,
+    TransactionLost,
+    TransactionTimeout,
+)
+from commonview.wire.sip.dialog import Dialog
+from commonview.wire.sip.errors import SipParseError
+from commonview.wire.sip.facts import RequestFacts, check_addresses, raw_skeleton, read_facts, skeleton
+from commonview.wire.sip.flow import Flow
+from commonview.wire.sip.message import REASONS, SipRequest
+from commonview.wire.sip.timers import Timer
+from commonview.wire.sip.transaction import (
+    INVITE_SERVER,
+    NON_INVITE_SERVER,
+    Action,
+    Event,
+    ServerKey,
+    ServerTransaction,
+    State,
+    event_of_status,
+)
+
+HeaderPairs = Iterable[tuple[str, str]]
+
+# Requests that make no sense outside the dialog their To tag names. MESSAGE is not among them: devices send
+# MediaStatus with tags and From of their own making, and the user matches it by Call-ID.
+_DIALOG_ONLY: Final = frozenset(("BYE", "INFO", "UPDATE", "PRACK", "INVITE"))
+_TIMER_EVENTS: Final = {
+    Timer.RETRANSMIT: Event.RETRANSMIT,
+    Timer.GIVE_UP: Event.GIVE_UP,
+    Timer.LINGER: Event.LINGER,
+}
+_RETRY_AFTER_S: Final = "5"
+
+
+class ServerLayer:
+    """Server transactions of one core. Every method appends to the context's outputs; time is passed in."""
+
+    def __init__(self, context: CoreContext) -> None:
+        self._context = context
+        self._counters = context.counters
+        self._open: dict[ServerKey, ServerTransaction] = {}
+        self._invites: dict[ServerKey, ServerTransaction] = {}
+        self._merges: dict[tuple[str, str, int, str], ServerKey] = {}
+        self._awaiting_ack: dict[tuple[str, int, str], ServerTransaction] = {}
+        self._replays: dict[ServerKey, bytes] = {}
+        self._replay_order: deque[tuple[float, ServerKey]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for `sweep`."""
+        return not self._open and not self._replay_order
+
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered, by kind."""
+        return {"open": len(self._open), "invites": len(self._invites), "replays": len(self._replays)}
+
+    # Requests
+
+    def receive(self, now: float, flow: Flow, request: SipRequest) -> None:
+        """Take one parsed request."""
+        try:
+            facts = read_facts(request)
+        except SipParseError as error:
+            self.refuse_unreadable(flow, error)
+            return
+        method = request.method
+        key = (method, facts.cseq, facts.call_id, facts.branch, facts.via.host, flow.peer)
+        replay = self._replays.get(key)
+        if replay is not None:
+            self._counters.absorbed["retransmission"] += 1
+            self._counters.retransmissions += 1
+            self._context.send(flow, replay)
+        elif method == "ACK":
+            self._receive_ack(now, key, request, facts, flow)
+        elif method == "CANCEL":
+            self._receive_cancel(now, key, request, facts, flow)
+        else:
+            known = self._invites.get(key) if method == "INVITE" else self._open.get(key)
+            if known is None:
+                self._receive_new(now, key, request, facts, flow)
+            else:
+                self._counters.absorbed["retransmission"] += 1
+                self._step(now, known, Event.REQUEST)
+
+    def refuse_unreadable(self, flow: Flow, error: SipParseError) -> None:
+        """Count bytes or a request that could not be read, and answer where that is possible."""
+        self._counters.parse_errors[error.reason] += 1
+        request = error.partial
+        if error.status is None or request is None or request.method == "ACK":
+            return
+        head = raw_skeleton(request, self._context.tokens.stable(request.headers.get("Call-ID", "") or ""))
+        if head is not None:
+            self._context.send(flow, _response(error.status, error.reason, head, (), b""))
+
+    def _refuse(
+        self,
+        request: SipRequest,
+        facts: RequestFacts,
+        flow: Flow,
+        status: int,
+        headers: HeaderPairs = (),
+        reason: str | None = None,
+    ) -> None:
+        """Answer without keeping state (RFC 3261 8.2.7)."""
+        self._counters.refused[status] += 1
+        tag = self._context.tokens.stable(facts.call_id + facts.branch)
+        head = skeleton(request, facts, flow, tag)
+        self._context.send(flow, _response(status, reason, head, headers, b""))
+
+    def _receive_new(
+        self, now: float, key: ServerKey, request: SipRequest, facts: RequestFacts, flow: Flow
+    ) -> None:
+        method = request.method
+        try:
+            refusal = self._find_refusal(request, facts)
+        except SipParseError as error:
+            error.partial = request
+            self.refuse_unreadable(flow, error)
+            return
+        if refusal is not None:
+            self._refuse(request, facts, flow, refusal[0], refusal[1])
+            return
+        dialog: Dialog | None = None
+        if facts.to_tag is not None or method == "BYE":
+            dialog = self._find_dialog(facts, flow)
+            if dialog is None and method in _DIALOG_ONLY:
+                self._refuse(request, facts, flow, 481)
+                return
+            if dialog is not None and not self._in_order(dialog, facts, method):
+                self._refuse(request, facts, flow, 500, (), "CSeq out of order")
+                return
+        tx = ServerTransaction(key, request, flow, facts, now)
+        tx.dialog = dialog
+        if facts.to_tag is None:
+            tx.merge_key = (facts.call_id, facts.from_tag, facts.cseq, method)
+            self._merges[tx.merge_key] = key
+        self._counters.requests[method] += 1
+        if method == "INVITE":
+            self._invites[key] = tx
+            within = self._context.limits.answer_within_s
+            self._context.server_timers.arm(tx, Timer.GIVE_UP, now + within)
+            self.respond(now, tx, 100)
+        else:
+            self._open[key] = tx
+            if method == "BYE" and dialog is not None:
+                dialog.ended = True
+                self._context.dialogs.remove(dialog)
+        self._context.outputs.append(RequestReceived(tx))
+
+    def _find_refusal(self, request: SipRequest, facts: RequestFacts) -> tuple[int, HeaderPairs] | None:
+        """Status and headers for a request we do not take, in the order of RFC 3261 8.2; or None."""
+        context, method, first = self._context, request.method, request.headers.first
+        if method not in context.allow:
+            return 405, (("Allow", ", ".join(context.allow)),)
+        if facts.to_tag is None and self._merges.get((facts.call_id, facts.from_tag, facts.cseq, method)):
+            return 482, ()
+        if "Require" in first:
+            return 420, (("Unsupported", ", ".join(request.headers.get_all("Require"))),)
+        if method == "MESSAGE":
+            # A MESSAGE without body says nothing; some devices send one (GB/T 28181 has no such message).
+            if not request.body:
+                raise SipParseError(400, "MESSAGE without body")
+        elif method in ("REGISTER", "INVITE"):
+            check_addresses(request)
+        if method == "INVITE":
+            if len(self._invites) >= context.limits.invite_transactions or context.dialogs.full:
+                return 503, (("Retry-After", _RETRY_AFTER_S),)
+            return _find_media_refusal(request)
+        if len(self._open) >= context.limits.server_transactions:
+            return 503, (("Retry-After", _RETRY_AFTER_S),)
+        return None
+
+    def _find_dialog(self, facts: RequestFacts, flow: Flow) -> Dialog | None:
+        dialogs = self._context.dialogs
+        dialog = dialogs.find(facts.call_id, facts.to_tag or "", facts.from_tag)
+        if dialog is None:
+            dialog = dialogs.find_loosely(facts.call_id, flow.peer[0])
+            if dialog is not None:
+                self._counters.events["dialog_matched_without_tags"] += 1
+        return dialog
+
+    def _in_order(self, dialog: Dialog, facts: RequestFacts, method: str) -> bool:
+        """RFC 3261 12.2.2: the peer's CSeq only grows.
+
+        MESSAGE is let through, devices number it on its own.
+        """
+        last = dialog.remote_cseq
+        if last is not None and facts.cseq < last:
+            return method == "MESSAGE"
+        dialog.remote_cseq = facts.cseq
+        return True
+
+    def _receive_ack(
+        self, now: float, key: ServerKey, request: SipRequest, facts: RequestFacts, flow: Flow
+    ) -> None:
+        tx = self._invites.get(("INVITE", *key[1:]))
+        if tx is None or tx.state is State.ACCEPTED:
+            tx = self._awaiting_ack.get((facts.call_id, facts.cseq, flow.peer[0]))
+            if tx is None or facts.to_tag not in (None, tx.local_tag):
+                self._counters.dropped["stray ACK"] += 1
+                return
+            self._counters.absorbed["ACK"] += 1
+            if not tx.acknowledged:
+                tx.acknowledged = True
+                self._step(now, tx, Event.ACK_SUCCESS, request)
+            return
+        self._counters.absorbed["ACK"] += 1
+        self._step(now, tx, Event.ACK)
+
+    def _receive_cancel(
+        self, now: float, key: ServerKey, request: SipRequest, facts: RequestFacts, flow: Flow
+    ) -> None:
+        tx = self._invites.get(("INVITE", *key[1:]))
+        if tx is None:
+            self._refuse(request, facts, flow, 481)
+            return
+        self._counters.absorbed["CANCEL"] += 1
+        tag = tx.local_tag or self._context.tokens.stable(facts.call_id + facts.branch)
+        self._context.send(flow, _response(200, None, skeleton(request, facts, flow, tag), (), b""))
+        if not tx.answered:
+            tx.cancelled = True
+            self.respond(now, tx, 487)
+            self._context.outputs.append(Cancelled(tx))
+
+    # Answers
+
+    def respond(
+        self,
+        now: float,
+        tx: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        headers: HeaderPairs = (),
+        body: bytes = b"",
+    ) -> bool:
+        """Answer a request.
+
+        False, and nothing sent, when a final answer was given before or it is too late.
+        """
+        event = event_of_status(status)
+        table = INVITE_SERVER if tx.is_invite else NON_INVITE_SERVER
+        if tx.answered or (tx.state, event) not in table:
+            self._counters.events["late answer"] += 1
+            return False
+        if status == 100:
+            head = skeleton(tx.request, tx.facts, tx.flow, None)
+        else:
+            if tx.local_tag is None:
+                tx.local_tag = self._context.tokens.take()
+            head = tx.skeleton or skeleton(tx.request, tx.facts, tx.flow, tx.local_tag)
+            tx.skeleton = head
+            if tx.is_invite and status < 300:
+                head += "".join(
+                    f"Record-Route: {route}\r\n" for route in tx.request.headers.get_all("Record-Route")
+                )
+        tx.response = _response(status, reason, head, headers, body)
+        if tx.is_invite and event is Event.SUCCESS:
+            self._open_dialog(tx)
+        self._step(now, tx, event)
+        return True
+
+    def _open_dialog(self, tx: ServerTransaction) -> None:
+        self._awaiting_ack[(tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])] = tx
+        if tx.dialog is not None:
+            return  # a re-INVITE
+        local = f"{tx.request.headers.first['To']};tag={tx.local_tag}"
+        tx.dialog = Dialog.of_server(tx.request, local, tx.local_tag or "", tx.flow.peer[0])
+        self._context.dialogs.add(tx.dialog)
+
+    # Machine
+
+    def _step(self, now: float, tx: ServerTransaction, event: Event, ack: SipRequest | None = None) -> None:
+        step = (INVITE_SERVER if tx.is_invite else NON_INVITE_SERVER).get((tx.state, event))
+        if step is None:
+            return
+        tx.state = step.state
+        for action in step.actions:
+            if action is Action.LINGER:
+                self._linger(now, tx)
+            else:
+                self._act(now, tx, event, action, ack)
+        if tx.state is State.TERMINATED:
+            self._forget(tx)
+
+    def _act(
+        self, now: float, tx: ServerTransaction, event: Event, action: Action, ack: SipRequest | None
+    ) -> None:
+        context, timing = self._context, self._context.timing
+        if action is Action.SEND:
+            if tx.response is not None:
+                if event in (Event.REQUEST, Event.RETRANSMIT):
+                    self._counters.retransmissions += 1
+                context.send(tx.flow, tx.response)
+        elif action is Action.BACK_OFF:
+            if not tx.flow.reliable or tx.state is State.ACCEPTED:
+                tx.interval = min(2 * tx.interval, timing.t2) if tx.interval else timing.t1
+                context.server_timers.arm(tx, Timer.RETRANSMIT, now + tx.interval)
+        elif action is Action.PATIENCE:
+            context.server_timers.arm(tx, Timer.GIVE_UP, now + timing.give_up)
+        elif action is Action.LINGER_LONG:
+            context.server_timers.arm(tx, Timer.LINGER, now + timing.give_up)
+        elif action is Action.STOP_RETRANSMIT:
+            context.server_timers.disarm(tx, Timer.RETRANSMIT)
+        elif action is Action.STOP_GIVE_UP:
+            context.server_timers.disarm(tx, Timer.GIVE_UP)
+        else:
+            self._tell(tx, action, ack)
+
+    def _tell(self, tx: ServerTransaction, action: Action, ack: SipRequest | None) -> None:
+        outputs = self._context.outputs
+        if action is Action.DELIVER and ack is not None:
+            outputs.append(AckReceived(tx, ack))
+        elif action is Action.TIMED_OUT and not tx.acknowledged:
+            outputs.append(TransactionTimeout(tx))
+        elif action is Action.LOST:
+            outputs.append(TransactionLost(tx))
+
+    def _linger(self, now: float, tx: ServerTransaction) -> None:
+        """Timer J or I: over UDP the answer stays for retransmissions, over TCP there are none."""
+        timing = self._context.timing
+        if tx.is_invite:
+            wait = 0.0 if tx.flow.reliable else timing.t4
+            self._context.server_timers.arm(tx, Timer.LINGER, now + wait)
+            return
+        self._open.pop(tx.key, None)
+        if tx.merge_key is not None:
+            self._merges.pop(tx.merge_key, None)
+        if tx.flow.reliable or tx.response is None:
+            return
+        self._replays[tx.key] = tx.response
+        self._replay_order.append((now + timing.give_up, tx.key))
+        if len(self._replays) > self._context.limits.replays:
+            del self._replays[self._replay_order.popleft()[1]]
+            self._counters.events["replay shed"] += 1
+
+    def _forget(self, tx: ServerTransaction) -> None:
+        self._context.server_timers.disarm(tx)
+        self._open.pop(tx.key, None)
+        self._invites.pop(tx.key, None)
+        if tx.merge_key is not None:
+            self._merges.pop(tx.merge_key, None)
+        ack_key = (tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])
+        if self._awaiting_ack.get(ack_key) is tx:
+            del self._awaiting_ack[ack_key]
+
+    # Time
+
+    def fire(self, now: float, tx: ServerTransaction, timer: Timer) -> None:
+        """A timer of `tx` is due."""
+        if timer is Timer.GIVE_UP and tx.state is State.PROCEEDING:
+            self._counters.events["unanswered"] += 1
+            self.respond(now, tx, 500, "no answer in time")
+            return
+        self._step(now, tx, _TIMER_EVENTS[timer])
+
+    def sweep(self, now: float) -> None:
+        """Let go of what is old: answers after timer J, requests our user left unanswered for as long."""
+        order, replays = self._replay_order, self._replays
+        while order and order[0][0] <= now:
+            del replays[order.popleft()[1]]
+        oldest = now - self._context.timing.give_up
+        while self._open:
+            tx = next(iter(self._open.values()))
+            if tx.since > oldest:
+                break
+            # RFC 4320 4.2: nobody waits for this answer any more.
+            self._counters.events["unanswered"] += 1
+            tx.state = State.TERMINATED
+            self._forget(tx)
+
+    def flow_closed(self, now: float, flow: Flow) -> None:
+        """The connection of `flow` is gone."""
+        for table in (self._open, self._invites):
+            for tx in [tx for tx in table.values() if tx.flow == flow]:
+                self._step(now, tx, Event.TRANSPORT_ERROR)
+
+
+def _find_media_refusal(request: SipRequest) -> tuple[int, HeaderPairs] | None:
+    """415 for a body other than SDP, 406 when SDP would not be accepted as answer (RFC 4475 3.3.7, 3.3.8)."""
+    first = request.headers.first
+    kind = first.get("Content-Type", "application/sdp").partition(";")[0].strip().lower()
+    if request.body and kind != "application/sdp":
+        return 415, (("Accept", "application/sdp"),)
+    if first.get("Content-Encoding", "identity").strip().lower() != "identity":
+        return 415, (("Accept-Encoding", "identity"),)
+    accept = first.get("Accept")
+    if accept is not None:
+        offered = {
+            piece.partition(";")[0].strip().lower()
+            for line in request.headers.get_all("Accept")
+            for piece in line.split(",")
+        }
+        if not offered & {"application/sdp", "application/*", "*/*"}:
+            return 406, ()
+    return None
+
+
+def _response(status: int, reason: str | None, head: str, headers: HeaderPairs, body: bytes) -> bytes:
+    """Encode a response from its skeleton. Raises ValueError for what would break a line."""
+    extra = ""
+    for name, value in headers:
+        if "\r" in value or "\n" in value:
+            raise ValueError(f"the value of {name} would break the line")
+        extra += f"{name}: {value}\r\n"
+    if reason is None:
+        reason = REASONS.get(status, "")
+    elif "\r" in reason or "\n" in reason:
+        raise ValueError("a reason phrase is one line")
+    text = f"SIP/2.0 {status} {reason}\r\n{head}{extra}Content-Length: {len(body)}\r\n\r\n"
+    return text.encode("utf-8", "surrogateescape") + body
