@@ -129,6 +129,7 @@ class Directory:
         self._records: dict[str, DeviceRecord] = {}
         self._watch: LivenessWatch[DeviceRecord] = LivenessWatch()
         self._by_connection: dict[int, set[str]] = {}
+        self._duplicated: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -230,6 +231,7 @@ class Directory:
 
     def _rival(self, record: DeviceRecord, peer: tuple[str, int], now: Moment) -> None:
         record.rival_heard = now.mono
+        self._duplicated.add(record.id)
         pair = sorted((f"{peer[0]}:{peer[1]}", record.address or ""))
         self.set_problem(record, ProblemCode.DUPLICATE_ID, {"first": pair[0], "second": pair[1]}, now.at)
 
@@ -314,13 +316,15 @@ class Directory:
 
     def settle_rivals(self, now: Moment) -> list[DeviceRecord]:
         """Duplicates whose other half has not been heard for the silence time are over."""
-        settled = [
-            record
-            for record in self._records.values()
-            if ProblemCode.DUPLICATE_ID in record.problems and now.mono - record.rival_heard > self._silence_s
-        ]
-        for record in settled:
-            self.clear_problem(record, ProblemCode.DUPLICATE_ID)
+        settled: list[DeviceRecord] = []
+        for device_id in list(self._duplicated):
+            record = self._records[device_id]
+            if ProblemCode.DUPLICATE_ID not in record.problems:
+                self._duplicated.discard(device_id)
+            elif now.mono - record.rival_heard > self._silence_s:
+                self._duplicated.discard(device_id)
+                self.clear_problem(record, ProblemCode.DUPLICATE_ID)
+                settled.append(record)
         return settled
 
     # -- seen from outside

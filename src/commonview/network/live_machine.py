@@ -77,7 +77,7 @@ class LiveLimits:
     idle_stop_s: float = 15.0
     place_s: float = 60.0
     answer_media_s: float = 15.0
-    retry_delays_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    retry_delays_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
     steady_s: float = 30.0
 
 
@@ -140,6 +140,8 @@ class LiveMachine:
     def unusable(self, why: str, now: Moment) -> list[Command]:
         """A 2xx came whose SDP cannot be used: the dialog stands and must be ended."""
         self.dialog = True
+        if self.phase is not Phase.INVITING:
+            return self._leave_dialog()
         return self.fail(Failure(FailureCode.SDP_UNUSABLE, {"why": why}), now)
 
     def device_ended(self, now: Moment) -> list[Command]:

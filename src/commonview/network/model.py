@@ -237,7 +237,6 @@ class FailureCode(StrEnum):
     """Why a live session has no picture; the console says cause and next check. Parameters in brackets."""
 
     DEVICE_OFFLINE = "device_offline"  # [reason]
-    CHANNEL_VANISHED = "channel_vanished"
     MEDIA_PORTS_EXHAUSTED = "media_ports_exhausted"
     MEDIA_UNAVAILABLE = "media_unavailable"  # [why]: the media node itself refused
     SSRC_EXHAUSTED = "ssrc_exhausted"

@@ -90,7 +90,6 @@ class Registrar:
         clock: Clock,
         *,
         on_registered: Callable[[DeviceRecord, bool], None],
-        on_unregistered: Callable[[DeviceRecord], None],
         on_changed: Callable[[str], None],
     ) -> None:
         """``on_registered(record, newcomer)``: newcomer when the device was not present a moment ago."""
@@ -99,7 +98,6 @@ class Registrar:
         self._vault = vault
         self._clock = clock
         self._on_registered = on_registered
-        self._on_unregistered = on_unregistered
         self._on_changed = on_changed
         self._nonces = NonceBook()
         self._limiter = GuessLimiter()
@@ -208,7 +206,6 @@ class Registrar:
             self._on_changed(record.id)
         if request.expires_s == 0:
             self.counters["unregistered"] += 1
-            self._on_unregistered(record)
         else:
             self.counters["registered"] += 1
             self._on_registered(record, newcomer)

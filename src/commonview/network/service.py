@@ -2,50 +2,221 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from commonview.foundation.errors import CommonviewError, StartupError
+from commonview.media import EventsLost, MediaTransport, TicketRefused
+from commonview.network import store
+from commonview.network.catalogue import Catalogue
+from commonview.network.directory import Directory
+from commonview.network.errors import (
+    ChannelUnknown,
+    DeviceInvalid,
+    DeviceOffline,
+    DeviceUnknown,
+    SessionUnknown,
+)
+from commonview.network.live import LiveSessions, LiveSettings
+from commonview.network.live_machine import LiveLimits, Moment
+from commonview.network.messages import MessageDesk
+from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.requests import PlatformAddress
+from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.ssrc import SsrcAllocator
+from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
 
 if TYPE_CHECKING:
-    from commonview.media import MediaTransport
+    from collections.abc import Callable, Coroutine
+
+    from commonview.foundation.bus import Bus
+    from commonview.foundation.clock import Clock
+    from commonview.foundation.database import Database
+    from commonview.foundation.settings import Settings
+    from commonview.media import MediaNode, StreamStats
+    from commonview.network.aggregation import AggregationLimits
+    from commonview.network.directory import DeviceRecord
     from commonview.network.model import (
         Channel,
         Device,
         LiveSession,
         Refusal,
         TreeDevice,
+        ViewerEvent,
     )
+    from commonview.network.registrar import PasswordVault
+    from commonview.network.sip_endpoint import Flow, ServerTransaction
+
+log = logging.getLogger(__name__)
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, REGISTER"
+
+_LIVENESS_S = 1.0
+_SAVE_KEEPALIVES_S = 60.0
+_NAME_CHARS = 128
+_PASSWORD_CHARS = 128
+_RESETTABLE = frozenset({"name", "media_transport", "password"})
 
 
-class NetworkService(Protocol):
+class NetworkService:
     """Cameras join, are listed and are watched.
 
     Verbs that only look are plain functions on in-memory state and never wait. Verbs that change something
     are coroutines and return once the change is durable.
     """
 
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        bus: Bus,
+        node: MediaNode,
+        vault: PasswordVault,
+        enrolment_password: str,
+        clock: Clock,
+        on_viewer: Callable[[ViewerEvent], None] | None = None,
+        catalogue_limits: AggregationLimits | None = None,
+        live_limits: LiveLimits | None = None,
+    ) -> None:
+        """``on_viewer`` hears of every viewer that joins or leaves, for the access records.
+
+        Must be made inside a running event loop. The limits are waiting times; the defaults suit the field.
+        """
+        self._settings = settings
+        self._database = database
+        self._bus = bus
+        self._node = node
+        self._vault = vault
+        self._clock = clock
+        self._on_viewer = on_viewer
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._counters: Counter[str] = Counter()
+        self.sip_port = settings.sip_port
+        self.endpoint = SipEndpoint(on_request=self._on_request, on_flow_closed=self._on_flow_closed)
+        self._directory = Directory(silence_s=settings.keepalive_interval_s * settings.keepalive_misses)
+        self._registrar = Registrar(
+            RegistrarSettings(settings.sip_domain, enrolment_password),
+            self._directory,
+            database,
+            vault,
+            clock,
+            on_registered=self._on_registered,
+            on_changed=self._device_changed,
+        )
+        self._desk = MessageDesk(
+            self._directory,
+            self._registrar.refusals,
+            clock,
+            on_back=self._on_back,
+            on_changed=self._device_changed,
+        )
+        self._catalogue = Catalogue(
+            self._directory,
+            database,
+            self.endpoint,
+            self._address,
+            clock,
+            on_changed=self._device_changed,
+            on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
+            limits=catalogue_limits,
+        )
+        self._desk.enter(Catalog, self._catalogue.on_catalog)
+        self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
+        self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
+        self._live = LiveSessions(
+            _live_settings(settings, live_limits),
+            self.endpoint,
+            node,
+            SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
+            self._address,
+            clock,
+            on_changed=self._session_changed,
+            on_viewer=self._viewer_seen,
+        )
+
     async def start(self) -> None:
         """Restore registrations, open the SIP listeners and begin to watch liveness.
 
         Raises:
             StartupError: an address or port cannot be bound.
+            StorageUnavailable: the database cannot be read.
         """
+        now = Moment(self._clock.monotonic(), self._clock.now())
+        for record in await asyncio.to_thread(self._load):
+            self._directory.restore(record, now)
+        await self._listen()
+        self._catalogue.start()
+        self._spawn(self._watch_liveness())
+        self._spawn(self._save_keepalives_now_and_then())
+        self._spawn(self._read_media_events())
+        log.info(
+            "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
+        )
+
+    def _load(self) -> list[DeviceRecord]:
+        with self._database.read() as conn:
+            return store.load(conn)
+
+    async def _listen(self) -> None:
+        host, port = self._settings.sip_host, self._settings.sip_port
+        # Port 0 means any, but the same for both transports: UDP picks, TCP follows unless it is taken.
+        for attempt in range(8):
+            try:
+                self.sip_port = await self.endpoint.listen_udp(host, port)
+                await self.endpoint.listen_tcp(host, self.sip_port)
+            except OSError as error:
+                if port == 0 and attempt < 7:
+                    continue
+                raise StartupError(
+                    f"cannot listen for SIP on {host}:{port} ({error.strerror}); set sip_host and sip_port",
+                    code="sip_port_unavailable",
+                    port=port,
+                ) from error
+            return
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await self._live.close()
+        await self._catalogue.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._registrar.close()
+        with suppress(CommonviewError):
+            await self._save_keepalives()
+        await self.endpoint.close()
+
+    def set_viewer_listener(self, on_viewer: Callable[[ViewerEvent], None]) -> None:
+        """Name who hears of viewers, when it had to be made after this service."""
+        self._on_viewer = on_viewer
+
+    # -- devices and channels
 
     def devices(self) -> tuple[Device, ...]:
         """Every known device, by id."""
+        return self._directory.devices()
 
     def device(self, device_id: str) -> Device:
         """One device. Raises `DeviceUnknown`."""
+        return self._record(device_id).snapshot()
 
     def channel(self, channel_id: str) -> Channel:
         """One channel by its house-wide key. Raises `ChannelUnknown`."""
+        return self._channel(channel_id)[1]
 
     def tree(self) -> tuple[TreeDevice, ...]:
-        """Every device with its channels, for the console."""
+        """Every device with the channels of it that can be watched, for the console."""
+        return self._directory.tree(self._live.watched())
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""
+        return self._registrar.refusals.lines()
 
     async def update_device(
         self,
@@ -62,12 +233,56 @@ class NetworkService(Protocol):
         default, ``"password"`` to the enrolment password.
         Raises `DeviceUnknown`, `DeviceInvalid`, `StorageUnavailable`.
         """
+        record = self._record(device_id)
+        if unknown := clear - _RESETTABLE:
+            raise DeviceInvalid(f"cannot clear {sorted(unknown)[0]!r}", field=sorted(unknown)[0])
+        changes: dict[str, Any] = {}
+        if name is not None or "name" in clear:
+            changes["given_name"] = _bounded("name", name, _NAME_CHARS)
+        if media_transport is not None or "media_transport" in clear:
+            changes["media_transport"] = media_transport
+        if password is not None or "password" in clear:
+            secret = _bounded("password", password, _PASSWORD_CHARS)
+            sealed = None if secret is None else self._vault.seal(secret.encode(), vault_context(device_id))
+            changes["password_sealed"] = sealed
+        if changes:
+            await asyncio.to_thread(self._save_device, device_id, dict(changes))
+            for field, value in changes.items():
+                setattr(record, field, value)
+            record.ha1 = None
+            self._device_changed(device_id)
+        return record.snapshot()
+
+    def _save_device(self, device_id: str, changes: dict[str, Any]) -> None:
+        with self._database.begin() as conn:
+            store.save_device(conn, device_id, changes)
 
     async def refresh_catalogue(self, device_id: str) -> Device:
         """Ask the device for its catalogue again and return at once; progress shows in ``device.catalogue``.
 
         Raises `DeviceUnknown`, `DeviceOffline`.
         """
+        record = self._record(device_id)
+        if not record.online:
+            raise DeviceOffline(
+                f"device {device_id} is offline", device_id=device_id, reason=record.reason.value
+            )
+        self._catalogue.refresh(record)
+        return record.snapshot()
+
+    def _record(self, device_id: str) -> DeviceRecord:
+        record = self._directory.get(device_id)
+        if record is None:
+            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
+        return record
+
+    def _channel(self, channel_id: str) -> tuple[DeviceRecord, Channel]:
+        found = self._directory.channel(channel_id)
+        if found is None:
+            raise ChannelUnknown(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
+        return found
+
+    # -- live
 
     async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
         """The one session of the channel, started if there is none; returns before the camera answers.
@@ -76,18 +291,184 @@ class NetworkService(Protocol):
         is offline gives a session that has already failed with ``device_offline``, so that the console has
         one place to look. Raises `ChannelUnknown`.
         """
+        record, channel = self._channel(channel_id)
+        return self._live.start(record, channel, access_id)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
+        self._live.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
+        return self._live.sessions()
 
     def session(self, session_id: str) -> LiveSession:
         """One session with its timeline. Raises `SessionUnknown`."""
+        session = self._live.session(session_id)
+        if session is None:
+            raise SessionUnknown(f"no live session {session_id[:40]!r}", session_id=session_id[:40])
+        return session
+
+    def stream_stats(self, session_id: str) -> StreamStats | None:
+        """What the media node counts for a session; ``None`` when its stream is closed."""
+        return self._node.stream_stats(self.session(session_id).stream_id)
 
     async def report_picture(self, access_id: str, elapsed_ms: int) -> None:
         """The viewer says that its first picture appeared, so long after its click."""
+        self._live.first_picture(access_id, elapsed_ms)
 
     def counters(self) -> dict[str, int]:
         """Everything this room counts, by stable dotted names."""
+        parts: dict[str, Counter[str]] = {
+            "registrar": self._registrar.counters,
+            "messages": self._desk.counters,
+            "catalogue": self._catalogue.counters,
+            "live": self._live.counters,
+            "service": self._counters,
+            "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),
+            "manscdp_refused": Counter({f.value: n for f, n in self._desk.decoding.refused.items()}),
+            "manscdp_repaired": Counter({r.value: n for r, n in self._desk.decoding.repaired.items()}),
+        }
+        return {f"{room}.{name}": count for room, each in parts.items() for name, count in each.items()}
+
+    # -- what the endpoint brings
+
+    def _on_request(self, transaction: ServerTransaction) -> None:
+        method = transaction.request.method
+        if method == "MESSAGE":
+            self._desk.on_message(transaction)
+        elif method == "REGISTER":
+            self._registrar.on_register(transaction)
+        elif method == "BYE":
+            if not self._live.on_bye(transaction):
+                self._counters["bye_unknown"] += 1
+                transaction.respond(481)
+        elif method == "OPTIONS":
+            transaction.respond(200, headers=(("Allow", ALLOW),))
+        elif method == "INVITE":
+            # Talk and cascading upward are not offered: say so in the protocol's own word (Annex G note 17).
+            self._counters["invite_refused"] += 1
+            transaction.respond(488)
+        elif method in ("NOTIFY", "INFO", "UPDATE"):
+            self._counters["request_outside_dialog"] += 1
+            transaction.respond(481)
+        else:
+            self._counters["method_refused"] += 1
+            transaction.respond(405, headers=(("Allow", ALLOW),))
+
+    def _on_flow_closed(self, flow: Flow) -> None:
+        if flow.connection_id is None:
+            return
+        for record in self._directory.connection_closed(flow.connection_id):
+            self._counters["devices_lost_connection"] += 1
+            self._device_changed(record.id)
+
+    def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        if newcomer or not record.channels:
+            self._catalogue.refresh(record)
+
+    def _on_back(self, record: DeviceRecord) -> None:
+        if not record.channels:
+            self._catalogue.refresh(record)
+
+    def _address(self) -> PlatformAddress:
+        settings = self._settings
+        return PlatformAddress(
+            settings.sip_id, settings.sip_domain, settings.sip_public_host, settings.sip_host, self.sip_port
+        )
+
+    # -- what goes on by itself
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._counters["task_failed"] += 1
+            log.critical("a task of the network room ended: %r", error, exc_info=error)
+
+    async def _watch_liveness(self) -> None:
+        while True:
+            await asyncio.sleep(_LIVENESS_S)
+            now = Moment(self._clock.monotonic(), self._clock.now())
+            for record in self._directory.overdue(now):
+                log.info("device %s is offline: %s", record.id, record.reason.value)
+                self._device_changed(record.id)
+            for record in self._directory.settle_rivals(now):
+                self._device_changed(record.id)
+
+    async def _save_keepalives_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_KEEPALIVES_S)
+            try:
+                await self._save_keepalives()
+            except CommonviewError as error:
+                self._counters["keepalives_unsaved"] += 1
+                log.warning("last keep-alive times are not written: %s", error.message)
+
+    async def _save_keepalives(self) -> None:
+        """Times of keep-alives are written late: losing a minute of them in a crash loses no decision."""
+        heard = [
+            (record.id, record.last_keepalive_at)
+            for record in self._directory.records()
+            if record.keepalive_unsaved and record.last_keepalive_at is not None
+        ]
+        if not heard:
+            return
+
+        def write() -> None:
+            with self._database.begin() as conn:
+                store.save_keepalives(conn, heard)
+
+        await asyncio.to_thread(write)
+        for device_id, _at in heard:
+            record = self._directory.get(device_id)
+            if record is not None:
+                record.keepalive_unsaved = False
+
+    async def _read_media_events(self) -> None:
+        async for event in self._node.events():
+            if isinstance(event, TicketRefused):
+                self._counters[f"ticket_refused_{event.reason}"] += 1
+            elif isinstance(event, EventsLost):
+                self._counters["media_events_lost"] += event.count
+            else:
+                self._live.on_media(event)
+
+    # -- telling others
+
+    def _device_changed(self, device_id: str) -> None:
+        self._bus.publish("device.changed", {"device_id": device_id})
+
+    def _session_changed(self, session: LiveSession) -> None:
+        payload = {"session_id": session.id, "channel_id": session.channel_id}
+        self._bus.publish("session.changed", {**payload})
+
+    def _viewer_seen(self, event: ViewerEvent) -> None:
+        if self._on_viewer is not None:
+            self._on_viewer(event)
+
+
+def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
+    return LiveSettings(
+        rtp_host=settings.rtp_host,
+        rtp_public_host=settings.rtp_public_host,
+        default_transport=MediaTransport(settings.default_media_transport),
+        invite_timeout_s=settings.invite_timeout_s,
+        limits=limits
+        or LiveLimits(
+            idle_stop_s=settings.session_idle_stop_s, answer_media_s=settings.media_timeout_s + 5.0
+        ),
+    )
+
+
+def _bounded(field: str, text: str | None, limit: int) -> str | None:
+    """An operator's text, checked; None stays None."""
+    if text is None:
+        return None
+    if not 0 < len(text.strip()) <= limit or not text.isprintable():
+        raise DeviceInvalid(f"{field} must have 1 to {limit} printable characters", field=field, limit=limit)
+    return text

@@ -147,6 +147,9 @@ def save_keepalives(conn: Connection, heard: Iterable[tuple[str, datetime]]) -> 
 
 def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> None:
     """Change columns of one device."""
+    values = {
+        name: value.value if isinstance(value, MediaTransport) else value for name, value in values.items()
+    }
     conn.execute(update(devices).where(devices.c.id == device_id).values(**values))
 
 

@@ -1,0 +1,428 @@
+"""Live sessions over real signalling and a real media node: the shell around `live_machine`.
+
+One session per channel, whatever the number of viewers. The receiver is open before the INVITE leaves, so
+whoever was given the session's stream may connect at once and waits there for the first key frame. After a
+crash of ours no channel counts as busy; a camera that still sends is taken over by the new INVITE (see
+`offer.LIVE_SOURCE`), and one that answers 486 is shown as just that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from commonview.foundation.ids import new_id
+from commonview.media import (
+    MediaError,
+    MediaTransport,
+    PortsExhausted,
+    ViewerFirstBytes,
+    ViewerJoined,
+    ViewerLeft,
+)
+from commonview.network.live_machine import Command, LiveLimits, LiveMachine, Moment, Phase
+from commonview.network.media_events import react, viewer_event
+from commonview.network.model import (
+    EndReason,
+    Failure,
+    FailureCode,
+    LiveSession,
+    ViewerEvent,
+)
+from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
+from commonview.network.requests import advertised_host
+from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipTimeout
+from commonview.network.ssrc import SsrcExhaustedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from datetime import datetime
+
+    from commonview.foundation.clock import Clock
+    from commonview.media import MediaEvent, MediaNode
+    from commonview.network.directory import DeviceRecord
+    from commonview.network.model import Channel
+    from commonview.network.requests import PlatformAddress
+    from commonview.network.sip_endpoint import InviteResult, ServerTransaction, SipEndpoint
+    from commonview.network.ssrc import SsrcAllocator
+    from commonview.wire.sip.dialog import Dialog
+    from commonview.wire.sip.flow import Flow
+    from commonview.wire.sip.message import SipRequest, SipResponse
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 500
+_BYE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """``rtp_public_host`` is told to devices in ``c=`` when it differs from where the node listens."""
+
+    rtp_host: str
+    rtp_public_host: str
+    default_transport: MediaTransport
+    invite_timeout_s: float
+    limits: LiveLimits
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A session with what the machine must not know: sockets' worth of things."""
+
+    machine: LiveMachine
+    record: DeviceRecord
+    channel: Channel
+    ssrc: str = ""
+    port: int = 0
+    flow: Flow | None = None
+    dialog: Dialog | None = None
+    call_id: str = ""
+    invite: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+
+class LiveSessions:
+    """Every live session, running and recent. All methods run on the event loop."""
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        endpoint: SipEndpoint,
+        node: MediaNode,
+        ssrcs: SsrcAllocator,
+        address: Callable[[], PlatformAddress],
+        clock: Clock,
+        *,
+        on_changed: Callable[[LiveSession], None],
+        on_viewer: Callable[[ViewerEvent], None],
+    ) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._node = node
+        self._ssrcs = ssrcs
+        self._address = address
+        self._clock = clock
+        self._on_changed = on_changed
+        self._on_viewer = on_viewer
+        self._by_id: dict[str, _Run] = {}
+        self._by_channel: dict[str, _Run] = {}
+        self._by_call: dict[str, _Run] = {}
+        self._by_access: dict[str, _Run] = {}
+        self._ended: deque[_Run] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counters: Counter[str] = Counter()
+
+    # -- verbs
+
+    def start(self, record: DeviceRecord, channel: Channel, access_id: str) -> LiveSession:
+        """The running session of the channel, or a new one; the INVITE proceeds in the background."""
+        now = self._now()
+        run = self._by_channel.get(channel.id)
+        if run is None:
+            run = self._open(record, channel, now)
+        if run.machine.phase is not Phase.CLOSED:
+            run.machine.promise(access_id, now)
+            self._by_access[access_id] = run
+            self._changed(run)
+        return run.machine.snapshot()
+
+    def _open(self, record: DeviceRecord, channel: Channel, now: Moment) -> _Run:
+        self.counters["sessions"] += 1
+        transport = record.media_transport or self._settings.default_transport
+        machine = LiveMachine(new_id(), channel.id, record.id, transport, self._settings.limits, now)
+        run = _Run(machine, record, channel)
+        self._by_id[machine.id] = run
+        failure = _obstacle(run.record) or self._receive(run, now)
+        if failure is not None:
+            self._carry_out(run, machine.fail(failure, now))
+            return run
+        self._by_channel[channel.id] = run
+        self._carry_out(run, machine.start(record.registered_at, now))
+        return run
+
+    def _receive(self, run: _Run, now: Moment) -> Failure | None:
+        """Open the receiver. Listening comes before inviting: cameras dial on seeing their own 200 (trap
+        44)."""
+        try:
+            run.ssrc = self._ssrcs.allocate(now.mono)
+            receiver = self._node.open_receiver(run.machine.id, run.machine.transport, ssrc=int(run.ssrc))
+        except SsrcExhaustedError:
+            return Failure(FailureCode.SSRC_EXHAUSTED, {})
+        except PortsExhausted:
+            return Failure(FailureCode.MEDIA_PORTS_EXHAUSTED, {})
+        except MediaError as error:
+            log.exception("the media node refused a receiver")
+            return Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
+        run.port = receiver.port
+        return None
+
+    def leave(self, access_id: str) -> None:
+        """This viewer is no longer wanted: cut it; a place that was kept for it is free."""
+        run = self._by_access.pop(access_id, None)
+        self._node.cut_access(access_id)
+        if run is not None and access_id in run.machine.places:
+            run.machine.left(access_id, "gave_up", self._now())
+            self._changed(run)
+
+    def first_picture(self, access_id: str, elapsed_ms: int) -> None:
+        """A viewer reports its first picture."""
+        run = self._by_access.get(access_id)
+        if run is not None:
+            run.machine.first_picture(access_id, elapsed_ms, self._now())
+            self._changed(run)
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """Running and recent sessions, newest first."""
+        return tuple(run.machine.snapshot() for run in reversed(self._by_id.values()))
+
+    def session(self, session_id: str) -> LiveSession | None:
+        """One session, ``None`` when it is not known (any more)."""
+        run = self._by_id.get(session_id)
+        return None if run is None else run.machine.snapshot()
+
+    def watched(self) -> frozenset[str]:
+        """The channels that have a running session."""
+        return frozenset(self._by_channel)
+
+    async def close(self) -> None:
+        """End every session with its BYE, and wait for the answers a little."""
+        for run in list(self._by_channel.values()):
+            self._carry_out(run, run.machine.stop(EndReason.SHUTDOWN, self._now()))
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=_BYE_TIMEOUT_S)
+        for task in list(self._tasks):
+            task.cancel()
+
+    # -- signalling
+
+    async def _invite(self, run: _Run) -> None:
+        """One INVITE from first to last. Cancelling this task sends CANCEL."""
+        machine, flow = run.machine, run.record.flow
+        obstacle = _obstacle(run.record)
+        if flow is None or obstacle is not None:
+            self._carry_out(run, machine.fail(obstacle or _absent(run.record), self._now()))
+            return
+        request = self._invite_request(run, flow)
+        machine.invited(f"{flow.peer[0]}:{flow.peer[1]}", run.ssrc, self._now())
+        self._changed(run)
+        try:
+            result = await self._endpoint.invite(
+                request,
+                flow,
+                timeout_s=self._settings.invite_timeout_s,
+                on_provisional=lambda response: self._provisional(run, response),
+            )
+        except SipTimeout:
+            seconds = round(self._settings.invite_timeout_s)
+            self._fail_invite(run, Failure(FailureCode.INVITE_TIMEOUT, {"seconds": seconds}))
+        except FlowClosed:
+            self._fail_invite(run, Failure(FailureCode.SIGNALLING_LOST, {}))
+        except SipEndpointError as error:
+            self._fail_invite(run, Failure(FailureCode.INVITE_REFUSED, {"status": 0, "reason": str(error)}))
+        else:
+            await self._final(run, flow, result)
+
+    def _invite_request(self, run: _Run, flow: Flow) -> SipRequest:
+        address = self._address()
+        host = advertised_host(
+            self._settings.rtp_public_host or address.public_host, self._settings.rtp_host, flow.peer[0]
+        )
+        offer = live_offer(address.sip_id, host, run.port, run.machine.transport, run.ssrc)
+        subject = live_subject(run.channel.gb_id, address.sip_id, run.ssrc)
+        request = address.invite(run.channel.gb_id, flow, offer, subject)
+        run.flow = flow
+        run.call_id = request.headers.first["Call-ID"]
+        self._by_call[run.call_id] = run
+        return request
+
+    def _provisional(self, run: _Run, response: SipResponse) -> None:
+        run.machine.provisional(response.status, self._now())
+        self._changed(run)
+
+    def _fail_invite(self, run: _Run, failure: Failure) -> None:
+        run.invite = None
+        self._by_call.pop(run.call_id, None)
+        self._carry_out(run, run.machine.fail(failure, self._now()))
+
+    async def _final(self, run: _Run, flow: Flow, result: InviteResult) -> None:
+        response = result.response
+        if result.dialog is None:
+            refusal = Failure(
+                FailureCode.INVITE_REFUSED, {"status": response.status, "reason": response.reason[:64]}
+            )
+            self._fail_invite(run, refusal)
+            return
+        run.invite = None
+        run.dialog, run.flow = result.dialog, flow
+        await result.ack()
+        try:
+            answer = read_answer(response.body, run.machine.transport, run.ssrc)
+        except AnswerUnusable as error:
+            self._carry_out(run, run.machine.unusable(error.why, self._now()))
+            return
+        commands = run.machine.answered(answer.params, self._now())
+        try:
+            if answer.ssrc is not None and not commands:
+                self._node.set_ssrc(run.machine.id, answer.ssrc)
+            if answer.dial is not None and not commands:
+                self._node.connect_receiver(run.machine.id, *answer.dial)
+        except MediaError as error:
+            failure = Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
+            commands = run.machine.fail(failure, self._now())
+        self._carry_out(run, commands)
+
+    def on_bye(self, transaction: ServerTransaction) -> bool:
+        """A BYE from a device; False when it belongs to no session. Matched by Call-ID first (trap 8)."""
+        run = self._by_call.get(transaction.request.headers.first.get("Call-ID", ""))
+        if run is None or run.dialog is None or run.record.flow is None:
+            return False
+        if transaction.flow.peer[0] != run.record.flow.peer[0]:
+            self.counters["bye_from_elsewhere"] += 1
+            return False
+        transaction.respond(200)
+        self._by_call.pop(run.call_id, None)
+        run.dialog = None
+        self._carry_out(run, run.machine.device_ended(self._now()))
+        return True
+
+    def _bye(self, run: _Run) -> None:
+        dialog, run.dialog = run.dialog, None
+        flow = run.record.flow or run.flow
+        self._by_call.pop(run.call_id, None)
+        if dialog is not None and flow is not None:
+            self._spawn(self._send_bye(dialog.new_request("BYE"), flow), run)
+
+    async def _send_bye(self, request: SipRequest, flow: Flow) -> None:
+        try:
+            await self._endpoint.request(request, flow, timeout_s=_BYE_TIMEOUT_S)
+        except SipEndpointError as error:
+            self.counters["bye_unanswered"] += 1
+            log.info("BYE to %s:%d: %s", *flow.peer, error)
+
+    # -- commands of the machine
+
+    def _carry_out(self, run: _Run, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Command.INVITE:
+                    self._again(run)
+                case Command.ABANDON_INVITE:
+                    self._abandon(run)
+                case Command.BYE:
+                    self._bye(run)
+                case Command.CLOSE:
+                    self._close_run(run)
+        self._schedule(run)
+        self._changed(run)
+
+    def _again(self, run: _Run) -> None:
+        if run.machine.retries:
+            self._renumber(run)
+        run.invite = self._spawn(self._invite(run), run)
+
+    def _renumber(self, run: _Run) -> None:
+        """A second try gets a number of its own, so that late packets of the first are told apart."""
+        now = self._now()
+        try:
+            ssrc = self._ssrcs.allocate(now.mono)
+            self._node.set_ssrc(run.machine.id, int(ssrc))
+        except (SsrcExhaustedError, MediaError):
+            self.counters["number_kept"] += 1
+            return
+        self._ssrcs.release(run.ssrc, now.mono)
+        run.ssrc = ssrc
+
+    @staticmethod
+    def _abandon(run: _Run) -> None:
+        task, run.invite = run.invite, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    def _close_run(self, run: _Run) -> None:
+        machine = run.machine
+        if run.port:
+            self._node.close_stream(machine.id)
+        if run.ssrc:
+            self._ssrcs.release(run.ssrc, self._now().mono)
+        if self._by_channel.get(run.channel.id) is run:
+            del self._by_channel[run.channel.id]
+        failure = machine.failure
+        self.counters["sessions_ended" if failure is None else f"sessions_failed_{failure.code.value}"] += 1
+        self._ended.append(run)
+        while len(self._ended) > _REMEMBERED:
+            old = self._ended.popleft()
+            self._by_id.pop(old.machine.id, None)
+            for access_id in [one for one, of in self._by_access.items() if of is old]:
+                del self._by_access[access_id]
+
+    def _schedule(self, run: _Run) -> None:
+        if run.timer is not None:
+            run.timer.cancel()
+            run.timer = None
+        wake_at = run.machine.wake_at()
+        if wake_at is not None:
+            delay = max(0.0, wake_at - self._clock.monotonic())
+            run.timer = asyncio.get_running_loop().call_later(delay, self._tick, run)
+
+    def _tick(self, run: _Run) -> None:
+        run.timer = None
+        self._carry_out(run, run.machine.tick(self._now()))
+
+    # -- the media node
+
+    def on_media(self, event: MediaEvent) -> None:
+        """An event of the media node."""
+        run = self._by_id.get(getattr(event, "stream_id", ""))
+        if run is None:
+            self.counters[f"media_{type(event).__name__}"] += 1
+            return
+        now = self._now(event.at)
+        if isinstance(event, (ViewerJoined, ViewerFirstBytes, ViewerLeft)):
+            self._viewer(run, event, now)
+        else:
+            self._carry_out(run, react(run.machine, event, now))
+
+    def _viewer(self, run: _Run, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
+        if isinstance(event, ViewerJoined):
+            run.machine.joined(event.access_id, now)
+            self._by_access[event.access_id] = run
+        elif isinstance(event, ViewerLeft):
+            run.machine.left(event.access_id, event.reason, now)
+            self._by_access.pop(event.access_id, None)
+        self._on_viewer(viewer_event(run.machine, event))
+        self._schedule(run)
+        self._changed(run)
+
+    # -- small change
+
+    def _now(self, at: datetime | None = None) -> Moment:
+        return Moment(self._clock.monotonic(), at if at is not None else self._clock.now())
+
+    def _changed(self, run: _Run) -> None:
+        self._on_changed(run.machine.snapshot())
+
+    def _spawn(self, work: Coroutine[None, None, None], run: _Run) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._reap(done, run))
+        return task
+
+    def _reap(self, task: asyncio.Task[None], run: _Run) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the task of live session %s failed", run.machine.id, exc_info=error)
+            failure = Failure(FailureCode.INTERNAL, {"why": type(error).__name__})
+            self._carry_out(run, run.machine.fail(failure, self._now()))
+
+
+def _absent(record: DeviceRecord) -> Failure:
+    return Failure(FailureCode.DEVICE_OFFLINE, {"reason": record.reason.value})
+
+
+def _obstacle(record: DeviceRecord) -> Failure | None:
+    """What stands in the way of an INVITE before it is sent."""
+    return None if record.online and record.flow is not None else _absent(record)

@@ -1,0 +1,60 @@
+"""What the media node reports, said in the words of a live session. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commonview.media import (
+    FirstKeyFrame,
+    FirstPacket,
+    SsrcMismatch,
+    StreamEnded,
+    StreamResumed,
+    StreamStalled,
+    TcpConnected,
+    TcpFailed,
+    ViewerFirstBytes,
+    ViewerJoined,
+    ViewerLeft,
+)
+from commonview.network.model import ViewerEvent, ViewerEventKind
+
+if TYPE_CHECKING:
+    from commonview.media import MediaEvent
+    from commonview.network.live_machine import Command, LiveMachine, Moment
+
+
+def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | ViewerLeft) -> ViewerEvent:
+    """For whoever keeps the access records."""
+    names = (machine.id, machine.channel_id, event.access_id, event.at)
+    if isinstance(event, ViewerJoined):
+        return ViewerEvent(ViewerEventKind.JOINED, *names)
+    if isinstance(event, ViewerFirstBytes):
+        return ViewerEvent(ViewerEventKind.FIRST_BYTES, *names)
+    counts = (event.bytes_sent, event.fragments, event.drops)
+    return ViewerEvent(ViewerEventKind.LEFT, *names, event.reason, *counts)
+
+
+def react(machine: LiveMachine, event: MediaEvent, now: Moment) -> list[Command]:
+    """Tell the machine what happened to its stream; returns what to do."""
+    match event:
+        case TcpConnected():
+            machine.tcp_connected(event.peer, now)
+        case TcpFailed():
+            return machine.tcp_failed(event.reason, now)
+        case FirstPacket():
+            machine.first_packet(event.peer, event.ssrc, event.payload_type, now)
+        case SsrcMismatch():
+            machine.note({"code": "ssrc_mismatch", "expected": event.expected, "seen": event.seen}, now)
+        case FirstKeyFrame():
+            machine.first_key_frame({"codec": event.codec, "width": event.width, "height": event.height}, now)
+        case StreamStalled():
+            return machine.stalled(event.reason, now)
+        case StreamResumed():
+            machine.resumed(now)
+        case StreamEnded():
+            if event.reason != "closed":
+                return machine.stream_ended(event.reason, now)
+        case _:
+            pass
+    return []

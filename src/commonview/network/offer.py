@@ -1,0 +1,104 @@
+"""The SDP we offer for live video and what we take from the answer (GB/T 28181-2022 9.2, Annex G). Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from commonview.media import MediaTransport
+from commonview.wire import sdp
+from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+
+if TYPE_CHECKING:
+    from commonview.network.model import Params
+
+LIVE_SOURCE = "0000000000"
+"""Sender's stream number in Subject: first digit 0 for live, and the same for every request of the live
+source.
+
+A device that still sends it to nobody, because we were restarted, then drops that and serves us (Annex K c,
+L).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswer:
+    """What the answer decides. ``dial`` is where to connect for TCP active; ``ssrc`` is set when it
+    differs."""
+
+    dial: tuple[str, int] | None
+    ssrc: int | None
+    params: Params
+
+
+class AnswerUnusable(Exception):
+    """The 2xx has no media we could receive; ``why`` is a stable word."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def live_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssrc: str) -> bytes:
+    """An offer to receive PS on ``host:port``. Only PS is offered: every device must have it (4.3.6)."""
+    over_tcp = transport is not MediaTransport.UDP
+    return GbSdp(
+        owner_id=sip_id,
+        session_name="Play",
+        address=host,
+        port=port,
+        transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
+        direction="recvonly",
+        setup=(("passive" if transport is MediaTransport.TCP_PASSIVE else "active") if over_tcp else None),
+        connection="new" if over_tcp else None,
+        ssrc_text=ssrc,
+    ).encode()
+
+
+def live_subject(channel_gb_id: str, sip_id: str, ssrc: str) -> str:
+    """``sender:stream,receiver:stream`` (Annex L); the sender is the camera (Hikvision insists, trap 32)."""
+    return f"{channel_gb_id}:{LIVE_SOURCE},{sip_id}:{ssrc}"
+
+
+def read_answer(body: bytes, transport: MediaTransport, offered_ssrc: str) -> LiveAnswer:
+    """Take an answer in.
+
+    A missing ``y=`` means the offered number (trap 33), another one is followed (trap 34); the address to
+    dial comes from ``c=`` (trap 45).
+
+    Raises:
+        AnswerUnusable: no SDP, no media, or for TCP active no address to dial.
+    """
+    if not body.strip():
+        raise AnswerUnusable("no_sdp")
+    try:
+        answer = parse_sdp(body)
+    except SdpError as error:
+        raise AnswerUnusable("malformed") from error
+    if answer.port == 0:
+        raise AnswerUnusable("media_refused")
+    over_tcp = answer.transport is sdp.MediaTransport.TCP
+    if over_tcp is not (transport is not MediaTransport.UDP):
+        raise AnswerUnusable("other_transport")
+    dial = _dial(answer) if transport is MediaTransport.TCP_ACTIVE else None
+    ssrc = answer.ssrc
+    if ssrc is not None and ssrc == int(offered_ssrc):
+        ssrc = None
+    encoding = answer.rtpmap(answer.payload_types[0]) if answer.payload_types else None
+    params: Params = {
+        "media_address": f"{answer.address}:{answer.port}",
+        "ssrc": answer.ssrc_text or offered_ssrc,
+        "encoding": encoding.encoding[:32] if encoding is not None else "",
+    }
+    if answer.ssrc_text is not None and answer.ssrc is None:
+        params["ssrc_unusable"] = 1
+    return LiveAnswer(dial, ssrc, params)
+
+
+def _dial(answer: GbSdp) -> tuple[str, int]:
+    try:
+        ipaddress.ip_address(answer.address)
+    except ValueError as error:
+        raise AnswerUnusable("address_not_numeric") from error
+    return answer.address, answer.port
