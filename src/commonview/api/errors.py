@@ -42,7 +42,9 @@ async def _known(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
-    first = error.errors()[0]
+    problems = error.errors()
+    # A name that is not known explains the name that is missing.
+    first = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     # What was sent is never repeated: it may hold a password.
     field = ".".join(str(part) for part in first["loc"] if part != "body")[:200] or "body"
     code = "unknown_field" if first["type"] == "extra_forbidden" else "invalid_request"

@@ -5,15 +5,13 @@ that is not used leaves a closed record and no running camera.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from anyio import to_thread
 
 from commonview.foundation.clock import Clock
-from commonview.foundation.errors import CommonviewError, StorageUnavailable
+from commonview.foundation.errors import CommonviewError
 from commonview.media import Ticket, ViewerProtocol, tickets
 from commonview.network import (
     LiveSession,
@@ -23,15 +21,12 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
-from commonview.security import AccessOutcome, LiveAccess, NotFound, SecurityService, Subject
-
-log = logging.getLogger(__name__)
+from commonview.security import AccessOutcome, LiveAccess, SecurityService, Subject
 
 START_WITHIN = timedelta(seconds=45)
 """How long a ticket waits for its player; the outlet refuses anything above a minute."""
 
 _GRACE = timedelta(seconds=2)
-_RETRY_S = 5.0
 
 _OUTCOMES = {
     "grant_ended": AccessOutcome.GRANT_ENDED,
@@ -74,7 +69,6 @@ class LiveDeskCounters:
     refused_failed: int = 0
     never_started: int = 0
     closed: int = 0
-    close_retries: int = 0
 
 
 class LiveDesk:
@@ -214,20 +208,8 @@ class LiveDesk:
         task.add_done_callback(self._closing.discard)
 
     async def _close_record(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
-        close: Callable[[], None] = lambda: self._security.close_access(  # noqa: E731
-            access_id, outcome, bytes_sent=bytes_sent
+        # A full disk is no error here: the security room keeps what it cannot write yet.
+        await to_thread.run_sync(
+            lambda: self._security.close_access(access_id, outcome, bytes_sent=bytes_sent)
         )
-        for attempt in range(3):
-            try:
-                await to_thread.run_sync(close)
-            except StorageUnavailable as error:
-                # The record stays open on disk and is closed as interrupted at the next start.
-                self.counters.close_retries += 1
-                log.warning("access record %s cannot be closed: %s", access_id, error.message)
-                if attempt < 2:
-                    await asyncio.sleep(_RETRY_S)
-            except NotFound:
-                return
-            else:
-                self.counters.closed += 1
-                return
+        self.counters.closed += 1

@@ -10,6 +10,7 @@ from commonview.api.schemas_security import ReasonText
 from commonview.media import ViewerProtocol
 from commonview.network import (
     CatalogueState,
+    ChannelKind,
     ChannelStatus,
     DeviceState,
     FailureCode,
@@ -69,6 +70,7 @@ class ChannelOut(Answer):
     id: str
     device_id: str
     gb_id: str
+    kind: ChannelKind
     name: str
     status: ChannelStatus
     parent_id: str

@@ -1,0 +1,301 @@
+"""The real application over a real database and the real security room; cameras and media are doubles here.
+
+What needs real cameras and the real media core is in tests/e2e and in test_whole_server.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from fastapi import FastAPI
+
+from commonview.api.app import create_app
+from commonview.api.context import ApiContext
+from commonview.api.event_streams import EventStreams
+from commonview.api.live_desk import LiveDesk
+from commonview.api.media_address import MediaAddress
+from commonview.foundation.bus import Bus
+from commonview.foundation.clock import FakeClock
+from commonview.foundation.database import Database, migrate
+from commonview.foundation.datadir import DataDirectory
+from commonview.foundation.settings import Settings
+from commonview.media import MediaNode
+from commonview.network import (
+    Channel,
+    ChannelKind,
+    ChannelStatus,
+    ChannelUnknown,
+    Device,
+    DeviceUnknown,
+    Failure,
+    FailureCode,
+    LiveSession,
+    MediaTransport,
+    NetworkService,
+    PresenceReason,
+    Refusal,
+    RefusalReason,
+    SessionState,
+    SessionUnknown,
+    SignallingTransport,
+    Step,
+    TimelineStep,
+    TreeDevice,
+    Viewer,
+    ViewerEvent,
+    ViewerEventKind,
+)
+from commonview.security import NewAccount, Role, SecurityService, Subject
+from commonview.security.passwords import Passwords
+
+BASE = "http://127.0.0.1:8000"
+PASSWORD = "correct-horse-battery"
+DEVICE_ID = "34020000001320000001"
+CHANNEL_ID = f"{DEVICE_ID}-{DEVICE_ID}"
+TICKET_KEY = bytes(range(32))
+_QUICK = Passwords(memory_kib=16, passes=1)  # the real cost is tested in tests/security
+
+
+class NetworkDouble:
+    """Two cameras, one of them offline, without any socket."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.started: list[str] = []
+        self.left: list[str] = []
+        self.updates: list[dict[str, Any]] = []
+        self.pictures: list[tuple[str, int]] = []
+        self.live: dict[str, LiveSession] = {}
+        self.known = {DEVICE_ID: self._device(DEVICE_ID, online=True)}
+        self.fail: FailureCode | None = None
+        self.break_with: Exception | None = None
+
+    def _device(self, device_id: str, *, online: bool) -> Device:
+        return Device(
+            id=device_id,
+            name="Gate",
+            online=online,
+            reason=PresenceReason.KEPT_ALIVE,
+            address="127.0.0.1:5070",
+            signalling_transport=SignallingTransport.UDP,
+            media_transport=None,
+            manufacturer="Commonview",
+            model="Double",
+            firmware="1",
+            user_agent="double",
+            gb_version="3.0",
+            has_own_password=False,
+            registered_at=self._clock.now(),
+            expires_at=None,
+            last_keepalive_at=self._clock.now(),
+        )
+
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(self.known.values())
+
+    def device(self, device_id: str) -> Device:
+        if device_id not in self.known:
+            raise DeviceUnknown("no such device", device_id=device_id)
+        return self.known[device_id]
+
+    def channel(self, channel_id: str) -> Channel:
+        if channel_id != CHANNEL_ID:
+            raise ChannelUnknown("no such channel", channel_id=channel_id)
+        return Channel(
+            id=CHANNEL_ID,
+            device_id=DEVICE_ID,
+            gb_id=DEVICE_ID,
+            kind=ChannelKind.VIDEO,
+            name="Gate, north",
+            status=ChannelStatus.ON,
+            parent_id=DEVICE_ID,
+            manufacturer="Commonview",
+            model="Double",
+            civil_code="340200",
+            place="",
+            longitude=None,
+            latitude=None,
+            vanished_at=None,
+        )
+
+    def tree(self) -> tuple[TreeDevice, ...]:
+        return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        now = self._clock.now()
+        reason = RefusalReason.WRONG_PASSWORD
+        return (Refusal("1" * 20, "127.0.0.1:5099", SignallingTransport.UDP, reason, 3, now, now, "x"),)
+
+    async def update_device(self, device_id: str, **changes: Any) -> Device:
+        self.updates.append(changes)
+        device = self.device(device_id)
+        if changes["name"] is not None:
+            self.known[device_id] = replace(device, name=changes["name"])
+        return self.known[device_id]
+
+    async def refresh_catalogue(self, device_id: str) -> Device:
+        return self.device(device_id)
+
+    async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
+        if self.break_with is not None:
+            raise self.break_with
+        self.started.append(access_id)
+        now = self._clock.now()
+        failure = Failure(self.fail, {"reason": "keepalive_missed"}) if self.fail else None
+        session = LiveSession(
+            id=f"session{len(self.started)}",
+            stream_id=f"stream{len(self.started)}",
+            channel_id=channel_id,
+            device_id=DEVICE_ID,
+            transport=MediaTransport.TCP_PASSIVE,
+            state=SessionState.FAILED if failure else SessionState.STARTING,
+            started_at=now,
+            ended_at=now if failure else None,
+            timeline=(TimelineStep(Step.INVITED, now, 0, {}),),
+            failure=failure,
+            viewers=(),
+        )
+        self.live[session.id] = session
+        return session
+
+    def join(self, session_id: str, access_id: str) -> ViewerEvent:
+        """What the media node would say of a viewer."""
+        session = self.live[session_id]
+        viewer = Viewer(access_id, self._clock.now())
+        self.live[session_id] = replace(session, viewers=(*session.viewers, viewer))
+        return self.event(ViewerEventKind.JOINED, session_id, access_id)
+
+    def event(self, kind: ViewerEventKind, session_id: str, access_id: str, **more: Any) -> ViewerEvent:
+        return ViewerEvent(kind, session_id, CHANNEL_ID, access_id, self._clock.now(), **more)
+
+    async def leave(self, access_id: str) -> None:
+        self.left.append(access_id)
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        return tuple(self.live.values())
+
+    def session(self, session_id: str) -> LiveSession:
+        if session_id not in self.live:
+            raise SessionUnknown("no such session", session_id=session_id)
+        return self.live[session_id]
+
+    async def report_picture(self, access_id: str, elapsed_ms: int) -> None:
+        self.pictures.append((access_id, elapsed_ms))
+
+
+class MediaDouble:
+    """No media at all."""
+
+    viewer_port = 8001
+
+    def __init__(self) -> None:
+        self.cut: list[str] = []
+
+    def cut_grant(self, grant_id: str) -> int:
+        self.cut.append(grant_id)
+        return 1
+
+    def stream_stats(self, _stream_id: str) -> None:
+        return None
+
+
+@dataclass
+class Harness:
+    """One application and everything a test may want to look at or turn."""
+
+    app: FastAPI
+    context: ApiContext
+    db: Database
+    data: DataDirectory
+    clock: FakeClock
+    bus: Bus
+    security: SecurityService
+    network: NetworkDouble
+    media: MediaDouble
+    live: LiveDesk
+    accounts: dict[Role, str] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def client(self) -> httpx.AsyncClient:
+        """A browser that has not signed in."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("127.0.0.1", 40000))
+        return await self.stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=BASE))
+
+    async def signed_in(self, role: Role) -> httpx.AsyncClient:
+        """A browser of somebody who has just this role, with the CSRF header set."""
+        client = await self.client()
+        answer = await client.post(
+            "/api/session", json={"username": self.accounts[role], "password": PASSWORD}
+        )
+        assert answer.status_code == 200, answer.text
+        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        return client
+
+    def subject(self, role: Role) -> Subject:
+        """For looking behind the API."""
+        token = self.security.sign_in(self.accounts[role], PASSWORD, client_address="127.0.0.2").token
+        return self.security.authenticate(token)[0]
+
+
+@asynccontextmanager
+async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> AsyncIterator[Harness]:
+    """An installation with one account a role, each named after it; without `roles`, a fresh one."""
+    clock = FakeClock()
+    chosen = Settings(data_dir=tmp_path / "data", **settings)
+    data = DataDirectory(chosen.data_dir)
+    data.prepare()
+    db = Database.at(data.database)
+    migrate(db)
+    bus = Bus()
+    security = SecurityService.open(db=db, clock=clock, bus=bus, data=data, settings=chosen, passwords=_QUICK)
+    network, media = NetworkDouble(clock), MediaDouble()
+    security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
+    live = LiveDesk(
+        security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
+    )
+    context = ApiContext(
+        settings=chosen,
+        instance_id=data.instance_id(),
+        started_at=clock.now(),
+        clock=clock,
+        bus=bus,
+        security=security,
+        network=cast(NetworkService, network),
+        media=cast(MediaNode, media),
+        media_address=MediaAddress(chosen, media.viewer_port),
+        live=live,
+        counters=_counters(bus),
+        sip_port=lambda: 5060,
+        event_streams=EventStreams(),
+    )
+    console = tmp_path / "console"
+    app = create_app(context, console=console)
+    made = Harness(app, context, db, data, clock, bus, security, network, media, live)
+    if roles:
+        made.accounts = _one_account_a_role(security, clock.now())
+    async with made.stack:
+        yield made
+        await live.drain()
+    security.close()
+    db.close()
+
+
+def _counters(bus: Bus) -> Callable[[], dict[str, dict[str, int]]]:
+    return lambda: {"bus": {"dropped": bus.counters().dropped}}
+
+
+def _one_account_a_role(security: SecurityService, _now: datetime) -> dict[Role, str]:
+    link = security.setup_link(BASE)
+    assert link is not None
+    security.set_up(link.partition("token=")[2], NewAccount("first", "First", PASSWORD))
+    token = security.sign_in("first", PASSWORD, client_address="127.0.0.3").token
+    first = security.authenticate(token)[0]
+    for role in Role:
+        security.create_account(first, NewAccount(role.value, role.value, PASSWORD, frozenset({role})))
+    return {role: role.value for role in Role}
