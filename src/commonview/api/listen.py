@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from commonview.foundation.errors import StartupError
 from commonview.foundation.settings import Settings
-from commonview.media import CoreMediaNode, MediaError, MediaNode, MediaNodeSettings
+from commonview.media import MediaError, MediaNode, MediaNodeSettings
 
 
 def bind_http(settings: Settings) -> socket.socket:
@@ -52,8 +52,16 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
     """The media node inside this process.
 
     Raises:
-        StartupError: its outlet cannot be bound.
+        StartupError: its outlet cannot be bound, or the Rust core was not built.
     """
+    try:
+        from commonview.media import CoreMediaNode
+    except ImportError as error:
+        raise StartupError(
+            f"the media core is not built for this Python ({error}); "
+            "run `make run`, or `maturin develop --release`",
+            code="media_core_missing",
+        ) from None
     wanted = MediaNodeSettings(
         viewer_host=settings.media_host,
         viewer_port=settings.media_port,

@@ -20,7 +20,7 @@ class CommonviewError(Exception):
         self.params: dict[str, str | int | float] = params
 
 
-class StorageUnavailable(CommonviewError):  # noqa: N818 - it names the state of the storage
+class StorageUnavailable(CommonviewError):
     """The database cannot take the change: disk full, read-only, failing or held by somebody else.
 
     Nothing was half-done: the transaction that raised it was rolled back. `code` is `storage_full` when the

@@ -1,0 +1,173 @@
+"""The composition root: every room of one instance, opened in order and closed in the opposite one."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from commonview.api.app import create_app
+from commonview.api.console import console_directory
+from commonview.api.context import ApiContext, Counters
+from commonview.api.event_streams import EventStreams
+from commonview.api.listen import bind_http, console_url, open_media, require_local
+from commonview.api.live_desk import LiveDesk
+from commonview.api.media_address import MediaAddress
+from commonview.api.middleware import GateCounters
+from commonview.foundation.bus import Bus
+from commonview.foundation.clock import Clock, SystemClock
+from commonview.foundation.database import Database, migrate
+from commonview.foundation.datadir import DataDirectory
+from commonview.foundation.settings import Settings
+from commonview.media import MediaNode
+from commonview.network import NetworkService
+from commonview.security import SecurityService
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running instance. `http_socket` listens; whoever opened the instance serves `app` on it."""
+
+    settings: Settings
+    data: DataDirectory
+    security: SecurityService
+    network: NetworkService
+    media: MediaNode
+    bus: Bus
+    live: LiveDesk
+    app: FastAPI
+    http_socket: socket.socket
+    url: str
+    sip_port: int
+    setup_link: str | None
+    background: tuple["asyncio.Task[None]", ...]
+    """Tasks that must not end before the instance does: grants would no longer end on the books."""
+
+
+@asynccontextmanager
+async def open_instance(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Instance]:
+    """Open every room; on leaving, say good-bye to cameras and viewers and sign the last checkpoint.
+
+    Raises:
+        CommonviewError: in plain words, with the setting to change.
+    """
+    clock = clock if clock is not None else SystemClock()
+    async with AsyncExitStack() as stack:
+        data = DataDirectory(settings.data_dir)
+        data.prepare()
+        data.lock()
+        stack.callback(data.unlock)
+        http_socket = bind_http(settings)
+        stack.callback(http_socket.close)
+        require_local(settings)
+
+        bus = Bus()
+        db = Database.at(data.database)
+        stack.callback(db.close)
+        await to_thread.run_sync(migrate, db)
+        security = await to_thread.run_sync(
+            lambda: SecurityService.open(db=db, clock=clock, bus=bus, data=data, settings=settings)
+        )
+        stack.push_async_callback(to_thread.run_sync, security.close)
+
+        ticket_key = secrets.token_bytes(32)
+        media = open_media(settings, ticket_key)
+        stack.callback(media.close)
+        security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
+
+        network = NetworkService(
+            settings=settings,
+            database=db,
+            bus=bus,
+            node=media,
+            vault=security.vault,
+            enrolment_password=security.enrolment_password,
+            clock=clock,
+        )
+        live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
+        network.set_viewer_listener(live.on_viewer)
+        stack.push_async_callback(live.drain)
+        await network.start()
+        stack.push_async_callback(network.close)
+
+        url = console_url(settings, http_socket)
+        setup_link = await to_thread.run_sync(security.setup_link, url)
+        context = ApiContext(
+            settings=settings,
+            instance_id=data.instance_id(),
+            started_at=clock.now(),
+            clock=clock,
+            bus=bus,
+            security=security,
+            network=network,
+            media=media,
+            media_address=MediaAddress(settings, media.viewer_port),
+            live=live,
+            counters=lambda: _counters(app, context),
+            sip_port=lambda: network.sip_port,
+            event_streams=EventStreams(),
+        )
+        app = create_app(context, console=console_directory(settings.web_dir))
+        background = (
+            asyncio.create_task(security.run(), name="grants and checkpoints"),
+            asyncio.create_task(live.run(), name="unused tickets"),
+        )
+        stack.push_async_callback(_cancel, background)
+        stack.callback(bus.close)
+        yield Instance(
+            settings=settings,
+            data=data,
+            security=security,
+            network=network,
+            media=media,
+            bus=bus,
+            live=live,
+            app=app,
+            http_socket=http_socket,
+            url=url,
+            sip_port=network.sip_port,
+            setup_link=setup_link,
+            background=background,
+        )
+
+
+def _counters(app: FastAPI, context: ApiContext) -> Counters:
+    gate: GateCounters = app.state.gate_counters
+    node = context.media.node_stats()
+    media = {
+        name: value
+        for name, value in asdict(node).items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    bus = context.bus.counters()
+    return {
+        "api": {**asdict(gate), "event_streams": context.event_streams.open},
+        "bus": {"published": bus.published, "dropped": bus.dropped, "subscribers": bus.subscribers},
+        "live": asdict(context.live.counters),
+        "media": {**media, **node.counters},
+        "network": context.network.counters(),
+        "sip": _sip_counters(context.network),
+    }
+
+
+def _sip_counters(network: NetworkService) -> dict[str, int]:
+    flat: dict[str, int] = {}
+    for name, value in asdict(network.endpoint.counters).items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": count for key, count in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+async def _cancel(tasks: tuple["asyncio.Task[None]", ...]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
