@@ -273,14 +273,12 @@ class LiveMachine:
 
     def _retry_or_give_up(self, last: Failure, now: Moment) -> list[Command]:
         first = self._lost or last
-        abandon = [Command.ABANDON_INVITE] if self.phase is Phase.INVITING else []
         if self.retries >= len(self.limits.retry_delays_s) or not (self.viewers or self.places):
             failure = replace(first, params={**first.params, "attempts": self.retries})
             if last.code is not first.code:
                 failure = replace(failure, params={**failure.params, "last": last.code.value})
-            return abandon + self._close(
-                failure, now, Step.FAILED, {"code": failure.code.value, **failure.params}
-            )
+            return self._close(failure, now, Step.FAILED, {"code": failure.code.value, **failure.params})
+        abandon = [Command.ABANDON_INVITE] if self.phase is Phase.INVITING else []
         delay = self.limits.retry_delays_s[self.retries]
         self.retries += 1
         self.phase = Phase.WAITING

@@ -19,7 +19,7 @@ DEFAULT_EXPIRES_S = 86_400
 MAX_EXPIRES_S = 7 * 86_400
 
 _BEIJING = timezone(timedelta(hours=8))
-_USER = re.compile(r"<?\s*sips?:([^@:;>\s]{1,64})[@:;>]", re.IGNORECASE)
+_USER = re.compile(r"<?\s*sips?:([^@:;>\s]{1,64})(?::[^@>\s]{0,64})?@", re.IGNORECASE)
 _EXPIRES_PARAM = re.compile(r";\s*expires\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _VERSION = re.compile(r"[0-9]\.[0-9]")

@@ -1,0 +1,57 @@
+from datetime import UTC, datetime
+
+from commonview.network.model import RefusalReason
+from commonview.network.refusals import GuessLimiter, RefusalBook
+from commonview.wire.sip.flow import Flow
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def flow(host: str) -> Flow:
+    return Flow("udp", (host, 5060), ("192.0.2.1", 5060))
+
+
+def test_repeats_are_counted_in_one_line() -> None:
+    book = RefusalBook()
+    for _ in range(3):
+        book.note("a", flow("192.0.2.9"), RefusalReason.WRONG_PASSWORD, "agent", AT)
+    (line,) = book.lines()
+    assert (line.count, line.address) == (3, "192.0.2.9:5060")
+    assert book.total[RefusalReason.WRONG_PASSWORD] == 3
+
+
+def test_book_is_bounded_and_newest_comes_first() -> None:
+    book = RefusalBook(limit=2)
+    for name in ("a", "b", "c"):
+        book.note(name, flow("192.0.2.9"), RefusalReason.NOT_REGISTERED, "", AT)
+    assert [line.device_id for line in book.lines()] == ["c", "b"]
+
+
+def test_text_of_strangers_is_cut_short() -> None:
+    book = RefusalBook()
+    line = book.note("x" * 5000, flow("192.0.2.9"), RefusalReason.INVALID_ID, "y" * 5000, AT)
+    assert len(line.device_id) + len(line.user_agent) < 200
+
+
+def test_guessing_is_stopped_for_a_minute_and_never_longer() -> None:
+    limiter = GuessLimiter(per_minute=3)
+    for _ in range(3):
+        assert limiter.allows("192.0.2.9", "a", 0.0)
+        limiter.wrong("192.0.2.9", "a", 0.0)
+    assert not limiter.allows("192.0.2.9", "a", 59.9)
+    assert limiter.allows("192.0.2.9", "a", 60.0)
+
+
+def test_guesser_locks_out_neither_another_device_nor_another_address() -> None:
+    limiter = GuessLimiter(per_minute=1)
+    limiter.wrong("192.0.2.9", "a", 0.0)
+    assert limiter.allows("192.0.2.9", "b", 1.0)
+    assert limiter.allows("192.0.2.10", "a", 1.0)
+
+
+def test_right_password_forgets_earlier_slips() -> None:
+    limiter = GuessLimiter(per_minute=2)
+    limiter.wrong("192.0.2.9", "a", 0.0)
+    limiter.right("192.0.2.9", "a")
+    limiter.wrong("192.0.2.9", "a", 1.0)
+    assert limiter.allows("192.0.2.9", "a", 1.0)
