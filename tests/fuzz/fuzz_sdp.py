@@ -1,0 +1,19 @@
+"""Fuzz target: any bytes as SDP are read or refused, and what can be written reads the same."""
+
+from commonview.wire.sdp import SdpError, parse_sdp
+
+
+def one_input(data: bytes) -> None:
+    try:
+        read = parse_sdp(data)
+        wire = read.encode()
+    except SdpError:
+        return
+    again = parse_sdp(wire)
+    if (again.address, again.port, again.ssrc, again.payload_types) != (
+        read.address,
+        read.port,
+        read.ssrc,
+        read.payload_types,
+    ):
+        raise AssertionError(f"written {wire!r} reads differently")
