@@ -1,0 +1,267 @@
+//! A viewer's connection: its queue, its socket, its ticket, and what it says back.
+
+use std::cell::Cell;
+use std::io::{ErrorKind, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::events::{Event, Value, text};
+use crate::shared::Slot;
+use crate::ticket::{Protocol, Ticket};
+use crate::viewer::{Chunk, SLICES_MAX, ViewerQueue, farewell};
+use crate::websocket::{self, Decoder, Opcode};
+
+/// A viewer that takes nothing for this long is gone.
+const STUCK_US: u64 = 10_000_000;
+/// Answers to pings may fill this much of a queue and no more.
+const PONG_QUEUE_MAX: usize = 64 * 1024;
+
+/// Why a viewer left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// It closed.
+    ViewerClosed,
+    /// Its ticket's `end_by` came.
+    GrantEnded,
+    /// Its grant was cut.
+    GrantRevoked,
+    /// Its access was cut.
+    AccessCut,
+    /// The stream ended.
+    StreamEnded,
+    /// No picture came in time.
+    NoMedia,
+    /// It took nothing for ten seconds.
+    TooSlow,
+    /// It broke the WebSocket protocol.
+    Violation(websocket::Violation),
+    /// Its connection failed.
+    ConnectionLost,
+}
+
+impl EndReason {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            EndReason::ViewerClosed => "viewer_closed",
+            EndReason::GrantEnded => "grant_ended",
+            EndReason::GrantRevoked => "grant_revoked",
+            EndReason::AccessCut => "access_cut",
+            EndReason::StreamEnded => "stream_ended",
+            EndReason::NoMedia => "no_media",
+            EndReason::TooSlow => "too_slow",
+            EndReason::Violation(_) => "protocol_error",
+            EndReason::ConnectionLost => "connection_lost",
+        }
+    }
+}
+
+/// What a viewer's task and its connection tell each other; both live on one thread.
+#[derive(Debug, Default)]
+pub struct Link {
+    /// The connection is over; the task must go.
+    pub has_ended: Cell<bool>,
+    /// Nothing more may leave, not even what the kernel holds.
+    pub is_aborted: Cell<bool>,
+    /// The socket is full; the task must wait for room.
+    pub is_blocked: Cell<bool>,
+    /// Wakes the task when one of these changes.
+    pub wake: Notify,
+}
+
+/// One viewer.
+pub struct ViewerConnection {
+    /// What waits for it.
+    pub queue: ViewerQueue,
+    /// What it presented.
+    pub ticket: Ticket,
+    socket: Rc<TcpStream>,
+    link: Rc<Link>,
+    peer: SocketAddr,
+    joined_us: u64,
+    end_us: u64,
+    progress_us: u64,
+    input: Vec<u8>,
+    decoder: Decoder,
+    _slot: Slot,
+}
+
+impl ViewerConnection {
+    /// A viewer that joins now and must be gone at `end_us`.
+    pub fn new(
+        queue: ViewerQueue,
+        ticket: Ticket,
+        (socket, link, peer): (Rc<TcpStream>, Rc<Link>, SocketAddr),
+        (now_us, end_us): (u64, u64),
+        slot: Slot,
+    ) -> ViewerConnection {
+        ViewerConnection {
+            queue,
+            ticket,
+            socket,
+            link,
+            peer,
+            joined_us: now_us,
+            end_us,
+            progress_us: now_us,
+            input: Vec::new(),
+            decoder: Decoder::default(),
+            _slot: slot,
+        }
+    }
+
+    /// Whether its socket is full.
+    pub fn is_blocked(&self) -> bool {
+        self.link.is_blocked.get()
+    }
+
+    /// Write what waits. Returns the milliseconds since it joined when its first picture is out now.
+    pub fn flush(&mut self, now_us: u64) -> Result<Option<f64>, EndReason> {
+        let mut first_ms = None;
+        while !self.queue.is_empty() {
+            let mut slices = Vec::with_capacity(SLICES_MAX.min(4));
+            self.queue.slices(&mut slices);
+            match write(&self.socket, &slices) {
+                Ok(written) => {
+                    drop(slices);
+                    self.progress_us = now_us;
+                    if self.queue.advance(written) {
+                        first_ms = Some(now_us.saturating_sub(self.joined_us) as f64 / 1000.0);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.block(true);
+                    return Ok(first_ms);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(EndReason::ConnectionLost),
+            }
+        }
+        self.block(false);
+        Ok(first_ms)
+    }
+
+    /// Take what the viewer sent; nothing means it closed.
+    pub fn receive(&mut self, bytes: &[u8], now_us: u64) -> Result<(), EndReason> {
+        if bytes.is_empty() {
+            return Err(EndReason::ViewerClosed);
+        }
+        if self.queue.protocol() == Protocol::Http {
+            // A second request on this connection is never answered: the response before it has no end.
+            return Ok(());
+        }
+        self.input.extend_from_slice(bytes);
+        let mut taken = 0;
+        loop {
+            let frame = self
+                .decoder
+                .decode(&self.input[taken..])
+                .map_err(EndReason::Violation)?;
+            let Some((frame, len)) = frame else { break };
+            taken += len;
+            match frame.opcode {
+                Opcode::Close => return Err(EndReason::ViewerClosed),
+                Opcode::Ping if self.queue.bytes() < PONG_QUEUE_MAX => {
+                    let pong = websocket::frame(Opcode::Pong, &frame.payload);
+                    self.queue.push_preamble(Chunk::preamble(pong, now_us));
+                }
+                // A viewer has nothing to say that matters; it was read to keep the framing.
+                Opcode::Ping
+                | Opcode::Pong
+                | Opcode::Text
+                | Opcode::Binary
+                | Opcode::Continuation => {}
+            }
+        }
+        self.input.drain(..taken);
+        Ok(())
+    }
+
+    /// Why the viewer must leave now, if it must.
+    pub fn overdue(&self, now_us: u64, media_wait_us: u64) -> Option<EndReason> {
+        if now_us >= self.end_us {
+            Some(EndReason::GrantEnded)
+        } else if !self.queue.has_started()
+            && now_us.saturating_sub(self.joined_us) >= media_wait_us
+        {
+            Some(EndReason::NoMedia)
+        } else if self.is_blocked() && now_us.saturating_sub(self.progress_us) >= STUCK_US {
+            Some(EndReason::TooSlow)
+        } else {
+            None
+        }
+    }
+
+    /// Say goodbye if the framing allows it, close, and tell what came of it.
+    pub fn end(self, reason: EndReason, stream_id: &str) -> Event {
+        let last_words = match reason {
+            EndReason::ConnectionLost => Vec::new(),
+            EndReason::ViewerClosed if self.queue.protocol() == Protocol::Http => Vec::new(),
+            EndReason::ViewerClosed => websocket::close_frame(1000),
+            EndReason::Violation(violation) => websocket::close_frame(violation.status()),
+            reason => farewell(
+                self.queue.protocol(),
+                reason.word(),
+                self.queue.bytes_sent() > 0,
+            ),
+        };
+        let said =
+            self.queue.is_empty() && write(&self.socket, &[IoSlice::new(&last_words)]).is_ok();
+        if said {
+            let _peer_may_be_gone = SockRef::from(&*self.socket).shutdown(Shutdown::Write);
+        } else {
+            // Pictures wait in the kernel as well. A reset takes them back: a viewer whose right has ended must
+            // not go on watching what was sent ahead of it.
+            let _peer_may_be_gone = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
+            self.link.is_aborted.set(true);
+        }
+        self.link.has_ended.set(true);
+        self.link.wake.notify_one();
+        self.left_event(reason, stream_id)
+    }
+
+    /// The event of its coming.
+    pub fn joined_event(&self, stream_id: &str) -> Event {
+        let fields = vec![
+            ("stream_id", text(stream_id)),
+            ("access_id", text(&*self.ticket.access_id)),
+            ("grant_id", text(&*self.ticket.grant_id)),
+            ("protocol", text(self.queue.protocol().word())),
+            ("peer", text(self.peer.to_string())),
+        ];
+        Event::lifecycle("ViewerJoined", fields)
+    }
+
+    fn left_event(&self, reason: EndReason, stream_id: &str) -> Event {
+        let fields = vec![
+            ("stream_id", text(stream_id)),
+            ("access_id", text(&*self.ticket.access_id)),
+            ("grant_id", text(&*self.ticket.grant_id)),
+            ("reason", text(reason.word())),
+            ("bytes_sent", Value::Number(self.queue.bytes_sent())),
+            ("fragments", Value::Number(self.queue.pictures())),
+            ("drops", Value::Number(self.queue.drops())),
+        ];
+        Event::lifecycle("ViewerLeft", fields)
+    }
+
+    fn block(&self, is_blocked: bool) {
+        if self.link.is_blocked.replace(is_blocked) != is_blocked {
+            self.link.wake.notify_one();
+        }
+    }
+}
+
+fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
+    match slices {
+        [] => Ok(0),
+        // One piece is the usual case, and the plain call is the cheaper one.
+        [one] => socket.try_write(one),
+        many => socket.try_write_vectored(many),
+    }
+}

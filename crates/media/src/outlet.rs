@@ -1,0 +1,277 @@
+//! The viewers' door: one TCP port that speaks HTTP/1.1, checks tickets and hands viewers to their reactor.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::events::{Event, text, unix_us};
+use crate::http::{self, HEAD_MAX, LiveRequest, Method, Rejection, Upgrade};
+use crate::reactor::Command;
+use crate::settings::UNVERIFIED_MAX;
+use crate::shared::{Owner, Shared, Slot};
+use crate::ticket::{Protocol, Refusal, Ticket};
+
+/// What the kernel may hold for one viewer: a few frames, and little that outlives the end of a grant.
+const SEND_BUFFER: usize = 512 * 1024;
+/// A viewer may be faster than the invitation of its camera; so long its stream may still appear.
+const STREAM_WAIT: Duration = Duration::from_secs(2);
+const STREAM_LOOK: Duration = Duration::from_millis(20);
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A viewer with a good ticket on its way to the reactor that owns its stream.
+pub struct NewViewer {
+    /// Its connection.
+    pub socket: std::net::TcpStream,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// What it may watch.
+    pub ticket: Ticket,
+    /// What must be written before anything else.
+    pub handshake: Vec<u8>,
+    /// What it sent behind its request.
+    pub leftover: Vec<u8>,
+    /// Its place among the viewers.
+    pub slot: Slot,
+}
+
+/// Why a connection did not become a viewer.
+enum Turned {
+    /// By the rules of HTTP.
+    Rejected(Rejection),
+    /// By its ticket.
+    Refused(Refusal),
+    /// HEAD has its answer.
+    Answered,
+    /// It closed or failed; there is nobody to answer.
+    Gone,
+}
+
+/// Accept connections until the reactor stops.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    reactors: Vec<UnboundedSender<Command>>,
+) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return shared.counters.count("outlet_failures");
+    };
+    let reactors: Arc<[_]> = reactors.into();
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                shared.counters.count("connections");
+                let Some(place) = shared.unverified.take(UNVERIFIED_MAX) else {
+                    refuse_at_the_door(&shared, &socket);
+                    continue;
+                };
+                spawn_local(welcome(
+                    Arc::clone(&shared),
+                    Arc::clone(&reactors),
+                    socket,
+                    peer,
+                    place,
+                ));
+            }
+            Err(_) => {
+                // Out of file descriptors, most likely: give viewers time to leave.
+                shared.counters.count("accept_failures");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Answer without a task: the door is crowded, and one more task per stranger would make it worse.
+fn refuse_at_the_door(shared: &Shared, socket: &TcpStream) {
+    let (status, phrase, code) = Rejection::Busy.parts();
+    shared.counters.count("connections_refused");
+    shared.counters.count("http_503");
+    let _best_effort = socket.try_write(&http::error_response(status, phrase, code));
+}
+
+async fn welcome(
+    shared: Arc<Shared>,
+    reactors: Arc<[UnboundedSender<Command>]>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Slot,
+) {
+    let mut bytes = Vec::new();
+    let deadline = Instant::now() + shared.settings.request_head_timeout;
+    let turned = match read_request(&socket, &mut bytes, deadline).await {
+        Ok((request, head_len)) => match admit(&shared, &request, &socket).await {
+            Ok((owner, ticket, slot)) => {
+                drop(place);
+                bytes.drain(..head_len);
+                hand_over(
+                    &shared,
+                    &reactors[owner.reactor],
+                    socket,
+                    peer,
+                    (request, ticket, bytes, slot),
+                );
+                return;
+            }
+            Err(turned) => turned,
+        },
+        Err(turned) => turned,
+    };
+    let answer = match turned {
+        Turned::Rejected(rejection) => {
+            let (status, phrase, code) = rejection.parts();
+            shared.counters.count(&format!("http_{status}"));
+            if rejection == Rejection::ForeignOrigin {
+                shared.counters.count("foreign_origins");
+            }
+            http::error_response(status, phrase, code)
+        }
+        Turned::Refused(refusal) => refused(&shared, refusal, peer),
+        Turned::Answered => http::head_head(),
+        Turned::Gone => return shared.counters.count("connections_without_request"),
+    };
+    if socket.try_write(&answer).is_ok() {
+        say_goodbye(&socket).await;
+    }
+}
+
+async fn read_request(
+    socket: &TcpStream,
+    bytes: &mut Vec<u8>,
+    deadline: Instant,
+) -> Result<(LiveRequest, usize), Turned> {
+    loop {
+        let readable = tokio::time::timeout_at(deadline, socket.readable()).await;
+        readable
+            .map_err(|_| Turned::Rejected(Rejection::Timeout))?
+            .map_err(|_| Turned::Gone)?;
+        let mut buffer = [0; 2048];
+        match socket.try_read(&mut buffer) {
+            Ok(0) => return Err(Turned::Gone),
+            Ok(len) => bytes.extend_from_slice(&buffer[..len]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Err(_) => return Err(Turned::Gone),
+        }
+        if let Some(request) = http::parse_request(bytes).map_err(Turned::Rejected)? {
+            return Ok(request);
+        }
+        // The parser refuses a head that has outgrown HEAD_MAX, so `bytes` stays bounded by one read more.
+        debug_assert!(bytes.len() < HEAD_MAX + buffer.len());
+    }
+}
+
+/// Check a request's ticket and use it up.
+async fn admit(
+    shared: &Shared,
+    request: &LiveRequest,
+    socket: &TcpStream,
+) -> Result<(Owner, Ticket, Slot), Turned> {
+    if request.method == Method::Head {
+        return Err(Turned::Answered);
+    }
+    let protocol = match request.upgrade {
+        Upgrade::None => Protocol::Http,
+        Upgrade::WebSocket { .. } => Protocol::WebSocket,
+    };
+    let token = request
+        .ticket
+        .as_deref()
+        .ok_or(Turned::Refused(Refusal::Missing))?;
+    let now_ms = unix_us() / 1000;
+    let ticket = shared
+        .verifier
+        .verify(token, &request.stream_id, protocol, now_ms)
+        .map_err(Turned::Refused)?;
+    let limit = shared.settings.max_connections;
+    let slot = shared
+        .viewers
+        .take(limit)
+        .ok_or(Turned::Rejected(Rejection::Busy))?;
+    shared
+        .tickets()
+        .redeem(&ticket, now_ms)
+        .map_err(Turned::Refused)?;
+    let owner = find_owner(shared, &ticket.stream_id)
+        .await
+        .ok_or(Turned::Refused(Refusal::StreamUnknown))?;
+    let wire = SockRef::from(socket);
+    let _best_effort = (
+        wire.set_tcp_nodelay(true),
+        wire.set_send_buffer_size(SEND_BUFFER),
+    );
+    Ok((owner, ticket, slot))
+}
+
+async fn find_owner(shared: &Shared, stream_id: &str) -> Option<Owner> {
+    let deadline = Instant::now() + STREAM_WAIT;
+    loop {
+        let owner = shared.owners().get(stream_id).copied();
+        if owner.is_some() || Instant::now() >= deadline {
+            return owner;
+        }
+        sleep(STREAM_LOOK).await;
+    }
+}
+
+fn hand_over(
+    shared: &Shared,
+    reactor: &UnboundedSender<Command>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    (request, ticket, leftover, slot): (LiveRequest, Ticket, Vec<u8>, Slot),
+) {
+    let handshake = match &request.upgrade {
+        Upgrade::None => Vec::new(),
+        Upgrade::WebSocket { key } => http::switching_protocols(key),
+    };
+    let Ok(socket) = socket.into_std() else {
+        return shared.counters.count("viewer_sockets_failed");
+    };
+    let viewer = NewViewer {
+        socket,
+        peer,
+        ticket,
+        handshake,
+        leftover,
+        slot,
+    };
+    if reactor.send(Command::Attach(Box::new(viewer))).is_err() {
+        shared.counters.count("viewers_without_stream");
+    }
+}
+
+fn refused(shared: &Shared, refusal: Refusal, peer: SocketAddr) -> Vec<u8> {
+    let word = refusal.word();
+    shared.counters.count(&format!("ticket_refused_{word}"));
+    let fields = vec![("reason", text(word)), ("peer", text(peer.to_string()))];
+    shared.events.push(Event::notice("TicketRefused", fields));
+    let (status, phrase) = match refusal {
+        Refusal::StreamUnknown => (404, "Not Found"),
+        Refusal::Overloaded => (503, "Service Unavailable"),
+        _ => (403, "Forbidden"),
+    };
+    shared.counters.count(&format!("http_{status}"));
+    http::error_response(status, phrase, &format!("ticket_{word}"))
+}
+
+/// Close our end and read what is left, so that the answer is not lost to a reset.
+async fn say_goodbye(socket: &TcpStream) {
+    let _peer_may_be_gone = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+    let drained = async {
+        let mut buffer = [0; 2048];
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(len) if len > 0 => {}
+                _ => return,
+            }
+        }
+    };
+    let _gone_or_late = timeout(GOODBYE, drained).await;
+}

@@ -1,0 +1,162 @@
+//! Which RTP port pairs are free, in use, or resting before they are used again.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// No pair of ports can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortsExhausted {
+    /// The first port of the range.
+    pub first: u16,
+    /// The last port of the range.
+    pub last: u16,
+    /// Pairs that are resting.
+    pub quarantined: usize,
+    /// Pairs that another program holds.
+    pub foreign: usize,
+}
+
+impl fmt::Display for PortsExhausted {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "no free pair of ports between {} and {} ({} resting, {} held by other programs)",
+            self.first, self.last, self.quarantined, self.foreign
+        )
+    }
+}
+
+impl std::error::Error for PortsExhausted {}
+
+/// Hands out even ports (RFC 3550 11: RTP even, RTCP the next odd one), longest-rested first.
+#[derive(Debug)]
+pub struct PortAllocator {
+    first: u16,
+    last: u16,
+    quarantine: Duration,
+    free: VecDeque<u16>,
+    resting: VecDeque<(Instant, u16)>,
+}
+
+impl PortAllocator {
+    /// An allocator over the pairs that lie wholly in `first..=last`.
+    pub fn new(first: u16, last: u16, quarantine: Duration) -> PortAllocator {
+        let free = (first..last).filter(|port| port % 2 == 0).collect();
+        PortAllocator {
+            first,
+            last,
+            quarantine,
+            free,
+            resting: VecDeque::new(),
+        }
+    }
+
+    /// Take a pair that `bind` can open. Pairs another program holds go to the end of the line.
+    pub fn allocate<T>(
+        &mut self,
+        now: Instant,
+        mut bind: impl FnMut(u16) -> std::io::Result<T>,
+    ) -> Result<(u16, T), PortsExhausted> {
+        self.release_rested(now);
+        let candidates = self.free.len();
+        for _ in 0..candidates {
+            let Some(port) = self.free.pop_front() else {
+                break;
+            };
+            match bind(port) {
+                Ok(bound) => return Ok((port, bound)),
+                Err(_) => self.free.push_back(port),
+            }
+        }
+        Err(PortsExhausted {
+            first: self.first,
+            last: self.last,
+            quarantined: self.resting.len(),
+            foreign: self.free.len(),
+        })
+    }
+
+    /// Give a pair back; it rests first, because a late camera may still send to it.
+    pub fn release(&mut self, now: Instant, port: u16) {
+        self.resting.push_back((now + self.quarantine, port));
+    }
+
+    /// Pairs that can be handed out now.
+    pub fn free(&mut self, now: Instant) -> usize {
+        self.release_rested(now);
+        self.free.len()
+    }
+
+    /// Pairs that are resting.
+    pub fn quarantined(&self) -> usize {
+        self.resting.len()
+    }
+
+    fn release_rested(&mut self, now: Instant) {
+        while let Some(&(until, port)) = self.resting.front()
+            && until <= now
+        {
+            self.resting.pop_front();
+            self.free.push_back(port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Duration = Duration::from_secs(5);
+
+    fn any(_: u16) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    #[test]
+    fn only_whole_even_pairs_inside_the_range_are_used() {
+        let now = Instant::now();
+        let mut ports = PortAllocator::new(30001, 30006, REST);
+        assert_eq!(ports.allocate(now, any).unwrap().0, 30002);
+        assert_eq!(ports.allocate(now, any).unwrap().0, 30004);
+        assert!(ports.allocate(now, any).is_err());
+    }
+
+    #[test]
+    fn a_released_pair_rests_before_it_is_used_again() {
+        let now = Instant::now();
+        let mut ports = PortAllocator::new(30000, 30001, REST);
+        let (port, ()) = ports.allocate(now, any).unwrap();
+        ports.release(now, port);
+        let refused = ports
+            .allocate(now + REST - Duration::from_millis(1), any)
+            .unwrap_err();
+        assert_eq!(refused.quarantined, 1);
+        assert_eq!(ports.allocate(now + REST, any).unwrap().0, port);
+    }
+
+    #[test]
+    fn a_pair_held_by_another_program_is_passed_over_and_kept() {
+        let now = Instant::now();
+        let mut ports = PortAllocator::new(30000, 30003, REST);
+        let busy = |port| {
+            if port == 30000 {
+                Err(std::io::ErrorKind::AddrInUse.into())
+            } else {
+                Ok(())
+            }
+        };
+        assert_eq!(ports.allocate(now, busy).unwrap().0, 30002);
+        assert_eq!(ports.allocate(now, busy).unwrap_err().foreign, 1);
+        assert_eq!(ports.allocate(now, any).unwrap().0, 30000);
+    }
+
+    #[test]
+    fn the_longest_rested_pair_comes_first() {
+        let now = Instant::now();
+        let mut ports = PortAllocator::new(30000, 30005, Duration::ZERO);
+        let (port, ()) = ports.allocate(now, any).unwrap();
+        ports.release(now, port);
+        assert_eq!(ports.allocate(now, any).unwrap().0, 30002);
+    }
+}

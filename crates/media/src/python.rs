@@ -1,0 +1,268 @@
+//! `commonview.media._core`: the node for Python. Commands, events and counters cross here, never a media byte.
+
+// The macros of the binding expand to code that these lints were not made for.
+#![allow(missing_docs)]
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::events::Value;
+use crate::node::{Node as CoreNode, NodeError};
+use crate::settings::Settings;
+use crate::stats::{NodeStats, StreamStats};
+use crate::stream::Transport;
+
+create_exception!(
+    _core,
+    CoreError,
+    PyException,
+    "`args` are (code, message, params)."
+);
+
+/// The media core: reactor threads, receivers and the viewers' outlet.
+#[pyclass(frozen, module = "commonview.media._core")]
+struct Node {
+    core: CoreNode,
+}
+
+#[pymethods]
+impl Node {
+    #[new]
+    #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtp_host, rtp_port_min, rtp_port_max,
+        port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
+        max_connections, request_head_timeout_ms))]
+    #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
+    fn new(
+        py: Python<'_>,
+        ticket_key: Vec<u8>,
+        viewer_host: &str,
+        viewer_port: u16,
+        rtp_host: &str,
+        rtp_port_min: u16,
+        rtp_port_max: u16,
+        port_quarantine_ms: u64,
+        reactors: usize,
+        gop_max_bytes: usize,
+        viewer_queue_bytes: usize,
+        viewer_queue_ms: u64,
+        media_timeout_ms: u64,
+        max_connections: usize,
+        request_head_timeout_ms: u64,
+    ) -> PyResult<Node> {
+        let settings = Settings {
+            viewer_host: address(py, "viewer_host", viewer_host)?,
+            viewer_port,
+            rtp_host: address(py, "rtp_host", rtp_host)?,
+            rtp_port_min,
+            rtp_port_max,
+            port_quarantine: Duration::from_millis(port_quarantine_ms),
+            reactors,
+            gop_max_bytes,
+            viewer_queue_bytes,
+            viewer_queue_age: Duration::from_millis(viewer_queue_ms),
+            media_timeout: Duration::from_millis(media_timeout_ms),
+            max_connections,
+            request_head_timeout: Duration::from_millis(request_head_timeout_ms),
+        };
+        let core = CoreNode::start(settings, &ticket_key).map_err(|error| raise(py, &error))?;
+        Ok(Node { core })
+    }
+
+    #[getter]
+    fn viewer_port(&self) -> u16 {
+        self.core.viewer_port()
+    }
+
+    #[getter]
+    fn event_fd(&self) -> i32 {
+        self.core.shared().events.descriptor()
+    }
+
+    fn open_receiver(
+        &self,
+        py: Python<'_>,
+        stream_id: &str,
+        transport: &str,
+        ssrc: Option<u32>,
+    ) -> PyResult<(u16, u16)> {
+        let transport = Transport::from_word(transport).ok_or_else(|| {
+            raise(
+                py,
+                &NodeError::Invalid(format!("no transport is called {transport:?}")),
+            )
+        })?;
+        let opened = py.detach(|| self.core.open_receiver(stream_id, transport, ssrc));
+        let port = opened.map_err(|error| raise(py, &error))?;
+        Ok((port, port + 1))
+    }
+
+    fn connect_receiver(
+        &self,
+        py: Python<'_>,
+        stream_id: &str,
+        host: &str,
+        port: u16,
+    ) -> PyResult<()> {
+        let sent = py.detach(|| self.core.connect_receiver(stream_id, host, port));
+        sent.map_err(|error| raise(py, &error))
+    }
+
+    fn set_ssrc(&self, py: Python<'_>, stream_id: &str, ssrc: u32) -> PyResult<()> {
+        py.detach(|| self.core.set_ssrc(stream_id, ssrc))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_stream(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.close_stream(stream_id))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn cut_grant(&self, py: Python<'_>, grant_id: &str) -> PyResult<usize> {
+        py.detach(|| self.core.cut_grant(grant_id))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn cut_access(&self, py: Python<'_>, access_id: &str) -> PyResult<usize> {
+        py.detach(|| self.core.cut_access(access_id))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn stream_stats<'py>(
+        &self,
+        py: Python<'py>,
+        stream_id: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py
+            .detach(|| self.core.stream_stats(stream_id))
+            .map_err(|error| raise(py, &error))?;
+        stats.map(|stats| stream_dict(py, &stats)).transpose()
+    }
+
+    fn all_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py
+            .detach(|| self.core.all_stats())
+            .map_err(|error| raise(py, &error))?;
+        stats.iter().map(|stats| stream_dict(py, stats)).collect()
+    }
+
+    fn node_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        node_dict(py, &py.detach(|| self.core.node_stats()))
+    }
+
+    fn drain_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for event in self.core.shared().events.drain(limit) {
+            let fields = PyDict::new(py);
+            for (name, value) in event.fields {
+                match value {
+                    Value::Text(text) => fields.set_item(name, text)?,
+                    Value::Number(number) => fields.set_item(name, number)?,
+                    Value::Real(real) => fields.set_item(name, real)?,
+                }
+            }
+            list.append((event.kind, event.at_us, fields))?;
+        }
+        Ok(list)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.core.close());
+    }
+}
+
+fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("transport", stats.transport)?;
+    dict.set_item("port", stats.port)?;
+    let ingest = &stats.ingest;
+    dict.set_item("packets", ingest.packets)?;
+    dict.set_item("bytes", ingest.bytes)?;
+    dict.set_item("lost", ingest.lost)?;
+    dict.set_item("reordered", ingest.reordered)?;
+    dict.set_item("duplicates", ingest.duplicates)?;
+    dict.set_item("malformed", ingest.malformed)?;
+    dict.set_item(
+        "discarded",
+        ingest.late + ingest.out_of_range + ingest.ssrc_dropped,
+    )?;
+    dict.set_item("rtcp_packets", stats.sockets.rtcp_packets + ingest.rtcp)?;
+    dict.set_item("frames", stats.frames)?;
+    dict.set_item("key_frames", stats.key_frames)?;
+    dict.set_item("bitrate_kbps", stats.bitrate_kbps)?;
+    dict.set_item("fps", stats.fps)?;
+    dict.set_item("codec", stats.codec)?;
+    dict.set_item("width", stats.width)?;
+    dict.set_item("height", stats.height)?;
+    dict.set_item("tracks", &stats.tracks)?;
+    dict.set_item("viewers", stats.viewers)?;
+    dict.set_item("cache_bytes", stats.cache_bytes)?;
+    dict.set_item("fragments", stats.fragments)?;
+    dict.set_item("viewer_drops", stats.viewer_drops)?;
+    dict.set_item("viewer_bytes", stats.viewer_bytes)?;
+    dict.set_item("ssrc", stats.ssrc)?;
+    dict.set_item("ssrc_mismatches", stats.ssrc_mismatches)?;
+    dict.set_item("peer", &stats.peer)?;
+    dict.set_item("tcp_connections", stats.sockets.tcp_connections)?;
+    dict.set_item(
+        "foreign_sources",
+        stats.sockets.foreign_sources + ingest.ssrc_dropped,
+    )?;
+    dict.set_item("last_packet_age_ms", stats.last_packet_age_ms)?;
+    dict.set_item("stall_reason", stats.stall_reason)?;
+    let details = PyDict::new(py);
+    details.set_item("cache_overflows", stats.cache_overflows)?;
+    details.set_item("viewer_falls", stats.viewer_falls)?;
+    for (name, value) in ingest.details() {
+        details.set_item(name, value)?;
+    }
+    dict.set_item("details", details)?;
+    Ok(dict)
+}
+
+fn node_dict<'py>(py: Python<'py>, stats: &NodeStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("reactors", stats.reactors)?;
+    dict.set_item("streams", stats.streams)?;
+    dict.set_item("viewers", stats.viewers)?;
+    dict.set_item("connections", stats.connections)?;
+    dict.set_item("ports_free", stats.ports_free)?;
+    dict.set_item("ports_quarantined", stats.ports_quarantined)?;
+    dict.set_item("nonces", stats.nonces)?;
+    dict.set_item("events_lost", stats.events_lost)?;
+    dict.set_item("counters", &stats.counters)?;
+    Ok(dict)
+}
+
+fn address(py: Python<'_>, name: &str, text: &str) -> PyResult<IpAddr> {
+    let invalid = || {
+        raise(
+            py,
+            &NodeError::Invalid(format!("{name} {text:?} is not an IP address")),
+        )
+    };
+    text.parse().map_err(|_| invalid())
+}
+
+fn raise(py: Python<'_>, error: &NodeError) -> PyErr {
+    let params = PyDict::new(py);
+    if let NodeError::PortsExhausted(ports) = error {
+        let _never_fails = params
+            .set_item("first", ports.first)
+            .and_then(|()| params.set_item("last", ports.last))
+            .and_then(|()| params.set_item("quarantined", ports.quarantined))
+            .and_then(|()| params.set_item("foreign", ports.foreign));
+    }
+    CoreError::new_err((error.code(), error.to_string(), params.unbind()))
+}
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Node>()?;
+    module.add("CoreError", module.py().get_type::<CoreError>())
+}

@@ -1,0 +1,396 @@
+//! One thread with its streams, their sockets and their viewers. Threads exchange commands and new viewers only.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+
+use crate::connection::EndReason;
+use crate::ingest::SourceId;
+use crate::outlet::{self, NewViewer};
+use crate::receiver::{self, ReceiverSockets};
+use crate::shared::Shared;
+use crate::stats::StreamStats;
+use crate::stream::{Stream, Transport};
+use crate::viewer_task;
+
+/// One read from a socket takes at most this much; a UDP datagram always fits.
+const BUFFER: usize = 256 * 1024;
+/// How finely time is cut: reorder time-outs and the ends of grants are met within this.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Which viewers to cut.
+#[derive(Clone, Debug)]
+pub enum Cut {
+    /// Those of a grant.
+    Grant(String),
+    /// That of an access record.
+    Access(String),
+}
+
+/// What a reactor is told.
+pub enum Command {
+    /// Own a stream.
+    Open {
+        /// Its id.
+        stream_id: String,
+        /// How it was negotiated.
+        transport: Transport,
+        /// Its RTP port.
+        port: u16,
+        /// The SSRC that was offered.
+        ssrc: Option<u32>,
+        /// Its sockets.
+        sockets: ReceiverSockets,
+    },
+    /// Dial the camera of a stream.
+    Dial {
+        /// The stream.
+        stream_id: String,
+        /// The address our end has.
+        local: SocketAddr,
+        /// The camera.
+        camera: SocketAddr,
+    },
+    /// Expect another SSRC.
+    SetSsrc {
+        /// The stream.
+        stream_id: String,
+        /// Its SSRC.
+        ssrc: u32,
+    },
+    /// End a stream; the answer comes when its sockets are closed.
+    Close {
+        /// The stream.
+        stream_id: String,
+        /// Where the answer goes.
+        reply: SyncSender<()>,
+    },
+    /// Take a viewer in.
+    Attach(Box<NewViewer>),
+    /// End viewers.
+    Cut {
+        /// Which.
+        cut: Cut,
+        /// How many it were.
+        reply: SyncSender<usize>,
+    },
+    /// Counters of one stream, or of all.
+    Stats {
+        /// The stream, or none for all.
+        stream_id: Option<String>,
+        /// The counters.
+        reply: SyncSender<Vec<StreamStats>>,
+    },
+    /// Accept viewers for every reactor.
+    Serve {
+        /// The bound outlet.
+        listener: std::net::TcpListener,
+        /// Every reactor's commands, in order.
+        reactors: Vec<UnboundedSender<Command>>,
+    },
+    /// End everything.
+    Stop,
+}
+
+/// A running reactor.
+pub struct Handle {
+    /// Tells it what to do.
+    pub commands: UnboundedSender<Command>,
+    /// Its thread.
+    pub thread: JoinHandle<()>,
+}
+
+/// Start reactor number `index`. All reactors of a node share `epoch`, the zero of their clocks.
+pub fn spawn(index: usize, shared: Arc<Shared>, epoch: Instant) -> std::io::Result<Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let (commands, inbox) = unbounded_channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("media-{index}"))
+        .spawn(move || {
+            let reactor = Rc::new(Reactor {
+                shared,
+                epoch,
+                streams: RefCell::default(),
+                buffer: RefCell::new(vec![0; BUFFER]),
+                numbers: Cell::new(0),
+            });
+            let local = LocalSet::new();
+            local.spawn_local(tick(Rc::clone(&reactor)));
+            local.block_on(&runtime, obey(reactor, inbox));
+        })?;
+    Ok(Handle { commands, thread })
+}
+
+/// The state of one reactor thread.
+pub struct Reactor {
+    /// What all threads share.
+    pub shared: Arc<Shared>,
+    epoch: Instant,
+    streams: RefCell<HashMap<String, Rc<StreamCell>>>,
+    buffer: RefCell<Vec<u8>>,
+    numbers: Cell<u64>,
+}
+
+/// A stream with the tasks that feed it.
+pub struct StreamCell {
+    /// The stream. Borrowed for one call, never across an await.
+    pub stream: RefCell<Stream>,
+    tasks: RefCell<Vec<AbortHandle>>,
+    media: RefCell<Option<MediaConnection>>,
+    dialling: RefCell<Option<AbortHandle>>,
+}
+
+/// The TCP connection that carries a stream.
+pub struct MediaConnection {
+    /// Its peer.
+    pub ip: IpAddr,
+    /// Its number in the pipeline.
+    pub source: SourceId,
+    /// Ends its task.
+    pub abort: AbortHandle,
+}
+
+impl StreamCell {
+    /// Run a task for as long as the stream lives.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks
+            .borrow_mut()
+            .push(spawn_local(task).abort_handle());
+    }
+
+    /// Whether a media connection from this address may be taken: none stands, or it is the same peer's.
+    pub fn takes_media_from(&self, ip: IpAddr) -> bool {
+        self.media
+            .borrow()
+            .as_ref()
+            .is_none_or(|media| media.ip == ip)
+    }
+
+    /// A new media connection begins; returns the one it replaces.
+    pub fn replace_media(&self, ip: IpAddr, source: SourceId) -> Option<MediaConnection> {
+        let nothing = spawn_local(async {}).abort_handle();
+        self.media.borrow_mut().replace(MediaConnection {
+            ip,
+            source,
+            abort: nothing,
+        })
+    }
+
+    /// The task of the connection that has just begun.
+    pub fn set_media_task(&self, task: AbortHandle) {
+        if let Some(media) = self.media.borrow_mut().as_mut() {
+            media.abort = task;
+        }
+    }
+
+    /// The media connection has ended by itself.
+    pub fn forget_media(&self, source: SourceId) {
+        self.media
+            .borrow_mut()
+            .take_if(|media| media.source == source);
+    }
+
+    fn abort_tasks(&self) {
+        let media = self.media.borrow_mut().take().map(|media| media.abort);
+        let dialling = self.dialling.borrow_mut().take();
+        for task in self
+            .tasks
+            .borrow_mut()
+            .drain(..)
+            .chain(media)
+            .chain(dialling)
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Reactor {
+    /// Microseconds on the reactor's clock.
+    pub fn now_us(&self) -> u64 {
+        self.epoch.elapsed().as_micros() as u64
+    }
+
+    /// The buffer every socket of the reactor is read into.
+    pub fn buffer(&self) -> RefMut<'_, Vec<u8>> {
+        self.buffer.borrow_mut()
+    }
+
+    /// A number not given before.
+    pub fn next_number(&self) -> u64 {
+        self.numbers.replace(self.numbers.get() + 1)
+    }
+
+    /// Let `work` change a stream. If it panics this stream ends, and nothing else does.
+    pub fn guarded<R>(&self, cell: &StreamCell, work: impl FnOnce(&mut Stream) -> R) -> Option<R> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut cell.stream.borrow_mut())));
+        if outcome.is_err() {
+            self.shared.counters.count("internal_errors");
+            let stream_id = cell.stream.borrow().id().to_owned();
+            self.end_stream(&stream_id, "internal_error");
+        }
+        outcome.ok()
+    }
+
+    fn find(&self, stream_id: &str) -> Option<Rc<StreamCell>> {
+        self.streams.borrow().get(stream_id).cloned()
+    }
+
+    fn end_stream(&self, stream_id: &str, reason: &'static str) {
+        let Some(cell) = self.streams.borrow_mut().remove(stream_id) else {
+            return;
+        };
+        cell.abort_tasks();
+        // Already ending: a second panic must not reach the other streams either.
+        let _outcome = catch_unwind(AssertUnwindSafe(|| cell.stream.borrow_mut().end(reason)));
+        self.shared.forget_stream(stream_id);
+    }
+
+    fn open(self: &Rc<Self>, stream: Stream, sockets: ReceiverSockets) {
+        let stream_id = stream.id().to_owned();
+        let cell = Rc::new(StreamCell {
+            stream: RefCell::new(stream),
+            tasks: RefCell::default(),
+            media: RefCell::default(),
+            dialling: RefCell::default(),
+        });
+        self.streams
+            .borrow_mut()
+            .insert(stream_id.clone(), Rc::clone(&cell));
+        if receiver::start(self, &cell, sockets).is_err() {
+            self.end_stream(&stream_id, "internal_error");
+        }
+    }
+
+    fn attach(self: &Rc<Self>, viewer: NewViewer) {
+        match self.find(&viewer.ticket.stream_id) {
+            Some(cell) => viewer_task::start(self, cell, viewer),
+            None => self.shared.counters.count("viewers_without_stream"),
+        }
+    }
+
+    fn cut(&self, cut: &Cut) -> usize {
+        let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let in_stream = |cell: &Rc<StreamCell>| {
+            self.guarded(cell, |stream| match cut {
+                Cut::Grant(id) => stream.cut(
+                    |viewer| viewer.ticket.grant_id == *id,
+                    EndReason::GrantRevoked,
+                ),
+                Cut::Access(id) => stream.cut(
+                    |viewer| viewer.ticket.access_id == *id,
+                    EndReason::AccessCut,
+                ),
+            })
+        };
+        cells.iter().filter_map(in_stream).sum()
+    }
+
+    fn stats(&self, stream_id: Option<&str>) -> Vec<StreamStats> {
+        let cells: Vec<_> = match stream_id {
+            Some(stream_id) => self.find(stream_id).into_iter().collect(),
+            None => self.streams.borrow().values().cloned().collect(),
+        };
+        cells
+            .iter()
+            .map(|cell| cell.stream.borrow().stats(self.now_us()))
+            .collect()
+    }
+
+    fn tick(&self) {
+        let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let now_us = self.now_us();
+        for cell in cells {
+            self.guarded(&cell, |stream| stream.tick(now_us));
+        }
+    }
+}
+
+async fn tick(reactor: Rc<Reactor>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        reactor.tick();
+    }
+}
+
+async fn obey(reactor: Rc<Reactor>, mut inbox: UnboundedReceiver<Command>) {
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::Open {
+                stream_id,
+                transport,
+                port,
+                ssrc,
+                sockets,
+            } => {
+                let shared = Arc::clone(&reactor.shared);
+                let stream =
+                    Stream::new(stream_id, transport, port, ssrc, shared, reactor.now_us());
+                reactor.open(stream, sockets);
+            }
+            Command::Dial {
+                stream_id,
+                local,
+                camera,
+            } => {
+                if let Some(cell) = reactor.find(&stream_id) {
+                    let task = receiver::dial(Rc::clone(&reactor), Rc::clone(&cell), local, camera);
+                    let former = cell
+                        .dialling
+                        .replace(Some(spawn_local(task).abort_handle()));
+                    former.inspect(AbortHandle::abort);
+                }
+            }
+            Command::SetSsrc { stream_id, ssrc } => {
+                if let Some(cell) = reactor.find(&stream_id) {
+                    reactor.guarded(&cell, |stream| stream.set_ssrc(ssrc));
+                }
+            }
+            Command::Close { stream_id, reply } => {
+                reactor.end_stream(&stream_id, "closed");
+                // Aborted tasks drop their sockets when the reactor next turns to them.
+                tokio::task::yield_now().await;
+                answer(&reply, ());
+            }
+            Command::Attach(viewer) => reactor.attach(*viewer),
+            Command::Cut { cut, reply } => answer(&reply, reactor.cut(&cut)),
+            Command::Stats { stream_id, reply } => {
+                answer(&reply, reactor.stats(stream_id.as_deref()))
+            }
+            Command::Serve { listener, reactors } => {
+                spawn_local(outlet::serve(
+                    listener,
+                    Arc::clone(&reactor.shared),
+                    reactors,
+                ));
+            }
+            Command::Stop => break,
+        }
+    }
+    let open: Vec<_> = reactor.streams.borrow().keys().cloned().collect();
+    for stream_id in open {
+        reactor.end_stream(&stream_id, "closed");
+    }
+    // Let the viewers' tasks say goodbye and the sockets close.
+    tokio::task::yield_now().await;
+}
+
+/// The asker may have stopped waiting, which is its own affair.
+fn answer<T>(reply: &SyncSender<T>, value: T) {
+    let _nobody_waits = reply.try_send(value);
+}

@@ -1,0 +1,147 @@
+//! Counters as they are handed to the control plane.
+
+use std::collections::BTreeMap;
+
+use crate::ingest::IngestStats;
+use crate::stream::SocketCounters;
+
+/// Counters of one stream.
+#[derive(Clone, Debug)]
+pub struct StreamStats {
+    /// The stream.
+    pub stream_id: String,
+    /// `udp`, `tcp-passive` or `tcp-active`.
+    pub transport: &'static str,
+    /// RTP port.
+    pub port: u16,
+    /// Pictures.
+    pub frames: u64,
+    /// Pictures decoding may start with.
+    pub key_frames: u64,
+    /// Over the last whole window.
+    pub bitrate_kbps: f64,
+    /// Over the last whole window.
+    pub fps: f64,
+    /// `h264` or `h265`.
+    pub codec: Option<&'static str>,
+    /// Visible width in pixels.
+    pub width: Option<u32>,
+    /// Visible height in pixels.
+    pub height: Option<u32>,
+    /// Codecs of all tracks.
+    pub tracks: Vec<String>,
+    /// Viewers now.
+    pub viewers: usize,
+    /// Bytes of the key-frame cache.
+    pub cache_bytes: usize,
+    /// Pictures offered to viewers.
+    pub fragments: u64,
+    /// Pictures not sent to viewers that were too slow.
+    pub viewer_drops: u64,
+    /// Bytes sent to viewers.
+    pub viewer_bytes: u64,
+    /// How often a viewer was moved to the next key frame.
+    pub viewer_falls: u64,
+    /// The SSRC in force.
+    pub ssrc: Option<u32>,
+    /// SSRCs seen that were not expected.
+    pub ssrc_mismatches: u64,
+    /// Where the last packet came from.
+    pub peer: Option<String>,
+    /// Counters of the sockets.
+    pub sockets: SocketCounters,
+    /// Groups of pictures that were too large for the cache.
+    pub cache_overflows: u64,
+    /// Since the last packet.
+    pub last_packet_age_ms: Option<u64>,
+    /// Why the stream counts as stalled.
+    pub stall_reason: Option<&'static str>,
+    /// Counters of the pipeline.
+    pub ingest: IngestStats,
+}
+
+/// Counters of the node.
+#[derive(Clone, Debug)]
+pub struct NodeStats {
+    /// Reactor threads.
+    pub reactors: usize,
+    /// Streams open.
+    pub streams: usize,
+    /// Viewers connected.
+    pub viewers: usize,
+    /// Connections of viewers and of those that may become one.
+    pub connections: usize,
+    /// Pairs of ports that can be handed out.
+    pub ports_free: usize,
+    /// Pairs of ports that rest.
+    pub ports_quarantined: usize,
+    /// Used tickets remembered.
+    pub nonces: usize,
+    /// Events dropped.
+    pub events_lost: u64,
+    /// Rare events by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Bit rate and frame rate over windows of at least a second.
+#[derive(Clone, Copy, Debug)]
+pub struct RateWindow {
+    began_us: u64,
+    bytes: u64,
+    frames: u64,
+    bitrate_kbps: f64,
+    fps: f64,
+}
+
+impl RateWindow {
+    const LENGTH_US: u64 = 1_000_000;
+
+    /// A window that begins now.
+    pub fn new(now_us: u64) -> RateWindow {
+        RateWindow {
+            began_us: now_us,
+            bytes: 0,
+            frames: 0,
+            bitrate_kbps: 0.0,
+            fps: 0.0,
+        }
+    }
+
+    /// Take the running totals; closes the window when it is long enough.
+    pub fn update(&mut self, now_us: u64, bytes: u64, frames: u64) {
+        let elapsed_us = now_us.saturating_sub(self.began_us);
+        if elapsed_us < Self::LENGTH_US {
+            return;
+        }
+        let seconds = elapsed_us as f64 / 1e6;
+        self.bitrate_kbps = bytes.saturating_sub(self.bytes) as f64 * 8.0 / 1000.0 / seconds;
+        self.fps = frames.saturating_sub(self.frames) as f64 / seconds;
+        (self.began_us, self.bytes, self.frames) = (now_us, bytes, frames);
+    }
+
+    /// Kilobits a second.
+    pub fn bitrate_kbps(&self) -> f64 {
+        self.bitrate_kbps
+    }
+
+    /// Pictures a second.
+    pub fn fps(&self) -> f64 {
+        self.fps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_those_of_the_last_whole_window() {
+        let mut rate = RateWindow::new(0);
+        rate.update(999_999, 1_000_000, 20);
+        assert_eq!((rate.bitrate_kbps(), rate.fps()), (0.0, 0.0));
+        rate.update(2_000_000, 1_000_000, 50);
+        assert_eq!((rate.bitrate_kbps(), rate.fps()), (4000.0, 25.0));
+        rate.update(4_000_000, 1_000_000, 50);
+        assert_eq!((rate.bitrate_kbps(), rate.fps()), (0.0, 0.0));
+    }
+}

@@ -1,0 +1,508 @@
+//! One stream inside its reactor: camera packets in, fragments to every viewer out, and the books of both.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::access_unit::AccessUnit;
+use crate::cache::KeyFrameCache;
+use crate::connection::{EndReason, ViewerConnection};
+use crate::events::{Event, Value, text};
+use crate::ingest::{Ingest, IngestConfig, IngestOutput, SourceId, SsrcPolicy};
+use crate::parameters::VideoParameters;
+use crate::shared::Shared;
+use crate::stats::{RateWindow, StreamStats};
+use crate::ticket::Protocol;
+use crate::viewer::Chunk;
+
+/// How a stream was negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// RTP over UDP.
+    Udp,
+    /// The camera dials us.
+    TcpPassive,
+    /// We dial the camera.
+    TcpActive,
+}
+
+impl Transport {
+    /// The transport named by a word of the settings.
+    pub fn from_word(word: &str) -> Option<Transport> {
+        Some(match word {
+            "udp" => Transport::Udp,
+            "tcp-passive" => Transport::TcpPassive,
+            "tcp-active" => Transport::TcpActive,
+            _ => return None,
+        })
+    }
+
+    /// The word of the settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::TcpPassive => "tcp-passive",
+            Transport::TcpActive => "tcp-active",
+        }
+    }
+}
+
+/// Counters of the receiving sockets, kept by [`crate::receiver`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketCounters {
+    /// RTCP packets drained beside the media.
+    pub rtcp_packets: u64,
+    /// Media connections taken.
+    pub tcp_connections: u64,
+    /// Connections refused because another peer's stands.
+    pub foreign_sources: u64,
+}
+
+/// One stream.
+pub struct Stream {
+    /// Counters of the receiving sockets.
+    pub sockets: SocketCounters,
+    id: String,
+    transport: Transport,
+    port: u16,
+    shared: Arc<Shared>,
+    ingest: Ingest,
+    outputs: Vec<IngestOutput>,
+    cache: KeyFrameCache,
+    parameters: Option<Arc<VideoParameters>>,
+    viewers: Slab<ViewerConnection>,
+    peer: Option<SocketAddr>,
+    opened_us: u64,
+    last_packet_us: Option<u64>,
+    last_picture_us: Option<u64>,
+    stalled: Option<&'static str>,
+    frames: u64,
+    key_frames: u64,
+    ssrc_mismatches: u64,
+    fragments: u64,
+    viewer_drops: u64,
+    viewer_falls: u64,
+    viewer_bytes: u64,
+    rate: RateWindow,
+    #[cfg(test)]
+    pub(crate) panics_on_packet: bool,
+}
+
+impl Stream {
+    /// A stream that has seen nothing.
+    pub fn new(
+        id: String,
+        transport: Transport,
+        port: u16,
+        ssrc: Option<u32>,
+        shared: Arc<Shared>,
+        now_us: u64,
+    ) -> Stream {
+        let config = IngestConfig {
+            ssrc: SsrcPolicy::Latch(ssrc),
+            ..IngestConfig::default()
+        };
+        let cache = KeyFrameCache::new(shared.settings.gop_max_bytes);
+        Stream {
+            sockets: SocketCounters::default(),
+            id,
+            transport,
+            port,
+            shared,
+            ingest: Ingest::new(config),
+            outputs: Vec::new(),
+            cache,
+            parameters: None,
+            viewers: Slab::new(),
+            peer: None,
+            opened_us: now_us,
+            last_packet_us: None,
+            last_picture_us: None,
+            stalled: None,
+            frames: 0,
+            key_frames: 0,
+            ssrc_mismatches: 0,
+            fragments: 0,
+            viewer_drops: 0,
+            viewer_falls: 0,
+            viewer_bytes: 0,
+            rate: RateWindow::new(now_us),
+            #[cfg(test)]
+            panics_on_packet: false,
+        }
+    }
+
+    /// The stream's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A UDP datagram arrived.
+    pub fn push_datagram(
+        &mut self,
+        now_us: u64,
+        datagram: &[u8],
+        peer: SocketAddr,
+        source: SourceId,
+    ) {
+        self.arrived(now_us, peer);
+        self.ingest
+            .push_rtp(now_us, datagram, source, &mut self.outputs);
+        self.deliver(now_us);
+    }
+
+    /// Bytes of the media connection arrived.
+    pub fn push_connection(
+        &mut self,
+        now_us: u64,
+        bytes: &[u8],
+        peer: SocketAddr,
+        source: SourceId,
+    ) {
+        self.arrived(now_us, peer);
+        self.ingest
+            .push_stream(now_us, source, bytes, &mut self.outputs);
+        self.deliver(now_us);
+    }
+
+    /// The media connection ended.
+    pub fn close_connection(&mut self, now_us: u64, source: SourceId) {
+        self.ingest
+            .close_connection(now_us, source, &mut self.outputs);
+        self.deliver(now_us);
+    }
+
+    /// Another SSRC was negotiated.
+    pub fn set_ssrc(&mut self, ssrc: u32) {
+        self.ingest.set_ssrc(ssrc);
+    }
+
+    /// Let time pass: reorder time-outs, viewers' ends, stalls, rates.
+    pub fn tick(&mut self, now_us: u64) {
+        if self.ingest.wake_at().is_some_and(|at| at <= now_us) {
+            self.ingest.tick(now_us, &mut self.outputs);
+            self.deliver(now_us);
+        }
+        self.end_overdue_viewers(now_us);
+        self.watch_for_stall(now_us);
+        self.rate
+            .update(now_us, self.ingest.stats().bytes, self.frames);
+    }
+
+    /// Take a viewer in; it gets the cached pictures at once. Returns its key.
+    pub fn attach(&mut self, mut viewer: ViewerConnection, now_us: u64) -> usize {
+        self.report(viewer.joined_event(&self.id));
+        let protocol = viewer.queue.protocol();
+        // A group of pictures that would overflow the queue at once is of no use: wait for the next one.
+        let fits = self.cache.bytes() <= self.shared.settings.viewer_queue_bytes;
+        if let (Some(parameters), true) = (&self.parameters, fits) {
+            for unit in self.cache.units() {
+                viewer
+                    .queue
+                    .offer(unit, parameters, &Chunk::picture(unit, protocol, now_us));
+            }
+        }
+        let key = self.viewers.insert(viewer);
+        self.flush(key, now_us);
+        key
+    }
+
+    /// Write what waits for a viewer, as far as its socket takes it.
+    pub fn flush(&mut self, key: usize, now_us: u64) {
+        let Some(viewer) = self.viewers.get_mut(key) else {
+            return;
+        };
+        let outcome = viewer.flush(now_us);
+        self.after_flush(key, outcome);
+    }
+
+    /// The viewer sent bytes (or closed, when there are none).
+    pub fn viewer_sent(&mut self, key: usize, bytes: &[u8], now_us: u64) {
+        let Some(viewer) = self.viewers.get_mut(key) else {
+            return;
+        };
+        match viewer.receive(bytes, now_us) {
+            Ok(()) => self.flush(key, now_us),
+            Err(reason) => self.end_viewer(key, reason),
+        }
+    }
+
+    /// End one viewer and report it.
+    pub fn end_viewer(&mut self, key: usize, reason: EndReason) {
+        let Some(viewer) = self.viewers.try_remove(key) else {
+            return;
+        };
+        self.viewer_drops += viewer.queue.drops();
+        self.viewer_falls += viewer.queue.falls();
+        self.viewer_bytes += viewer.queue.bytes_sent();
+        let event = viewer.end(reason, &self.id);
+        self.report(event);
+    }
+
+    /// End every viewer `is_meant` says, and return how many.
+    pub fn cut(
+        &mut self,
+        is_meant: impl Fn(&ViewerConnection) -> bool,
+        reason: EndReason,
+    ) -> usize {
+        let meant: Vec<usize> = self
+            .viewers
+            .iter()
+            .filter(|(_, viewer)| is_meant(viewer))
+            .map(|(key, _)| key)
+            .collect();
+        for &key in &meant {
+            self.end_viewer(key, reason);
+        }
+        meant.len()
+    }
+
+    /// End the stream: its viewers first, so that each leaves before the stream does.
+    pub fn end(&mut self, reason: &'static str) {
+        self.cut(|_| true, EndReason::StreamEnded);
+        self.cache.clear();
+        self.report(Event::lifecycle(
+            "StreamEnded",
+            vec![("stream_id", text(&*self.id)), ("reason", text(reason))],
+        ));
+    }
+
+    /// Report an event of the stream.
+    pub fn report(&self, event: Event) {
+        self.shared.events.push(event);
+    }
+
+    /// Report an event that only names the stream and one more word.
+    pub fn report_word(&self, kind: &'static str, field: &'static str, word: impl Into<String>) {
+        self.report(Event::lifecycle(
+            kind,
+            vec![("stream_id", text(&*self.id)), (field, text(word))],
+        ));
+    }
+
+    /// The counters.
+    pub fn stats(&self, now_us: u64) -> StreamStats {
+        let ingest = self.ingest.stats();
+        let live = |of: fn(&ViewerConnection) -> u64| {
+            self.viewers
+                .iter()
+                .map(|(_, viewer)| of(viewer))
+                .sum::<u64>()
+        };
+        let parameters = self.parameters.as_deref();
+        let mut tracks: Vec<String> = parameters
+            .map(|video| video.codec_string.clone())
+            .into_iter()
+            .collect();
+        tracks.extend(
+            self.ingest
+                .audio_codecs()
+                .iter()
+                .map(|codec| format!("{codec:?}").to_ascii_lowercase()),
+        );
+        StreamStats {
+            stream_id: self.id.clone(),
+            transport: self.transport.word(),
+            port: self.port,
+            frames: self.frames,
+            key_frames: self.key_frames,
+            bitrate_kbps: self.rate.bitrate_kbps(),
+            fps: self.rate.fps(),
+            codec: parameters.map(|video| video.codec.name()),
+            width: parameters.map(|video| video.width),
+            height: parameters.map(|video| video.height),
+            tracks,
+            viewers: self.viewers.len(),
+            cache_bytes: self.cache.bytes(),
+            fragments: self.fragments,
+            viewer_drops: self.viewer_drops + live(|viewer| viewer.queue.drops()),
+            viewer_bytes: self.viewer_bytes + live(|viewer| viewer.queue.bytes_sent()),
+            viewer_falls: self.viewer_falls + live(|viewer| viewer.queue.falls()),
+            ssrc: self.ingest.ssrc(),
+            ssrc_mismatches: self.ssrc_mismatches,
+            peer: self.peer.map(|peer| peer.to_string()),
+            sockets: self.sockets,
+            cache_overflows: self.cache.overflows(),
+            last_packet_age_ms: self
+                .last_packet_us
+                .map(|at| now_us.saturating_sub(at) / 1000),
+            stall_reason: self.stalled,
+            ingest,
+        }
+    }
+
+    fn arrived(&mut self, now_us: u64, peer: SocketAddr) {
+        #[cfg(test)]
+        assert!(!self.panics_on_packet, "a parser failed");
+        self.last_packet_us = Some(now_us);
+        self.peer = Some(peer);
+    }
+
+    /// Drain the pipeline after every change of it.
+    fn deliver(&mut self, now_us: u64) {
+        if self.outputs.is_empty() {
+            return;
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            match output {
+                IngestOutput::AccessUnit(unit) => self.picture(unit, now_us),
+                IngestOutput::ParametersChanged(parameters) => self.parameters = Some(parameters),
+                IngestOutput::FirstPacket {
+                    ssrc, payload_type, ..
+                } => self.first_packet(ssrc, payload_type),
+                IngestOutput::SsrcMismatch { expected, seen, .. } => {
+                    self.ssrc_mismatch(expected, seen)
+                }
+                // Audio is a track in the counters; it has no outlet here.
+                IngestOutput::FormatDetected(_)
+                | IngestOutput::AudioDetected(_)
+                | IngestOutput::AudioFrame(_) => {}
+            }
+        }
+        // Keep the allocation: this runs for every picture.
+        self.outputs = outputs;
+    }
+
+    fn picture(&mut self, unit: AccessUnit, now_us: u64) {
+        self.frames += 1;
+        self.key_frames += u64::from(unit.is_key_frame);
+        self.last_picture_us = Some(now_us);
+        if unit.is_key_frame && self.key_frames == 1 {
+            self.first_key_frame();
+        }
+        self.fan_out(&unit, now_us);
+        self.cache.push(unit);
+    }
+
+    fn fan_out(&mut self, unit: &AccessUnit, now_us: u64) {
+        let Some(parameters) = self.parameters.clone() else {
+            return;
+        };
+        let mut websocket = None;
+        let mut http = None;
+        let mut failed = Vec::new();
+        for (key, viewer) in &mut self.viewers {
+            let protocol = viewer.queue.protocol();
+            let made = match protocol {
+                Protocol::WebSocket => &mut websocket,
+                Protocol::Http => &mut http,
+            };
+            let chunk = made.get_or_insert_with(|| Chunk::picture(unit, protocol, now_us));
+            viewer.queue.offer(unit, &parameters, chunk);
+            self.fragments += 1;
+            // A viewer whose socket is full is written to when it has room again.
+            if !viewer.is_blocked()
+                && let outcome @ (Err(_) | Ok(Some(_))) = viewer.flush(now_us)
+            {
+                failed.push((key, outcome));
+            }
+        }
+        for (key, outcome) in failed {
+            self.after_flush(key, outcome);
+        }
+    }
+
+    fn after_flush(&mut self, key: usize, outcome: Result<Option<f64>, EndReason>) {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(elapsed_ms)) => {
+                let Some(viewer) = self.viewers.get(key) else {
+                    return;
+                };
+                let fields = vec![
+                    ("stream_id", text(&*self.id)),
+                    ("access_id", text(&*viewer.ticket.access_id)),
+                    ("elapsed_ms", Value::Real(elapsed_ms)),
+                ];
+                self.report(Event::notice("ViewerFirstBytes", fields));
+            }
+            Err(reason) => self.end_viewer(key, reason),
+        }
+    }
+
+    fn first_packet(&self, ssrc: u32, payload_type: u8) {
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            (
+                "peer",
+                text(self.peer.map(|peer| peer.to_string()).unwrap_or_default()),
+            ),
+            ("ssrc", Value::Number(ssrc.into())),
+            ("payload_type", Value::Number(payload_type.into())),
+        ];
+        self.report(Event::lifecycle("FirstPacket", fields));
+    }
+
+    fn ssrc_mismatch(&mut self, expected: u32, seen: u32) {
+        self.ssrc_mismatches += 1;
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("expected", Value::Number(expected.into())),
+            ("seen", Value::Number(seen.into())),
+        ];
+        self.report(Event::notice("SsrcMismatch", fields));
+    }
+
+    fn first_key_frame(&self) {
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("codec", text(parameters.codec.name())),
+            ("width", Value::Number(parameters.width.into())),
+            ("height", Value::Number(parameters.height.into())),
+        ];
+        self.report(Event::lifecycle("FirstKeyFrame", fields));
+    }
+
+    fn end_overdue_viewers(&mut self, now_us: u64) {
+        // An invitation and the first media may each take the whole time-out.
+        let wait_us = 2 * self.shared.settings.media_timeout.as_micros() as u64;
+        let overdue: Vec<_> = self
+            .viewers
+            .iter()
+            .filter_map(|(key, viewer)| viewer.overdue(now_us, wait_us).map(|reason| (key, reason)))
+            .collect();
+        for (key, reason) in overdue {
+            self.end_viewer(key, reason);
+        }
+    }
+
+    fn watch_for_stall(&mut self, now_us: u64) {
+        let timeout_us = self.shared.settings.media_timeout.as_micros() as u64;
+        let is_late = |at: u64| now_us.saturating_sub(at) >= timeout_us;
+        let packets_since = self.last_packet_us.unwrap_or(self.opened_us);
+        let pictures_since = self.last_picture_us.unwrap_or(self.opened_us);
+        let reason = if is_late(packets_since) {
+            Some("no_packets")
+        } else if is_late(pictures_since) {
+            Some(
+                self.ingest
+                    .no_video_reason()
+                    .map_or("no_video", |reason| reason.word()),
+            )
+        } else {
+            None
+        };
+        match (self.stalled, reason) {
+            (None, Some(word)) => {
+                self.report_word("StreamStalled", "reason", word);
+                if self.last_picture_us.is_some() {
+                    // What a new viewer would get is an old picture passing for a live one.
+                    self.cache.clear();
+                }
+            }
+            (Some(_), None) => {
+                self.report(Event::lifecycle(
+                    "StreamResumed",
+                    vec![("stream_id", text(&*self.id))],
+                ));
+            }
+            _ => {}
+        }
+        self.stalled = reason;
+    }
+}

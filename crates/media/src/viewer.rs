@@ -1,0 +1,334 @@
+//! What waits for one viewer: a queue bounded in bytes and age that falls to the next key frame.
+//!
+//! Nothing here does I/O: the reactor offers fragments, writes what [`ViewerQueue::slices`] shows and reports how
+//! much the socket took.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use crate::access_unit::AccessUnit;
+use crate::fmp4::Fragment;
+use crate::http;
+use crate::parameters::VideoParameters;
+use crate::ticket::Protocol;
+use crate::websocket::{self, Opcode};
+
+/// How many pieces one gathered write takes.
+pub const SLICES_MAX: usize = 48;
+
+/// Bytes that reach the viewer whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    parts: [Bytes; 3],
+    len: usize,
+    kind: ChunkKind,
+    queued_us: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChunkKind {
+    /// Handshakes, messages, init segments.
+    Preamble,
+    /// A picture decoding may start with.
+    KeyFrame,
+    /// A picture that needs the ones before it.
+    Delta,
+}
+
+impl Chunk {
+    fn new(kind: ChunkKind, parts: [Bytes; 3], now_us: u64) -> Chunk {
+        let len = parts.iter().map(Bytes::len).sum();
+        Chunk {
+            parts,
+            len,
+            kind,
+            queued_us: now_us,
+        }
+    }
+
+    /// Bytes that are neither picture nor container, such as a handshake.
+    pub fn preamble(bytes: impl Into<Bytes>, now_us: u64) -> Chunk {
+        Chunk::new(
+            ChunkKind::Preamble,
+            [bytes.into(), Bytes::new(), Bytes::new()],
+            now_us,
+        )
+    }
+
+    /// A picture for viewers of `protocol`. Made once per picture and protocol, cloned per viewer.
+    pub fn picture(unit: &AccessUnit, protocol: Protocol, now_us: u64) -> Chunk {
+        let kind = if unit.is_key_frame {
+            ChunkKind::KeyFrame
+        } else {
+            ChunkKind::Delta
+        };
+        Chunk::new(kind, fragment_parts(&unit.fragment, protocol), now_us)
+    }
+
+    /// Its size on the wire.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes; 3] {
+    match protocol {
+        Protocol::WebSocket => [fragment.websocket(), Bytes::new(), Bytes::new()],
+        Protocol::Http => {
+            let boxes = fragment.boxes();
+            let head = Bytes::from(http::chunk_head(boxes.len()));
+            [head, boxes, Bytes::from_static(http::CHUNK_END)]
+        }
+    }
+}
+
+/// What came of offering a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is in the queue.
+    Queued,
+    /// The viewer waits for a key frame and this is none.
+    Skipped,
+}
+
+/// Limits of one viewer's queue.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Bytes waiting.
+    pub bytes: usize,
+    /// Age of what waits longest, microseconds.
+    pub age_us: u64,
+}
+
+/// The queue of one viewer.
+#[derive(Debug)]
+pub struct ViewerQueue {
+    protocol: Protocol,
+    limits: QueueLimits,
+    chunks: VecDeque<Chunk>,
+    sent_of_first: usize,
+    bytes: usize,
+    generation: u32,
+    awaits_key_frame: bool,
+    has_started: bool,
+    drops: u64,
+    falls: u64,
+    pictures: u64,
+    bytes_sent: u64,
+}
+
+impl ViewerQueue {
+    /// An empty queue that awaits a key frame.
+    pub fn new(protocol: Protocol, limits: QueueLimits) -> ViewerQueue {
+        ViewerQueue {
+            protocol,
+            limits,
+            chunks: VecDeque::new(),
+            sent_of_first: 0,
+            bytes: 0,
+            generation: 0,
+            awaits_key_frame: true,
+            has_started: false,
+            drops: 0,
+            falls: 0,
+            pictures: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    /// Queue bytes that are no picture.
+    pub fn push_preamble(&mut self, chunk: Chunk) {
+        self.push(chunk);
+    }
+
+    /// Offer a picture. `chunk` must be made for this viewer's protocol from `unit`.
+    pub fn offer(
+        &mut self,
+        unit: &AccessUnit,
+        parameters: &VideoParameters,
+        chunk: &Chunk,
+    ) -> Offer {
+        self.fall_if_slow(chunk);
+        if self.awaits_key_frame && !unit.is_key_frame {
+            // Before the first picture nothing is lost by waiting.
+            self.drops += u64::from(self.has_started);
+            return Offer::Skipped;
+        }
+        if self.generation != unit.generation {
+            self.push_start(parameters, chunk.queued_us);
+        }
+        self.awaits_key_frame = false;
+        self.has_started = true;
+        self.push(chunk.clone());
+        Offer::Queued
+    }
+
+    /// The pieces to write next, at most [`SLICES_MAX`], into `slices`.
+    pub fn slices<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>) {
+        let mut skip = self.sent_of_first;
+        for part in self.chunks.iter().flat_map(|chunk| &chunk.parts) {
+            if slices.len() == SLICES_MAX {
+                break;
+            }
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            if skipped < part.len() {
+                slices.push(IoSlice::new(&part[skipped..]));
+            }
+        }
+    }
+
+    /// The socket took `written` bytes. Returns true when the first picture is now wholly with the socket.
+    pub fn advance(&mut self, written: usize) -> bool {
+        let is_first = self.pictures == 0;
+        self.bytes_sent += written as u64;
+        self.bytes -= written.min(self.bytes);
+        let mut sent = self.sent_of_first + written;
+        while let Some(first) = self.chunks.front()
+            && sent >= first.len
+        {
+            sent -= first.len;
+            self.pictures += u64::from(first.kind != ChunkKind::Preamble);
+            self.chunks.pop_front();
+        }
+        self.sent_of_first = sent;
+        is_first && self.pictures > 0
+    }
+
+    /// Whether everything is with the socket.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Whether the socket holds a part of something: nothing else may be written before the rest.
+    pub fn is_mid_chunk(&self) -> bool {
+        self.sent_of_first > 0
+    }
+
+    /// Bytes waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The viewer's protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether a picture was ever queued.
+    pub fn has_started(&self) -> bool {
+        self.has_started
+    }
+
+    /// Pictures not sent because the viewer was too slow.
+    pub fn drops(&self) -> u64 {
+        self.drops
+    }
+
+    /// How often the viewer was moved to the next key frame.
+    pub fn falls(&self) -> u64 {
+        self.falls
+    }
+
+    /// Pictures wholly with the socket.
+    pub fn pictures(&self) -> u64 {
+        self.pictures
+    }
+
+    /// Bytes with the socket.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
+    /// What a decoder needs before the first picture of a generation.
+    fn push_start(&mut self, parameters: &VideoParameters, now_us: u64) {
+        match self.protocol {
+            Protocol::WebSocket => {
+                let message = websocket::frame(Opcode::Text, init_message(parameters).as_bytes());
+                self.push(Chunk::preamble(message, now_us));
+            }
+            // The head goes first; once a byte of it is out it must not come again.
+            Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
+                self.push(Chunk::preamble(http::live_head(), now_us));
+            }
+            Protocol::Http => {}
+        }
+        let parts = fragment_parts(&parameters.init, self.protocol);
+        self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
+        self.generation = parameters.generation;
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.len;
+        self.chunks.push_back(chunk);
+    }
+
+    /// Forget what waits when it is too much or too old, and await a key frame.
+    fn fall_if_slow(&mut self, next: &Chunk) {
+        let Some(oldest) = self.chunks.front() else {
+            return;
+        };
+        let too_old = next.queued_us.saturating_sub(oldest.queued_us) > self.limits.age_us;
+        if !too_old && self.bytes + next.len <= self.limits.bytes {
+            return;
+        }
+        // What the socket has begun must be finished, or the framing is lost.
+        let begun = usize::from(self.is_mid_chunk());
+        if self.chunks.len() == begun && self.awaits_key_frame {
+            return;
+        }
+        for chunk in self.chunks.drain(begun..) {
+            self.bytes -= chunk.len;
+            match chunk.kind {
+                // It may have been the init segment: send it again before the next key frame.
+                ChunkKind::Preamble => self.generation = 0,
+                ChunkKind::KeyFrame | ChunkKind::Delta => self.drops += 1,
+            }
+        }
+        self.falls += 1;
+        self.awaits_key_frame = true;
+    }
+}
+
+/// The text message before a generation's init segment.
+pub fn init_message(parameters: &VideoParameters) -> String {
+    let VideoParameters {
+        codec,
+        codec_string,
+        width,
+        height,
+        generation,
+        ..
+    } = parameters;
+    let name = codec.name();
+    // codec_string is made of [A-Za-z0-9.] only, so nothing needs escaping but the quotes of the MIME type.
+    format!(
+        "{{\"type\":\"init\",\"mime\":\"video/mp4; codecs=\\\"{codec_string}\\\"\",\"codec\":\"{name}\",\
+         \"width\":{width},\"height\":{height},\"generation\":{generation}}}"
+    )
+}
+
+/// What a viewer is told last, or nothing when the framing does not allow a word.
+pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
+    match protocol {
+        Protocol::WebSocket => {
+            let message = format!("{{\"type\":\"end\",\"reason\":\"{reason}\"}}");
+            let mut bytes = websocket::frame(Opcode::Text, message.as_bytes());
+            bytes.extend(websocket::close_frame(1000));
+            bytes
+        }
+        Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
+        Protocol::Http => http::error_response(504, "Gateway Timeout", reason),
+    }
+}
+
+#[cfg(test)]
+#[path = "viewer_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! The task beside each viewer: it reads what the viewer says and waits for room when its socket is full.
+//!
+//! Pictures are not written here: the stream writes them straight into every socket that has room.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{Interest, Ready};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::connection::{EndReason, Link, ViewerConnection};
+use crate::events::unix_us;
+use crate::outlet::NewViewer;
+use crate::reactor::{Reactor, StreamCell};
+use crate::viewer::{QueueLimits, ViewerQueue};
+
+/// How long a viewer may take to answer our end of the connection.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Take a viewer into a stream of this reactor.
+pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
+    let NewViewer {
+        socket,
+        peer,
+        ticket,
+        handshake,
+        leftover,
+        slot,
+    } = viewer;
+    let settings = &reactor.shared.settings;
+    // Cut between the check of the ticket and now: the command overtook the viewer.
+    if reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
+        return reactor.shared.counters.count("viewers_cut_before_start");
+    }
+    let Ok(socket) = TcpStream::from_std(socket) else {
+        return reactor.shared.counters.count("viewer_sockets_failed");
+    };
+    let socket = Rc::new(socket);
+    // A socket that has carried nothing yet has room for a handshake.
+    if !handshake.is_empty() && socket.try_write(&handshake).ok() != Some(handshake.len()) {
+        return reactor.shared.counters.count("viewer_sockets_failed");
+    }
+    let limits = QueueLimits {
+        bytes: settings.viewer_queue_bytes,
+        age_us: settings.viewer_queue_age.as_micros() as u64,
+    };
+    let now_us = reactor.now_us();
+    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
+    let link = Rc::new(Link::default());
+    let queue = ViewerQueue::new(ticket.protocol, limits);
+    let ends = (now_us, now_us.saturating_add(left_us));
+    let wires = (Rc::clone(&socket), Rc::clone(&link), peer);
+    let connection = ViewerConnection::new(queue, ticket, wires, ends, slot);
+    let Some(key) = reactor.guarded(&cell, |stream| {
+        let key = stream.attach(connection, now_us);
+        if !leftover.is_empty() && !link.has_ended.get() {
+            stream.viewer_sent(key, &leftover, now_us);
+        }
+        key
+    }) else {
+        return;
+    };
+    tokio::task::spawn_local(attend(Rc::clone(reactor), cell, socket, link, key));
+}
+
+async fn attend(
+    reactor: Rc<Reactor>,
+    cell: Rc<StreamCell>,
+    socket: Rc<TcpStream>,
+    link: Rc<Link>,
+    key: usize,
+) {
+    while !link.has_ended.get() {
+        let interest = if link.is_blocked.get() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        match ready_or_woken(&socket, interest, &link).await {
+            None => {}
+            Some(_) if link.has_ended.get() => {}
+            Some(Ok(ready)) => {
+                if link.is_blocked.get() && ready.is_writable() {
+                    let now_us = reactor.now_us();
+                    reactor.guarded(&cell, |stream| stream.flush(key, now_us));
+                }
+                if ready.is_readable() {
+                    listen(&reactor, &cell, &socket, &link, key);
+                }
+            }
+            Some(Err(_)) => {
+                reactor.guarded(&cell, |stream| {
+                    stream.end_viewer(key, EndReason::ConnectionLost)
+                });
+            }
+        }
+    }
+    if !link.is_aborted.get() {
+        // Reading to the end lets the last words arrive: closing over unread bytes would reset the connection.
+        let _gone_or_late = timeout(GOODBYE, drain(&socket)).await;
+    }
+}
+
+/// Wait for the socket, or (`None`) for a word of the connection.
+async fn ready_or_woken(
+    socket: &TcpStream,
+    interest: Interest,
+    link: &Link,
+) -> Option<io::Result<Ready>> {
+    let mut woken = pin!(link.wake.notified());
+    let mut ready = pin!(socket.ready(interest));
+    poll_fn(|context| match woken.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => ready.as_mut().poll(context).map(Some),
+    })
+    .await
+}
+
+/// Read once what the viewer says; more wakes the task again.
+fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, link: &Link, key: usize) {
+    if link.has_ended.get() {
+        return;
+    }
+    let mut buffer = [0; 2048];
+    let now_us = reactor.now_us();
+    match socket.try_read(&mut buffer) {
+        Ok(len) => {
+            reactor.guarded(cell, |stream| {
+                stream.viewer_sent(key, &buffer[..len], now_us)
+            });
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(_) => {
+            reactor.guarded(cell, |stream| {
+                stream.end_viewer(key, EndReason::ConnectionLost)
+            });
+        }
+    }
+}
+
+async fn drain(socket: &TcpStream) {
+    let mut buffer = [0; 2048];
+    while socket.readable().await.is_ok() {
+        match socket.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
