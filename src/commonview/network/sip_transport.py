@@ -1,0 +1,234 @@
+"""UDP sockets and TCP connections under a SIP endpoint: bounded, non-blocking, without any SIP logic."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+from commonview.wire.sip.counters import SipCounters
+from commonview.wire.sip.errors import SipParseError
+from commonview.wire.sip.flow import Address, Flow
+from commonview.wire.sip.message import SipMessage
+from commonview.wire.sip.stream import StreamFramer
+
+_DATAGRAM_BYTES: Final = 65536
+_RECEIVE_BATCH: Final = 64
+_RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
+_CACHED_FLOWS: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Bounds on TCP peers. A peer that exceeds one is disconnected and counted.
+
+    ``unsent_bytes``: what may wait for a peer that does not read. ``first_message_s``: how long a new
+    connection may stay without a whole message. ``idle_s``: how long any connection may stay silent; more
+    than three missed keep-alives of a slow device. ``hold_s``: how long a doubtful end of a body may wait
+    for proof.
+    """
+
+    connections: int = 16384
+    connections_per_host: int = 4096
+    unsent_bytes: int = 1024 * 1024
+    first_message_s: float = 32.0
+    idle_s: float = 900.0
+    hold_s: float = 0.2
+
+
+class TransportOwner(Protocol):
+    """What transports need of the endpoint above them."""
+
+    counters: SipCounters
+
+    def datagrams_received(self, batch: list[tuple[Flow, bytes]]) -> None:
+        """Some datagrams arrived."""
+
+    def items_received(self, flow: Flow, items: list[SipMessage | SipParseError]) -> None:
+        """A connection delivered whole messages, or unreadable ones."""
+
+    def connection_made(self, connection: TcpConnection) -> bool:
+        """A connection exists; False to have it closed at once."""
+
+    def connection_lost(self, connection: TcpConnection) -> None:
+        """A connection is gone."""
+
+    def monotonic(self) -> float:
+        """Seconds now."""
+
+
+class UdpSocket:
+    """One bound UDP socket, read in batches straight from the event loop."""
+
+    def __init__(self, owner: TransportOwner, host: str, port: int) -> None:
+        """Bind at once; raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._owner = owner
+        self._flows: dict[Address, Flow] = {}
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            # A burst of registrations after a power cut has to wait here, not to be lost.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        name = self._socket.getsockname()
+        self.local: Address = (str(name[0]), int(name[1]))
+        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+
+    def flow_to(self, peer: Address) -> Flow:
+        """The flow from this socket to `peer`; the same object while it is cached."""
+        flow = self._flows.get(peer)
+        if flow is None:
+            if len(self._flows) >= _CACHED_FLOWS:
+                self._flows.clear()
+            flow = self._flows[peer] = Flow("udp", peer, self.local)
+        return flow
+
+    def _readable(self) -> None:
+        receive, flows = self._socket.recvfrom, self._flows
+        batch: list[tuple[Flow, bytes]] = []
+        for _ in range(_RECEIVE_BATCH):
+            try:
+                data, name = receive(_DATAGRAM_BYTES)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                # An ICMP error about an earlier datagram; the transaction that sent it times out by itself.
+                self._owner.counters.events["udp error"] += 1
+                continue
+            peer = (name[0], name[1])
+            batch.append((flows.get(peer) or self.flow_to(peer), data))
+        if batch:
+            self._owner.datagrams_received(batch)
+
+    def send(self, peer: Address, data: bytes) -> None:
+        """Send or lose, as UDP does; a loss here is counted."""
+        try:
+            self._socket.sendto(data, peer)
+        except (BlockingIOError, InterruptedError):
+            self._owner.counters.events["udp send buffer full"] += 1
+        except OSError:
+            self._owner.counters.events["udp error"] += 1
+
+    def close(self) -> None:
+        """Stop reading and close."""
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+
+
+class TcpConnection(asyncio.Protocol):
+    """One TCP connection: bytes through a StreamFramer to the owner, bounded in both directions."""
+
+    def __init__(self, owner: TransportOwner, number: int, limits: TransportLimits) -> None:
+        self.number = number
+        self.flow: Flow | None = None
+        self.opened_at = self.heard_at = owner.monotonic()
+        self.got_message = False
+        self._owner = owner
+        self._limits = limits
+        self._framer = StreamFramer()
+        self._seen_keepalive_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._hold: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        stream = cast(asyncio.Transport, transport)
+        self._transport = stream
+        peer, local = stream.get_extra_info("peername"), stream.get_extra_info("sockname")
+        if not peer or not local:
+            stream.abort()  # gone again before we looked
+            return
+        self.flow = Flow("tcp", (str(peer[0]), int(peer[1])), (str(local[0]), int(local[1])), self.number)
+        handle = stream.get_extra_info("socket")
+        if handle is not None:
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if not self._owner.connection_made(self):
+            self.flow = None
+            stream.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self.heard_at = self._owner.monotonic()
+        if self.flow is None:
+            return
+        self._deliver(self._framer.feed(data))
+        if self._framer.broken is not None:
+            self._owner.counters.events[f"tcp closed: {self._framer.broken}"] += 1
+            self._count_junk()
+            self.abort()
+        elif self._framer.held and self._hold is None:
+            loop = asyncio.get_running_loop()
+            self._hold = loop.call_later(self._limits.hold_s, self._release_held)
+
+    def _release_held(self) -> None:
+        self._hold = None
+        if self._owner.monotonic() - self.heard_at < self._limits.hold_s / 2 and self._framer.held:
+            loop = asyncio.get_running_loop()
+            self._hold = loop.call_later(self._limits.hold_s, self._release_held)
+            return
+        self._deliver(self._framer.flush())
+
+    def _deliver(self, items: list[SipMessage | SipParseError]) -> None:
+        if self._framer.keepalive_bytes != self._seen_keepalive_bytes:
+            # RFC 5626 4.4.1 and TCP keep-alives of devices: empty lines between messages.
+            self._owner.counters.events["tcp keep-alive"] += 1
+            self._seen_keepalive_bytes = self._framer.keepalive_bytes
+        if items and self.flow is not None:
+            self.got_message = True
+            self._owner.items_received(self.flow, items)
+
+    def _count_junk(self) -> None:
+        junk, self._framer.junk_bytes = self._framer.junk_bytes, 0
+        if junk:
+            self._owner.counters.events["tcp junk bytes"] += junk
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; a peer that does not read is disconnected once too much waits for it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self._owner.counters.events["unsent: flow closed"] += 1
+            return
+        if transport.get_write_buffer_size() + len(data) > self._limits.unsent_bytes:
+            self._owner.counters.events["tcp closed: peer does not read"] += 1
+            transport.abort()
+            return
+        transport.write(data)
+
+    def overdue(self, now: float) -> str | None:
+        """Why this connection must go, or None."""
+        if not self.got_message and now - self.opened_at > self._limits.first_message_s:
+            return "no message"
+        return "idle" if now - self.heard_at > self._limits.idle_s else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+        if self.flow is not None:
+            self._deliver(self._framer.flush())
+            if self._framer.buffered:
+                self._owner.counters.events["tcp message cut off"] += 1
+            self._count_junk()
+            self._owner.connection_lost(self)
+
+    def abort(self) -> None:
+        """Close without waiting for anything to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close after what is queued is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+ConnectionFactory = Callable[[], TcpConnection]
