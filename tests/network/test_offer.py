@@ -1,0 +1,91 @@
+import pytest
+
+from commonview.media import MediaTransport
+from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
+
+SSRC = "0200000001"
+HEAD = "v=0\r\no=34020000001320000001 0 0 IN IP4 10.0.0.9\r\ns=Play\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\n"
+UDP = HEAD + "m=video 9000 RTP/AVP 96\r\na=sendonly\r\na=rtpmap:96 PS/90000\r\n"
+TCP = HEAD + "m=video 9000 TCP/RTP/AVP 96\r\na=setup:passive\r\na=rtpmap:96 PS/90000\r\n"
+
+
+def offer(transport: MediaTransport) -> list[str]:
+    text = live_offer("34020000002000000001", "192.0.2.1", 30000, transport, SSRC).decode()
+    return text.splitlines()
+
+
+def test_offer_over_udp_is_the_golden_one() -> None:
+    assert offer(MediaTransport.UDP) == [
+        "v=0",
+        "o=34020000002000000001 0 0 IN IP4 192.0.2.1",
+        "s=Play",
+        "c=IN IP4 192.0.2.1",
+        "t=0 0",
+        "m=video 30000 RTP/AVP 96",
+        "a=recvonly",
+        "a=rtpmap:96 PS/90000",
+        "y=0200000001",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("transport", "setup"),
+    [(MediaTransport.TCP_PASSIVE, "a=setup:passive"), (MediaTransport.TCP_ACTIVE, "a=setup:active")],
+)
+def test_offer_over_tcp_names_our_role_and_ends_with_y(transport: MediaTransport, setup: str) -> None:
+    lines = offer(transport)
+    assert "m=video 30000 TCP/RTP/AVP 96" in lines
+    assert setup in lines
+    assert "a=connection:new" in lines
+    assert lines[-1] == "y=0200000001", "Hikvision answers 415 unless y= is last"
+
+
+def test_subject_names_the_camera_as_sender_and_a_constant_live_source() -> None:
+    first = live_subject("34020000001320000001", "34020000002000000001", SSRC)
+    assert first == "34020000001320000001:0000000000,34020000002000000001:0200000001"
+
+
+def test_missing_y_means_the_offered_number() -> None:
+    answer = read_answer(UDP.encode(), MediaTransport.UDP, SSRC)
+    assert answer.ssrc is None
+    assert answer.params["ssrc"] == SSRC
+
+
+def test_same_number_without_leading_zeros_is_the_same_number() -> None:
+    assert read_answer((UDP + "y=200000001\r\n").encode(), MediaTransport.UDP, SSRC).ssrc is None
+
+
+def test_other_number_of_the_camera_is_followed() -> None:
+    assert read_answer((UDP + "y=0999999999\r\n").encode(), MediaTransport.UDP, SSRC).ssrc == 999_999_999
+
+
+def test_number_that_is_none_is_noted_and_the_offered_one_holds() -> None:
+    answer = read_answer((UDP + "y=34020000001320000001\r\n").encode(), MediaTransport.UDP, SSRC)
+    assert answer.ssrc is None
+    assert answer.params["ssrc_unusable"] == 1
+
+
+def test_address_to_dial_comes_from_the_connection_line() -> None:
+    answer = read_answer(TCP.encode(), MediaTransport.TCP_ACTIVE, SSRC)
+    assert answer.dial == ("192.0.2.5", 9000)
+
+
+def test_nobody_is_dialled_when_the_camera_dials() -> None:
+    assert read_answer(TCP.encode(), MediaTransport.TCP_PASSIVE, SSRC).dial is None
+
+
+@pytest.mark.parametrize(
+    ("body", "transport", "why"),
+    [
+        ("", MediaTransport.UDP, "no_sdp"),
+        ("hello", MediaTransport.UDP, "malformed"),
+        (UDP.replace("m=video 9000", "m=video 0"), MediaTransport.UDP, "media_refused"),
+        (UDP, MediaTransport.TCP_PASSIVE, "other_transport"),
+        (TCP, MediaTransport.UDP, "other_transport"),
+        (TCP.replace("192.0.2.5", "camera.example"), MediaTransport.TCP_ACTIVE, "address_not_numeric"),
+    ],
+)
+def test_answer_that_cannot_be_used_says_why(body: str, transport: MediaTransport, why: str) -> None:
+    with pytest.raises(AnswerUnusable) as unusable:
+        read_answer(body.encode(), transport, SSRC)
+    assert unusable.value.why == why
