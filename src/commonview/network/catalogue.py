@@ -13,7 +13,7 @@ from commonview.network import store
 from commonview.network.aggregation import Aggregator, AnswerKey, Completion, PageOutcome
 from commonview.network.channels import channel_of, vanished
 from commonview.network.model import CatalogueProgress, CatalogueState, ProblemCode
-from commonview.network.sip_endpoint import SipEndpointError
+from commonview.network.sip_endpoint import SipEndpointError, SipOverload
 from commonview.wire.charset import GB2312, GB18030
 from commonview.wire.manscdp import (
     Catalog,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.aggregation import AggregationLimits, Answer
     from commonview.network.directory import DeviceRecord, Directory
-    from commonview.network.requests import PlatformAddress
+    from commonview.network.requests import Platform
     from commonview.network.sip_endpoint import SipEndpoint
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Catalogue:
         directory: Directory,
         database: Database,
         endpoint: SipEndpoint,
-        address: Callable[[], PlatformAddress],
+        platform: Platform,
         clock: Clock,
         *,
         on_changed: Callable[[str], None],
@@ -66,7 +66,7 @@ class Catalogue:
         self._directory = directory
         self._database = database
         self._endpoint = endpoint
-        self._address = address
+        self._platform = platform
         self._clock = clock
         self._on_changed = on_changed
         self._on_channels = on_channels
@@ -138,10 +138,10 @@ class Catalogue:
         flow = record.flow
         if flow is None:
             return None
-        request = self._address().message(record.id, flow, query, _charset(record))
+        request = self._platform.message(record.id, flow, query, _charset(record))
         try:
             response = await self._endpoint.request(request, flow, timeout_s=self._query_timeout_s)
-        except SipEndpointError as error:
+        except (SipEndpointError, SipOverload) as error:
             self.counters["query_unanswered"] += 1
             log.info("query %s to %s: %s", query.cmd_type, record.id, error)
             return None

@@ -34,7 +34,7 @@ from commonview.network.model import (
 )
 from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
 from commonview.network.requests import advertised_host
-from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipTimeout
+from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.network.ssrc import SsrcExhaustedError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from commonview.media import MediaEvent, MediaNode
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
-    from commonview.network.requests import PlatformAddress
+    from commonview.network.requests import Platform
     from commonview.network.sip_endpoint import InviteResult, ServerTransaction, SipEndpoint
     from commonview.network.ssrc import SsrcAllocator
     from commonview.wire.sip.dialog import Dialog
@@ -94,7 +94,7 @@ class LiveSessions:
         endpoint: SipEndpoint,
         node: MediaNode,
         ssrcs: SsrcAllocator,
-        address: Callable[[], PlatformAddress],
+        platform: Platform,
         clock: Clock,
         *,
         on_changed: Callable[[LiveSession], None],
@@ -104,7 +104,7 @@ class LiveSessions:
         self._endpoint = endpoint
         self._node = node
         self._ssrcs = ssrcs
-        self._address = address
+        self._platform = platform
         self._clock = clock
         self._on_changed = on_changed
         self._on_viewer = on_viewer
@@ -221,19 +221,17 @@ class LiveSessions:
             self._fail_invite(run, Failure(FailureCode.INVITE_TIMEOUT, {"seconds": seconds}))
         except FlowClosed:
             self._fail_invite(run, Failure(FailureCode.SIGNALLING_LOST, {}))
-        except SipEndpointError as error:
-            self._fail_invite(run, Failure(FailureCode.INVITE_REFUSED, {"status": 0, "reason": str(error)}))
+        except SipOverload:
+            self._fail_invite(run, Failure(FailureCode.SIGNALLING_BUSY, {}))
         else:
             await self._final(run, flow, result)
 
     def _invite_request(self, run: _Run, flow: Flow) -> SipRequest:
-        address = self._address()
-        host = advertised_host(
-            self._settings.rtp_public_host or address.public_host, self._settings.rtp_host, flow.peer[0]
-        )
-        offer = live_offer(address.sip_id, host, run.port, run.machine.transport, run.ssrc)
-        subject = live_subject(run.channel.gb_id, address.sip_id, run.ssrc)
-        request = address.invite(run.channel.gb_id, flow, offer, subject)
+        settings, platform = self._settings, self._platform
+        host = advertised_host(settings.rtp_public_host, settings.rtp_host, flow.peer[0])
+        offer = live_offer(platform.sip_id, host, run.port, run.machine.transport, run.ssrc)
+        subject = live_subject(run.channel.gb_id, platform.sip_id, run.ssrc)
+        request = platform.invite(run.channel.gb_id, flow, offer, subject)
         run.flow = flow
         run.call_id = request.headers.first["Call-ID"]
         self._by_call[run.call_id] = run
@@ -294,13 +292,14 @@ class LiveSessions:
         flow = run.record.flow or run.flow
         self._by_call.pop(run.call_id, None)
         if dialog is not None and flow is not None:
-            self._spawn(self._send_bye(dialog.new_request("BYE"), flow), run)
+            self._spawn(self._send_bye(dialog, flow), run)
 
-    async def _send_bye(self, request: SipRequest, flow: Flow) -> None:
+    async def _send_bye(self, dialog: Dialog, flow: Flow) -> None:
         try:
-            await self._endpoint.request(request, flow, timeout_s=_BYE_TIMEOUT_S)
-        except SipEndpointError as error:
+            await self._endpoint.request(dialog.new_request("BYE"), flow, timeout_s=_BYE_TIMEOUT_S)
+        except (SipEndpointError, SipOverload) as error:
             self.counters["bye_unanswered"] += 1
+            self._endpoint.end_dialog(dialog)
             log.info("BYE to %s:%d: %s", *flow.peer, error)
 
     # -- commands of the machine

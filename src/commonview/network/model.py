@@ -242,6 +242,7 @@ class FailureCode(StrEnum):
     SSRC_EXHAUSTED = "ssrc_exhausted"
     INVITE_TIMEOUT = "invite_timeout"  # [seconds]
     INVITE_REFUSED = "invite_refused"  # [status, reason]
+    SIGNALLING_BUSY = "signalling_busy"  # our own SIP stack has too much under way
     SIGNALLING_LOST = "signalling_lost"  # the TCP connection to the device closed during the INVITE
     SDP_UNUSABLE = "sdp_unusable"  # [why]
     TCP_CONNECT_FAILED = "tcp_connect_failed"  # [address, why]

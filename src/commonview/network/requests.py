@@ -1,4 +1,4 @@
-"""The SIP requests the platform sends, and under which addresses it shows itself."""
+"""The SIP requests the platform sends, and the address it tells devices to send media to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def advertised_host(public: str, bound: str, peer: str) -> str:
     """The address to tell ``peer``: the public one when set, never an unspecified one.
 
-    Devices refuse a Contact or SDP that says 0.0.0.0 (WVP#28), so a server bound to every address tells each
+    Devices refuse an SDP that says 0.0.0.0 (WVP#28), so a server bound to every address tells each
     peer the one that the system would use to reach it.
     """
     if public:
@@ -41,30 +41,19 @@ def host_port(host: str, port: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformAddress:
-    """Who we are in SIP: id, domain, and the address told to peers."""
+class Platform:
+    """Who we are in SIP. Via, Contact and tags are the endpoint's to fill in."""
 
     sip_id: str
     domain: str
-    public_host: str
-    bound_host: str
-    port: int
-
-    def contact(self, flow: Flow) -> str:
-        """Our Contact towards a peer."""
-        host = advertised_host(self.public_host, self.bound_host, flow.peer[0])
-        transport = ";transport=tcp" if flow.transport == "tcp" else ""
-        return f"<sip:{self.sip_id}@{host_port(host, self.port)}{transport}>"
 
     def _request(self, method: str, target_id: str, flow: Flow, body: bytes, content_type: str) -> SipRequest:
         uri = f"sip:{target_id}@{host_port(*flow.peer)}"
         headers = Headers(
             (
-                ("Max-Forwards", "70"),
-                ("From", f"<sip:{self.sip_id}@{self.domain}>;tag={secrets.token_hex(8)}"),
+                ("From", f"<sip:{self.sip_id}@{self.domain}>"),
                 ("To", f"<{uri}>"),
                 ("Call-ID", secrets.token_hex(16)),
-                ("CSeq", f"1 {method}"),
                 ("Content-Type", content_type),
             )
         )
@@ -77,6 +66,5 @@ class PlatformAddress:
     def invite(self, channel_gb_id: str, flow: Flow, offer: bytes, subject: str) -> SipRequest:
         """A media INVITE with its Subject (Annex L)."""
         request = self._request("INVITE", channel_gb_id, flow, offer, SDP)
-        request.headers.add("Contact", self.contact(flow))
         request.headers.add("Subject", subject)
         return request

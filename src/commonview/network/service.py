@@ -25,7 +25,7 @@ from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
-from commonview.network.requests import PlatformAddress
+from commonview.network.requests import Platform
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.ssrc import SsrcAllocator
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
@@ -97,7 +97,13 @@ class NetworkService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: Counter[str] = Counter()
         self.sip_port = settings.sip_port
-        self.endpoint = SipEndpoint(on_request=self._on_request, on_flow_closed=self._on_flow_closed)
+        self.endpoint = SipEndpoint(
+            on_request=self._on_request,
+            on_flow_closed=self._on_flow_closed,
+            clock=clock,
+            public_host=settings.sip_public_host,
+        )
+        platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(silence_s=settings.keepalive_interval_s * settings.keepalive_misses)
         self._registrar = Registrar(
             RegistrarSettings(settings.sip_domain, enrolment_password),
@@ -119,7 +125,7 @@ class NetworkService:
             self._directory,
             database,
             self.endpoint,
-            self._address,
+            platform,
             clock,
             on_changed=self._device_changed,
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
@@ -133,7 +139,7 @@ class NetworkService:
             self.endpoint,
             node,
             SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
-            self._address,
+            platform,
             clock,
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
@@ -370,12 +376,6 @@ class NetworkService:
     def _on_back(self, record: DeviceRecord) -> None:
         if not record.channels:
             self._catalogue.refresh(record)
-
-    def _address(self) -> PlatformAddress:
-        settings = self._settings
-        return PlatformAddress(
-            settings.sip_id, settings.sip_domain, settings.sip_public_host, settings.sip_host, self.sip_port
-        )
 
     # -- what goes on by itself
 
