@@ -2,12 +2,13 @@
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
 
 from commonview.foundation.settings import Settings
 from commonview.media import ViewerProtocol
 
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])\Z")
+_HOST = re.compile(
+    r"((?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]))(?::[0-9]{1,5})?\Z"
+)
 
 
 class MediaAddress:
@@ -42,15 +43,8 @@ class MediaAddress:
 
 def host_name(host_header: str) -> str | None:
     """The name in a Host header without its port; None when it is not one."""
-    try:
-        name = urlsplit("//" + host_header).netloc
-        has_port = urlsplit("//" + host_header).port is not None
-    except ValueError:
-        return None
-    if has_port:
-        name = name.rpartition(":")[0]
-    name = name.removesuffix(":")
-    return name if _HOST.match(name) else None
+    found = _HOST.match(host_header)
+    return found[1] if found is not None else None
 
 
 def _wildcard(host: str) -> bool:
