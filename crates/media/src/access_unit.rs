@@ -5,6 +5,43 @@ use bytes::Bytes;
 use crate::fmp4::Fragment;
 use crate::parameters::VideoCodec;
 
+/// The role of a NAL unit in its access unit, for either standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NalKind {
+    /// Coded picture data.
+    Slice {
+        /// Whether it begins a picture (first macroblock, first slice segment).
+        is_first: bool,
+        /// Whether decoding may start at its picture.
+        is_key: bool,
+    },
+    /// Video parameter set.
+    Vps,
+    /// Sequence parameter set.
+    Sps,
+    /// Picture parameter set.
+    Pps,
+    /// Supplemental information and reserved types that stand before the picture they belong to.
+    Prefix,
+    /// Access unit delimiter.
+    Delimiter,
+    /// Kept with the picture, wherever it stands.
+    Other,
+    /// Of no use to a decoder (filler, end marks, unspecified types, damaged header).
+    Discardable,
+}
+
+impl NalKind {
+    /// Whether this NAL unit after picture data begins the next access unit (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+    pub fn begins_access_unit(self) -> bool {
+        match self {
+            Self::Slice { is_first, .. } => is_first,
+            Self::Vps | Self::Sps | Self::Pps | Self::Prefix | Self::Delimiter => true,
+            Self::Other | Self::Discardable => false,
+        }
+    }
+}
+
 /// One coded picture on the repaired timeline, already laid out as an fMP4 fragment.
 ///
 /// The NAL units are stored once, length-prefixed, inside the `mdat` of [`AccessUnit::fragment`];

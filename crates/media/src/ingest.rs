@@ -6,8 +6,21 @@
 use std::sync::Arc;
 
 use crate::access_unit::AccessUnit;
-use crate::audio::{AudioCodec, AudioFrame};
+use crate::assembler::AssemblerStats;
+use crate::audio::{AudioCodec, AudioFrame, AudioStats};
+use crate::demux::Demux;
 use crate::parameters::VideoParameters;
+pub use crate::payload_format::PayloadFormat;
+use crate::ps::PsStats;
+use crate::reorder::{Reorder, SequenceWatch};
+use crate::rfc4571::{Framer, FramerStats};
+use crate::rtp::{RtpPacket, is_rtcp};
+use crate::ssrc::SsrcGate;
+use crate::timeline::TimelineStats;
+use crate::video_track::VideoStats;
+
+/// TCP connections of one stream whose framing is kept at the same time.
+const MAX_CONNECTIONS: usize = 4;
 
 /// Names where packets come from: a UDP peer or a TCP connection. The caller chooses the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,21 +76,6 @@ impl Default for IngestConfig {
             max_access_unit_bytes: 4 << 20,
         }
     }
-}
-
-/// How the payload is packed, found by looking at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PayloadFormat {
-    /// MPEG-2 program stream (GB/T 28181 Annex C).
-    ProgramStream,
-    /// MPEG-2 transport stream.
-    TransportStream,
-    /// H.264/H.265 byte stream with start codes, straight in RTP.
-    ByteStream,
-    /// H.264 NAL units by RFC 6184.
-    RtpH264,
-    /// H.265 NAL units by RFC 7798.
-    RtpH265,
 }
 
 /// Why there is no picture yet. Stable words for events and the console.
@@ -172,27 +170,61 @@ pub struct IngestStats {
     pub ssrc_dropped: u64,
     /// Packets held for reordering at this moment.
     pub held: u64,
+    /// Times the numbering started anew.
+    pub sequence_restarts: u64,
+    /// Packets used before the payload format was known or in one without use.
+    pub unknown_payloads: u64,
+    /// Framing of TCP connections, closed ones included.
+    pub framing: FramerStats,
+    /// The program stream.
+    pub ps: PsStats,
+    /// The cutting into access units.
+    pub assembler: AssemblerStats,
+    /// The video track.
+    pub video: VideoStats,
+    /// The audio tracks.
+    pub audio: AudioStats,
+    /// Repairs of the timeline.
+    pub timeline: TimelineStats,
 }
 
 /// The pipeline of one stream.
 #[derive(Debug)]
 pub struct Ingest {
-    stats: IngestStats,
-    ssrc: Option<u32>,
-    config: IngestConfig,
+    framers: Vec<(SourceId, Framer)>,
+    closed_framing: FramerStats,
+    core: Core,
+}
+
+/// Everything behind the framing.
+#[derive(Debug)]
+struct Core {
+    gate: SsrcGate,
+    reorder: Reorder,
+    watch: SequenceWatch,
+    demux: Demux,
+    /// The packet counters; the parts count the rest.
+    packets: IngestStats,
 }
 
 impl Ingest {
     /// A pipeline that has seen nothing.
     pub fn new(config: IngestConfig) -> Self {
         Self {
-            stats: IngestStats::default(),
-            ssrc: None,
-            config,
+            framers: Vec::new(),
+            closed_framing: FramerStats::default(),
+            core: Core {
+                gate: SsrcGate::new(config.ssrc, config.relatch_us),
+                reorder: Reorder::new(config.reorder_packets, config.reorder_us),
+                watch: SequenceWatch::default(),
+                demux: Demux::new(config.after_loss, config.max_access_unit_bytes),
+                packets: IngestStats::default(),
+            },
         }
     }
 
     /// Takes one UDP datagram.
+    #[inline]
     pub fn push_rtp(
         &mut self,
         now_us: u64,
@@ -200,12 +232,26 @@ impl Ingest {
         source: SourceId,
         out: &mut Vec<IngestOutput>,
     ) {
-        let _ = (now_us, source, out);
-        self.stats.packets += 1;
-        self.stats.bytes += datagram.len() as u64;
+        let core = &mut self.core;
+        let Some(packet) = core.accept(now_us, datagram, source, out) else {
+            return;
+        };
+        let demux = &mut core.demux;
+        let mut sink = |lost, raw: &[u8]| {
+            if let Ok(packet) = RtpPacket::parse(raw) {
+                demux.packet(now_us, lost, &packet, out);
+            }
+        };
+        core.reorder
+            .push(now_us, packet.sequence(), datagram, &mut sink);
+        if core.reorder.held() > 0 {
+            core.reorder.expire(now_us, &mut sink);
+        }
     }
 
     /// Takes bytes just read from a TCP connection (RFC 4571 framing), any split.
+    ///
+    /// At most four connections of a stream are followed; the oldest one gives way.
     pub fn push_stream(
         &mut self,
         now_us: u64,
@@ -213,61 +259,210 @@ impl Ingest {
         bytes: &[u8],
         out: &mut Vec<IngestOutput>,
     ) {
-        let _ = (now_us, connection, out);
-        self.stats.bytes += bytes.len() as u64;
+        let core = &mut self.core;
+        let index = match self.framers.iter().position(|(of, _)| *of == connection) {
+            Some(index) => index,
+            None => {
+                if self.framers.len() == MAX_CONNECTIONS {
+                    let (_, framer) = self.framers.remove(0);
+                    self.closed_framing.add(&framer.close());
+                }
+                self.framers.push((connection, Framer::new()));
+                self.framers.len() - 1
+            }
+        };
+        self.framers[index].1.push(bytes, &mut |frame| {
+            core.frame(now_us, frame, connection, out)
+        });
     }
 
-    /// Forgets the framing state of a TCP connection that has ended and delivers what is complete.
+    /// Forgets the framing state of a TCP connection that has ended and lets out what is complete.
     pub fn close_connection(
         &mut self,
         now_us: u64,
         connection: SourceId,
         out: &mut Vec<IngestOutput>,
     ) {
-        let _ = (now_us, connection, out);
+        if let Some(index) = self.framers.iter().position(|(of, _)| *of == connection) {
+            let (_, framer) = self.framers.remove(index);
+            self.closed_framing.add(&framer.close());
+        }
+        self.core.gate.release(connection);
+        self.core.demux.flush(now_us, out);
     }
 
-    /// Lets time pass: gives up missing datagrams, completes a last picture. Call at [`Ingest::wake_at`] or more often.
+    /// Lets time pass: gives up missing datagrams, lets out a last picture. Call at [`Ingest::wake_at`] or more often.
     pub fn tick(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
-        let _ = (now_us, out);
+        let core = &mut self.core;
+        let demux = &mut core.demux;
+        core.reorder.expire(now_us, &mut |lost, raw| {
+            if let Ok(packet) = RtpPacket::parse(raw) {
+                demux.packet(now_us, lost, &packet, out);
+            }
+        });
+        core.demux.tick(now_us, out);
     }
 
     /// When `tick` has something to do, if nothing else arrives before.
     pub fn wake_at(&self) -> Option<u64> {
-        None
+        let deadlines = [self.core.reorder.deadline(), self.core.demux.wake_at()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The answer named another SSRC than the offer: follow that one from now on.
     pub fn set_ssrc(&mut self, ssrc: u32) {
-        self.config.ssrc = match self.config.ssrc {
-            SsrcPolicy::Strict(_) => SsrcPolicy::Strict(ssrc),
-            SsrcPolicy::Learn(_) => SsrcPolicy::Learn(Some(ssrc)),
-            SsrcPolicy::Latch(_) => SsrcPolicy::Latch(Some(ssrc)),
-        };
+        self.core.gate.expect(ssrc);
     }
 
     /// The counters.
     pub fn stats(&self) -> IngestStats {
-        self.stats.clone()
+        let Core {
+            reorder,
+            watch,
+            demux,
+            packets,
+            ..
+        } = &self.core;
+        let order = reorder.stats();
+        let (ps, assembler, audio) = demux.stats();
+        let mut framing = self.closed_framing;
+        for (_, framer) in &self.framers {
+            framing.add(&framer.stats());
+        }
+        IngestStats {
+            used: packets.used + order.released,
+            lost: order.lost + watch.lost,
+            reordered: order.reordered,
+            duplicates: order.duplicates,
+            late: order.late,
+            out_of_range: order.out_of_range,
+            held: reorder.held() as u64,
+            sequence_restarts: order.restarts + watch.restarts,
+            unknown_payloads: demux.unknown_payloads(),
+            framing,
+            ps,
+            assembler,
+            audio,
+            video: demux.video().stats(),
+            timeline: demux.video().timeline().stats(),
+            ..packets.clone()
+        }
     }
 
     /// The SSRC in force.
     pub fn ssrc(&self) -> Option<u32> {
-        self.ssrc
+        self.core.gate.current()
+    }
+
+    /// The payload format found.
+    pub fn format(&self) -> Option<PayloadFormat> {
+        self.core.demux.format()
     }
 
     /// Why no access unit has come out so far; `None` once one has.
     pub fn no_video_reason(&self) -> Option<NoVideoReason> {
-        Some(NoVideoReason::NoPackets)
+        let packets = &self.core.packets;
+        if packets.used + self.core.reorder.stats().released > 0 {
+            self.core.demux.no_video_reason()
+        } else if packets.ssrc_dropped > 0 {
+            Some(NoVideoReason::SsrcMismatch)
+        } else if packets.malformed > 0
+            || self
+                .framers
+                .iter()
+                .any(|(_, framer)| framer.stats().skipped_bytes > 0)
+        {
+            Some(NoVideoReason::UnknownPayload)
+        } else {
+            Some(NoVideoReason::NoPackets)
+        }
     }
 
     /// The parameters in force.
     pub fn parameters(&self) -> Option<&Arc<VideoParameters>> {
-        None
+        self.core.demux.video().parameters()
     }
 
     /// The audio codecs seen so far.
     pub fn audio_codecs(&self) -> &[AudioCodec] {
-        &[]
+        self.core.demux.audio_codecs()
+    }
+}
+
+impl Core {
+    /// Counts a packet and tells whether it is one of ours.
+    #[inline]
+    fn accept<'a>(
+        &mut self,
+        now_us: u64,
+        raw: &'a [u8],
+        source: SourceId,
+        out: &mut Vec<IngestOutput>,
+    ) -> Option<RtpPacket<'a>> {
+        self.packets.packets += 1;
+        self.packets.bytes += raw.len() as u64;
+        // RTCP comes first: its SSRC field must not be learned (ZLMediaKit/ZLMediaKit#2247).
+        if is_rtcp(raw) {
+            self.packets.rtcp += 1;
+            return None;
+        }
+        let Ok(packet) = RtpPacket::parse(raw) else {
+            self.packets.malformed += 1;
+            return None;
+        };
+        let verdict = self.gate.check(now_us, packet.ssrc(), source);
+        if let Some((expected, seen)) = verdict.mismatch {
+            out.push(IngestOutput::SsrcMismatch {
+                expected,
+                seen,
+                accepted: verdict.accept,
+            });
+        }
+        if !verdict.accept {
+            self.packets.ssrc_dropped += 1;
+            return None;
+        }
+        if verdict.is_new_source {
+            self.begin_source(now_us, &packet, source, out);
+        }
+        Some(packet)
+    }
+
+    fn begin_source(
+        &mut self,
+        now_us: u64,
+        packet: &RtpPacket<'_>,
+        source: SourceId,
+        out: &mut Vec<IngestOutput>,
+    ) {
+        let demux = &mut self.demux;
+        self.reorder.restart(&mut |lost, raw| {
+            if let Ok(packet) = RtpPacket::parse(raw) {
+                demux.packet(now_us, lost, &packet, out);
+            }
+        });
+        self.watch.restart();
+        self.demux.change_source(now_us, out);
+        out.push(IngestOutput::FirstPacket {
+            source,
+            ssrc: packet.ssrc(),
+            payload_type: packet.payload_type(),
+        });
+    }
+
+    /// A frame of a TCP connection: in order by nature.
+    #[inline]
+    fn frame(
+        &mut self,
+        now_us: u64,
+        frame: &[u8],
+        connection: SourceId,
+        out: &mut Vec<IngestOutput>,
+    ) {
+        if let Some(packet) = self.accept(now_us, frame, connection, out) {
+            self.packets.used += 1;
+            let lost = self.watch.observe(packet.sequence());
+            self.demux.packet(now_us, lost, &packet, out);
+        }
     }
 }

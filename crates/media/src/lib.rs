@@ -5,8 +5,41 @@
 #![deny(unsafe_code)]
 
 pub mod access_unit;
+pub mod assembler;
 pub mod audio;
+pub mod bits;
 pub mod cache;
+pub mod connection;
+pub mod demux;
+pub mod events;
 pub mod fmp4;
+pub mod h264;
+pub mod h265;
+pub mod http;
 pub mod ingest;
+pub mod nal_payload;
+pub mod node;
+pub mod outlet;
 pub mod parameters;
+pub mod payload_format;
+pub mod ports;
+pub mod ps;
+#[cfg(feature = "python")]
+#[allow(unsafe_code)] // what the binding macros expand to
+pub mod python;
+pub mod reactor;
+pub mod receiver;
+pub mod reorder;
+pub mod rfc4571;
+pub mod rtp;
+pub mod settings;
+pub mod shared;
+pub mod ssrc;
+pub mod stats;
+pub mod stream;
+pub mod ticket;
+pub mod timeline;
+pub mod video_track;
+pub mod viewer;
+pub mod viewer_task;
+pub mod websocket;

@@ -1,0 +1,332 @@
+//! From RTP payloads in order to outputs: finds the format, takes the container apart, feeds the tracks.
+
+use crate::assembler::{Assembler, AssemblerStats, RawUnit};
+use crate::audio::{AudioCodec, AudioCollector, AudioFrame, AudioStats, Collected};
+use crate::ingest::{AfterLoss, IngestOutput, NoVideoReason};
+use crate::nal_payload::{NalDepacketizer, NalFormat};
+use crate::payload_format::PayloadFormat;
+use crate::ps::{PsDemux, PsSink, PsStats};
+use crate::rtp::RtpPacket;
+use crate::timeline::DeviceTime;
+use crate::video_track::VideoTrack;
+
+/// A picture without a successor is let out after this pause, when its packet is complete.
+const IDLE_FLUSH_US: u64 = 250_000;
+const PACK_START: [u8; 4] = [0, 0, 1, 0xba];
+
+/// The demultiplexer of one stream, whatever the payload format.
+#[derive(Debug)]
+pub struct Demux {
+    format: Option<PayloadFormat>,
+    ps: PsDemux,
+    nal: Option<NalDepacketizer>,
+    tracks: Tracks,
+    clock: RtpClock,
+    last_us: u64,
+    unknown_payloads: u64,
+}
+
+impl Demux {
+    /// A demultiplexer that has seen nothing.
+    pub fn new(after_loss: AfterLoss, max_access_unit_bytes: usize) -> Self {
+        Self {
+            format: None,
+            ps: PsDemux::new(),
+            nal: None,
+            tracks: Tracks {
+                assembler: Assembler::new(max_access_unit_bytes),
+                video: VideoTrack::new(after_loss),
+                audio: AudioCollector::default(),
+                has_time_stamps: false,
+            },
+            clock: RtpClock::default(),
+            last_us: 0,
+            unknown_payloads: 0,
+        }
+    }
+
+    /// Takes the next packet; `lost_before` of its predecessors are missing.
+    #[inline]
+    pub fn packet(
+        &mut self,
+        now_us: u64,
+        lost_before: u64,
+        packet: &RtpPacket<'_>,
+        out: &mut Vec<IngestOutput>,
+    ) {
+        if lost_before > 0 {
+            self.gap(now_us, out);
+        }
+        self.last_us = now_us;
+        let payload = packet.payload();
+        if self.format != Some(PayloadFormat::ProgramStream) && !self.find_format(payload, out) {
+            self.unknown_payloads += 1;
+            return;
+        }
+        let time = self.clock.observe(packet.timestamp());
+        match self.format {
+            Some(PayloadFormat::ProgramStream) => {
+                let mut sink = self.tracks.sink(now_us, time, out);
+                self.ps.push(payload, &mut sink);
+            }
+            Some(PayloadFormat::ByteStream) => {
+                self.stamp(time);
+                self.tracks.sink(now_us, time, out).video(payload);
+            }
+            Some(PayloadFormat::RtpH264 | PayloadFormat::RtpH265) => {
+                self.stamp(time);
+                let mut sink = self.tracks.sink(now_us, time, out);
+                if let Some(nal) = &mut self.nal {
+                    nal.push(payload, &mut |bytes| {
+                        sink.video(bytes);
+                    });
+                }
+            }
+            Some(PayloadFormat::TransportStream) | None => {}
+        }
+        if packet.marker() {
+            self.tracks.sink(now_us, time, out).marker();
+        }
+    }
+
+    /// Packets are missing here.
+    pub fn gap(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        let mut sink = self.tracks.sink(now_us, self.clock.current(), out);
+        sink.damage();
+        self.ps.gap(&mut sink);
+        if let Some(nal) = &mut self.nal {
+            nal.gap();
+        }
+    }
+
+    /// Another source takes over: its numbering, clock and format are its own.
+    pub fn change_source(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        if self.format.is_some() {
+            self.gap(now_us, out);
+        }
+        self.format = None;
+        self.clock = RtpClock::default();
+    }
+
+    /// Lets out the last picture when the stream ends.
+    pub fn flush(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        self.tracks.sink(now_us, self.clock.current(), out).flush();
+    }
+
+    /// Lets out the last picture when the stream pauses.
+    pub fn tick(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        if self.wake_at().is_some_and(|at| at <= now_us) {
+            self.flush(now_us, out);
+        }
+    }
+
+    /// When [`Demux::tick`] has something to do.
+    pub fn wake_at(&self) -> Option<u64> {
+        let is_whole =
+            self.format != Some(PayloadFormat::ProgramStream) || self.ps.is_between_packets();
+        (self.tracks.assembler.has_slice() && is_whole)
+            .then(|| self.last_us.saturating_add(IDLE_FLUSH_US))
+    }
+
+    /// Why there is no picture although packets are used.
+    pub fn no_video_reason(&self) -> Option<NoVideoReason> {
+        if self.tracks.video.stats().delivered > 0 {
+            return None;
+        }
+        Some(match self.format {
+            None => NoVideoReason::UnknownPayload,
+            Some(PayloadFormat::TransportStream) => NoVideoReason::TransportStream,
+            Some(PayloadFormat::ProgramStream) if !self.has_known_video() => {
+                NoVideoReason::UnknownCodec
+            }
+            Some(_) => NoVideoReason::NoKeyFrame,
+        })
+    }
+
+    fn has_known_video(&self) -> bool {
+        self.tracks.assembler.codec().is_some()
+            || (self.ps.stats().video_packets > 0 && !self.ps.map().has_only_unknown_video())
+    }
+
+    /// The format found.
+    pub fn format(&self) -> Option<PayloadFormat> {
+        self.format
+    }
+
+    /// The video track.
+    pub fn video(&self) -> &VideoTrack {
+        &self.tracks.video
+    }
+
+    /// The audio codecs seen.
+    pub fn audio_codecs(&self) -> &[AudioCodec] {
+        self.tracks.audio.codecs()
+    }
+
+    /// The counters of the parts.
+    pub fn stats(&self) -> (PsStats, AssemblerStats, AudioStats) {
+        (
+            self.ps.stats(),
+            self.tracks.assembler.stats(),
+            self.tracks.audio.stats(),
+        )
+    }
+
+    /// Packets that came before the format was known, or in a format without use, and unreadable RFC 6184/7798 packets.
+    pub fn unknown_payloads(&self) -> u64 {
+        self.unknown_payloads + self.nal.as_ref().map_or(0, |nal| nal.malformed)
+    }
+
+    /// True when the format is known and can be used.
+    fn find_format(&mut self, payload: &[u8], out: &mut Vec<IngestOutput>) -> bool {
+        // A guess on one packet may have been wrong; a pack header at the beginning of a payload is certain.
+        if self.format.is_none() || payload.starts_with(&PACK_START) {
+            let Some(format) = PayloadFormat::detect(payload) else {
+                return false;
+            };
+            self.nal = match format {
+                PayloadFormat::RtpH264 => Some(NalDepacketizer::new(NalFormat::H264)),
+                PayloadFormat::RtpH265 => Some(NalDepacketizer::new(NalFormat::H265)),
+                _ => None,
+            };
+            self.format = Some(format);
+            out.push(IngestOutput::FormatDetected(format));
+        }
+        self.format != Some(PayloadFormat::TransportStream)
+    }
+
+    /// Formats without time stamps of their own use the RTP timestamp, which changes with each picture.
+    fn stamp(&mut self, time: u64) {
+        if self.clock.has_changed {
+            self.tracks.assembler.stamp(DeviceTime {
+                pts: time,
+                dts: None,
+            });
+        }
+    }
+}
+
+/// RTP timestamps (32 bits, 90 kHz for video) extended to the 33 bits of the program stream clock.
+#[derive(Debug, Default)]
+struct RtpClock {
+    extended: Option<u64>,
+    has_changed: bool,
+}
+
+impl RtpClock {
+    fn observe(&mut self, timestamp: u32) -> u64 {
+        const MASK: u64 = (1 << 33) - 1;
+        let last = self.extended.unwrap_or(u64::from(timestamp));
+        let step = i64::from(timestamp.wrapping_sub(last as u32) as i32);
+        let now = last.wrapping_add_signed(step) & MASK;
+        self.has_changed = self.extended != Some(now);
+        self.extended = Some(now);
+        now
+    }
+
+    fn current(&self) -> u64 {
+        self.extended.unwrap_or(0)
+    }
+}
+
+#[derive(Debug)]
+struct Tracks {
+    assembler: Assembler,
+    video: VideoTrack,
+    audio: AudioCollector,
+    has_time_stamps: bool,
+}
+
+impl Tracks {
+    fn sink<'a>(
+        &'a mut self,
+        now_us: u64,
+        rtp_time: u64,
+        out: &'a mut Vec<IngestOutput>,
+    ) -> TrackSink<'a> {
+        TrackSink {
+            tracks: self,
+            now_us,
+            rtp_time,
+            out,
+        }
+    }
+}
+
+/// The tracks together with the moment and the place for outputs.
+struct TrackSink<'a> {
+    tracks: &'a mut Tracks,
+    now_us: u64,
+    rtp_time: u64,
+    out: &'a mut Vec<IngestOutput>,
+}
+
+impl TrackSink<'_> {
+    /// Runs `step` on the assembler; the units it cuts go to the video track.
+    #[inline]
+    fn assemble<R>(
+        &mut self,
+        step: impl FnOnce(&mut Assembler, &mut dyn FnMut(RawUnit<'_>)) -> R,
+    ) -> R {
+        let Tracks {
+            assembler, video, ..
+        } = &mut *self.tracks;
+        step(assembler, &mut |unit| {
+            video.take(self.now_us, &unit, self.out)
+        })
+    }
+
+    fn marker(&mut self) {
+        self.assemble(|assembler, units| assembler.marker(units));
+    }
+
+    fn flush(&mut self) {
+        self.assemble(|assembler, units| assembler.flush(units));
+    }
+
+    fn damage(&mut self) {
+        self.tracks.audio.damage();
+        self.assemble(|assembler, units| assembler.gap(units));
+    }
+}
+
+impl PsSink for TrackSink<'_> {
+    fn video_start(&mut self, time: Option<DeviceTime>) {
+        self.tracks.has_time_stamps |= time.is_some();
+        // A stream without any PTS still has RTP timestamps, one for each picture (GB/T 28181-2022 4.3.6).
+        let fallback = (!self.tracks.has_time_stamps).then_some(DeviceTime {
+            pts: self.rtp_time,
+            dts: None,
+        });
+        if let Some(time) = time.or(fallback) {
+            self.tracks.assembler.stamp(time);
+        }
+    }
+
+    #[inline]
+    fn video(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.assemble(|assembler, units| assembler.push(bytes, units))
+    }
+
+    fn audio_start(&mut self, stream_type: Option<u8>, pts: Option<u64>) {
+        self.tracks.audio.start(stream_type, pts);
+    }
+
+    fn audio(&mut self, bytes: &[u8]) {
+        self.tracks.audio.push(bytes);
+    }
+
+    fn audio_end(&mut self) {
+        let Tracks { audio, video, .. } = &mut *self.tracks;
+        let (now_us, out) = (self.now_us, &mut *self.out);
+        audio.end(&mut |item| match item {
+            Collected::Detected(codec) => out.push(IngestOutput::AudioDetected(codec)),
+            Collected::Frame(codec, pts, data) => out.push(IngestOutput::AudioFrame(AudioFrame {
+                codec,
+                pts: video.timeline().place_audio(pts, now_us),
+                received_us: now_us,
+                data,
+            })),
+        });
+    }
+}
