@@ -27,7 +27,7 @@ class RecordingBus(Bus):
         super().__init__()
         self.events: list[tuple[str, object]] = []
 
-    def publish(self, topic: str, payload: object = None) -> None:  # type: ignore[override]
+    def publish(self, topic: str, payload: object = None) -> None:
         self.events.append((topic, payload))
 
 
@@ -54,7 +54,7 @@ def open_service(
         clock=clock,
         bus=bus,
         data=data,
-        settings=Settings(data_dir=data.root, **settings),  # type: ignore[arg-type]
+        settings=Settings(data_dir=data.root, **settings),
         passwords=FAST,
     )
 

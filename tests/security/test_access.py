@@ -208,7 +208,7 @@ def test_operators_see_their_own_grants_and_records_only(office: Office, staff: 
         office.service.grant(other, access.grant.id)
     for question in (office.service.grants, office.service.access_records):
         with pytest.raises(Forbidden):
-            question(other, account_id=staff.operator.account_id)  # type: ignore[operator]
+            question(other, account_id=staff.operator.account_id)
     assert [one.id for one in office.service.access_records(staff.supervisor)] == [access.record.id]
     assert [one.id for one in office.service.grants(staff.operator, active=True)] == [access.grant.id]
     assert office.service.grants(staff.operator, active=False) == []

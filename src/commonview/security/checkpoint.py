@@ -67,7 +67,7 @@ class LogKey:
     @classmethod
     def parse(cls, text: str) -> "LogKey":
         """Read `encode()`'s text back. Raises: CheckpointError."""
-        parts = text.rsplit("+", 2)
+        parts = text.split("+", 2)  # a key name holds no plus sign, base64 may
         if len(parts) != 3:
             raise CheckpointError("not a verifier key: expected name+id+key")
         material = _unbase64(parts[2], "the key")
@@ -75,6 +75,17 @@ class LogKey:
         if material[:1] != _ED25519 or len(material) != 33 or key.encode() != text:
             raise CheckpointError("not an Ed25519 verifier key, or its id does not fit")
         return key
+
+    @classmethod
+    def parse_line(cls, line: bytes) -> "LogKey":
+        """Read the key from a file of exactly one line. Raises: CheckpointError."""
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise CheckpointError("not UTF-8") from error
+        if not text.endswith("\n"):
+            raise CheckpointError("it does not end with a line feed")
+        return cls.parse(text[:-1])
 
 
 def log_key(name: str, private: Ed25519PrivateKey) -> LogKey:
