@@ -265,6 +265,18 @@ async def test_many_looks_at_once_each_have_their_own_record(made: Harness) -> N
     assert {record.id for record in _records(made)} == ids
 
 
+async def test_stopping_the_server_closes_every_open_record(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    joined, unused = (await _watch(client)).json(), (await _watch(client)).json()
+    made.live.on_viewer(made.network.join(joined["session_id"], joined["access_id"]))
+    await made.live.close()
+    outcomes = {record.id: record.outcome for record in _records(made)}
+    assert outcomes == {
+        joined["access_id"]: AccessOutcome.INTERRUPTED,
+        unused["access_id"]: AccessOutcome.NEVER_STARTED,
+    }
+
+
 async def test_an_ended_grant_cannot_be_used_again(made: Harness) -> None:
     client = await made.signed_in(Role.OPERATOR)
     grant = (await _watch(client, duration_s=60)).json()["grant"]

@@ -91,7 +91,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         )
         live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
         network.set_viewer_listener(live.on_viewer)
-        stack.push_async_callback(live.drain)
+        stack.push_async_callback(live.close)
         await network.start()
         stack.push_async_callback(network.close)
 

@@ -187,8 +187,15 @@ class LiveDesk:
                 self._finish(access_id, AccessOutcome.NEVER_STARTED, 0)
                 await self._network.leave(access_id)
 
+    async def close(self) -> None:
+        """The server stops, the cameras are told already: close every record that is still open."""
+        for access_id, entry in list(self._open.items()):
+            outcome = AccessOutcome.INTERRUPTED if entry.joined else AccessOutcome.NEVER_STARTED
+            self._finish(access_id, outcome, 0)
+        await self.drain()
+
     async def drain(self) -> None:
-        """Wait until every record that is being closed is closed. For shutdown."""
+        """Wait until every record that is being closed is closed."""
         while self._closing:
             await asyncio.wait(list(self._closing))
 
