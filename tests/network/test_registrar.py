@@ -17,11 +17,6 @@ from tests.network.exchange import DEVICE, DOMAIN, PASSWORD, RecordedTransaction
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Office:
     """A registrar with a real database under it."""
 
