@@ -40,8 +40,7 @@ def test_the_program_obtains_a_url_that_plays(tmp_path: Path) -> None:
     }
     with running(server):
         server.set_up()
-        with running(cameras):
-            operator = server.sign_in(OPERATOR)
+        with running(cameras), server.sign_in(OPERATOR) as operator:
             wait_for(lambda: [one for one in channels(operator) if one["device"]["online"]], "the camera")
             run = subprocess.run(
                 [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True

@@ -104,6 +104,15 @@ def test_a_database_that_cannot_be_opened_is_storage_unavailable(tmp_path: Path)
     assert caught.value.code == "storage_unavailable"
 
 
+def test_a_file_that_is_no_database_is_storage_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "test.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    database = Database.at(path)
+    with pytest.raises(StorageUnavailable, match=str(path)) as caught, database.read():
+        pass
+    assert caught.value.code == "storage_damaged"
+
+
 def test_a_writer_in_another_process_makes_storage_unavailable_not_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "test.sqlite"
     database = Database(f"sqlite:///{path}", busy_timeout_s=0.01)

@@ -38,6 +38,7 @@ _WRITE = "commonview_write"
 
 # https://www.sqlite.org/rescode.html, primary codes
 _SQLITE_FULL = 13
+_SQLITE_DAMAGED = {11, 26}  # CORRUPT, NOTADB
 _SQLITE_UNAVAILABLE = {5, 6, 8, 10, 14}  # BUSY, LOCKED, READONLY, IOERR, CANTOPEN
 
 
@@ -70,6 +71,7 @@ class Database:
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self.url = url
+        self._where = make_url(url).database or "in memory"
         self._is_sqlite = make_url(url).get_backend_name() == "sqlite"
         connect_args: dict[str, Any] = {}
         if self._is_sqlite:
@@ -102,7 +104,7 @@ class Database:
             self._writer = me
             try:
                 with (
-                    _storage_errors(),
+                    _storage_errors(self._where),
                     self.engine.connect().execution_options(**{_WRITE: True}) as connection,
                     connection.begin(),
                 ):
@@ -113,7 +115,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction: one consistent snapshot, never waiting for writers."""
-        with _storage_errors(), self.engine.connect() as connection, connection.begin():
+        with _storage_errors(self._where), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -150,22 +152,17 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def _storage_errors(where: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        refused = _as_storage_error(error.orig)
-        if refused is None:
-            raise
-        raise refused from error
-    except sqlite3.Error as error:
-        refused = _as_storage_error(error)
+        refused = _as_storage_error(error.orig, where)
         if refused is None:
             raise
         raise refused from error
 
 
-def _as_storage_error(error: BaseException | None) -> StorageUnavailable | None:
+def _as_storage_error(error: BaseException | None, where: str) -> StorageUnavailable | None:
     code = getattr(error, "sqlite_errorcode", None)
     if not isinstance(code, int):
         return None
@@ -173,6 +170,11 @@ def _as_storage_error(error: BaseException | None) -> StorageUnavailable | None:
     if primary == _SQLITE_FULL:
         return StorageUnavailable(
             "the disk that holds the database is full; nothing was changed", code="storage_full"
+        )
+    if primary in _SQLITE_DAMAGED:
+        return StorageUnavailable(
+            f"the database {where} is damaged ({error}): stop the server and restore a backup",
+            code="storage_damaged",
         )
     if primary in _SQLITE_UNAVAILABLE:
         return StorageUnavailable(f"the database cannot be used now ({error}); nothing was changed")

@@ -24,7 +24,7 @@ class StorageUnavailable(CommonviewError):
     """The database cannot take the change: disk full, read-only, failing or held by somebody else.
 
     Nothing was half-done: the transaction that raised it was rolled back. `code` is `storage_full` when the
-    disk is full and `storage_unavailable` otherwise.
+    disk is full, `storage_damaged` when the file is no longer a sound database, else `storage_unavailable`.
     """
 
     default_code = "storage_unavailable"
