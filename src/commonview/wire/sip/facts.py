@@ -118,7 +118,7 @@ def address_tag(value: str) -> str | None:
 def check_addresses(request: SipRequest) -> None:
     """Check To of a REGISTER and Contact of a REGISTER or INVITE. Raises SipParseError(400).
 
-    RFC 4475 3.3.3, 3.3.6: an address of record is a SIP URI; a Contact with URI headers needs brackets.
+    RFC 4475 3.3.4, 3.1.2.13: an address of record is a SIP URI; a Contact with URI headers needs brackets.
     """
     headers = request.headers
     if request.method == "REGISTER":
