@@ -24,9 +24,9 @@ password12 password123 password1234 passw0rd123 p@ssw0rd123 p@ssword123 password
 administrator admin12345 admin123456 admin@12345 admin@123456 admin@2024 admin@2025 admin@2026
 adminadmin admin123admin hik12345678 hikvision123 dahua123456 camera12345 surveillance
 iloveyou12 iloveyou123 letmein1234 welcome123 welcome1234 welcome@123 changeme123 changeme1234
-abc1234567 abcd123456 abcd1234567 abc123456789 aa12345678 aa123456789 a1b2c3d4e5 woaini1314 woaini520
+abc1234567 abcd123456 abcd1234567 abc123456789 aa12345678 aa123456789 a1b2c3d4e5 woaini1314
 5201314520 1314520520 1111111111 0000000000 8888888888 6666666666 1122334455 1212121212 123123123123
-123321123321 147258369 1472583690 987654321a qazwsxedc1 qazwsxedcrfv test123456 test1234567 root123456
+123321123321 1472583690 987654321a qazwsxedc1 qazwsxedcrfv test123456 test1234567 root123456
 commonview commonview123 commonview1 gongshi123456
 """
 COMMON: Final = frozenset(_COMMON_TEXT.split())
