@@ -370,7 +370,7 @@ class NetworkService:
             self._device_changed(record.id)
 
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
-        if newcomer or not record.channels:
+        if newcomer:
             self._catalogue.refresh(record)
 
     def _on_back(self, record: DeviceRecord) -> None:
