@@ -4,10 +4,12 @@
 //!
 //! 1. The first unit is at zero.
 //! 2. A step forward of at most [`MAX_STEP`] is believed as it is, across the 33-bit wrap.
-//! 3. A unit without time, with the same time again, with a time in the past or too far ahead gets the time that passed on the
+//! 3. A unit without time after units with one (several pictures in one packet of the transport) gets the last step again, at most
+//!    [`MAX_INTERPOLATED`] times in a row.
+//! 4. Any other unit without time, with the same time again, with a time in the past or too far ahead gets the time that passed on the
 //!    receiver's clock, at least [`MIN_STEP`] and at most [`MAX_STEP`]; the device's time is re-based there. Counted by kind.
-//! 4. Before rule 3: without DTS, a presentation time that steps back by at most [`MAX_UNDECLARED_REORDER`] is a reordered picture (B pictures
-//!    from a device that leaves out the DTS): the decoding time advances by [`MIN_STEP`] and the presentation time is kept.
+//! 5. Before rule 4: without DTS, a presentation time that steps back by at most [`MAX_UNDECLARED_REORDER`] is a reordered picture (B pictures
+//!    from a device that leaves out the DTS), and after rule 3 it ends a guess that went too far: the decoding time advances by [`MIN_STEP`] and the presentation time is kept.
 //!
 //! Decoding times increase strictly. The composition offset is kept when it is at most [`MAX_REORDER`].
 
@@ -21,6 +23,8 @@ pub const MIN_STEP: i64 = 90;
 pub const MAX_REORDER: i64 = 2 * 90_000;
 /// The largest step back of a presentation time taken for reordering when no decoding time is sent, 0.4 s.
 pub const MAX_UNDECLARED_REORDER: i64 = 36_000;
+/// Units in a row that are placed by the last step alone.
+pub const MAX_INTERPOLATED: u32 = 32;
 /// Frame duration assumed before the second frame, 25 frames per second.
 const DEFAULT_DURATION: u32 = 3600;
 
@@ -47,8 +51,10 @@ pub struct Placed {
 /// How often each repair was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimelineStats {
-    /// Units without a time stamp.
+    /// Units without a time stamp where the receiver's clock had to help.
     pub missing: u64,
+    /// Units without a time stamp placed by the last step.
+    pub interpolated: u64,
     /// Steps back.
     pub backwards: u64,
     /// The same time twice.
@@ -64,6 +70,8 @@ struct Last {
     /// Repaired decoding time.
     dts: i64,
     received_us: u64,
+    /// Units in a row, up to this one, that were placed by the last step.
+    interpolated: u32,
 }
 
 /// The repair state of one stream.
@@ -71,6 +79,8 @@ struct Last {
 pub struct Timeline {
     last: Option<Last>,
     duration: u32,
+    /// Whether `duration` was seen and not assumed.
+    has_duration: bool,
     stats: TimelineStats,
 }
 
@@ -79,6 +89,7 @@ impl Default for Timeline {
         Self {
             last: None,
             duration: DEFAULT_DURATION,
+            has_duration: false,
             stats: TimelineStats::default(),
         }
     }
@@ -87,42 +98,68 @@ impl Default for Timeline {
 impl Timeline {
     /// Places the next access unit, which was complete at `received_us`.
     pub fn place(&mut self, time: Option<DeviceTime>, received_us: u64) -> Placed {
-        let raw_dts = time.map(|time| time.dts.unwrap_or(time.pts) as i64);
-        let Some(last) = self.last else {
-            self.last = Some(Last {
-                device: raw_dts.unwrap_or(0),
-                dts: 0,
-                received_us,
-            });
-            self.stats.missing += u64::from(time.is_none());
-            let pts = time.map_or(0, composition);
-            return self.placed(pts, 0);
-        };
-        let Some((time, raw_dts)) = time.zip(raw_dts) else {
+        match (self.last, time) {
+            (None, _) => self.place_first(time, received_us),
+            (Some(last), None) => self.place_missing(&last, received_us),
+            (Some(last), Some(time)) => self.place_next(&last, time, received_us),
+        }
+    }
+
+    fn place_first(&mut self, time: Option<DeviceTime>, received_us: u64) -> Placed {
+        self.stats.missing += u64::from(time.is_none());
+        self.last = Some(Last {
+            device: time.map_or(0, |time| time.dts.unwrap_or(time.pts) as i64),
+            dts: 0,
+            received_us,
+            interpolated: 0,
+        });
+        self.placed(time.map_or(0, composition), 0)
+    }
+
+    fn place_missing(&mut self, last: &Last, received_us: u64) -> Placed {
+        let may_interpolate = self.has_duration && last.interpolated < MAX_INTERPOLATED;
+        let step = if may_interpolate {
+            self.stats.interpolated += 1;
+            i64::from(self.duration)
+        } else {
             self.stats.missing += 1;
-            let step = passed(&last, received_us);
-            // The device's own clock is assumed to run on.
-            self.advance(last.device + step, last.dts + step, received_us);
-            return self.placed(last.dts + step, last.dts + step);
+            passed(last, received_us)
         };
-        let device = last.device + signed_distance(last.device, raw_dts);
+        // The device's own clock is assumed to run on.
+        self.advance(
+            last.device + step,
+            last.dts + step,
+            received_us,
+            last.interpolated.saturating_add(1),
+        );
+        self.placed(last.dts + step, last.dts + step)
+    }
+
+    fn place_next(&mut self, last: &Last, time: DeviceTime, received_us: u64) -> Placed {
+        let device =
+            last.device + signed_distance(last.device, time.dts.unwrap_or(time.pts) as i64);
         let step = device - last.device;
         if (1..=MAX_STEP).contains(&step) {
-            self.advance(device, last.dts + step, received_us);
-            self.duration = step as u32;
+            self.advance(device, last.dts + step, received_us, 0);
+            // After a guess the distance is no frame duration.
+            if last.interpolated == 0 {
+                self.duration = step as u32;
+                self.has_duration = true;
+            }
             return self.placed(last.dts + step + composition(time), last.dts + step);
         }
-        if time.dts.is_none() && (-MAX_UNDECLARED_REORDER..0).contains(&step) {
-            self.advance(last.device + MIN_STEP, last.dts + MIN_STEP, received_us);
-            return self.placed(last.dts + step, last.dts + MIN_STEP);
+        let is_guess_undone = last.interpolated > 0 && step <= 0;
+        if (is_guess_undone || time.dts.is_none() && step < 0) && step >= -MAX_UNDECLARED_REORDER {
+            self.advance(last.device + MIN_STEP, last.dts + MIN_STEP, received_us, 0);
+            return self.placed(last.dts + step + composition(time), last.dts + MIN_STEP);
         }
         match step {
             0 => self.stats.repeated += 1,
             ..0 => self.stats.backwards += 1,
             _ => self.stats.jumps += 1,
         }
-        let step = passed(&last, received_us);
-        self.advance(device, last.dts + step, received_us);
+        let step = passed(last, received_us);
+        self.advance(device, last.dts + step, received_us, 0);
         self.placed(last.dts + step + composition(time), last.dts + step)
     }
 
@@ -148,11 +185,12 @@ impl Timeline {
         self.stats
     }
 
-    fn advance(&mut self, device: i64, dts: i64, received_us: u64) {
+    fn advance(&mut self, device: i64, dts: i64, received_us: u64, interpolated: u32) {
         self.last = Some(Last {
             device,
             dts,
             received_us,
+            interpolated,
         });
     }
 
@@ -267,6 +305,33 @@ mod tests {
         assert_eq!(timeline.place(None, 40_000).dts, 3600);
         assert_eq!(timeline.place(None, 40_000).dts, 3600 + MIN_STEP);
         assert_eq!(timeline.stats().missing, 3);
+    }
+
+    #[test]
+    fn pictures_that_share_one_time_stamp_follow_the_last_step() {
+        let mut timeline = Timeline::default();
+        let times = [at(0), at(3000), None, None, at(12_000), None, at(17_000)];
+        let placed = times.map(|time| timeline.place(time, 0).dts);
+        assert_eq!(placed, [0, 3000, 6000, 9000, 12_000, 15_000, 17_000]);
+        assert_eq!(
+            timeline.stats(),
+            TimelineStats {
+                interpolated: 3,
+                ..TimelineStats::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_guess_that_went_too_far_is_undone_without_stepping_back() {
+        let mut timeline = Timeline::default();
+        let times = [at(0), at(9000), None, at(12_000), at(21_000)];
+        let placed = times.map(|time| timeline.place(time, 0));
+        assert_eq!(
+            placed.map(|unit| unit.pts),
+            [0, 9000, 18_000, 12_000, 21_000]
+        );
+        assert!(placed.windows(2).all(|pair| pair[0].dts < pair[1].dts));
     }
 
     #[test]

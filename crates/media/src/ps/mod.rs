@@ -107,9 +107,14 @@ impl PsDemux {
         self.stats
     }
 
-    /// Whether the stream stands at the end of a video packet with a declared length, or in one without.
+    /// Whether the stream may end here: after a packet, or in one whose end is not declared or not to be believed.
     pub fn is_between_packets(&self) -> bool {
-        matches!(self.state, State::Header | State::Video(None)) && self.pending.is_empty()
+        let is_between = match self.state {
+            State::Header | State::Video(None) => true,
+            State::Video(Some(_)) => self.stats.length_errors > 0,
+            State::Search | State::Audio(_) | State::Skip(_) => false,
+        };
+        is_between && self.pending.is_empty()
     }
 
     /// Bytes are missing here: look for the next pack header. The map is kept.
