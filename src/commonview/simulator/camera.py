@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
@@ -131,15 +131,18 @@ class SimulatedCamera:
         self._endpoint = None
         await self._become(CameraState.STOPPED)
 
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Wait until `condition` holds; looked at whenever state or calls change. Raises `TimeoutError`."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(condition)
+
     async def wait_for(self, state: CameraState, timeout_s: float = 10.0) -> None:
         """Wait until the camera is in `state`. Raises `TimeoutError`."""
-        async with asyncio.timeout(timeout_s), self._changed:
-            await self._changed.wait_for(lambda: self.state is state)
+        await self.until(lambda: self.state is state, timeout_s)
 
     async def wait_streaming(self, timeout_s: float = 10.0) -> None:
         """Wait until at least one stream is being sent. Raises `TimeoutError`."""
-        async with asyncio.timeout(timeout_s), self._changed:
-            await self._changed.wait_for(lambda: self.streaming)
+        await self.until(lambda: self.streaming, timeout_s)
 
     async def vanish(self) -> None:
         """Fall silent as if the power were gone: no media, no keep-alive, no answer, no BYE."""
@@ -225,7 +228,6 @@ class SimulatedCamera:
                 self.counters.registrations += expires_s > 0
                 self.last_refusal = None
                 return
-            self.last_refusal = response.status
             offered = response.headers.get("WWW-Authenticate")
             if response.status != 401 or offered is None:
                 break
@@ -237,6 +239,7 @@ class SimulatedCamera:
                 break
             challenge = fresh
         self.counters.registrations_refused += 1
+        self.last_refusal = response.status
         raise _RegistrationFailed(f"registration refused with {response.status} {response.reason}")
 
     async def _keep_registered(self, flow: Flow) -> str:
@@ -363,6 +366,7 @@ class SimulatedCamera:
             contact=self._writer.contact(flow),
         )
         self._calls[call.call_id] = call
+        self._spawn(self._tell())
         self._say(f"is asked for {channel.name} over {offer.role.value}")
         transaction.respond(100)
         call.start(on_stream=self._stream_started, on_end=self._call_over)
@@ -405,6 +409,7 @@ class SimulatedCamera:
     def _call_over(self, call: Call) -> None:
         if self._calls.get(call.call_id) is call:
             del self._calls[call.call_id]
+        self._spawn(self._tell())
         self._say(f"stops sending {call.channel.name}: {call.ended_because or 'the call is over'}")
 
     async def hang_up(self, reason: str = "the camera hangs up") -> None:

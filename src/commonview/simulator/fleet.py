@@ -111,6 +111,7 @@ class SimulatedFleet:
 
     def _camera_settings(self, index: int, shared: FrameSource | None) -> CameraSettings:
         fleet = self.settings
+        device_id = successor(fleet.first_id, index)
         name = camera_name(index, fleet.name_prefix)
         channels = []
         for number in range(fleet.channels_per_device):
@@ -118,7 +119,7 @@ class SimulatedFleet:
             label = channel_name(name, number, fleet.channels_per_device)
             channels.append(Channel(self._channel_id(place), label, shared or self._scene(label, place)))
         return CameraSettings(
-            device_id=successor(fleet.first_id, index),
+            device_id=device_id,
             name=name,
             server=fleet.server,
             password=fleet.password,
