@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,6 +78,7 @@ pub struct Node {
     shared: Arc<Shared>,
     viewer_port: u16,
     reactors: Mutex<Vec<Handle>>,
+    is_closed: AtomicBool,
 }
 
 impl Node {
@@ -107,6 +109,7 @@ impl Node {
             shared,
             viewer_port,
             reactors: Mutex::new(reactors),
+            is_closed: AtomicBool::new(false),
         };
         node.send(
             0,
@@ -308,7 +311,14 @@ impl Node {
                 self.shared.counters.count("reactors_failed");
             }
         }
+        // In this order: a reader that is woken by the last events finds the node closed after them.
+        self.is_closed.store(true, Ordering::Release);
         self.shared.events.wake();
+    }
+
+    /// Whether [`Node::close`] has come to its end: no further events will come.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     fn cut(&self, cut: &Cut) -> Result<usize, NodeError> {

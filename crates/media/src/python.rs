@@ -83,6 +83,11 @@ impl Node {
         self.core.shared().events.descriptor()
     }
 
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
     fn open_receiver(
         &self,
         py: Python<'_>,
@@ -216,9 +221,7 @@ fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py,
     dict.set_item("last_packet_age_ms", stats.last_packet_age_ms)?;
     dict.set_item("stall_reason", stats.stall_reason)?;
     let details = PyDict::new(py);
-    details.set_item("cache_overflows", stats.cache_overflows)?;
-    details.set_item("viewer_falls", stats.viewer_falls)?;
-    for (name, value) in ingest.details() {
+    for (name, value) in stats.details() {
         details.set_item(name, value)?;
     }
     dict.set_item("details", details)?;

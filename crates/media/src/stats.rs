@@ -60,6 +60,66 @@ pub struct StreamStats {
     pub ingest: IngestStats,
 }
 
+impl StreamStats {
+    /// Every counter of the pipeline that has no field of its own over there, by name.
+    pub fn details(&self) -> Vec<(&'static str, u64)> {
+        let pipeline = &self.ingest;
+        vec![
+            ("cache_overflows", self.cache_overflows),
+            ("viewer_falls", self.viewer_falls),
+            ("used", pipeline.used),
+            ("late", pipeline.late),
+            ("out_of_range", pipeline.out_of_range),
+            ("ssrc_dropped", pipeline.ssrc_dropped),
+            ("held", pipeline.held),
+            ("sequence_restarts", pipeline.sequence_restarts),
+            ("unknown_payloads", pipeline.unknown_payloads),
+            ("framing_frames", pipeline.framing.frames),
+            ("framing_empty_frames", pipeline.framing.empty_frames),
+            ("framing_skipped_bytes", pipeline.framing.skipped_bytes),
+            ("framing_resyncs", pipeline.framing.resyncs),
+            ("ps_packs", pipeline.ps.packs),
+            ("ps_maps", pipeline.ps.maps),
+            ("ps_bad_maps", pipeline.ps.bad_maps),
+            ("ps_video_packets", pipeline.ps.video_packets),
+            ("ps_audio_packets", pipeline.ps.audio_packets),
+            ("ps_private_packets", pipeline.ps.private_packets),
+            ("ps_other_packets", pipeline.ps.other_packets),
+            ("ps_length_errors", pipeline.ps.length_errors),
+            ("ps_header_errors", pipeline.ps.header_errors),
+            ("ps_resyncs", pipeline.ps.resyncs),
+            ("ps_skipped_bytes", pipeline.ps.skipped_bytes),
+            ("assembler_finished", pipeline.assembler.finished),
+            ("assembler_oversized", pipeline.assembler.oversized),
+            (
+                "assembler_misplaced_markers",
+                pipeline.assembler.misplaced_markers,
+            ),
+            ("assembler_stray_bytes", pipeline.assembler.stray_bytes),
+            ("video_units", pipeline.video.units),
+            ("video_delivered", pipeline.video.delivered),
+            ("video_before_key_frame", pipeline.video.before_key_frame),
+            ("video_damaged", pipeline.video.damaged),
+            ("video_damaged_dropped", pipeline.video.damaged_dropped),
+            (
+                "video_after_loss_dropped",
+                pipeline.video.after_loss_dropped,
+            ),
+            (
+                "video_bad_parameter_sets",
+                pipeline.video.bad_parameter_sets,
+            ),
+            ("audio_frames", pipeline.audio.frames),
+            ("audio_discarded", pipeline.audio.discarded),
+            ("audio_damaged", pipeline.audio.damaged),
+            ("timeline_missing", pipeline.timeline.missing),
+            ("timeline_backwards", pipeline.timeline.backwards),
+            ("timeline_repeated", pipeline.timeline.repeated),
+            ("timeline_jumps", pipeline.timeline.jumps),
+        ]
+    }
+}
+
 /// Counters of the node.
 #[derive(Clone, Debug)]
 pub struct NodeStats {

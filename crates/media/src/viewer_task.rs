@@ -3,7 +3,7 @@
 //! Pictures are not written here: the stream writes them straight into every socket that has room.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -37,14 +37,13 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     if reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
         return reactor.shared.counters.count("viewers_cut_before_start");
     }
-    let Ok(socket) = TcpStream::from_std(socket) else {
+    // Before the runtime knows the socket: it would want to wait for room, and a socket that has carried nothing
+    // yet has room for a handshake.
+    let said = handshake.is_empty() || (&socket).write(&handshake).ok() == Some(handshake.len());
+    let Ok((socket, true)) = TcpStream::from_std(socket).map(|socket| (Rc::new(socket), said))
+    else {
         return reactor.shared.counters.count("viewer_sockets_failed");
     };
-    let socket = Rc::new(socket);
-    // A socket that has carried nothing yet has room for a handshake.
-    if !handshake.is_empty() && socket.try_write(&handshake).ok() != Some(handshake.len()) {
-        return reactor.shared.counters.count("viewer_sockets_failed");
-    }
     let limits = QueueLimits {
         bytes: settings.viewer_queue_bytes,
         age_us: settings.viewer_queue_age.as_micros() as u64,

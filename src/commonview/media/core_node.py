@@ -84,8 +84,7 @@ class CoreMediaNode:
             )
         except _core.CoreError as error:
             raise _media_error(error) from None
-        self._consumer: asyncio.Event | None = None
-        self._closed = False
+        self._has_consumer = False
 
     def __enter__(self) -> Self:
         return self
@@ -167,31 +166,33 @@ class CoreMediaNode:
 
     async def events(self) -> AsyncIterator[events.MediaEvent]:
         """See `MediaNode.events`. Raises `EventsInUse` for a second consumer."""
-        if self._consumer is not None:
+        if self._has_consumer:
             raise EventsInUse("the node's events are being read already")
         loop = asyncio.get_running_loop()
-        ready = self._consumer = asyncio.Event()
+        ready = asyncio.Event()
+        self._has_consumer = True
         descriptor = self._core.event_fd
         loop.add_reader(descriptor, ready.set)
         try:
-            while not self._closed:
-                # Cleared before draining: what arrives in between makes the descriptor readable again.
+            while True:
+                # Both before draining: what arrives in between makes the descriptor readable again.
+                closed = self._core.is_closed
                 ready.clear()
                 batch = self._core.drain_events(_EVENTS_PER_DRAIN)
                 for kind, at_us, fields in batch:
                     yield _event(kind, at_us, fields)
-                if not batch:
-                    await ready.wait()
+                if batch:
+                    continue
+                if closed:
+                    return
+                await ready.wait()
         finally:
             loop.remove_reader(descriptor)
-            self._consumer = None
+            self._has_consumer = False
 
     def close(self) -> None:
         """See `MediaNode.close`."""
-        self._closed = True
         self._core.close()
-        if self._consumer is not None:
-            self._consumer.set()
 
 
 def _media_error(error: _core.CoreError) -> MediaError:

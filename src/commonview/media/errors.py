@@ -1,5 +1,4 @@
 """What the media room can refuse, as one tree under `MediaError`."""
-# ruff: noqa: N818 - the names say the state that refuses, as the network room speaks of them
 
 from __future__ import annotations
 
