@@ -157,7 +157,7 @@ def test_a_role_taken_away_ends_the_grants_that_needed_it(office: Office, staff:
 def test_nobody_changes_their_own_roles_nor_locks_everybody_out(office: Office, staff: Staff) -> None:
     for change in ({"roles": frozenset({Role.OPERATOR})}, {"disabled": True}):
         with pytest.raises(Conflict) as refused:
-            office.service.update_account(staff.admin, staff.admin.account_id, **change)  # type: ignore[arg-type]
+            office.service.update_account(staff.admin, staff.admin.account_id, **change)
         assert refused.value.code == "own_account"
     second = add_account(office, staff, "sid", Role.SECURITY_ADMIN)
     office.service.update_account(second, staff.admin.account_id, disabled=True)
@@ -176,7 +176,7 @@ def test_a_password_set_by_an_administrator_ends_the_sessions(office: Office, st
 
 
 def test_accounts_carry_no_secret(office: Office, staff: Staff) -> None:
-    fields = {name for one in office.service.accounts(staff.admin) for name in one.__slots__}  # type: ignore[attr-defined]
+    fields = {name for one in office.service.accounts(staff.admin) for name in one.__slots__}
     assert not fields & {"password", "password_hash", "totp_secret", "totp_pending", "token", "token_hash"}
 
 

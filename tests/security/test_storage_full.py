@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,12 @@ def until_refused(office: Office, act: Callable[[], object]) -> StorageUnavailab
 
 def fill(office: Office) -> None:
     """Until not even a short entry fits."""
-    for size in (4000, 100):
-        until_refused(
-            office, lambda n=size: office.service.record(None, "test", "thing:1", "ok", text="x" * n)
-        )  # type: ignore[misc]
+
+    def write(size: int) -> None:
+        office.service.record(None, "test", "thing:1", "ok", text="x" * size)
+
+    until_refused(office, partial(write, 4000))
+    until_refused(office, partial(write, 100))
 
 
 def check_refusal_and_recovery(office: Office, staff: Staff, make_room: Callable[[], None]) -> None:
