@@ -1,5 +1,8 @@
-/** One door to the server: cookies, CSRF token, errors and the server's clock. */
-import { errorFrom, unreachable } from './errors'
+/** One door to the server: typed paths, CSRF token, errors and the server's clock. */
+import createClient from 'openapi-fetch'
+
+import { type ApiError, errorFrom, unreachable } from './errors'
+import type { paths } from './schema'
 
 let csrfToken = ''
 let clockOffsetMs = 0
@@ -11,11 +14,6 @@ export function setCsrfToken(token: string): void {
   csrfToken = token
 }
 
-/** Called with `ok` or the word for why nothing can be written. */
-export function whenStorageChanges(listener: (state: string) => void): void {
-  onStorage = listener
-}
-
 /** Called when a request finds that the session has ended. */
 export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener
@@ -25,56 +23,69 @@ export function whenReached(listener: (reached: boolean) => void): void {
   onReached = listener
 }
 
+/** Called with `ok` or the word for why nothing can be written. */
+export function whenStorageChanges(listener: (state: string) => void): void {
+  onStorage = listener
+}
+
 /** Milliseconds since 1970 by the server's clock: grants end by it, not by this computer's. */
 export function serverNow(): number {
   return Date.now() + clockOffsetMs
 }
 
-function learnClock(date: string | null): void {
+/** How far the server's clock is ahead, from a Date header that has whole seconds: smaller differences say nothing. */
+export function clockOffset(date: string | null, now: number): number {
   const at = date === null ? Number.NaN : Date.parse(date)
-  if (Number.isNaN(at)) return
-  // The Date header has whole seconds: smaller differences say nothing.
-  const offset = at + 500 - Date.now()
-  clockOffsetMs = Math.abs(offset) > 1500 ? offset : 0
+  if (Number.isNaN(at)) return 0
+  const offset = at + 500 - now
+  return Math.abs(offset) > 1500 ? offset : 0
 }
 
-async function bodyOf(response: Response): Promise<unknown> {
-  const text = await response.text()
-  if (text === '') return undefined
+async function reach(request: Request): Promise<Response> {
   try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
-}
-
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
-
-export async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { Accept: 'application/json' }
-  if (body !== undefined) headers['Content-Type'] = 'application/json'
-  if (method !== 'GET' && csrfToken !== '') headers['X-CSRF-Token'] = csrfToken
-  let response: Response
-  try {
-    response = await fetch(path, {
-      method,
-      headers,
-      credentials: 'same-origin',
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
+    return await fetch(request)
   } catch {
     onReached(false)
     throw unreachable()
   }
-  onReached(true)
-  learnClock(response.headers.get('Date'))
-  const answer = await bodyOf(response)
-  if (response.ok) {
-    if (method !== 'GET') onStorage('ok')
-    return answer as T
-  }
-  const error = errorFrom(response.status, answer, response.headers.get('Retry-After'))
-  if (error.code === 'storage_unavailable' || error.code === 'storage_full') onStorage(error.code)
-  if (response.status === 401 && csrfToken !== '') onSignedOut()
-  throw error
+}
+
+/** Every operation of the server, typed by its OpenAPI document. Use through `answer`. */
+export const api = createClient<paths>({ baseUrl: window.location.origin, credentials: 'same-origin', fetch: reach })
+
+api.use({
+  onRequest({ request }) {
+    if (request.method !== 'GET' && csrfToken !== '') request.headers.set('X-CSRF-Token', csrfToken)
+    return request
+  },
+  onResponse({ response }) {
+    onReached(true)
+    const date = response.headers.get('Date')
+    if (date !== null) clockOffsetMs = clockOffset(date, Date.now())
+  },
+})
+
+interface Asked<Data> {
+  data?: Data
+  error?: unknown
+  response: Response
+}
+
+/**
+ * The data of an operation.
+ *
+ * @throws ApiError when the server refused or does not answer.
+ */
+export async function answer<Data>(asked: Promise<Asked<Data>>): Promise<Data> {
+  const { data, error, response } = await asked
+  if (response.ok) return data as Data
+  const refusal = errorFrom(response.status, error, response.headers.get('Retry-After'))
+  if (refusal.code === 'storage_unavailable' || refusal.code === 'storage_full') onStorage(refusal.code)
+  if (isSessionGone(refusal) && csrfToken !== '') onSignedOut()
+  throw refusal
+}
+
+/** A 401 about the session; a wrong password in a form is a 401 as well and ends nothing. */
+function isSessionGone(refusal: ApiError): boolean {
+  return refusal.status === 401 && (refusal.code === 'not_signed_in' || refusal.code === 'session_ended')
 }

@@ -52,7 +52,7 @@ export function errorFrom(status: number, body: unknown, retryAfter: string | nu
     }
     const detail = (body as { detail?: unknown }).detail
     if (detail !== undefined && status === 422) {
-      return new ApiError(status, 'invalid_request', 'invalid request', { fields: fieldsOf(detail) })
+      return new ApiError(status, 'invalid_request', 'invalid request', { field: fieldsOf(detail) })
     }
   }
   return new ApiError(status, `http_${status}`, `HTTP ${status}`, wait)

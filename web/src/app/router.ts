@@ -21,6 +21,13 @@ export const router = createRouter({
       component: () => import('@/shell/AppShell.vue'),
       children: [
         { path: '', name: 'home', redirect: () => ({ name: useSession().home }) },
+        { path: 'live', name: 'live', component: () => import('@/live/DutyPage.vue'), meta: { area: 'live' } },
+        { path: 'devices', name: 'devices', component: () => import('@/manage/DevicesPage.vue'), meta: { area: 'devices' } },
+        { path: 'access', name: 'access', component: () => import('@/manage/AccessPage.vue'), meta: { area: 'access' } },
+        { path: 'purposes', name: 'purposes', component: () => import('@/manage/PurposesPage.vue'), meta: { area: 'purposes' } },
+        { path: 'accounts', name: 'accounts', component: () => import('@/manage/AccountsPage.vue'), meta: { area: 'accounts' } },
+        { path: 'audit', name: 'audit', component: () => import('@/manage/AuditPage.vue'), meta: { area: 'audit' } },
+        { path: 'system', name: 'system', component: () => import('@/manage/SystemPage.vue'), meta: { area: 'system' } },
         { path: 'me', name: 'me', component: () => import('@/manage/MyAccountPage.vue'), meta: { area: 'me' } },
       ],
     },

@@ -11,20 +11,23 @@ export interface NewPerson {
   again: string
 }
 
-export type PersonFault = 'needed' | 'passwordShort' | 'passwordsDiffer' | 'sameUsername'
+export type PersonFault = 'needed' | 'passwordShort' | 'passwordsDiffer' | 'sameUsername' | 'samePassword' | 'usernameBad'
 export type PersonFaults = Partial<Record<keyof NewPerson, PersonFault>>
 
 export function nobody(): NewPerson {
   return { username: '', displayName: '', password: '', again: '' }
 }
 
-export function faultsOf(person: NewPerson, taken: readonly string[] = []): PersonFaults {
+/** `others` are the people entered before: names and passwords are each person's own. */
+export function faultsOf(person: NewPerson, others: readonly NewPerson[] = []): PersonFaults {
   const faults: PersonFaults = {}
   const username = person.username.trim().toLowerCase()
   if (username === '') faults.username = 'needed'
-  else if (taken.some((other) => other.trim().toLowerCase() === username)) faults.username = 'sameUsername'
+  else if (!/^[a-z0-9._-]{2,32}$/.test(username)) faults.username = 'usernameBad'
+  else if (others.some((other) => other.username.trim().toLowerCase() === username)) faults.username = 'sameUsername'
   if (person.displayName.trim() === '') faults.displayName = 'needed'
   if ([...person.password].length < PASSWORD_MIN) faults.password = 'passwordShort'
+  else if (others.some((other) => other.password === person.password)) faults.password = 'samePassword'
   if (person.password !== person.again) faults.again = 'passwordsDiffer'
   return faults
 }

@@ -3,6 +3,16 @@ import { useI18n } from 'vue-i18n'
 
 import { asApiError } from '@/api/errors'
 
+interface Coded {
+  code: string
+  params: Record<string, string | number>
+  message?: string
+}
+
+function isCoded(error: unknown): error is Coded {
+  return !(error instanceof Error) && typeof error === 'object' && error !== null && typeof (error as Coded).code === 'string'
+}
+
 /** `90` -> "1 min 30 s", in the words of the language. */
 export function useWords() {
   const { t, te } = useI18n()
@@ -20,12 +30,14 @@ export function useWords() {
     return restMinutes === 0 ? t('time.hours', { n: hours }) : t('time.hoursMinutes', { h: hours, m: restMinutes })
   }
 
-  /** A sentence for any error; a code without words is shown as it is, never hidden. */
+  /** A sentence for any error, or for the code of one; a code without words is shown as it is, never hidden. */
   function problem(error: unknown): string {
-    const known = asApiError(error)
+    const known = isCoded(error) ? { message: error.code, ...error } : asApiError(error)
     const params: Record<string, string | number> = { message: known.message, ...known.params }
     const wait = Number(params.retry_after_s ?? params.wait_s ?? Number.NaN)
     if (Number.isFinite(wait)) params.wait = seconds(wait)
+    const limit = params.maximum_s ?? params.minimum_s
+    if (limit !== undefined) params.limit = seconds(Number(limit))
     if (params.wait !== undefined && te(`errors.${known.code}_wait`)) return t(`errors.${known.code}_wait`, params)
     if (te(`errors.${known.code}`)) return t(`errors.${known.code}`, params)
     return t('errors.unknown', { code: known.code, message: known.message })

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 
-import { call, setCsrfToken, whenSignedOut } from '@/api/client'
+import { answer, api, setCsrfToken, whenSignedOut } from '@/api/client'
 import { ApiError } from '@/api/errors'
 import type { Account, Action, SignedIn } from '@/api/types'
 
@@ -33,7 +33,6 @@ export const useSession = defineStore('session', () => {
   const account = ref<Account | null>(null)
   const known = ref(false)
   const endsAt = ref<string | null>(null)
-  const idleTimeoutS = ref(0)
   /** True when a session ended by itself, so that the sign-in page can say so. */
   const ended = ref(false)
 
@@ -55,7 +54,6 @@ export const useSession = defineStore('session', () => {
     actions.value = signedIn.actions
     setCsrfToken(signedIn.csrf_token)
     endsAt.value = signedIn.ends_at
-    idleTimeoutS.value = signedIn.idle_timeout_s
     known.value = true
     ended.value = false
   }
@@ -66,7 +64,7 @@ export const useSession = defineStore('session', () => {
 
   /** Reads the session again: a changed password may have renewed its token. */
   async function refresh(): Promise<void> {
-    accept(await call<SignedIn>('GET', '/api/session'))
+    accept(await answer(api.GET('/api/session')))
   }
 
   function forget(): void {
@@ -76,17 +74,20 @@ export const useSession = defineStore('session', () => {
     known.value = true
   }
 
-  whenSignedOut(() => {
+  /** The session ended by itself: idle time, a disabled account, or signed out elsewhere. */
+  function expire(): void {
     if (account.value === null) return
     forget()
     ended.value = true
-  })
+  }
+
+  whenSignedOut(expire)
 
   /** Asks once whether the cookie still names a session; an unreachable server counts as signed out for now. */
   async function restore(): Promise<void> {
     if (known.value) return
     try {
-      accept(await call<SignedIn>('GET', '/api/session'))
+      accept(await answer(api.GET('/api/session')))
     } catch (problem) {
       forget()
       if (problem instanceof ApiError && problem.status === 0) known.value = false
@@ -94,17 +95,17 @@ export const useSession = defineStore('session', () => {
   }
 
   async function signIn(username: string, password: string, totp?: string): Promise<void> {
-    accept(await call<SignedIn>('POST', '/api/session', { username, password, ...(totp ? { totp } : {}) }))
+    accept(await answer(api.POST('/api/session', { body: { username, password, totp: totp ?? null } })))
   }
 
   async function signOut(): Promise<void> {
     try {
-      await call('DELETE', '/api/session')
+      await answer(api.DELETE('/api/session'))
     } finally {
       forget()
       ended.value = false
     }
   }
 
-  return { account, known, endsAt, idleTimeoutS, patchAccount, refresh, ended, areas, home, can, may, restore, signIn, signOut, forget }
+  return { account, known, endsAt, patchAccount, refresh, ended, areas, home, can, may, restore, signIn, signOut, expire }
 })

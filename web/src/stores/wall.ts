@@ -1,0 +1,218 @@
+/** The video wall: which camera is where, under which grant, and the players behind the tiles. */
+import { defineStore } from 'pinia'
+import { computed, ref, shallowReactive, shallowRef } from 'vue'
+
+import { answer, api, serverNow } from '@/api/client'
+import { RESYNC } from '@/api/events'
+import type { LiveAccess, LiveGrant, LiveRequest } from '@/api/types'
+import type { Direction, Layout } from '@/live/keymap'
+import { neighbour } from '@/live/keymap'
+import { emptySlots, landing, resized, swapped, type Slots } from '@/live/slots'
+import { LivePlayer } from '@/player/livePlayer'
+import { active, type PlayerState } from '@/player/machine'
+import { useDevices } from '@/stores/devices'
+import { useFeed } from '@/stores/feed'
+
+export interface Tile {
+  readonly id: number
+  readonly channelId: string
+  player: LivePlayer
+  state: PlayerState
+  grant: LiveGrant
+  /** Changes whenever the player has another video element, or none. */
+  picture: HTMLVideoElement | null
+}
+
+export type Terms = Pick<LiveRequest, 'purpose_id' | 'reason' | 'duration_s' | 'grant_id'>
+
+const layoutMemory = 'commonview.layout'
+
+function rememberedLayout(): Layout {
+  try {
+    const value = Number(localStorage.getItem(layoutMemory))
+    return value === 1 || value === 9 || value === 16 ? value : 4
+  } catch {
+    return 4
+  }
+}
+
+async function openLive(channelId: string, terms: Terms): Promise<LiveAccess> {
+  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', ...terms } }))
+}
+
+function releaseAccess(accessId: string): void {
+  // The server also notices by itself; this only tells it at once.
+  answer(api.DELETE('/api/live/{access_id}', { params: { path: { access_id: accessId } } })).catch(() => undefined)
+}
+
+function reportPicture(accessId: string, elapsedMs: number): void {
+  const asked = api.POST('/api/live/{access_id}/picture', { params: { path: { access_id: accessId } }, body: { elapsed_ms: elapsedMs } })
+  answer(asked).catch(() => undefined)
+}
+
+export const useWall = defineStore('wall', () => {
+  const layout = ref<Layout>(rememberedLayout())
+  const slots = shallowRef<Slots<Tile>>(emptySlots<Tile>(layout.value))
+  const focused = ref(0)
+  let lastId = 0
+
+  const tiles = computed(() => slots.value.filter((tile): tile is Tile => tile !== null))
+  const focusedTile = computed(() => slots.value[focused.value] ?? null)
+  const shown = computed(() => new Set(tiles.value.map((tile) => tile.channelId)))
+
+  function newPlayer(tile: () => Tile): LivePlayer {
+    const player: LivePlayer = new LivePlayer({
+      request: () => openLive(tile().channelId, { grant_id: tile().grant.id }),
+      report: reportPicture,
+      release: releaseAccess,
+      changed: (state) => {
+        const own = tile()
+        if (own.player !== player) return
+        own.state = state
+        own.picture = player.picture?.video ?? null
+        if (state.phase === 'connecting' || state.phase === 'waiting' || state.cause?.kind === 'ending') void lookAtSession(own)
+      },
+    })
+    return player
+  }
+
+  /** Puts a camera on the wall. Throws the server's refusal, so that whoever asked can say it. */
+  async function open(channelId: string, terms: Terms, slot?: number): Promise<Tile> {
+    const clickedAt = serverNow()
+    const access = await openLive(channelId, terms)
+    lastId += 1
+    const holder: { tile?: Tile } = {}
+    const player = newPlayer(() => holder.tile as Tile)
+    const tile: Tile = shallowReactive({ id: lastId, channelId, player, state: player.state, grant: access.grant, picture: null })
+    holder.tile = tile
+    const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
+    slots.value[place]?.player.dispose()
+    slots.value = slots.value.map((old, index) => (index === place ? tile : old))
+    focused.value = place
+    player.adopt(access, clickedAt)
+    return tile
+  }
+
+  /** Goes on under a new grant: the old picture stays until the new one is there. */
+  async function extend(tile: Tile, terms: Terms): Promise<void> {
+    const clickedAt = serverNow()
+    const access = await openLive(tile.channelId, terms)
+    const before = tile.player
+    const after = newPlayer(() => tile)
+    const showing = before.state.phase === 'playing'
+    const settle = (): void => {
+      before.dispose()
+      tile.player = after
+      tile.grant = access.grant
+      tile.state = after.state
+      tile.picture = after.picture?.video ?? null
+    }
+    after.adopt(access, clickedAt)
+    if (!showing) {
+      settle()
+      return
+    }
+    await new Promise<void>((done) => {
+      const timer = window.setInterval(() => {
+        if (after.state.phase === 'connecting' || after.state.phase === 'waiting') return
+        window.clearInterval(timer)
+        done()
+      }, 50)
+    })
+    if (slots.value.includes(tile)) settle()
+    else after.dispose()
+  }
+
+  function close(slot: number): void {
+    slots.value[slot]?.player.dispose()
+    slots.value = slots.value.map((tile, index) => (index === slot ? null : tile))
+  }
+
+  function closeAll(): void {
+    for (const tile of tiles.value) tile.player.dispose()
+    slots.value = emptySlots<Tile>(layout.value)
+  }
+
+  /** Returns how many pictures had to be closed for want of room. */
+  function setLayout(next: Layout): number {
+    const result = resized(slots.value, next, focused.value)
+    for (const tile of result.closed) tile.player.dispose()
+    slots.value = result.slots
+    focused.value = Math.min(result.focused, next - 1)
+    layout.value = next
+    try {
+      localStorage.setItem(layoutMemory, String(next))
+    } catch {
+      // storage may be denied; the next visit then starts with four tiles
+    }
+    return result.closed.length
+  }
+
+  function swap(from: number, to: number): void {
+    if (from === to) return
+    slots.value = swapped(slots.value, from, to)
+    focused.value = to
+  }
+
+  function move(direction: Direction, take: boolean): void {
+    const to = neighbour(focused.value, direction, layout.value)
+    if (take) swap(focused.value, to)
+    else focused.value = to
+  }
+
+  /** Why is there no picture yet? The session knows the hop that failed before the outlet gives up. */
+  async function lookAtSession(tile: Tile): Promise<void> {
+    const { sessionId } = tile.state
+    if (sessionId === null) return
+    try {
+      const session = await answer(api.GET('/api/sessions/{session_id}', { params: { path: { session_id: sessionId } } }))
+      if (session.failure === null || tile.state.sessionId !== sessionId) return
+      tile.player.feed({ type: 'sessionFailed', code: session.failure.code, params: session.failure.params })
+    } catch {
+      // the player's own time limits still hold
+    }
+  }
+
+  async function lookAtGrants(): Promise<void> {
+    const held = tiles.value.filter((tile) => active(tile.state.phase))
+    if (held.length === 0) return
+    try {
+      const { items } = await answer(api.GET('/api/grants', { params: { query: { limit: 200 } } }))
+      const revoked = new Set(items.filter((grant) => grant.state === 'revoked').map((grant) => grant.id))
+      for (const tile of held) if (revoked.has(tile.grant.id)) tile.player.feed({ type: 'revoked' })
+    } catch {
+      // the media node cuts the picture by itself
+    }
+  }
+
+  function start(): () => void {
+    const devices = useDevices()
+    const unlisten = useFeed().listen((event) => {
+      if (event.topic === 'session.changed' || event.topic === RESYNC) {
+        for (const tile of tiles.value) {
+          if (event.payload.session_id === undefined || event.payload.session_id === tile.state.sessionId) {
+            if (tile.state.phase === 'connecting' || tile.state.phase === 'waiting' || tile.state.phase === 'stalled') void lookAtSession(tile)
+          }
+        }
+      }
+      if (event.topic === 'grant.changed' || event.topic === RESYNC) void lookAtGrants()
+    })
+    // Where notifications are lost, looking every few seconds still finds the truth.
+    const looking = window.setInterval(() => {
+      for (const tile of tiles.value) {
+        if (tile.state.phase === 'waiting') void lookAtSession(tile)
+        const device = devices.channels.get(tile.channelId)?.device
+        if (device === undefined) continue
+        const waited = tile.state.cause?.kind === 'failure' && tile.state.cause.code === 'device_offline'
+        if (waited && device.online) tile.player.feed({ type: 'deviceBack' })
+      }
+    }, 3000)
+    return () => {
+      unlisten()
+      window.clearInterval(looking)
+      closeAll()
+    }
+  }
+
+  return { layout, slots, focused, focusedTile, tiles, shown, open, extend, close, closeAll, setLayout, swap, move, start }
+})
