@@ -1,0 +1,131 @@
+"""The server and a simulated camera as processes: the picture flows under a grant and stops with it."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.processes import OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
+
+
+@dataclass
+class Scene:
+    server: Server
+    operator: httpx.Client
+    supervisor: httpx.Client
+    channel_id: str
+
+    def watch(self, **more: Any) -> dict[str, Any]:
+        purpose_id = self.operator.get("/api/purposes").json()["items"][0]["id"]
+        body = {"channel_id": self.channel_id, "purpose_id": purpose_id, "reason": "gate check"}
+        answer = self.operator.post("/api/live", json={**body, "protocol": "http", **more})
+        assert answer.status_code == 201, answer.text
+        live: dict[str, Any] = answer.json()
+        return live
+
+    def record(self, access_id: str) -> dict[str, Any]:
+        items = self.operator.get("/api/access-records").json()["items"]
+        found: dict[str, Any] = next(one for one in items if one["id"] == access_id)
+        return found
+
+
+@contextmanager
+def _scene(folder: Path) -> Iterator[Scene]:
+    server = Server(folder, session_idle_stop_s=1)
+    with running(server):
+        server.set_up()
+        with (
+            running(Cameras(server, count=1)),
+            closing(server.sign_in(OPERATOR)) as operator,
+            closing(server.sign_in(SUPERVISOR)) as supervisor,
+        ):
+            found = wait_for(
+                lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras"
+            )
+            yield Scene(server, operator, supervisor, found[0]["id"])
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with _scene(tmp_path_factory.mktemp("whole")) as one:
+        yield one
+
+
+def test_revoking_a_grant_ends_the_picture_and_closes_the_record(scene: Scene) -> None:
+    live = scene.watch()
+    with httpx.stream("GET", live["url"], timeout=20) as picture:
+        parts = picture.iter_raw()
+        assert next(parts)[4:8] == b"ftyp"
+        assert scene.record(live["access_id"])["outcome"] == "open"
+        revoked = scene.supervisor.delete(f"/api/grants/{live['grant']['id']}", params={"reason": "over"})
+        assert revoked.json()["state"] == "revoked"
+        for _ in parts:  # ends, or the read timeout fails the test
+            pass
+    record = wait_for(
+        lambda: (one := scene.record(live["access_id"]))["outcome"] != "open" and one, "the record to close"
+    )
+    assert record["outcome"] == "grant_revoked"
+    again = scene.operator.post(
+        "/api/live", json={"channel_id": scene.channel_id, "grant_id": live["grant"]["id"]}
+    )
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "grant_revoked")
+
+
+def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
+    live = scene.watch()
+    with httpx.stream("GET", live["url"], timeout=20) as picture:
+        parts = picture.iter_raw()  # kept: a forgotten iterator closes the response
+        next(parts)
+        assert httpx.get(live["url"], timeout=20).status_code == 403
+
+
+def test_two_viewers_share_one_session_which_stops_after_the_last(scene: Scene) -> None:
+    first, second = scene.watch(), scene.watch()
+    assert first["session_id"] == second["session_id"]
+    with httpx.stream("GET", first["url"], timeout=20) as one, httpx.stream("GET", second["url"]) as other:
+        pictures = [one.iter_raw(), other.iter_raw()]
+        assert [next(parts)[4:8] for parts in pictures] == [b"ftyp", b"ftyp"]
+        expected = {first["access_id"], second["access_id"]}
+
+        def with_both_viewers() -> Any:
+            session = scene.operator.get(f"/api/sessions/{first['session_id']}").json()
+            return {one["access_id"] for one in session["viewers"]} == expected and session
+
+        session = wait_for(with_both_viewers, "both viewers in the session")
+        assert session["state"] == "live"
+        assert session["stats"]["frames"] > 0
+        steps = [step["step"] for step in session["timeline"]]
+        assert steps.index("invited") < steps.index("answered") < steps.index("first_key_frame")
+    records = wait_for(
+        lambda: [
+            record
+            for access in (first, second)
+            if (record := scene.record(access["access_id"]))["outcome"] == "closed"
+        ][1:],
+        "both records to close",
+    )
+    assert records[0]["bytes_sent"] > 0
+    wait_for(
+        lambda: scene.operator.get(f"/api/sessions/{first['session_id']}").json()["state"] == "ended",
+        "the session to stop",
+    )
+
+
+def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_path: Path) -> None:
+    with _scene(tmp_path) as scene:
+        live = scene.watch()
+        with httpx.stream("GET", live["url"], timeout=20) as picture:
+            parts = picture.iter_raw()
+            next(parts)
+            assert scene.server.stop() == 0
+        assert "Traceback" not in scene.server.text()
+        scene.server.start()
+        scene.server.wait_ready()
+        with closing(scene.server.sign_in(OPERATOR)) as operator:
+            [record] = operator.get("/api/access-records").json()["items"]
+        assert record["outcome"] in {"stream_ended", "interrupted"}
+        assert record["ended_at"] is not None
