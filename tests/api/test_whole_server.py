@@ -1,5 +1,7 @@
 """The server and a simulated camera as processes: the picture flows under a grant and stops with it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
+from tests.processes import ADMINISTRATOR, OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
 
 
 @dataclass
@@ -83,6 +85,18 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
         assert httpx.get(live["url"], timeout=20).status_code == 403
 
 
+def test_every_room_shows_its_counters(scene: Scene) -> None:
+    with closing(scene.server.sign_in(ADMINISTRATOR)) as administrator:
+        system = administrator.get("/api/system").json()
+    counters = system["counters"]
+    assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
+    assert counters["sip"]["received"] > 0
+    assert counters["bus"]["dropped"] == 0
+    assert counters["live"]["opened"] > 0
+    assert system["audit"]["state"] == "ok"
+    assert system["instance"]["sip_address"] == f"127.0.0.1:{scene.server.sip_port}"
+
+
 def test_two_viewers_share_one_session_which_stops_after_the_last(scene: Scene) -> None:
     first, second = scene.watch(), scene.watch()
     assert first["session_id"] == second["session_id"]
@@ -122,6 +136,8 @@ def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_pa
             parts = picture.iter_raw()
             next(parts)
             assert scene.server.stop() == 0
+        audit = [sys.executable, "-m", "commonview", "verify", "audit", str(scene.server.data_dir / "audit")]
+        assert subprocess.run(audit, capture_output=True, check=False).returncode == 0
         assert "Traceback" not in scene.server.text()
         scene.server.start()
         scene.server.wait_ready()

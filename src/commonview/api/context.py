@@ -1,10 +1,11 @@
 """What the routers may reach: the rooms' front doors, put together by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, cast
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from commonview.api.event_streams import EventStreams
@@ -16,6 +17,8 @@ from commonview.foundation.settings import Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
 from commonview.security import SecurityService
+
+HASHING_THREADS = 2
 
 Counters = dict[str, dict[str, int]]
 
@@ -37,6 +40,8 @@ class ApiContext:
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams
+    hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HASHING_THREADS))
+    """Threads for requests of strangers that cost a password hash: they must not take everybody else's."""
 
     @property
     def cookie_name(self) -> str:

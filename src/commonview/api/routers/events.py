@@ -61,6 +61,8 @@ async def _stream(
                     event = await asyncio.wait_for(anext(heard), HEARTBEAT_S)
                 except TimeoutError:
                     event = None
+                except StopAsyncIteration:  # the server stops
+                    return
                 # Sign-out, disabling and a changed role publish account events: look at once.
                 if (event is None or event.topic.startswith("account.")) and not await _still_signed_in(
                     context, caller

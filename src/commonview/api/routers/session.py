@@ -1,5 +1,6 @@
 """Signing in and out, and what one may change about one's own account."""
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from commonview.api.access import SignedIn, client_address
@@ -14,6 +15,7 @@ from commonview.api.schemas_security import (
     TotpEnrolmentOut,
 )
 from commonview.security import Session, Subject, actions_of
+from commonview.security import SignedIn as SignedInAnswer
 
 router = APIRouter(prefix="/api", tags=["session"])
 
@@ -21,15 +23,9 @@ _USER_AGENT_MAX = 200
 
 
 @router.post("/session")
-def sign_in(body: SignInRequest, request: Request, response: Response, context: Context) -> SessionOut:
+async def sign_in(body: SignInRequest, request: Request, response: Response, context: Context) -> SessionOut:
     """Sign in; the session comes as an HttpOnly cookie, the CSRF token in the answer."""
-    signed_in = context.security.sign_in(
-        body.username,
-        body.password.get_secret_value(),
-        body.totp.get_secret_value() if body.totp is not None else None,
-        client_address=client_address(request),
-        user_agent=request.headers.get("user-agent", "")[:_USER_AGENT_MAX],
-    )
+    signed_in = await to_thread.run_sync(_sign_in, body, request, context, limiter=context.hashing)
     response.set_cookie(
         context.cookie_name,
         signed_in.token,
@@ -38,7 +34,9 @@ def sign_in(body: SignInRequest, request: Request, response: Response, context: 
         secure=context.secure_cookie,
         path="/",
     )
-    return _session_out(context, signed_in.subject, signed_in.session, signed_in.csrf_token)
+    return await to_thread.run_sync(
+        _session_out, context, signed_in.subject, signed_in.session, signed_in.csrf_token
+    )
 
 
 @router.get("/session")
@@ -81,6 +79,16 @@ def confirm_totp(body: TotpConfirm, caller: SignedIn, context: Context) -> None:
 def remove_totp(body: TotpBegin, caller: SignedIn, context: Context) -> None:
     """Stop using one-time codes."""
     context.security.remove_totp(caller.subject, body.password.get_secret_value())
+
+
+def _sign_in(body: SignInRequest, request: Request, context: ApiContext) -> SignedInAnswer:
+    return context.security.sign_in(
+        body.username,
+        body.password.get_secret_value(),
+        body.totp.get_secret_value() if body.totp is not None else None,
+        client_address=client_address(request),
+        user_agent=request.headers.get("user-agent", "")[:_USER_AGENT_MAX],
+    )
 
 
 def _session_out(context: ApiContext, subject: Subject, session: Session, csrf_token: str) -> SessionOut:

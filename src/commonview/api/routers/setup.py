@@ -1,5 +1,6 @@
 """First set-up: the one moment in which somebody without an account may change something."""
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 
 from commonview.api.access import client_address
@@ -18,14 +19,17 @@ def setup_state(context: Context) -> SetupState:
 
 
 @router.post("", status_code=201)
-def set_up(body: SetupRequest, request: Request, context: Context) -> Items[AccountOut]:
+async def set_up(body: SetupRequest, request: Request, context: Context) -> Items[AccountOut]:
     """Make the first accounts with the one-time link's token: all of them, or none."""
-    accounts = context.security.set_up(
-        body.token.get_secret_value(),
-        _new(body.administrator),
-        operator=_new(body.operator) if body.operator is not None else None,
-        supervisor=_new(body.supervisor) if body.supervisor is not None else None,
-        client_address=client_address(request),
+    accounts = await to_thread.run_sync(
+        lambda: context.security.set_up(
+            body.token.get_secret_value(),
+            _new(body.administrator),
+            operator=_new(body.operator) if body.operator is not None else None,
+            supervisor=_new(body.supervisor) if body.supervisor is not None else None,
+            client_address=client_address(request),
+        ),
+        limiter=context.hashing,
     )
     return Items(items=[AccountOut.model_validate(account) for account in accounts])
 
