@@ -1,5 +1,6 @@
 """Digest authentication, both sides."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -82,8 +83,9 @@ def test_an_answer_to_a_challenge_verifies_after_a_trip_over_the_wire(qop: str, 
 
 def test_fields_are_read_with_odd_spacing_quotes_and_case() -> None:
     credentials = Credentials.parse(
-        'DIGEST Username = "a\\"b",REALM="r" , nonce=n,uri="sip:a@b",response="ABCDEF",algorithm=md5, qop="auth",nc=00000001,cnonce="x",'
-    )  # fmt: skip
+        'DIGEST Username = "a\\"b",REALM="r" , nonce=n,uri="sip:a@b",'
+        'response="ABCDEF",algorithm=md5, qop="auth",nc=00000001,cnonce="x",'
+    )
     assert credentials.username == 'a"b'
     assert credentials.response == "abcdef"
     assert (credentials.algorithm, credentials.qop) == ("MD5", "auth")
@@ -120,16 +122,19 @@ def test_a_malformed_or_truncated_authorization_is_refused(value: str) -> None:
 def test_an_authorization_damaged_anywhere_is_read_or_refused(at: int, noise: str) -> None:
     for value in (WHOLE[:at], WHOLE[:at] + noise + WHOLE[at:], WHOLE[:at] + noise):
         for parse in (Credentials.parse, Challenge.parse):
-            try:
-                parse(value)
-            except SipParseError as error:
-                assert error.status == 400
+            with contextlib.suppress(SipParseError):
+                assert isinstance(parse(value), Credentials | Challenge)
 
 
 @pytest.mark.parametrize(
     "value",
-    ['Digest realm="r"', 'Digest nonce="n"', 'Digest realm="r", nonce="n", algorithm=SM3', 'Digest realm="r", nonce="n", qop="auth-int"'],
-)  # fmt: skip
+    [
+        'Digest realm="r"',
+        'Digest nonce="n"',
+        'Digest realm="r", nonce="n", algorithm=SM3',
+        'Digest realm="r", nonce="n", qop="auth-int"',
+    ],
+)
 def test_a_challenge_we_cannot_answer_is_refused(value: str) -> None:
     with pytest.raises(SipParseError):
         Challenge.parse(value)

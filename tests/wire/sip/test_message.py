@@ -148,18 +148,45 @@ def test_a_first_line_for_logs_is_short_and_printable() -> None:
 
 SNIPPETS = st.sampled_from(
     [
-        "MESSAGE sip:a@b SIP/2.0", "SIP/2.0 200 OK", "\r\n", "\n", "\r", " ", "\t", ":", "Via: SIP/2.0/UDP a", "l: 3",
-        "Content-Length: 99", "c: Application/MANSCDP+xml", "To", "From: <sip:a@b>;tag=1", "\0", "\x85", "é", "<Notify/>",
-        "Subject:", "X-Y: z", ",", ";", '"', "\udcff", "ACK", "SIP/2.0", "\u2028", "\x1c",
+        "MESSAGE sip:a@b SIP/2.0",
+        "SIP/2.0 200 OK",
+        "\r\n",
+        "\n",
+        "\r",
+        " ",
+        "\t",
+        ":",
+        "Via: SIP/2.0/UDP a",
+        "l: 3",
+        "Content-Length: 99",
+        "c: Application/MANSCDP+xml",
+        "To",
+        "From: <sip:a@b>;tag=1",
+        "\0",
+        "\x85",
+        "é",
+        "<Notify/>",
+        "Subject:",
+        "X-Y: z",
+        ",",
+        ";",
+        '"',
+        "\udcff",
+        "ACK",
+        "SIP/2.0",
+        "\u2028",
+        "\x1c",
     ]
-)  # fmt: skip
+)
 WIRE = st.one_of(
     st.binary(max_size=300),
     st.lists(SNIPPETS, max_size=30).map(lambda parts: "".join(parts).encode("utf-8", "surrogateescape")),
-    st.tuples(st.sampled_from([GOLDEN, b"SIP/2.0 200 OK\r\nTo: a\r\n\r\n"]), st.integers(0, 300), st.binary(max_size=8)).map(
-        lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] + len(cut[2]) :]
-    ),
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from([GOLDEN, b"SIP/2.0 200 OK\r\nTo: a\r\n\r\n"]),
+        st.integers(0, 300),
+        st.binary(max_size=8),
+    ).map(lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] + len(cut[2]) :]),
+)
 
 
 @given(WIRE)
@@ -167,7 +194,8 @@ def test_any_datagram_is_read_or_refused_and_what_was_read_writes_stably(data: b
     try:
         message = parse_datagram(data)
     except SipParseError as error:
-        assert error.status is None or 400 <= error.status < 600
+        if error.status not in (None, 400, 413, 505):
+            raise
         return
     wire = message.encode()
     again = parse_datagram(wire)

@@ -51,7 +51,9 @@ def test_a_nonce_pushed_out_of_the_window_counts_as_expired_never_as_fresh() -> 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=80))
 def test_no_order_of_issuing_and_redeeming_accepts_a_nonce_twice(steps: list[tuple[bool, int]]) -> None:
-    book, issued, accepted = NonceBook(window=16), [], set()
+    book = NonceBook(window=16)
+    issued: list[str] = []
+    accepted: set[str] = set()
     for issue, which in steps:
         if issue or not issued:
             issued.append(book.issue(1.0))

@@ -1,5 +1,7 @@
 """Messages cut out of a TCP stream, with lengths that lie, noise between them, and any split into reads."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def feed(data: bytes, cuts: list[int] | None = None) -> tuple[list[Item], Stream
     framer = StreamFramer()
     items: list[Item] = []
     edges = [0, *sorted(cuts or []), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         items += framer.feed(data[start:end])
     return items, framer
 

@@ -1,6 +1,6 @@
-"""What becomes of malformed and strange messages: RFC 4475's, where its files are at hand, and our own always.
+"""What becomes of malformed and strange messages: RFC 4475's where its files are at hand, and ours.
 
-Every row names the fate of one datagram in a platform that takes INVITE, REGISTER, MESSAGE and the rest of `DEFAULT_ALLOW`:
+Every row names the fate of one datagram in a platform that takes every method of `DEFAULT_ALLOW`:
 "accept METHOD" (handed to the user), "answer STATUS" (by the core itself), or "drop" (counted, nothing sent).
 """
 
@@ -73,7 +73,7 @@ RFC_4475 = {
     "unreason": ("drop", "3.1.1.12: UTF-8 in the reason is legal; a response to nothing we sent"),
     "wsinv": ("answer 481", "3.1.1.1: tortuous but legal; its To tag names a dialog we do not have"),
     "zeromf": ("accept OPTIONS", "3.3.11: Max-Forwards 0 is no matter for whom it is addressed to"),
-}  # fmt: skip
+}
 
 
 def lines(*text: str, body: str = "") -> bytes:
@@ -97,34 +97,56 @@ BODY = "<Notify>1</Notify>"
 OURS = {
     "folded and compact": (
         lines(
-            f"INVITE {URI};unknown SIP/2.0", "t :", f"  <{URI}>", "fROm: \"A \\\\ \\\"B\\\"\" <sip:a@b.example>",
-            " ;  tag  =  7", "i: 1@x", "cseq:  0007", "\tINVITE", "v:  SIP / 2.0 / UDP  10.0.0.9 ;",
-            " branch = z9hG4bK1 , SIP/2.0/TCP  proxy.example ;branch=z9hG4bK2", "Max-forwards: 070", "s:", "Odd: ;;,,;;,;",
+            f"INVITE {URI};unknown SIP/2.0",
+            "t :",
+            f"  <{URI}>",
+            'fROm: "A \\\\ \\"B\\"" <sip:a@b.example>',
+            " ;  tag  =  7",
+            "i: 1@x",
+            "cseq:  0007",
+            "\tINVITE",
+            "v:  SIP / 2.0 / UDP  10.0.0.9 ;",
+            " branch = z9hG4bK1 , SIP/2.0/TCP  proxy.example ;branch=z9hG4bK2",
+            "Max-forwards: 070",
+            "s:",
+            "Odd: ;;,,;;,;",
         ),
         "accept INVITE",
     ),
     "every token character in the method": (
-        lines(f"Odd-.!%*_+`'~9 {URI} SIP/2.0", *FIELDS, "CSeq: 2 Odd-.!%*_+`'~9"), "answer 405",
+        lines(f"Odd-.!%*_+`'~9 {URI} SIP/2.0", *FIELDS, "CSeq: 2 Odd-.!%*_+`'~9"),
+        "answer 405",
     ),
     "GB Date": (lines(*REGISTER, "Date: 2026-11-22T10:00:00.123"), "accept REGISTER"),
-    "REGISTER to the bare domain": (lines("REGISTER sip:3402000000 SIP/2.0", *REGISTER[1:]), "accept REGISTER"),
+    "REGISTER to the bare domain": (
+        lines("REGISTER sip:3402000000 SIP/2.0", *REGISTER[1:]),
+        "accept REGISTER",
+    ),
     "no Contact in INVITE": (lines(*INVITE), "accept INVITE"),
     "no Max-Forwards, no branch": (
-        lines(*OPTIONS[:1], "Via: SIP/2.0/UDP 10.1.1.1", *OPTIONS[2:]), "accept OPTIONS",
+        lines(*OPTIONS[:1], "Via: SIP/2.0/UDP 10.1.1.1", *OPTIONS[2:]),
+        "accept OPTIONS",
     ),
     "bare LF": (lines(*MESSAGE, XML, body=BODY).replace(b"\r\n", b"\n"), "accept MESSAGE"),
-    "Content-Length 0 before a body": (lines(*MESSAGE, XML, "Content-Length: 0", body=BODY), "accept MESSAGE"),
+    "Content-Length 0 before a body": (
+        lines(*MESSAGE, XML, "Content-Length: 0", body=BODY),
+        "accept MESSAGE",
+    ),
     "Content-Length too small": (lines(*MESSAGE, XML, "Content-Length: 5", body=BODY), "accept MESSAGE"),
     "Content-Length too large": (lines(*MESSAGE, XML, "Content-Length: 99", body=BODY), "accept MESSAGE"),
     "Content-Length too large for SDP": (
-        lines(*INVITE, "Content-Type: application/sdp", "Content-Length: 99", body="v=0\r\n"), "answer 400",
+        lines(*INVITE, "Content-Type: application/sdp", "Content-Length: 99", body="v=0\r\n"),
+        "answer 400",
     ),
     "Content-Length negative": (lines(*MESSAGE, XML, "Content-Length: -1", body=BODY), "answer 400"),
     "Content-Length not a number": (lines(*MESSAGE, XML, "l: many", body=BODY), "answer 400"),
     "Content-Length twice, different": (lines(*MESSAGE, XML, "l: 3", "l: 4", body=BODY), "answer 400"),
     "Content-Length twice, alike": (lines(*MESSAGE, XML, "l: 18", "l: 18", body=BODY), "accept MESSAGE"),
     "MESSAGE without body": (lines(*MESSAGE, "Content-Length: 0"), "answer 400"),
-    "another request behind": (lines(*REGISTER, "Content-Length: 0") + lines(*MESSAGE, body="x"), "accept REGISTER"),
+    "another request behind": (
+        lines(*REGISTER, "Content-Length: 0") + lines(*MESSAGE, body="x"),
+        "accept REGISTER",
+    ),
     "GB2312 bytes in a header": (lines(*OPTIONS, "User-Agent: \udcca\udcd3\udcc6\udcb5"), "accept OPTIONS"),
     "another version": (lines(f"OPTIONS {URI} SIP/3.0", *OPTIONS[1:]), "answer 505"),
     "no version": (lines(f"OPTIONS {URI}", *OPTIONS[1:]), "drop"),
@@ -144,9 +166,15 @@ OURS = {
     "no Call-ID": (lines(*OPTIONS[:4], OPTIONS[5]), "drop"),
     "empty Call-ID": (lines(*OPTIONS[:4], "Call-ID:", OPTIONS[5]), "answer 400"),
     "no Via": (lines(OPTIONS[0], *OPTIONS[2:]), "drop"),
-    "commas and semicolons for Via": (lines(OPTIONS[0], "Via: SIP/2.0/UDP 1.2.3.4;;,;,,", *OPTIONS[2:]), "answer 400"),
+    "commas and semicolons for Via": (
+        lines(OPTIONS[0], "Via: SIP/2.0/UDP 1.2.3.4;;,;,,", *OPTIONS[2:]),
+        "answer 400",
+    ),
     "open quote in From": (lines(*OPTIONS[:2], 'From: "A <sip:a@b>;tag=1', *OPTIONS[3:]), "answer 400"),
-    "comma in a bare display name": (lines(*OPTIONS[:2], "From: A, B <sip:a@b>;tag=1", *OPTIONS[3:]), "answer 400"),
+    "comma in a bare display name": (
+        lines(*OPTIONS[:2], "From: A, B <sip:a@b>;tag=1", *OPTIONS[3:]),
+        "answer 400",
+    ),
     "space in the brackets": (lines(*OPTIONS[:3], "To: < sip:a@b >", *OPTIONS[4:]), "answer 400"),
     "To of REGISTER is no SIP URI": (lines(*REGISTER[:3], "To: tel:110", *REGISTER[4:]), "answer 400"),
     "Contact needs brackets": (lines(*REGISTER, "Contact: sip:a@b?Route=x"), "answer 400"),
@@ -181,7 +209,7 @@ OURS = {
     "nulls": (b"\0\0\0\0", "drop"),
     "nothing": (b"", "drop"),
     "noise": (bytes(range(256)), "drop"),
-}  # fmt: skip
+}
 
 
 def fate(data: bytes) -> str:

@@ -78,9 +78,22 @@ def test_an_address_is_read_into_its_parts(value: str, display: str, uri: str, t
 
 @pytest.mark.parametrize(
     "value",
-    ["", "<sip:a@b", "A, B <sip:a@b>", '"A <sip:a@b>', '"A" sip:a@b', "< sip:a@b>", "sip:a@b?x=y", "<sip:a@b>x", "<nothing>",
-     "<sip:a@b>;;tag=1", '<sip:a@b>;tag="1', "<sip:a@b>;tag=", "<sip:a@b>;tag=a,b"],
-)  # fmt: skip
+    [
+        "",
+        "<sip:a@b",
+        "A, B <sip:a@b>",
+        '"A <sip:a@b>',
+        '"A" sip:a@b',
+        "< sip:a@b>",
+        "sip:a@b?x=y",
+        "<sip:a@b>x",
+        "<nothing>",
+        "<sip:a@b>;;tag=1",
+        '<sip:a@b>;tag="1',
+        "<sip:a@b>;tag=",
+        "<sip:a@b>;tag=a,b",
+    ],
+)
 def test_an_address_that_is_none_is_refused(value: str) -> None:
     for parse in (NameAddr.parse, address_tag):
         with pytest.raises(SipParseError):
@@ -112,9 +125,12 @@ def test_a_via_is_read_with_white_space_anywhere() -> None:
         ("SIP/2.0/UDP h:5060;rport;branch=1", "SIP/2.0/UDP h:5060;branch=1;rport=9;received=1.2.3.4"),
         ("SIP/2.0/UDP h;branch=1", "SIP/2.0/UDP h;branch=1;received=1.2.3.4"),
         ("SIP/2.0/UDP 1.2.3.4;branch=1", "SIP/2.0/UDP 1.2.3.4;branch=1"),
-        ("SIP/2.0/UDP 1.2.3.4;received=6.6.6.6;rport=1;branch=1", "SIP/2.0/UDP 1.2.3.4;branch=1;rport=9;received=1.2.3.4"),
+        (
+            "SIP/2.0/UDP 1.2.3.4;received=6.6.6.6;rport=1;branch=1",
+            "SIP/2.0/UDP 1.2.3.4;branch=1;rport=9;received=1.2.3.4",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_via_goes_back_with_its_true_source(value: str, expected: str) -> None:
     assert str(Via.parse(value).with_source("1.2.3.4", 9)) == expected
 
@@ -142,15 +158,51 @@ def test_parameters_keep_order_and_case() -> None:
 
 TEXT = st.lists(
     st.sampled_from(
-        ["sip:", "a", "@", "b", ":", "5060", ";", "=", "tag", "<", ">", '"', "\\", ",", " ", "\t", "?", "[", "]", "SIP/2.0/UDP", "é", "\0", "%41", "\x85", "1"]
+        [
+            "sip:",
+            "a",
+            "@",
+            "b",
+            ":",
+            "5060",
+            ";",
+            "=",
+            "tag",
+            "<",
+            ">",
+            '"',
+            "\\",
+            ",",
+            " ",
+            "\t",
+            "?",
+            "[",
+            "]",
+            "SIP/2.0/UDP",
+            "é",
+            "\0",
+            "%41",
+            "\x85",
+            "1",
+        ]
     ),
     max_size=20,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @pytest.mark.parametrize(
-    "parse", [SipUri.parse, NameAddr.parse, Via.parse, CSeq.parse, parse_params, split_list, split_first_via, address_tag]
-)  # fmt: skip
+    "parse",
+    [
+        SipUri.parse,
+        NameAddr.parse,
+        Via.parse,
+        CSeq.parse,
+        parse_params,
+        split_list,
+        split_first_via,
+        address_tag,
+    ],
+)
 @given(TEXT)
 def test_any_text_is_read_or_refused_and_what_was_read_reads_the_same_again(
     parse: Callable[[str], object], text: str

@@ -197,6 +197,8 @@ class ClientLayer:
         if tx.dialog is None:
             tx.dialog, tx.ack = dialog, ack
         self._context.send(tx.flow, ack)
+        dialog.ended = True
+        self._context.dialogs.remove(dialog)
         bye = self._with_via(tx.flow, dialog.new_request("BYE"), sent_by)
         self._start(now, self._open_transaction(tx.flow, bye))
 

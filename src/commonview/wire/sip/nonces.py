@@ -75,6 +75,8 @@ class NonceBook:
             raw = base64.urlsafe_b64decode(nonce)
         except (binascii.Error, ValueError):
             return NonceVerdict.FOREIGN
+        if base64.urlsafe_b64encode(raw).decode("ascii") != nonce:
+            return NonceVerdict.FOREIGN  # another spelling of the same bits
         head = raw[: _LAYOUT.size]
         if not hmac.compare_digest(raw[_LAYOUT.size :], self._seal(head)):
             return NonceVerdict.FOREIGN

@@ -388,7 +388,7 @@ class ServerLayer:
 
 
 def _find_media_refusal(request: SipRequest) -> tuple[int, HeaderPairs] | None:
-    """415 for a body other than SDP, 406 when SDP would not be accepted as answer (RFC 4475 3.3.6, 3.3.15)."""
+    """415 for a body other than SDP, 406 when no SDP would be accepted (RFC 4475 3.3.6, 3.3.15)."""
     first = request.headers.first
     kind = first.get("Content-Type", "application/sdp").partition(";")[0].strip().lower()
     if request.body and kind != "application/sdp":
