@@ -45,6 +45,10 @@ SYSTEM_ACTOR: Final = Subject("system", "system", "system", frozenset())
 
 _BATCH: Final = 4096
 
+# Built once: putting a statement together costs more than SQLite needs to run it.
+_LAST: Final = select(func.max(audit_entries.c.sequence))
+_INSERT: Final = insert(audit_entries)
+
 
 def encode_entry(entry: AuditEntry, address: str = "") -> bytes:
     """The canonical JSON that is hashed: keys sorted, no spaces, UTF-8, times in UTC with microseconds.
@@ -132,7 +136,7 @@ class AuditLog:
             StorageUnavailable: when the transaction ends, if the disk is full; then the change is undone too.
         """
         who = SYSTEM_ACTOR if actor is None else actor
-        last = conn.execute(select(func.max(audit_entries.c.sequence))).scalar_one()
+        last = conn.execute(_LAST).scalar_one()
         sequence = 0 if last is None else int(last) + 1
         entry = AuditEntry(
             sequence=sequence,
@@ -145,7 +149,7 @@ class AuditLog:
             detail=detail or {},
         )
         leaf = encode_entry(entry, who.client_address)
-        conn.execute(insert(audit_entries).values(sequence=sequence, leaf=leaf))
+        conn.execute(_INSERT, {"sequence": sequence, "leaf": leaf})
         return sequence
 
     def entries(self, conn: Connection, before: int | None, limit: int) -> list[AuditEntry]:
@@ -177,7 +181,7 @@ class AuditLog:
         health = self._health
         try:
             with self._db.read() as conn:
-                last = conn.execute(select(func.max(audit_entries.c.sequence))).scalar_one()
+                last = conn.execute(_LAST).scalar_one()
         except StorageUnavailable as error:
             return replace(health, state=error.code, message=error.message)
         return replace(health, entries=0 if last is None else int(last) + 1)
