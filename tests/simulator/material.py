@@ -83,6 +83,9 @@ class ScriptedSource:
         self._frame_bytes = frame_bytes
         self._interval_s = interval_s
 
+    def prepare(self) -> None:
+        """Nothing to draw."""
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         number = 0
         while True:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from commonview.simulator import CameraState, Channel, Faults, SimulatedCamera
+from commonview.simulator import CameraState, Channel, Faults, Server, SimulatedCamera
 from commonview.wire.manscdp import (
     Catalog,
     CatalogQuery,
@@ -57,6 +57,11 @@ async def joined(
 
 def of_type(platform: ScriptedPlatform, kind: type[Message]) -> list[Message]:
     return [message for message in platform.messages if isinstance(message, kind)]
+
+
+def test_a_platform_is_named_by_its_numeric_address() -> None:
+    with pytest.raises(ValueError, match="platform"):
+        Server(host="platform.example", port=5060, server_id=DEVICE_ID, domain="3402000000")
 
 
 class TestRegistration:
@@ -263,6 +268,13 @@ class TestCalls:
             await camera.stop()
             assert len(platform.byes) == 1
             assert platform.registered == {DEVICE_ID: 0}
+
+    async def test_a_call_not_yet_answered_is_declined_when_the_camera_stops(self) -> None:
+        async with joined(faults=Faults(invite_delay_s=30)) as (platform, camera):
+            inviting = asyncio.ensure_future(platform.invite(offer(30_000)))
+            await camera.until(lambda: bool(camera.calls))
+            await camera.stop()
+            assert (await inviting).response.status == 480
 
     async def test_one_stream_too_many_is_busy(self) -> None:
         async with joined(max_streams=1) as (platform, _camera), udp_receiver() as receiver:

@@ -124,9 +124,9 @@ class Call:
     def start(self, *, on_stream: Callable[[], None], on_end: Callable[["Call"], None]) -> None:
         """Begin answering; `on_stream` is called when media flows, `on_end` once when the call is over."""
         self._on_stream = on_stream
+        self._transaction.on_cancel = self._cancelled
         self._task = asyncio.ensure_future(self._run())
         self._task.add_done_callback(lambda _task: on_end(self))
-        self._transaction.on_cancel = self._cancelled
 
     def _cancelled(self) -> None:
         self.ended_because = "cancelled by the platform"
@@ -145,8 +145,11 @@ class Call:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if not silently:
-            await self._send_bye()
+        if silently:
+            return
+        if not self._transaction.answered:
+            self._transaction.respond(480)
+        await self._send_bye()
 
     async def _send_bye(self) -> None:
         dialog, self._dialog = self._dialog, None

@@ -244,7 +244,7 @@ class SimulatedCamera:
 
     async def _keep_registered(self, flow: Flow) -> str:
         """Keep alive and refresh until the platform is lost; returns what happened, in words."""
-        clock = self._clock.monotonic
+        clock = asyncio.get_running_loop().time
         refresh_at = clock() + self.settings.expires_s * _REFRESH_SHARE
         missed = 0
         while True:

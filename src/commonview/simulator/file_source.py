@@ -52,12 +52,16 @@ class FileSource:
         """What the frames hold."""
         return self._format
 
+    def prepare(self) -> None:
+        """Everything is in memory already."""
+
     def looped(self) -> Iterator[Frame]:
         """Every frame for ever, times growing by the file's duration from round to round."""
         offset = 0
         while True:
             for frame in self._frames:
-                yield replace(frame, pts_90k=frame.pts_90k + offset, dts_90k=frame.dts_90k + offset)
+                pts, dts = frame.pts_90k + offset, frame.dts_90k + offset
+                yield Frame(frame.kind, frame.data, pts, dts, frame.key)
             offset += self.duration_90k
 
     async def frames(self) -> AsyncGenerator[Frame, None]:

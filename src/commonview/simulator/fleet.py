@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from commonview.simulator.camera import CameraState, SimulatedCamera
 from commonview.simulator.frames import FrameSource
@@ -20,6 +20,8 @@ from commonview.simulator.settings import (
 )
 from commonview.simulator.sources import CodecChoice, open_scene, open_video
 from commonview.wire.gbid import TypeCode, classify, compose, successor
+
+_PREPARED_SCENES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class SimulatedFleet:
         self._faults = faults
         self._report = report
         self._sources: list[FrameSource] = []
+        self._preparing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -90,9 +93,18 @@ class SimulatedFleet:
             self.cameras.append(camera)
         for camera in self.cameras:
             await camera.start()
+        self._preparing = asyncio.ensure_future(self._prepare())
+
+    async def _prepare(self) -> None:
+        """Draw the first scenes while cameras register; the rest are drawn when somebody looks."""
+        for source in self._sources[:_PREPARED_SCENES]:
+            await asyncio.to_thread(source.prepare)
 
     async def stop(self) -> None:
         """Stop every camera (BYE, unregister) and the sources."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
         await asyncio.gather(*(camera.stop() for camera in self.cameras))
         await asyncio.gather(*(source.close() for source in self._sources))
 

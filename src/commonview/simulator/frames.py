@@ -56,6 +56,10 @@ class FrameSource(Protocol):
         """What the frames hold."""
         ...
 
+    def prepare(self) -> None:
+        """Do beforehand what would delay the first frame; may block, so call it in a thread."""
+        ...
+
     def frames(self) -> AsyncGenerator[Frame, None]:
         """Frames from a key frame on, each yielded when it is due, without end."""
         ...

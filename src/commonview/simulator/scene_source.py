@@ -44,8 +44,9 @@ class SceneSource:
         self._format = SourceFormat(video=video, width=width, height=height, fps=float(fps))
         self._fps = fps
         self._name, self._seed = name, seed
+        self._scene: Scene | None = None
         self._streams: set[asyncio.Queue[Frame | None]] = set()
-        self._lock = threading.Lock()
+        self._drawing = threading.Lock()
         self._stop = threading.Event()
         self._wants_key = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,6 +58,16 @@ class SceneSource:
     def format(self) -> SourceFormat:
         """What the frames hold."""
         return self._format
+
+    def prepare(self) -> None:
+        """Draw the still part now, so that the first stream need not wait for it. Blocks for some 50 ms."""
+        self._drawn()
+
+    def _drawn(self) -> Scene:
+        with self._drawing:
+            if self._scene is None:
+                self._scene = Scene(self._name, self._format.width, self._format.height, self._seed)
+            return self._scene
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Frames from a fresh key frame on; a reader that falls behind goes on at the next key frame."""
@@ -126,7 +137,7 @@ class SceneSource:
 
     def _paint(self, stop: threading.Event) -> None:
         encoder = make_encoder(self._codec, self._format.width, self._format.height, Fraction(self._fps))
-        scene = Scene(self._name, self._format.width, self._format.height, self._seed)
+        scene = self._drawn()
         picture = av.VideoFrame(self._format.width, self._format.height, "yuv420p")
         picture.time_base = Fraction(1, self._fps)
         planes = _plane_views(picture)

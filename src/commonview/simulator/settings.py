@@ -1,5 +1,6 @@
 """What a simulated camera is, where it registers, and which faults it shows."""
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,12 +17,18 @@ def say_nothing(_line: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """The platform a camera registers with: its address, its 20-digit id and its domain."""
+    """The platform a camera registers with: its numeric address, its 20-digit id and its domain.
+
+    Raises `ValueError` for a host that is a name: signalling flows are between numeric addresses.
+    """
 
     host: str
     port: int
     server_id: str
     domain: str
+
+    def __post_init__(self) -> None:
+        ipaddress.ip_address(self.host)
 
 
 @dataclass(frozen=True, slots=True)
