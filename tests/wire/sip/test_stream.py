@@ -238,3 +238,11 @@ def test_damage_in_one_place_does_not_lose_a_later_message(
     if framer.broken is None and framer.buffered == 0:
         assert isinstance(items[-1], SipRequest)
         assert items[-1].body == XML
+
+
+def test_after_flush_the_noise_behind_a_body_does_not_swallow_the_next_message() -> None:
+    framer = StreamFramer()
+    framer.feed(message(0, b"<Broken>no end in sight"))
+    assert bodies(framer.flush()) == [b""]
+    assert bodies(framer.feed(GOOD)) == [XML]
+    assert framer.junk_bytes == 23

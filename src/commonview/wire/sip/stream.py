@@ -36,6 +36,7 @@ _START_LINE: Final = re.compile(
     rb"(?:SIP/[0-9]\.[0-9] [^\r\n]*|[A-Za-z0-9\-.!%*_+`'~]{1,64} [^\r\n]*SIP/[0-9]\.[0-9][ \t]*)\r?\n"
 )
 _LATER_START_LINE: Final = re.compile(rb"\n" + _START_LINE.pattern)
+_JUNK_MARK: Final = b"<"
 _BLANK: Final = re.compile(rb"[ \t\r\n]*")
 
 Item = SipMessage | SipParseError
@@ -110,7 +111,12 @@ class StreamFramer:
         found: list[Item] = []
         end = self._tag_end if self._tag_end is not None else self._declared
         self._emit(end, found)
-        return found + self.feed(b"")
+        found += self.feed(b"")
+        if self._message is None and self._buffer == _JUNK_MARK:
+            # The silence also ended the line of noise behind that body; what comes next begins afresh.
+            self.junk_bytes += len(_JUNK_MARK)
+            self._buffer.clear()
+        return found
 
     def _break(self, why: str) -> bool:
         self.broken = why
@@ -172,9 +178,9 @@ class StreamFramer:
             return self._break("not SIP")
         if end < 0:
             # Keep one byte that no start line begins with: the rest of this line is junk as well.
-            self.junk_bytes -= 1
-            self._junk_run -= 1
-            buffer[:] = b"<"
+            self.junk_bytes -= len(_JUNK_MARK)
+            self._junk_run -= len(_JUNK_MARK)
+            buffer[:] = _JUNK_MARK
             return False
         del buffer[:size]
         return True
