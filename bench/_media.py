@@ -1,0 +1,202 @@
+"""What the media benchmarks share: the clip, the load generator, a node in its own process, CPU readings.
+
+Run as a program this module is that node: it reads a command a line on standard input and answers in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from tests.media.camera import Picture, program_stream
+
+from commonview.media import CoreMediaNode, MediaNodeSettings, MediaTransport, Ticket, ViewerProtocol, tickets
+
+ROOT = Path(__file__).parents[1]
+FRAMES_PER_SECOND = 25
+GROUP = 50
+BITRATE = 4_000_000
+WARM_UP_S = 2.5
+"""Longer than a group of pictures, so that every cache is full."""
+KEY = b"a key that only benchmarks have!"
+
+
+@cache
+def load_generator() -> Path:
+    """Build the load generator; returns its path."""
+    command = ["cargo", "build", "--quiet", "--release", "--example", "media_load"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return ROOT / "target" / "release" / "examples" / "media_load"
+
+
+@cache
+def clip() -> Path:
+    """1080p25 H.264, a key frame every two seconds, 4 Mbit/s of program stream; as `media_load` reads it."""
+    path = Path(tempfile.gettempdir()) / "commonview-bench-1080p25.clip"
+    if not path.exists():
+        pictures = [program_stream(picture) for picture in _pictures(2 * GROUP)]
+        path.write_bytes(b"".join(struct.pack(">I", len(data)) + data for data in pictures))
+    return path
+
+
+def _pictures(count: int) -> Iterator[Picture]:
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = 1920, 1080, "yuv420p"
+    encoder.time_base = Fraction(1, FRAMES_PER_SECOND)
+    encoder.framerate = Fraction(FRAMES_PER_SECOND)
+    params = f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0:bframes=0:repeat-headers=1:annexb=1:force-cfr=1"
+    rate = f":bitrate={BITRATE // 1000}:vbv-maxrate={BITRATE // 1000}:vbv-bufsize=2000:nal-hrd=cbr"
+    encoder.options = {"preset": "ultrafast", "x264-params": params + rate}
+    noise = np.random.default_rng(1).integers(0, 40, (1080, 1920, 3), dtype=np.uint8)
+    packets = []
+    for number in range(count):
+        image = np.roll(noise, number * 3, axis=1)
+        image[200:400, number * 8 % 1700 :][:, :200] = 220
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    tick = 90_000 // FRAMES_PER_SECOND
+    for number, packet in enumerate(packets):
+        yield Picture(bytes(packet), packet.is_keyframe, number * tick)
+
+
+def clip_megabits() -> float:
+    """The clip's bit rate in Mbit/s of program stream."""
+    data = clip().read_bytes()
+    count = 0
+    offset = 0
+    while offset < len(data):
+        offset += 4 + struct.unpack_from(">I", data, offset)[0]
+        count += 1
+    return (len(data) - 4 * count) * 8 / 1e6 / (count / FRAMES_PER_SECOND)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU a process has used, all its threads, to the microsecond where the kernel says."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def cores_over(pid: int, seconds: float) -> float:
+    """Cores a process uses from now on, for so long."""
+    before, began = cpu_s(pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_s(pid) - before) / (time.monotonic() - began)
+
+
+class Load:
+    """A running command of the load generator."""
+
+    def __init__(self, *arguments: object) -> None:
+        command = [str(load_generator()), *map(str, arguments)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+
+    def line(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def begin(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def finish(self) -> Any:
+        """Wait for the end and return the last line, if there is one."""
+        output, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"the load generator failed with {self._process.returncode}")
+        return json.loads(output) if output.strip() else None
+
+
+class NodeProcess:
+    """A media node in a process of its own, commanded over pipes."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "bench._media"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = self._process.pid
+        self.host = f"127.0.0.1:{self.ask('port')}"
+
+    def ask(self, *words: object) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(*words, file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@contextmanager
+def node_process() -> Iterator[NodeProcess]:
+    """A node process that is closed in the end."""
+    node = NodeProcess()
+    try:
+        yield node
+    finally:
+        node.close()
+
+
+def serve() -> None:
+    """Be the node."""
+    settings = MediaNodeSettings(viewer_port=0, rtp_port_min=22_000, rtp_port_max=23_999)
+    with CoreMediaNode(settings, ticket_key=KEY) as node:
+        for line in sys.stdin:
+            print(json.dumps(_answer(node, line.split())), flush=True)
+
+
+def _answer(node: CoreMediaNode, words: list[str]) -> object:
+    match words:
+        case ["port"]:
+            return node.viewer_port
+        case ["open", transport, count]:
+            kind = MediaTransport.UDP if transport == "udp" else MediaTransport.TCP_PASSIVE
+            return [node.open_receiver(f"s{n}", kind, ssrc=None).port for n in range(int(count))]
+        case ["paths", protocol, streams, count]:
+            names = [f"s{n % int(streams)}" for n in range(int(count))]
+            return [tickets.live_path(name, _token(name, ViewerProtocol(protocol))) for name in names]
+        case ["totals"]:
+            stats = node.all_stats()
+            counters = ("packets", "lost", "frames", "viewer_drops", "viewers", "cache_bytes", "malformed")
+            return {name: sum(getattr(one, name) for one in stats) for name in counters}
+        case _:
+            raise ValueError(f"no command {words}")
+
+
+def _token(stream_id: str, protocol: ViewerProtocol) -> str:
+    now = datetime.now(UTC)
+    start_by, end_by = now + timedelta(seconds=50), now + timedelta(hours=1)
+    return tickets.sign(KEY, Ticket(stream_id, "bench", "bench", protocol, start_by, end_by))
+
+
+if __name__ == "__main__":
+    serve()
