@@ -201,3 +201,25 @@ def test_purposes_are_for_supervisors(office: Office, staff: Staff) -> None:
         max_duration_s=600,
     )
     assert made in office.service.purposes(staff.operator)
+
+
+def test_the_audit_log_is_read_by_auditors_only_and_reading_it_is_recorded(
+    office: Office, staff: Staff
+) -> None:
+    auditor = add_account(office, staff, "aldo", Role.AUDITOR)
+    for subject in (staff.admin, staff.supervisor, staff.operator):
+        with pytest.raises(Forbidden):
+            office.service.audit_entries(subject)
+        with pytest.raises(Forbidden):
+            office.service.audit_checkpoint(subject)
+    newest = office.service.audit_entries(auditor, limit=3)
+    assert [(one.action, one.actor_name) for one in newest[:1]] == [("audit.read", "aldo")]
+    older = office.service.audit_entries(auditor, before=newest[-1].sequence, limit=2)
+    assert [one.sequence for one in older] == [newest[-1].sequence - 1, newest[-1].sequence - 2]
+    assert office.service.audit_checkpoint(auditor).splitlines()[1] == str(newest[0].sequence + 1)
+
+
+def test_a_stop_is_recorded_and_signed(office: Office, staff: Staff) -> None:
+    office.service.close()
+    health = office.service.audit_health()
+    assert health.entries == health.signed_entries > 0

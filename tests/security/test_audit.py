@@ -1,5 +1,7 @@
 """The audit log in its database and as files."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from commonview.security.audit import AuditLog, decode_entry
 from commonview.security.checkpoint import Checkpoint, CheckpointError, LogKey, log_key, open_note, sign
 from commonview.security.merkle import leaf_hash, verify_consistency, verify_inclusion
 from commonview.security.tiles import tile_path, tiles_of, unpack_entries
+from commonview.security.verify import verify_audit
 from tests.security.test_merkle import naive_root
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -248,6 +251,67 @@ def test_a_disk_that_refuses_a_tile_leaves_nothing_signed_and_the_next_try_succe
     assert checkpoint is not None
     assert checkpoint.root == naive_root(log.in_order())
     assert "tile/0/001.p/44" in log.files()
+
+
+class Crash(BaseException):
+    """The process is gone, between two steps."""
+
+
+def test_whenever_the_process_dies_while_signing_the_log_goes_on_and_verifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from commonview.security.tiles import TileStore
+
+    steps = {name: getattr(TileStore, name) for name in ("write", "drop_narrower")}
+    survived = 0
+    while True:
+        log = Log(tmp_path / str(survived))
+        log.add(250)
+        log.audit.checkpoint()
+        log.add(20)
+        left = survived
+
+        def step(self: TileStore, *arguments: object, name: str) -> None:
+            nonlocal left
+            if left == 0:
+                raise Crash
+            left -= 1
+            steps[name](self, *arguments)
+
+        for name in steps:
+            monkeypatch.setattr(TileStore, name, partialmethod(step, name=name))
+        try:
+            log.audit.checkpoint()
+        except Crash:
+            finished = False
+        else:
+            finished = True
+        monkeypatch.undo()
+        log.reopen().checkpoint()
+        assert log.audit.health().state == "ok"
+        assert [decode_entry(leaf).action for leaf in log.in_order()] == ["test.done"] * 270
+        assert verify_audit(log.data.audit, database=log.data.database, settle_s=0).findings == []
+        if finished:
+            break
+        survived += 1
+    assert survived >= 6
+
+
+def test_many_threads_append_without_a_gap_or_a_repetition(log: Log) -> None:
+    def work(name: int) -> None:
+        for i in range(15):
+            with log.db.begin() as conn:
+                log.audit.append(conn, None, "test.done", f"thread:{name}", "ok", {"i": i})
+            if i % 5 == 0:
+                log.audit.checkpoint()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    checkpoint = log.audit.checkpoint()
+    assert [decode_entry(leaf).sequence for leaf in log.in_order()] == list(range(90))
+    assert log.audit.health().signed_entries == 90
+    assert checkpoint is None or checkpoint.root == naive_root(log.in_order())
+    assert verify_audit(log.data.audit, database=log.data.database, settle_s=0).ok
 
 
 def test_the_signed_note_is_the_format_of_c2sp() -> None:

@@ -74,6 +74,7 @@ def check_refusal_and_recovery(office: Office, staff: Staff, make_room: Callable
     health = office.service.audit_health()
     assert health.state == "storage_full"
     assert health.refused_appends >= 1
+    assert ("system.changed", {"audit": "storage_full"}) in office.bus.events
     fill(office)
     with pytest.raises(StorageUnavailable):  # still full: still refused
         look(office, staff)
@@ -88,6 +89,7 @@ def check_refusal_and_recovery(office: Office, staff: Staff, make_room: Callable
     make_room()
     office.service.sweep()
     assert office.service.audit_health().state == "ok"
+    assert office.bus.events[-1] == ("system.changed", {"audit": "ok"})
     office.service.end_due_grants()
     assert ended.count(last.grant.id) == 1
     office.service.sweep()

@@ -40,6 +40,7 @@ from commonview.security.model import (
 )
 from commonview.security.roles import ROLE_ACTIONS, actions_of, require_compatible
 from commonview.security.rules import decide
+from commonview.security.secrets import Vault
 from commonview.security.service import SecurityService
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "Subject",
     "TooManyAttempts",
     "TotpEnrolment",
+    "Vault",
     "actions_of",
     "decide",
     "require_compatible",

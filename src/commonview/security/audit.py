@@ -161,6 +161,11 @@ class AuditLog:
 
     # --- health ------------------------------------------------------------------------------------------
 
+    @property
+    def state(self) -> str:
+        """`ok`, `storage_full`, `storage_unavailable` or `damaged`, as last seen; see `health`."""
+        return self._health.state
+
     def refused(self, error: StorageUnavailable) -> None:
         """A change was refused because the log could not be written."""
         with self._state:

@@ -51,13 +51,18 @@ class Room:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         """A write transaction whose failure or success shows in the health of the audit log."""
+        before = self.audit.state
         try:
             with self._db.begin() as conn:
                 yield conn
         except StorageUnavailable as error:
             self.audit.refused(error)
             raise
-        self.audit.written()
+        else:
+            self.audit.written()
+        finally:
+            if self.audit.state != before:
+                self._bus.publish("system.changed", {"audit": self.audit.state})
 
     def require(self, subject: Subject, action: Action, resource: Resource = SYSTEM) -> None:
         """`decide()` with the grants of the subject.
