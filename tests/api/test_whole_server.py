@@ -22,7 +22,9 @@ class Scene:
     channel_id: str
 
     def watch(self, **more: Any) -> dict[str, Any]:
-        purpose_id = self.operator.get("/api/purposes").json()["items"][0]["id"]
+        purposes = self.operator.get("/api/purposes")
+        assert purposes.status_code == 200, purposes.text + self.server.text()
+        purpose_id = purposes.json()["items"][0]["id"]
         body = {"channel_id": self.channel_id, "purpose_id": purpose_id, "reason": "gate check"}
         answer = self.operator.post("/api/live", json={**body, "protocol": "http", **more})
         assert answer.status_code == 201, answer.text

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 from commonview.api.schemas import Answer, Id, Name, Request
 from commonview.security import AccessOutcome, Action, GrantOrigin, GrantState, Role
@@ -11,6 +11,7 @@ from commonview.security import AccessOutcome, Action, GrantOrigin, GrantState, 
 Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 TotpCode = Annotated[SecretStr, Field(min_length=6, max_length=10)]
+_IN_ORDER = BeforeValidator(sorted)  # the rooms keep sets; an answer is the same every time
 ReasonText = Annotated[str, StringConstraints(max_length=500)]
 
 
@@ -51,7 +52,7 @@ class AccountOut(Answer):
     id: str
     username: str
     display_name: str
-    roles: list[Role]
+    roles: Annotated[list[Role], _IN_ORDER]
     disabled: bool
     totp_enabled: bool
     created_at: datetime
@@ -122,7 +123,7 @@ class PurposeOut(Answer):
     legal_basis: str
     owner: str
     review_at: datetime
-    actions: list[Action]
+    actions: Annotated[list[Action], _IN_ORDER]
     max_duration_s: int
     retired: bool
 
