@@ -97,6 +97,9 @@ class StillSource:
 
     format = SourceFormat(StreamType.H264, 16, 16, 5.0)
 
+    def prepare(self) -> None:
+        pass
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         number = 0
         while True:

@@ -24,16 +24,18 @@ CHANNEL = f"{DEVICE}-34020000001320000001"
 @asynccontextmanager
 async def media_room(
     folder: Path,
-    transport: str,
+    media_transport: str,
     *,
     faults: Faults | None = None,
     channels: int = 1,
     ports: int = 16,
     media_timeout_s: float = 2.0,
+    sip_port: int = 0,
+    rtp_port_min: int = 0,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""
-    first = free_port() & ~1
+    first = rtp_port_min or free_port() & ~1
     node = CoreMediaNode(
         MediaNodeSettings(
             viewer_port=0,
@@ -48,7 +50,12 @@ async def media_room(
     source = open_scene("north gate", size=(160, 120), fps=10)
     try:
         async with open_room(
-            folder, node=node, limits=LIMITS, default_media_transport=transport, invite_timeout_s=1
+            folder,
+            node=node,
+            limits=LIMITS,
+            default_media_transport=media_transport,
+            invite_timeout_s=1,
+            sip_port=sip_port,
         ) as room:
             named = tuple(
                 Channel(f"34020000001320{number:06d}", f"camera {number}", source)
