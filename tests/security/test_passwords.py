@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonview.security import Invalid
+from commonview.security import Invalid, TooManyAttempts
 from commonview.security.passwords import COMMON, PASSWORD_MIN, Passwords, require_acceptable
 from commonview.security.throttle import ADDRESS_BURST, LONGEST_WAIT_S, Throttle
 from tests.security.conftest import FAST
@@ -96,6 +96,41 @@ def test_at_most_two_hashes_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     for thread in threads:
         thread.join()
     assert most == 2
+
+
+def test_who_finds_a_long_queue_is_sent_away_instead_of_holding_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from argon2 import PasswordHasher
+
+    release, sent_away = threading.Event(), threading.Semaphore(0)
+
+    def stuck(self: PasswordHasher, kept: str, password: str) -> bool:
+        release.wait(30)
+        return True
+
+    passwords = Passwords(memory_kib=64, passes=1, lanes=1)
+    monkeypatch.setattr(PasswordHasher, "verify", stuck)
+    outcomes: list[str] = []
+
+    def ask() -> None:
+        try:
+            passwords.verify("x", "y")
+            outcomes.append("answered")
+        except TooManyAttempts:
+            outcomes.append("sent away")
+            sent_away.release()
+
+    threads = [threading.Thread(target=ask) for _ in range(15)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        assert sent_away.acquire(timeout=20)
+    release.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["answered"] * 10 + ["sent away"] * 5
+    assert passwords.verify("x", "y")  # the queue is empty again
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.floats(0, 100)), max_size=60))

@@ -1,20 +1,24 @@
 """Passwords: which are accepted, how they are kept, and the same work for a name that does not exist.
 
 Argon2id with the second set of RFC 9106 section 4, on two lanes for small machines: 64 MiB, 3 passes.
-At most two hashes run at once, whoever asks, so that signing in cannot be used to exhaust memory.
+At most two hashes run at once, so that signing in cannot be used to exhaust memory, and at most eight
+callers wait for their turn, so that it cannot be used to occupy every worker thread of the server.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from commonview.security.errors import Invalid
+from commonview.security.errors import Invalid, TooManyAttempts
 
 PASSWORD_MIN: Final = 10
 PASSWORD_MAX: Final = 256
 _CONCURRENT_HASHES: Final = 2
+_WAITING_MAX: Final = 8
 
 # What guessers try first, of those long enough to pass the length rule. Compared in lower case.
 _COMMON_TEXT: Final = """
@@ -44,17 +48,31 @@ class Passwords:
             salt_len=16,
             type=Type.ID,
         )
-        self._turn = threading.BoundedSemaphore(_CONCURRENT_HASHES)
+        self._turns = threading.BoundedSemaphore(_CONCURRENT_HASHES)
+        self._queue = threading.BoundedSemaphore(_CONCURRENT_HASHES + _WAITING_MAX)
         self._nobody = self.hash("the password of nobody, compared with when a name is unknown")
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._queue.acquire(blocking=False):
+            raise TooManyAttempts("too many people are signing in at once: wait 1 s", retry_after_s=1)
+        try:
+            with self._turns:
+                yield
+        finally:
+            self._queue.release()
+
     def hash(self, password: str) -> str:
-        """The PHC string to keep. Blocks for the time of one hash."""
-        with self._turn:
+        """The PHC string to keep. Blocks for the time of one hash. Raises: TooManyAttempts."""
+        with self._turn():
             return self._hasher.hash(password)
 
     def verify(self, kept: str | None, password: str) -> bool:
-        """Whether `password` is the one kept; with None the same work is done and the answer is no."""
-        with self._turn:
+        """Whether `password` is the one kept; with None the same work is done and the answer is no.
+
+        Raises: TooManyAttempts.
+        """
+        with self._turn():
             try:
                 right = self._hasher.verify(self._nobody if kept is None else kept, password[:PASSWORD_MAX])
             except (VerificationError, InvalidHashError):

@@ -84,7 +84,7 @@ class SignIn(Accounts):
         self._attempt(client_address, name)
         with self._db.read() as conn:
             row = conn.execute(select(accounts).where(accounts.c.username == name)).one_or_none()
-        right = self._passwords.verify(None if row is None else row.password_hash, password)
+        right = self._verify(name, None if row is None else row.password_hash, password)
         if row is None or not right or row.disabled:
             self._record_refused(row, client_address)
             raise _refused()
@@ -110,6 +110,14 @@ class SignIn(Accounts):
         if wait > 0:
             seconds = math.ceil(wait)
             raise TooManyAttempts(f"too many attempts: wait {seconds} s", retry_after_s=seconds)
+
+    def _verify(self, name: str, kept: str | None, password: str) -> bool:
+        try:
+            return self._passwords.verify(kept, password)
+        except TooManyAttempts:
+            with self._throttle_lock:
+                self._throttle.forgiven(name)  # nothing was tried
+            raise
 
     def _start(
         self, row: Row[Any], totp: str | None, address: str, user_agent: str, password: str
@@ -266,7 +274,7 @@ class SignIn(Accounts):
             kept = conn.execute(
                 select(accounts.c.password_hash).where(accounts.c.id == subject.account_id)
             ).scalar_one_or_none()
-        if not self._passwords.verify(kept, password):
+        if not self._verify(subject.username, kept, password):
             raise SignInRefused("the password is wrong")
         with self._throttle_lock:
             self._throttle.succeeded(subject.username)
