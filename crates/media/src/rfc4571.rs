@@ -38,11 +38,13 @@ impl Framing {
     }
 }
 
-/// Counters of one connection.
+/// Counters of one connection. Bytes received are `framed_bytes + skipped_bytes +` what [`Framer::carried`] holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FramerStats {
     /// Frames handed on.
     pub frames: u64,
+    /// Bytes of frames and their headers.
+    pub framed_bytes: u64,
     /// Frames of length zero, which carry nothing.
     pub empty_frames: u64,
     /// Bytes thrown away while looking for a frame.
@@ -55,6 +57,7 @@ impl FramerStats {
     /// Adds the counters of another connection.
     pub fn add(&mut self, other: &Self) {
         self.frames += other.frames;
+        self.framed_bytes += other.framed_bytes;
         self.empty_frames += other.empty_frames;
         self.skipped_bytes += other.skipped_bytes;
         self.resyncs += other.resyncs;
@@ -107,6 +110,7 @@ impl Framer {
             match self.step(rest) {
                 Step::Frame { start, end } => {
                     self.stats.frames += 1;
+                    self.stats.framed_bytes += end as u64;
                     sink(&rest[start..end]);
                     rest = &rest[end..];
                 }
@@ -131,6 +135,7 @@ impl Framer {
             match self.step(&carry[at..]) {
                 Step::Frame { start, end } => {
                     self.stats.frames += 1;
+                    self.stats.framed_bytes += end as u64;
                     sink(&carry[at + start..at + end]);
                     at += end;
                 }
@@ -195,6 +200,7 @@ impl Framer {
         };
         if length == 0 {
             self.stats.empty_frames += 1;
+            self.stats.framed_bytes += header as u64;
             return Step::Skip(header);
         }
         let end = header + length;
@@ -210,40 +216,31 @@ impl Framer {
         if data.len() < end {
             return Step::Need(end);
         }
+        self.learn(&data[header..end]);
         Step::Frame { start: header, end }
     }
 
-    /// Judges the beginning of a frame of `length` bytes and learns from it.
-    fn is_ours(&mut self, frame: &[u8], length: usize) -> bool {
+    /// Judges a frame of `length` bytes by its header.
+    fn is_ours(&self, frame: &[u8], length: usize) -> bool {
         if frame[0] >> 6 != 2 {
             return false;
         }
-        let is_rtcp = (200..=207).contains(&frame[1])
-            && (usize::from(u16::from_be_bytes([frame[2], frame[3]])) + 1) * 4 <= length;
-        if is_rtcp || frame.len() < rtp::MIN_HEADER {
-            return is_rtcp;
+        if is_rtcp_header(frame, length) || frame.len() < rtp::MIN_HEADER {
+            return is_rtcp_header(frame, length);
         }
-        let ssrc = ssrc_of(frame);
-        let payload_type = frame[1] & 0x7f;
-        match &mut self.known {
-            Some(known) if known.ssrc == ssrc || known.payload_type == payload_type => {
-                let seen = known.seen.saturating_add(1);
-                *known = Known {
-                    ssrc,
-                    payload_type,
-                    seen,
-                };
-                true
-            }
-            Some(_) => false,
-            None => {
-                self.known = Some(Known {
-                    ssrc,
-                    payload_type,
-                    seen: 1,
-                });
-                true
-            }
+        self.known.is_none_or(|known| {
+            known.ssrc == ssrc_of(frame) || known.payload_type == frame[1] & 0x7f
+        })
+    }
+
+    /// Remembers what a whole frame looks like.
+    fn learn(&mut self, frame: &[u8]) {
+        if !is_rtcp_header(frame, frame.len()) {
+            self.known = Some(Known {
+                ssrc: ssrc_of(frame),
+                payload_type: frame[1] & 0x7f,
+                seen: self.known.map_or(0, |known| known.seen).saturating_add(1),
+            });
         }
     }
 
@@ -363,6 +360,12 @@ impl Framer {
             _ => Step::Need(keep + 1),
         }
     }
+}
+
+/// RTCP packet type and a length that fits (RFC 3550 6.4.1).
+fn is_rtcp_header(frame: &[u8], length: usize) -> bool {
+    (200..=207).contains(&frame[1])
+        && (usize::from(u16::from_be_bytes([frame[2], frame[3]])) + 1) * 4 <= length
 }
 
 fn ssrc_of(frame: &[u8]) -> u32 {

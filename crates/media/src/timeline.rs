@@ -108,7 +108,7 @@ impl Timeline {
     fn place_first(&mut self, time: Option<DeviceTime>, received_us: u64) -> Placed {
         self.stats.missing += u64::from(time.is_none());
         self.last = Some(Last {
-            device: time.map_or(0, |time| time.dts.unwrap_or(time.pts) as i64),
+            device: time.map_or(0, decoding),
             dts: 0,
             received_us,
             interpolated: 0,
@@ -136,8 +136,7 @@ impl Timeline {
     }
 
     fn place_next(&mut self, last: &Last, time: DeviceTime, received_us: u64) -> Placed {
-        let device =
-            last.device + signed_distance(last.device, time.dts.unwrap_or(time.pts) as i64);
+        let device = last.device + signed_distance(last.device, decoding(time));
         let step = device - last.device;
         if (1..=MAX_STEP).contains(&step) {
             self.advance(device, last.dts + step, received_us, 0);
@@ -172,7 +171,7 @@ impl Timeline {
         let Some(pts) = pts else {
             return present;
         };
-        let distance = signed_distance(last.device, pts as i64);
+        let distance = signed_distance(last.device, ticks(pts));
         if distance.abs() <= MAX_STEP {
             last.dts + distance
         } else {
@@ -203,11 +202,20 @@ impl Timeline {
     }
 }
 
+/// A device time stamp: only 33 bits of it mean anything.
+fn ticks(stamp: u64) -> i64 {
+    (stamp % (1 << 33)) as i64
+}
+
+fn decoding(time: DeviceTime) -> i64 {
+    ticks(time.dts.unwrap_or(time.pts))
+}
+
 /// Presentation after decoding, when both are given and near.
 fn composition(time: DeviceTime) -> i64 {
     let offset = time
         .dts
-        .map_or(0, |dts| signed_distance(dts as i64, time.pts as i64));
+        .map_or(0, |dts| signed_distance(ticks(dts), ticks(time.pts)));
     if (0..=MAX_REORDER).contains(&offset) {
         offset
     } else {

@@ -62,7 +62,7 @@ enum State {
     Header,
     /// Inside a packet; `None` when its end is not declared.
     Video(Option<usize>),
-    Audio(Option<usize>),
+    Audio(usize),
     Skip(usize),
 }
 
@@ -164,26 +164,16 @@ impl PsDemux {
         rest
     }
 
-    fn audio<'a>(
-        &mut self,
-        remaining: Option<usize>,
-        data: &'a [u8],
-        sink: &mut impl PsSink,
-    ) -> &'a [u8] {
-        let end = match remaining {
-            Some(remaining) => remaining.min(data.len()),
-            // No declared end: up to the next start code of the system layer in this piece.
-            None => find_system_code(data).unwrap_or(data.len()),
-        };
-        let (bytes, rest) = data.split_at(end);
+    fn audio<'a>(&mut self, remaining: usize, data: &'a [u8], sink: &mut impl PsSink) -> &'a [u8] {
+        let (bytes, rest) = data.split_at(remaining.min(data.len()));
         sink.audio(bytes);
-        let remaining = remaining.map(|remaining| remaining - end);
-        if remaining == Some(0) || (remaining.is_none() && !rest.is_empty()) {
-            sink.audio_end();
-            self.state = State::Header;
-        } else {
-            self.state = State::Audio(remaining);
-        }
+        self.state = match remaining - bytes.len() {
+            0 => {
+                sink.audio_end();
+                State::Header
+            }
+            remaining => State::Audio(remaining),
+        };
         rest
     }
 
@@ -324,9 +314,7 @@ impl PsDemux {
             },
             Header::Skip { id, length } => {
                 self.count_skipped(id);
-                if length > 0 {
-                    self.state = State::Skip(length);
-                }
+                self.skip_next(length);
             }
             Header::Pes(ref pes) => self.begin_pes(pes, sink),
         }
@@ -343,21 +331,33 @@ impl PsDemux {
             if pes.payload != Some(0) {
                 self.state = State::Video(pes.payload);
             }
-        } else if matches!(pes.id, 0xc0..=0xdf) {
-            self.stats.audio_packets += 1;
-            sink.audio_start(self.map.stream_type(pes.id), pes.time.map(|time| time.pts));
-            if pes.payload == Some(0) {
-                sink.audio_end();
-            } else {
-                self.state = State::Audio(pes.payload);
+            return;
+        }
+        let is_audio = matches!(pes.id, 0xc0..=0xdf);
+        match pes.payload {
+            Some(length) if is_audio => {
+                self.stats.audio_packets += 1;
+                sink.audio_start(self.map.stream_type(pes.id), pes.time.map(|time| time.pts));
+                match length {
+                    0 => sink.audio_end(),
+                    length => self.state = State::Audio(length),
+                }
             }
-        } else {
-            self.count_skipped(pes.id);
-            match pes.payload {
-                Some(0) => {}
-                Some(length) => self.state = State::Skip(length),
-                None => self.state = State::Search,
+            Some(length) => {
+                self.count_skipped(pes.id);
+                self.skip_next(length);
             }
+            // Only video may leave its length open (2.4.3.7): where this packet ends cannot be known.
+            None => {
+                self.stats.length_errors += 1;
+                self.state = State::Search;
+            }
+        }
+    }
+
+    fn skip_next(&mut self, length: usize) {
+        if length > 0 {
+            self.state = State::Skip(length);
         }
     }
 
@@ -369,12 +369,6 @@ impl PsDemux {
             _ => self.stats.other_packets += 1,
         }
     }
-}
-
-/// Where the next start code of the system layer begins.
-fn find_system_code(data: &[u8]) -> Option<usize> {
-    memmem::find_iter(data, &[0, 0, 1])
-        .find(|&at| data.get(at + 3).is_some_and(|&code| code >= 0xba))
 }
 
 #[cfg(test)]

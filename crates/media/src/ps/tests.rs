@@ -35,6 +35,12 @@ impl PsSink for Recorder {
     }
 }
 
+/// Where the next start code of the system layer begins.
+fn find_system_code(data: &[u8]) -> Option<usize> {
+    data.windows(4)
+        .position(|code| code[..3] == [0, 0, 1] && code[3] >= 0xb9)
+}
+
 const PACK: [u8; 14] = [0, 0, 1, 0xba, 0x44, 0, 4, 0, 4, 1, 0, 0, 3, 0xf8];
 const PSM: [u8; 24] = [
     0, 0, 1, 0xbc, 0, 18, 0xe1, 0xff, 0, 0, 0, 8, 0x1b, 0xe0, 0, 0, 0x90, 0xc0, 0, 0, 1, 2, 3, 4,

@@ -1,0 +1,149 @@
+//! Writes the seed corpus with the same small camera the tests use. Run by `run.sh seeds`.
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::*;
+
+fn write(target: &str, name: &str, data: &[u8]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    fs::create_dir_all(&folder).expect("corpus folder");
+    fs::write(folder.join(format!("seed-{name}")), data).expect("seed");
+}
+
+fn main() {
+    let pictures = [
+        key_picture(SPS_QCIF, 1, 300),
+        dependent_picture(2, 150, 2),
+        key_picture(SPS_1080, 3, 200),
+    ];
+    let packing = Packing {
+        payload: 150,
+        pes_payload: 200,
+        ..Packing::default()
+    };
+    let packets: Vec<Vec<u8>> = packets(&pictures, &packing)
+        .into_iter()
+        .map(|(_, packet)| packet)
+        .collect();
+
+    write("rtp", "ps", &packets[0]);
+    write(
+        "rtp",
+        "extension-padding",
+        &[
+            0xb1, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4, 5, 6,
+            0, 2,
+        ],
+    );
+    write("rtp", "rtcp", &[0x80, 200, 0, 1, 0, 0, 0, 1]);
+    write(
+        "rtp",
+        "sequence",
+        &[
+            0xff, 0xfe, 0, 0, 0xff, 0xff, 0, 1, 0, 1, 0x40, 0, 0x40, 1, 0x40, 2,
+        ],
+    );
+
+    let stream: Vec<u8> = packets.iter().flat_map(|packet| framed(packet)).collect();
+    write("rfc4571", "whole", &[&[255][..], &stream].concat());
+    write(
+        "rfc4571",
+        "resync",
+        &[&[20][..], &stream[..400], &[1; 9], &stream[400..]].concat(),
+    );
+    let interleaved: Vec<u8> = packets
+        .iter()
+        .flat_map(|packet| [b"$\0", &framed(packet)[..]].concat())
+        .collect();
+    write(
+        "rfc4571",
+        "interleaved",
+        &[&[30][..], &interleaved].concat(),
+    );
+
+    let mut ps: Vec<u8> = pictures
+        .iter()
+        .enumerate()
+        .flat_map(|(n, picture)| pack(picture, n as u64 * 3600, &packing))
+        .collect();
+    ps.extend(pes(0xc0, Some(5), None, &[0xd5; 20]));
+    ps.extend(pes(0xbd, None, None, &[1; 8]));
+    write("ps", "whole", &[&[255][..], &ps].concat());
+    let open = Packing {
+        pes_length: Some(0),
+        ..packing.clone()
+    };
+    write(
+        "ps",
+        "open-length",
+        &[&[7][..], &pack(&pictures[0], 9, &open)].concat(),
+    );
+    let short = Packing {
+        pes_length: Some(40),
+        with_map: false,
+        ..packing.clone()
+    };
+    write(
+        "ps",
+        "short-length",
+        &[&[60][..], &pack(&pictures[0], 9, &short)].concat(),
+    );
+
+    let bytes: Vec<u8> = pictures.iter().flat_map(byte_stream).collect();
+    write("nal", "h264", &[&[99][..], &bytes].concat());
+    write("nal", "sps", &[&[0][..], SPS_1080].concat());
+    let h265 = [
+        &[
+            50, 0, 0, 0, 1, 0x40, 1, 0x0c, 0, 0, 1, 0x42, 1, 1, 1, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 1,
+            0x44, 1, 9, 0, 0, 1,
+        ][..],
+        &[0x26, 1, 0xaf, 9, 9],
+    ]
+    .concat();
+    write("nal", "h265", &h265);
+    write(
+        "nal",
+        "fragments",
+        &[2, 0x7c, 0x85, 3, 0x7c, 0x05, 4, 0x7c, 0x45, 5],
+    );
+
+    write(
+        "fmp4",
+        "two",
+        &[
+            &[0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 0, 0][..],
+            &[0x65; 40],
+        ]
+        .concat(),
+    );
+
+    let record =
+        |kind: u8, data: &[u8]| [&[kind][..], &(data.len() as u16).to_be_bytes(), data].concat();
+    let datagrams: Vec<u8> = packets
+        .iter()
+        .flat_map(|packet| record(0, packet))
+        .collect();
+    write("ingest", "udp", &[&[0][..], &datagrams].concat());
+    let mut lossy = packets.clone();
+    lossy.swap(2, 4);
+    lossy.remove(6);
+    let datagrams: Vec<u8> = lossy.iter().flat_map(|packet| record(0, packet)).collect();
+    write("ingest", "loss", &[&[5][..], &datagrams].concat());
+    let pieces: Vec<u8> = stream
+        .chunks(333)
+        .flat_map(|part| record(4, part))
+        .collect();
+    write("ingest", "tcp", &[&[0][..], &pieces].concat());
+    let plain: Vec<u8> = bytes
+        .chunks(200)
+        .enumerate()
+        .flat_map(|(n, part)| record(0, &rtp(n as u16, 0, false, 7, part)))
+        .collect();
+    write("ingest", "byte-stream", &[&[3][..], &plain].concat());
+}
