@@ -33,6 +33,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def free_sip_port() -> int:
+    """A loopback port that was free for UDP and for TCP a moment ago."""
+    while True:
+        port = free_port(socket.SOCK_DGRAM)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def wait_for(condition: Any, what: str, timeout_s: float = 20.0, every_s: float = 0.1) -> Any:
     """Poll until `condition()` is truthy and return that value; fails naming `what`."""
     end = time.monotonic() + timeout_s
@@ -96,7 +105,7 @@ class Server(Process):
         self.data_dir = folder / "data"
         self.http_port = free_port()
         self.media_port = free_port()
-        self.sip_port = free_port(socket.SOCK_DGRAM)
+        self.sip_port = free_sip_port()
         first_rtp = 20000 + (os.getpid() * 97 + self.http_port) % 400 * 100
         values: dict[str, Any] = {
             "data_dir": self.data_dir,
