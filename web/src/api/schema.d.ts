@@ -768,6 +768,12 @@ export interface components {
          */
         CatalogueState: "never" | "running" | "complete" | "incomplete" | "unanswered";
         /**
+         * ChannelKind
+         * @description What a catalogue item is, by the type code in its id (Annex E).
+         * @enum {string}
+         */
+        ChannelKind: "video" | "organisation" | "device" | "other";
+        /**
          * ChannelOut
          * @description One item of a device's catalogue. `id` is the house-wide key, `gb_id` what the device calls it.
          */
@@ -780,6 +786,7 @@ export interface components {
             gb_id: string;
             /** Id */
             id: string;
+            kind: components["schemas"]["ChannelKind"];
             /** Latitude */
             latitude: number | null;
             /** Longitude */
@@ -899,7 +906,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "channel_vanished" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "invite_timeout" | "invite_refused" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.

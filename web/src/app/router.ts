@@ -1,5 +1,6 @@
 import { createRouter, createWebHashHistory } from 'vue-router'
 
+import { keepSetupToken } from '@/entry/setupToken'
 import SignInPage from '@/entry/SignInPage.vue'
 import { useSession, type Area } from '@/stores/session'
 
@@ -20,7 +21,8 @@ export const router = createRouter({
       path: '/',
       component: () => import('@/shell/AppShell.vue'),
       children: [
-        { path: '', name: 'home', redirect: () => ({ name: useSession().home }) },
+        // Which page is home depends on the roles: the guard below leads on.
+        { path: '', name: 'home', children: [] },
         { path: 'live', name: 'live', component: () => import('@/live/DutyPage.vue'), meta: { area: 'live' } },
         { path: 'devices', name: 'devices', component: () => import('@/manage/DevicesPage.vue'), meta: { area: 'devices' } },
         { path: 'access', name: 'access', component: () => import('@/manage/AccessPage.vue'), meta: { area: 'access' } },
@@ -37,12 +39,17 @@ export const router = createRouter({
 
 router.beforeEach(async (to) => {
   const session = useSession()
-  if (to.name === 'setup') return true
+  if (to.name === 'setup') {
+    if (typeof to.query.token !== 'string') return true
+    keepSetupToken(to.query.token)
+    return { name: 'setup', replace: true }
+  }
   await session.restore()
   if (to.meta.open) return session.account === null ? true : { name: 'home' }
   if (session.account === null) {
-    return { name: 'sign-in', query: to.path === '/' ? {} : { next: to.fullPath } }
+    return { name: 'sign-in', query: to.name === 'home' ? {} : { next: to.fullPath } }
   }
+  if (to.name === 'home') return { name: session.home, replace: true }
   if (to.meta.area !== undefined && !session.may(to.meta.area)) return { name: session.home }
   return true
 })

@@ -19,15 +19,20 @@ export function readSetupAddress(address: string): { token: string; clean: strin
   return null
 }
 
-export function takeSetupToken(): void {
+function takeFromAddress(): void {
   const found = readSetupAddress(window.location.href)
   if (found === null) return
   token = found.token
   window.history.replaceState(null, '', found.clean)
 }
 
-// A second link may be pasted into a page that is already open.
-window.addEventListener('hashchange', takeSetupToken, true)
+// Before the router is made: it would put the address back as it found it.
+takeFromAddress()
+
+/** For a link that is pasted into a page that is already open, where the router sees it first. */
+export function keepSetupToken(given: string): void {
+  token = given
+}
 
 export function setupToken(): string {
   return token

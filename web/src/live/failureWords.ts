@@ -3,18 +3,19 @@ import { useI18n } from 'vue-i18n'
 
 import type { Failure, Params, Problem, TimelineStep } from '@/api/types'
 import type { Cause } from '@/player/machine'
+import { useFormats } from '@/shell/formats'
 import { useWords } from '@/shell/words'
 
 /** Every failure code of a live session that has words; a test holds them against the server's list. */
 export const failureCodes = [
   'device_offline',
-  'channel_vanished',
   'media_ports_exhausted',
   'media_unavailable',
   'ssrc_exhausted',
   'invite_timeout',
   'invite_refused',
   'signalling_lost',
+  'signalling_busy',
   'sdp_unusable',
   'tcp_connect_failed',
   'no_packets',
@@ -35,10 +36,17 @@ export interface Explained {
 export function useFailureWords() {
   const { t, te } = useI18n()
   const { problem } = useWords()
+  const { dateTime } = useFormats()
+
+  function why(word: string | number | undefined): string {
+    if (word === undefined) return t('why.none')
+    return te(`why.${word}`) ? t(`why.${word}`) : String(word)
+  }
 
   function failure(failed: { code: string; params: Params }): Explained {
     const known = te(`failure.${failed.code}.what`) ? failed.code : 'unknown'
-    const params: Record<string, unknown> = { why: '', reason: '', address: '', status: '', seconds: '', ...failed.params, code: failed.code }
+    const params: Record<string, unknown> = { status: '', seconds: '', reason: '', ...failed.params, code: failed.code, why: why(failed.params.why) }
+    if (failed.code === 'device_offline') params.reason = presence(String(failed.params.reason ?? ''))
     const say = (part: string) => t(`failure.${known}.${part}`, params)
     return { what: say('what'), cause: say('cause'), check: say('check'), code: failed.code }
   }
@@ -64,5 +72,24 @@ export function useFailureWords() {
     return te(`step.${one.step}`) ? t(`step.${one.step}`) : t('step.unknown', { step: one.step })
   }
 
-  return { failure, ending, trouble, presence, step }
+  /** The facts of a hop, named in the language chosen. Ids that only machines use are left to the copied text. */
+  function facts(one: TimelineStep): string {
+    const { width, height, access_id: _access, code, ...rest } = one.params
+    const shown: [string, string | number][] = Object.entries(rest)
+    if (width !== undefined && height !== undefined) shown.push(['size', `${width} × ${height}`])
+    const said = shown.map(([name, value]) => `${te(`param.${name}`) ? t(`param.${name}`) : name} ${factValue(name, value)}`)
+    if (code !== undefined) said.unshift(te(`note.${code}`) ? t(`note.${code}`) : String(code))
+    return said.join(' · ')
+  }
+
+  function factValue(name: string, value: string | number): string {
+    if (name === 'registered_at') return dateTime(value)
+    if (name === 'why') return why(value)
+    if (name === 'reason') {
+      for (const group of ['leftReason', 'endReason', 'presence']) if (te(`${group}.${value}`)) return t(`${group}.${value}`)
+    }
+    return String(value)
+  }
+
+  return { failure, ending, trouble, presence, step, facts }
 }

@@ -57,6 +57,7 @@ export type PlayerEvent =
   | { type: 'lost'; reason: 'connection_lost' | 'overrun' | 'decode_error' | 'protocol_error' }
   | { type: 'unsupported'; codec: string }
   | { type: 'sessionFailed'; code: string; params: Record<string, string | number> }
+  | { type: 'sessionTroubled'; code: string; params: Record<string, string | number> }
   | { type: 'deviceBack' }
   | { type: 'revoked' }
   | { type: 'retry' }
@@ -203,7 +204,7 @@ export function advance(state: PlayerState, event: PlayerEvent, now: number): Tr
     case 'opened':
       return state.phase === 'connecting' ? { state: enter(state, 'waiting', now), commands: [] } : stay
     case 'data':
-      if (state.phase === 'stalled') return { state: enter(state, 'playing', now, { lastDataAt: now }), commands: [] }
+      if (state.phase === 'stalled') return { state: enter(state, 'playing', now, { lastDataAt: now, cause: null }), commands: [] }
       return state.phase === 'waiting' || state.phase === 'playing' ? { state: { ...state, lastDataAt: now }, commands: [] } : stay
     case 'picture': {
       if (state.phase !== 'waiting') return stay
@@ -221,6 +222,12 @@ export function advance(state: PlayerState, event: PlayerEvent, now: number): Tr
       return finish(state, 'failed', { kind: 'ending', code: 'unsupported', params: { codec: event.codec } }, now)
     case 'sessionFailed':
       return onSessionFailed(state, { kind: 'failure', code: event.code, params: event.params }, now)
+    case 'sessionTroubled': {
+      // The server asks the camera again by itself: only say why there is no picture meanwhile.
+      const without = state.phase === 'connecting' || state.phase === 'waiting' || state.phase === 'stalled'
+      const cause: Cause = { kind: 'failure', code: event.code, params: event.params }
+      return without && state.cause?.code !== event.code ? { state: { ...state, cause }, commands: [] } : stay
+    }
     case 'deviceBack':
       return state.phase === 'reconnecting' || (state.phase === 'failed' && state.cause?.kind === 'failure')
         ? request(state, now, { attempt: 0 })

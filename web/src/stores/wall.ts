@@ -166,8 +166,10 @@ export const useWall = defineStore('wall', () => {
     if (sessionId === null) return
     try {
       const session = await answer(api.GET('/api/sessions/{session_id}', { params: { path: { session_id: sessionId } } }))
-      if (session.failure === null || tile.state.sessionId !== sessionId) return
-      tile.player.feed({ type: 'sessionFailed', code: session.failure.code, params: session.failure.params })
+      if (tile.state.sessionId !== sessionId) return
+      const last = session.timeline.findLast((step) => step.step === 'retrying' || step.step === 'first_key_frame')
+      if (session.failure !== null) tile.player.feed({ type: 'sessionFailed', code: session.failure.code, params: session.failure.params })
+      else if (last?.step === 'retrying') tile.player.feed({ type: 'sessionTroubled', code: String(last.params.code), params: last.params })
     } catch {
       // the player's own time limits still hold
     }
@@ -200,7 +202,7 @@ export const useWall = defineStore('wall', () => {
     // Where notifications are lost, looking every few seconds still finds the truth.
     const looking = window.setInterval(() => {
       for (const tile of tiles.value) {
-        if (tile.state.phase === 'waiting') void lookAtSession(tile)
+        if (tile.state.phase === 'waiting' || tile.state.phase === 'stalled') void lookAtSession(tile)
         const device = devices.channels.get(tile.channelId)?.device
         if (device === undefined) continue
         const waited = tile.state.cause?.kind === 'failure' && tile.state.cause.code === 'device_offline'
