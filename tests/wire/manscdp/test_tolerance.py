@@ -16,7 +16,7 @@ from commonview.wire.manscdp import (
     message,
 )
 from commonview.wire.manscdp.registry import Message
-from commonview.wire.manscdp.xml import MAX_BODY_BYTES, MAX_ELEMENTS
+from commonview.wire.manscdp.xml import MAX_BODY_BYTES, MAX_ELEMENTS, MAX_SEARCHED_CHARS
 
 DEVICE = "34020000001320000001"
 HEAD = f"<CmdType>Catalog</CmdType><SN>5</SN><DeviceID>{DEVICE}</DeviceID>"
@@ -73,6 +73,17 @@ class TestRawMarkup:
         assert [item.address for item in page.items] == [address]
         assert page.items[0].status == "ON"
         assert Repair.RAW_MARKUP in page.repairs
+
+    def test_a_large_page_with_a_raw_ampersand_survives(self) -> None:
+        filler = "<Block>" + "x" * MAX_SEARCHED_CHARS + "</Block>"
+        page = catalogue(f"<DeviceID>{DEVICE}</DeviceID><Address>A&B</Address>{filler}")
+        assert page.items[0].address == "A&B"
+
+    def test_text_that_looks_like_a_tag_is_not_searched_for_in_huge_bodies(self) -> None:
+        filler = "<Block>" + "x" * MAX_SEARCHED_CHARS + "</Block>"
+        with pytest.raises(ManscdpError) as caught:
+            catalogue(f"<DeviceID>{DEVICE}</DeviceID><Address>A<B>C</Address>{filler}")
+        assert caught.value.fault is ManscdpFault.NOT_WELL_FORMED
 
     def test_control_characters_are_removed_and_told(self) -> None:
         page = catalogue(f"<DeviceID>{DEVICE}</DeviceID><Name>A\x00\x0bB</Name>")

@@ -18,6 +18,7 @@ from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 MAX_ELEMENTS: Final = 250_000
 MAX_DEPTH: Final = 16
+MAX_SEARCHED_CHARS: Final = 512 * 1024
 MAX_ATTRIBUTES: Final = 16
 
 _NO_CHILDREN: Final[tuple["Element", ...]] = ()
@@ -119,32 +120,46 @@ def _parse(text: str) -> Element:
     return builder.root
 
 
-def _mend(text: str) -> tuple[str, list[Repair]]:
-    """Mend what fielded devices break (trap 4): raw & and <, control characters, bytes after the end."""
+def _mend(text: str) -> tuple[Element, list[Repair]]:
+    """Parse after mending what fielded devices break (trap 4): raw & and <, control characters, late bytes.
+
+    Text that merely looks like a tag is told from a tag only in bodies of at most `MAX_SEARCHED_CHARS`,
+    because that search is slow. Raises `ManscdpError` when nothing helps.
+    """
     repairs: list[Repair] = []
     mended = _CONTROLS.sub("", text)
     if mended != text:
         repairs.append(Repair.CONTROL_CHARACTERS)
-    escaped = _escape_stray_markup(mended)
+    escaped = _RAW_LESS_THAN.sub("&lt;", _RAW_AMPERSAND.sub("&amp;", mended))
     if escaped != mended:
         repairs.append(Repair.RAW_MARKUP)
     end = escaped.rfind(">") + 1
     if escaped[end:].strip():
         repairs.append(Repair.TRAILING_BYTES)
         escaped = escaped[:end]
-    return escaped, repairs
+    try:
+        return _parse(escaped), repairs
+    except expat.ExpatError as error:
+        if len(escaped) > MAX_SEARCHED_CHARS:
+            raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, str(error)) from error
+    if Repair.RAW_MARKUP not in repairs:
+        repairs.append(Repair.RAW_MARKUP)
+    try:
+        return _parse(_escape_stray_tags(escaped)), repairs
+    except expat.ExpatError as error:
+        raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, str(error)) from error
 
 
-def _escape_stray_markup(text: str) -> str:
-    """Escape every & that starts no reference and every < that starts no element of this document.
+def _escape_stray_tags(text: str) -> str:
+    """Escape every < that starts no element of this document.
 
     Something shaped like a tag is text when its name is opened but never closed, or closed but never opened.
     """
-    text = _RAW_LESS_THAN.sub("&lt;", _RAW_AMPERSAND.sub("&amp;", text))
     opened: set[str] = set()
     closed: set[str] = set()
     for slash, name, _attributes, empty in _TAG.findall(text):
-        (closed if slash else opened).add(name) if not empty else None
+        if not empty:
+            (closed if slash else opened).add(name)
     paired = opened & closed
     pieces: list[str] = []
     at = 0
@@ -176,13 +191,8 @@ def read_document(body: bytes) -> tuple[Element, list[Repair]]:
     try:
         return _parse(text), repairs
     except expat.ExpatError:
-        mended, more = _mend(text.lstrip())
-    except UnicodeEncodeError as error:
-        raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, "text that has no encoding") from error
-    try:
-        return _parse(mended), repairs + more
-    except expat.ExpatError as error:
-        raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, str(error)) from error
+        root, more = _mend(text.lstrip())
+        return root, repairs + more
 
 
 def write_document(root: Element, charset: str) -> bytes:
