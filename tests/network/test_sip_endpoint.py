@@ -405,17 +405,40 @@ def test_more_connections_than_the_bound_are_refused() -> None:
     run(test)
 
 
+def test_unfinished_messages_of_all_peers_are_bounded_together() -> None:
+    async def test() -> None:
+        async with pair(transport_limits=TransportLimits(unfinished_bytes=150_000)) as both:
+            writers = []
+            for number in range(4):
+                start = message(number, b"<Notify>").replace(b"Content-Length: 8", b"Content-Length: 90000")
+                _, writer = await speak(both.tcp_port, [start + b"x" * 50_000])
+                writers.append(writer)
+            await until(lambda: both.platform.counters.events["tcp closed: too much unfinished"] >= 1)
+            assert both.platform.unfinished_bytes <= 150_000 + 65_536
+            for writer in writers:
+                writer.close()
+            await until(lambda: both.platform.sizes()["connections"] == 0)
+            assert both.platform.unfinished_bytes == 0
+
+    run(test)
+
+
 def test_silent_and_idle_connections_are_overdue() -> None:
     async def test() -> None:
         async with pair() as both:
             reader, writer = await speak(both.tcp_port, [message(1)])
             await read_statuses(reader, 1)
+            dripping_reader, dripping = await speak(both.tcp_port, [message(2), message(3)[:50]])
+            await read_statuses(dripping_reader, 1)
+            await until(lambda: both.platform.unfinished_bytes == 50)
             _, silent = await asyncio.open_connection(HOST, both.tcp_port)
-            await until(lambda: len(both.platform._connections) == 2)
-            spoke, said_nothing = both.platform._connections.values()
+            await until(lambda: len(both.platform._connections) == 3)
+            spoke, dripped, said_nothing = both.platform._connections.values()
             now = both.platform.monotonic()
             assert (spoke.overdue(now + 60), said_nothing.overdue(now + 60)) == (None, "no message")
             assert spoke.overdue(now + 1000) == "idle"
+            assert dripped.overdue(now + 60) == "unfinished message"
+            dripping.close()
             writer.close()
             silent.close()
 
