@@ -155,13 +155,16 @@ class Server(Process):
         )
         assert answer.status_code == 201, answer.text
 
-    def sign_in(self, who: dict[str, str]) -> httpx.Client:
+    @contextlib.contextmanager
+    def sign_in(self, who: dict[str, str]) -> Iterator[httpx.Client]:
         """A client with a session cookie and the CSRF header."""
-        client = httpx.Client(base_url=self.url, timeout=15)
-        answer = client.post("/api/session", json={"username": who["username"], "password": who["password"]})
-        assert answer.status_code == 200, answer.text
-        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
-        return client
+        with httpx.Client(base_url=self.url, timeout=15) as client:
+            answer = client.post(
+                "/api/session", json={"username": who["username"], "password": who["password"]}
+            )
+            assert answer.status_code == 200, answer.text
+            client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+            yield client
 
 
 class Cameras(Process):

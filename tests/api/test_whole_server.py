@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ def _scene(folder: Path) -> Iterator[Scene]:
         server.set_up()
         with (
             running(Cameras(server, count=1)),
-            closing(server.sign_in(OPERATOR)) as operator,
-            closing(server.sign_in(SUPERVISOR)) as supervisor,
+            server.sign_in(OPERATOR) as operator,
+            server.sign_in(SUPERVISOR) as supervisor,
         ):
             found = wait_for(
                 lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras"
@@ -88,7 +88,7 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
-    with closing(scene.server.sign_in(ADMINISTRATOR)) as administrator:
+    with scene.server.sign_in(ADMINISTRATOR) as administrator:
         system = administrator.get("/api/system").json()
     counters = system["counters"]
     assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
@@ -143,7 +143,7 @@ def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_pa
         assert "Traceback" not in scene.server.text()
         scene.server.start()
         scene.server.wait_ready()
-        with closing(scene.server.sign_in(OPERATOR)) as operator:
+        with scene.server.sign_in(OPERATOR) as operator:
             [record] = operator.get("/api/access-records").json()["items"]
         assert record["outcome"] in {"stream_ended", "interrupted"}
         assert record["ended_at"] is not None

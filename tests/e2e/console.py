@@ -1,0 +1,151 @@
+"""The console as a person uses it: one class around a Playwright page, in the words of the screen."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageChops
+from playwright.sync_api import Browser, Page, expect
+
+from tests.processes import wait_for
+
+if TYPE_CHECKING:
+    from tests.processes import Server
+
+SCREENS = Path(os.environ.get("COMMONVIEW_SCREENS", "build/screens"))
+
+# A whole decoder's worth of evidence: frames the element decoded, and where it stands.
+_VIDEO_STATE = """video => ({
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    width: video.videoWidth,
+    height: video.videoHeight,
+    time: video.currentTime,
+})"""
+
+
+class Console:
+    """One signed-in (or not yet) browser window."""
+
+    def __init__(self, browser: Browser, server: Server, language: str = "en") -> None:
+        self.context = browser.new_context(
+            locale="en-GB" if language == "en" else "zh-CN", viewport={"width": 1440, "height": 900}
+        )
+        self.context.set_default_timeout(15_000)
+        self.page: Page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._note)
+        self.server = server
+        self.language = language
+
+    def _note(self, message: Any) -> None:
+        # A refused request is shown on screen by design; what counts here are faults of the program.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.errors.append(message.text)
+
+    def close(self) -> None:
+        self.context.close()
+
+    def see(self, testid: str) -> Any:
+        """The element with this test id."""
+        return self.page.get_by_test_id(testid)
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the window for people to look at."""
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENS / f"{name}-{self.language}.png")
+
+    # -- coming in
+
+    def open(self, path: str = "/") -> None:
+        self.page.goto(self.server.url + path)
+
+    def sign_in(self, who: dict[str, str]) -> None:
+        self.open()
+        self.see("sign-in-username").fill(who["username"])
+        self.see("sign-in-password").fill(who["password"])
+        self.see("sign-in-submit").click()
+        expect(self.see("account-menu")).to_be_visible()
+
+    # -- watching
+
+    def tile(self, number: int) -> Any:
+        return self.see(f"tile-{number}")
+
+    def drag(self, channel_id: str, tile: int) -> None:
+        """Drag a camera from the tree to a tile."""
+        self.see(f"tree-channel-{channel_id}").drag_to(self.tile(tile))
+
+    def state_purpose(self, reason: str, *, purpose: int = 1, following: bool = False) -> None:
+        """Answer the purpose prompt."""
+        expect(self.see("purpose-submit")).to_be_enabled()
+        existing = self.see("purpose-existing")
+        if existing.count():
+            existing.select_option(value="")
+        self.see("purpose-select").select_option(index=purpose)
+        self.see("purpose-reason").fill(reason)
+        if following:
+            self.see("purpose-following").check()
+        self.see("purpose-submit").click()
+
+    def watch(self, channel_id: str, tile: int, reason: str = "routine look at the entrance") -> None:
+        """Drag, state the purpose when asked, and wait for the picture."""
+        self.drag(channel_id, tile)
+        if wait_for(lambda: self._asked_or_started(tile), "the purpose prompt or a picture") == "asked":
+            self.state_purpose(reason)
+        self.expect_phase(tile, "playing")
+
+    def _asked_or_started(self, tile: int) -> str:
+        if self.see("purpose-form").is_visible():
+            return "asked"
+        return "started" if self.tile(tile).get_attribute("data-phase") not in (None, "idle") else ""
+
+    def expect_phase(self, tile: int, phase: str, timeout_s: float = 20) -> None:
+        expect(self.tile(tile)).to_have_attribute("data-phase", phase, timeout=timeout_s * 1000)
+
+    def expect_cause(self, tile: int, cause: str, timeout_s: float = 30) -> None:
+        expect(self.tile(tile)).to_have_attribute("data-cause", cause, timeout=timeout_s * 1000)
+
+    def video(self, tile: int) -> dict[str, Any]:
+        state: dict[str, Any] = self.tile(tile).locator("video").evaluate(_VIDEO_STATE)
+        return state
+
+    def expect_decoded_and_moving(self, tile: int) -> None:
+        """Frames are decoded one after the other, and what is on the screen changes."""
+        first = self.video(tile)
+        assert first["width"] > 0
+        assert first["height"] > 0
+        before = self._pixels(tile)
+        wait_for(lambda: self.video(tile)["frames"] >= first["frames"] + 10, "ten more decoded frames")
+        assert self.video(tile)["time"] > first["time"]
+        wait_for(lambda: _changed(before, self._pixels(tile)) > 100, "pixels that change")
+
+    def _pixels(self, tile: int) -> Image.Image:
+        picture = self.tile(tile).locator("video").screenshot()
+        return Image.open(io.BytesIO(picture)).convert("RGB")
+
+    def expect_no_picture(self, tile: int) -> None:
+        """The picture itself is gone from the page, not merely paused."""
+        expect(self.tile(tile).locator("video")).to_have_count(0, timeout=5000)
+
+    # -- the session panel
+
+    def timeline(self) -> list[str]:
+        return [text.strip() for text in self.see("timeline-step").all_inner_texts()]
+
+    def expect_text(self, testid: str, pattern: str, timeout_s: float = 15) -> None:
+        expect(self.see(testid).first).to_contain_text(
+            re.compile(pattern, re.IGNORECASE), timeout=timeout_s * 1000
+        )
+
+
+def _changed(one: Image.Image, other: Image.Image) -> int:
+    """How many pixels differ clearly between two pictures of one size."""
+    if one.size != other.size:
+        return 0
+    difference = ImageChops.difference(one, other).convert("L")
+    return sum(difference.histogram()[32:])
