@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -41,8 +40,12 @@ def test_the_program_obtains_a_url_that_plays(tmp_path: Path) -> None:
     }
     with running(server):
         server.set_up()
-        with running(cameras), closing(server.sign_in(OPERATOR)) as operator:
-            wait_for(lambda: [one for one in channels(operator) if one["device"]["online"]], "the camera")
+        with running(cameras), server.sign_in(OPERATOR) as operator:
+            wait_for(
+                lambda: [one for one in channels(operator) if one["device"]["online"]],
+                "the camera",
+                timeout_s=60,
+            )
             run = subprocess.run(
                 [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
             )

@@ -114,6 +114,13 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     assert str(directory.database) in sentence
 
 
+def test_serving_loads_nothing_that_only_simulated_cameras_or_migrations_need() -> None:
+    heavy = {"av", "numpy", "PIL", "alembic", "commonview.simulator"}
+    program = f"import sys, commonview.api.server; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_the_console_script_is_this_command_line() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"commonview": "commonview.cli:main"}

@@ -48,7 +48,7 @@ def _scene(folder: Path) -> Iterator[Scene]:
             server.sign_in(SUPERVISOR) as supervisor,
         ):
             found = wait_for(
-                lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras"
+                lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras", 60
             )
             yield Scene(server, operator, supervisor, found[0]["id"])
 
