@@ -114,6 +114,7 @@ class SipEndpoint:
         self._connections: dict[int, TcpConnection] = {}
         self._per_host: Counter[str] = Counter()
         self._next_connection = 0
+        self.unfinished_bytes = 0
         self._local_hosts: dict[str, str] = {}
         self._waiting: set[asyncio.Future[SipResponse] | asyncio.Future[SipRequest]] = set()
         self._draining = False

@@ -24,15 +24,17 @@ _CACHED_FLOWS: Final = 65536
 class TransportLimits:
     """Bounds on TCP peers. A peer that exceeds one is disconnected and counted.
 
-    ``unsent_bytes``: what may wait for a peer that does not read. ``first_message_s``: how long a new
-    connection may stay without a whole message. ``idle_s``: how long any connection may stay silent; more
-    than three missed keep-alives of a slow device. ``hold_s``: how long a doubtful end of a body may wait
-    for proof.
+    ``unsent_bytes``: what may wait for a peer that does not read. ``unfinished_bytes``: what unfinished
+    messages of all peers may hold together. ``first_message_s``: how long a new connection may stay without
+    a whole message, and any message may take from its first byte to its last. ``idle_s``: how long any
+    connection may stay silent; more than three missed keep-alives of a slow device. ``hold_s``: how long a
+    doubtful end of a body may wait for proof.
     """
 
     connections: int = 16384
     connections_per_host: int = 4096
     unsent_bytes: int = 1024 * 1024
+    unfinished_bytes: int = 256 * 1024 * 1024
     first_message_s: float = 32.0
     idle_s: float = 900.0
     hold_s: float = 0.2
@@ -42,6 +44,7 @@ class TransportOwner(Protocol):
     """What transports need of the endpoint above them."""
 
     counters: SipCounters
+    unfinished_bytes: int
 
     def datagrams_received(self, batch: list[tuple[Flow, bytes]]) -> None:
         """Some datagrams arrived."""
@@ -134,6 +137,8 @@ class TcpConnection(asyncio.Protocol):
         self._limits = limits
         self._framer = StreamFramer()
         self._seen_keepalive_bytes = 0
+        self._unfinished_bytes = 0
+        self._unfinished_since: float | None = None
         self._transport: asyncio.Transport | None = None
         self._hold: asyncio.TimerHandle | None = None
 
@@ -160,13 +165,26 @@ class TcpConnection(asyncio.Protocol):
         if self.flow is None:
             return
         self._deliver(self._framer.feed(data))
-        if self._framer.broken is not None:
+        self._note_unfinished()
+        if self._owner.unfinished_bytes > self._limits.unfinished_bytes:
+            self._owner.counters.events["tcp closed: too much unfinished"] += 1
+            self.abort()
+        elif self._framer.broken is not None:
             self._owner.counters.events[f"tcp closed: {self._framer.broken}"] += 1
             self._count_junk()
             self.abort()
         elif self._framer.held and self._hold is None:
             loop = asyncio.get_running_loop()
             self._hold = loop.call_later(self._limits.hold_s, self._release_held)
+
+    def _note_unfinished(self) -> None:
+        size = self._framer.buffered
+        self._owner.unfinished_bytes += size - self._unfinished_bytes
+        self._unfinished_bytes = size
+        if not size:
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = self.heard_at
 
     def _release_held(self) -> None:
         self._hold = None
@@ -175,6 +193,7 @@ class TcpConnection(asyncio.Protocol):
             self._hold = loop.call_later(self._limits.hold_s, self._release_held)
             return
         self._deliver(self._framer.flush())
+        self._note_unfinished()
 
     def _deliver(self, items: list[SipMessage | SipParseError]) -> None:
         if self._framer.keepalive_bytes != self._seen_keepalive_bytes:
@@ -183,6 +202,7 @@ class TcpConnection(asyncio.Protocol):
             self._seen_keepalive_bytes = self._framer.keepalive_bytes
         if items and self.flow is not None:
             self.got_message = True
+            self._unfinished_since = None
             self._owner.items_received(self.flow, items)
 
     def _count_junk(self) -> None:
@@ -206,6 +226,8 @@ class TcpConnection(asyncio.Protocol):
         """Why this connection must go, or None."""
         if not self.got_message and now - self.opened_at > self._limits.first_message_s:
             return "no message"
+        if self._unfinished_since is not None and now - self._unfinished_since > self._limits.first_message_s:
+            return "unfinished message"
         return "idle" if now - self.heard_at > self._limits.idle_s else None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -218,6 +240,8 @@ class TcpConnection(asyncio.Protocol):
             if self._framer.buffered:
                 self._owner.counters.events["tcp message cut off"] += 1
             self._count_junk()
+            self._owner.unfinished_bytes -= self._unfinished_bytes
+            self._unfinished_bytes = 0
             self._owner.connection_lost(self)
 
     def abort(self) -> None:

@@ -286,6 +286,35 @@ def test_answers_kept_for_retransmissions_are_bounded_and_the_oldest_goes() -> N
     assert received(talk.hear(request_bytes(call_id="c0")))
 
 
+def test_answers_kept_for_retransmissions_are_bounded_in_bytes_too() -> None:
+    talk = Conversation(Limits(replay_bytes=50_000))
+    for number in range(20):
+        [tx] = received(talk.hear(request_bytes(call_id=f"{number}" + "c" * 10_000)))
+        talk.respond(tx, 200)
+    assert talk.core.sizes()["replays"] == 4
+    talk.wait(40)
+    assert talk.core.sizes()["replays"] == 0
+
+
+def test_heavy_requests_are_refused_when_many_are_open() -> None:
+    talk = Conversation(Limits(light_above=2, light_bytes=500))
+    heavy = b"<Notify>" + b"x" * 600
+    for number in range(2):
+        assert received(talk.hear(request_bytes(call_id=f"c{number}", body=heavy)))
+    assert statuses(talk.hear(request_bytes(call_id="c3", body=heavy))) == [503]
+    assert received(talk.hear(request_bytes(call_id="c4")))
+
+
+def test_pending_calls_are_bounded_in_bytes_and_the_room_comes_back() -> None:
+    talk = Conversation(Limits(invite_bytes=3000))
+    for number in range(2):
+        [tx] = received(talk.hear(invite_bytes(call_id=f"c{number}", body=b"v" * 1000)))
+        talk.respond(tx, 486)
+    assert statuses(talk.hear(invite_bytes(call_id="c3", body=b"v" * 1000))) == [503]
+    talk.wait(70)
+    assert received(talk.hear(invite_bytes(call_id="c4", body=b"v" * 1000)))
+
+
 def test_a_flood_of_anything_leaves_nothing_behind_after_a_minute() -> None:
     talk = Conversation()
     for number in range(300):

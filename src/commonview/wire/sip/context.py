@@ -72,13 +72,19 @@ class Limits:
     """Bounds on what peers can make the core remember.
 
     ``replays`` answered non-INVITE requests over UDP keep their answer for timer J, the oldest going first
-    when there are more. ``answer_within_s`` is how long a user may leave an INVITE unanswered.
+    when there are more, or more than ``replay_bytes`` of them. INVITE requests may weigh ``invite_bytes``
+    together, and with more than ``light_above`` requests open only those below ``light_bytes`` are taken.
+    ``answer_within_s`` is how long a user may leave an INVITE unanswered.
     """
 
     server_transactions: int = 16384
     invite_transactions: int = 4096
     client_transactions: int = 65536
     replays: int = 32768
+    replay_bytes: int = 32 * 1024 * 1024
+    invite_bytes: int = 32 * 1024 * 1024
+    light_above: int = 512
+    light_bytes: int = 8192
     dialogs: int = 65536
     answer_within_s: float = 180.0
 

@@ -56,6 +56,8 @@ class ServerLayer:
         self._awaiting_ack: dict[tuple[str, int, str], ServerTransaction] = {}
         self._replays: dict[ServerKey, bytes] = {}
         self._replay_order: deque[tuple[float, ServerKey]] = deque()
+        self._replay_bytes = 0
+        self._invite_bytes = 0
 
     @property
     def idle(self) -> bool:
@@ -148,6 +150,8 @@ class ServerLayer:
             self._merges[tx.merge_key] = key
         self._counters.requests[method] += 1
         if method == "INVITE":
+            tx.weight = _weight(request)
+            self._invite_bytes += tx.weight
             self._invites[key] = tx
             within = self._context.limits.answer_within_s
             self._context.server_timers.arm(tx, Timer.GIVE_UP, now + within)
@@ -175,12 +179,26 @@ class ServerLayer:
         elif method in ("REGISTER", "INVITE"):
             check_addresses(request)
         if method == "INVITE":
-            if len(self._invites) >= context.limits.invite_transactions or context.dialogs.full:
+            if self._crowded_for_invites(request):
                 return 503, (("Retry-After", _RETRY_AFTER_S),)
             return _find_media_refusal(request)
-        if len(self._open) >= context.limits.server_transactions:
+        if self._crowded(request):
             return 503, (("Retry-After", _RETRY_AFTER_S),)
         return None
+
+    def _crowded(self, request: SipRequest) -> bool:
+        limits, count = self._context.limits, len(self._open)
+        if count < limits.light_above:
+            return count >= limits.server_transactions
+        return count >= limits.server_transactions or _weight(request) > limits.light_bytes
+
+    def _crowded_for_invites(self, request: SipRequest) -> bool:
+        limits = self._context.limits
+        return (
+            len(self._invites) >= limits.invite_transactions
+            or self._invite_bytes + _weight(request) > limits.invite_bytes
+            or self._context.dialogs.full
+        )
 
     def _find_dialog(self, facts: RequestFacts, flow: Flow) -> Dialog | None:
         dialogs = self._context.dialogs
@@ -340,15 +358,22 @@ class ServerLayer:
         if tx.flow.reliable or tx.response is None:
             return
         self._replays[tx.key] = tx.response
+        self._replay_bytes += len(tx.response)
         self._replay_order.append((now + timing.give_up, tx.key))
-        if len(self._replays) > self._context.limits.replays:
-            del self._replays[self._replay_order.popleft()[1]]
+        limits = self._context.limits
+        while len(self._replays) > limits.replays or self._replay_bytes > limits.replay_bytes:
+            self._drop_oldest_replay()
             self._counters.events["replay shed"] += 1
+
+    def _drop_oldest_replay(self) -> None:
+        _, key = self._replay_order.popleft()
+        self._replay_bytes -= len(self._replays.pop(key))
 
     def _forget(self, tx: ServerTransaction) -> None:
         self._context.server_timers.disarm(tx)
         self._open.pop(tx.key, None)
-        self._invites.pop(tx.key, None)
+        if self._invites.pop(tx.key, None) is not None:
+            self._invite_bytes -= tx.weight
         if tx.merge_key is not None:
             self._merges.pop(tx.merge_key, None)
         ack_key = (tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])
@@ -367,9 +392,9 @@ class ServerLayer:
 
     def sweep(self, now: float) -> None:
         """Let go of what is old: answers after timer J, requests our user left unanswered for as long."""
-        order, replays = self._replay_order, self._replays
+        order = self._replay_order
         while order and order[0][0] <= now:
-            del replays[order.popleft()[1]]
+            self._drop_oldest_replay()
         oldest = now - self._context.timing.give_up
         while self._open:
             tx = next(iter(self._open.values()))
@@ -385,6 +410,11 @@ class ServerLayer:
         for table in (self._open, self._invites):
             for tx in [tx for tx in table.values() if tx.flow == flow]:
                 self._step(now, tx, Event.TRANSPORT_ERROR)
+
+
+def _weight(request: SipRequest) -> int:
+    """Characters and bytes a request keeps in memory, about."""
+    return len(request.uri) + len(request.body) + sum(len(value) for _, value in request.headers)
 
 
 def _find_media_refusal(request: SipRequest) -> tuple[int, HeaderPairs] | None:

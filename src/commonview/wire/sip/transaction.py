@@ -203,6 +203,7 @@ class ServerTransaction:
         "skeleton",
         "state",
         "user",
+        "weight",
     )
 
     def __init__(
@@ -222,6 +223,7 @@ class ServerTransaction:
         self.interval = 0.0
         self.acknowledged = False
         self.cancelled = False
+        self.weight = 0
         self.user: object = None
 
     @property
