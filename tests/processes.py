@@ -120,6 +120,7 @@ class Server(Process):
         for key, value in values.items():
             arguments += [f"--{key.replace('_', '-')}", str(value)]
         super().__init__("server", arguments, folder / "server.log")
+        self._signed_in: dict[str, httpx.Client] = {}
 
     @property
     def url(self) -> str:
@@ -155,16 +156,25 @@ class Server(Process):
         )
         assert answer.status_code == 201, answer.text
 
-    @contextlib.contextmanager
-    def sign_in(self, who: dict[str, str]) -> Iterator[httpx.Client]:
-        """A client with a session cookie and the CSRF header."""
-        with httpx.Client(base_url=self.url, timeout=15) as client:
+    def sign_in(self, who: dict[str, str]) -> httpx.Client:
+        """A client with a session cookie and the CSRF header; one a person, since sign-ins are limited."""
+        client = self._signed_in.get(who["username"])
+        if client is None:
+            client = httpx.Client(base_url=self.url, timeout=15)
+            self._signed_in[who["username"]] = client
             answer = client.post(
                 "/api/session", json={"username": who["username"], "password": who["password"]}
             )
             assert answer.status_code == 200, answer.text
             client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
-            yield client
+        return client
+
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> int:
+        """As `Process.stop`; the clients go too."""
+        for client in self._signed_in.values():
+            client.close()
+        self._signed_in.clear()
+        return super().stop(how, timeout_s)
 
 
 class Cameras(Process):

@@ -42,11 +42,8 @@ def _scene(folder: Path) -> Iterator[Scene]:
     server = Server(folder, session_idle_stop_s=1)
     with running(server):
         server.set_up()
-        with (
-            running(Cameras(server, count=1)),
-            server.sign_in(OPERATOR) as operator,
-            server.sign_in(SUPERVISOR) as supervisor,
-        ):
+        operator, supervisor = server.sign_in(OPERATOR), server.sign_in(SUPERVISOR)
+        with running(Cameras(server, count=1)):
             found = wait_for(
                 lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras", 60
             )
@@ -88,8 +85,7 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
-    with scene.server.sign_in(ADMINISTRATOR) as administrator:
-        system = administrator.get("/api/system").json()
+    system = scene.server.sign_in(ADMINISTRATOR).get("/api/system").json()
     counters = system["counters"]
     assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
     assert counters["sip"]["received"] > 0
@@ -143,7 +139,6 @@ def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_pa
         assert "Traceback" not in scene.server.text()
         scene.server.start()
         scene.server.wait_ready()
-        with scene.server.sign_in(OPERATOR) as operator:
-            [record] = operator.get("/api/access-records").json()["items"]
+        [record] = scene.server.sign_in(OPERATOR).get("/api/access-records").json()["items"]
         assert record["outcome"] in {"stream_ended", "interrupted"}
         assert record["ended_at"] is not None
