@@ -78,6 +78,11 @@ def split_floor(messages: list[bytes]) -> None:
             line.partition(":")
 
 
+def parse_all(messages: list[bytes]) -> None:
+    for data in messages:
+        parse_datagram(data)
+
+
 def answer_all(messages: list[bytes], flows: list[Flow]) -> None:
     core = SipCore()
     now = 0.0
@@ -146,7 +151,7 @@ def main() -> None:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
         return
     floor = timed(lambda: split_floor(messages), count)
-    parse = timed(lambda: [parse_datagram(data) for data in messages] and None, count)
+    parse = timed(lambda: parse_all(messages), count)
     whole = timed(lambda: answer_all(messages, flows), count)
     numbers = range(count // 4)
     camera = timed(lambda: client_part(numbers), len(numbers))
