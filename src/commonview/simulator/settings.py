@@ -62,7 +62,7 @@ class CameraSettings:
     keepalive_misses: int = 3
     request_timeout_s: float = 8.0
     retry_min_s: float = 2.0
-    retry_max_s: float = 60.0
+    retry_max_s: float = 20.0
     max_streams: int = 4
     catalogue_page_items: int | None = None
     charset: str = "GB2312"
