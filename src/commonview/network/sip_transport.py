@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -253,6 +252,3 @@ class TcpConnection(asyncio.Protocol):
         """Close after what is queued is sent."""
         if self._transport is not None:
             self._transport.close()
-
-
-ConnectionFactory = Callable[[], TcpConnection]
