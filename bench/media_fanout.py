@@ -1,4 +1,4 @@
-"""CPU of a node per viewer of one 4 Mbit/s stream, beside merely writing the same pictures to as many sockets.
+"""CPU of a node per viewer of one 4 Mbit/s stream, beside writing the same pictures to as many sockets.
 
 python -m bench.media_fanout [--viewers N] [--seconds S]
 """
@@ -56,7 +56,8 @@ def main() -> None:
         cores, memory, totals = node(protocol, viewers, seconds)
         print(
             f"{protocol}: {cores / viewers:.4%} of a core per viewer, {cores / lowest:.2f} times the floor;"
-            f" {memory / 1024:.1f} KiB per viewer; viewers {totals['viewers']}, drops {totals['viewer_drops']}"
+            f" {memory / 1024:.1f} KiB per viewer;"
+            f" viewers {totals['viewers']}, drops {totals['viewer_drops']}"
         )
 
 

@@ -2,8 +2,8 @@
 
 python -m bench.media_first_frame [--streams N] [--samples N]
 
-Warm: single viewers, one after another, at random moments of streams that run. Cold: the viewer is there first;
-measured is what the node adds, from the last byte of the camera's first key frame to the viewer having it.
+Warm: single viewers, one after another, at random moments of streams that run. Cold: the viewer waits for the
+camera; measured is what the node adds, from the last byte of the first key frame to the viewer having it.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@
 set -eu
 cd "$(dirname "$0")"
 if [ $# -lt 1 ]; then
-    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps nal fmp4 ingest)" >&2
+    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps nal fmp4 ingest http websocket ticket)" >&2
     exit 2
 fi
 name=$1
 if [ "$name" = seeds ]; then
-    exec cargo run --quiet --release --locked --bin seeds
+    exec cargo run --quiet --release --bin seeds
 fi
 seconds=${2:-60}
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -20,7 +20,7 @@ RUSTFLAGS="--cfg fuzzing -C passes=sancov-module -C llvm-args=-sanitizer-coverag
 -C llvm-args=-sanitizer-coverage-inline-8bit-counters -C llvm-args=-sanitizer-coverage-pc-table \
 -C llvm-args=-sanitizer-coverage-trace-compares -C codegen-units=1"
 export RUSTFLAGS
-cargo build --quiet --release --locked --target "$host" --bin "$name"
+cargo build --quiet --release --target "$host" --bin "$name"
 mkdir -p "artifacts/$name" "corpus/$name"
 exec "target/$host/release/$name" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
     -artifact_prefix="artifacts/$name/" -print_final_stats=1 "corpus/$name"

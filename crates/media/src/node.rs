@@ -159,16 +159,15 @@ impl Node {
         let stream_id = stream_id.to_owned();
         owners.insert(stream_id.clone(), owner);
         drop(owners);
-        self.send(
-            reactor,
-            Command::Open {
-                stream_id,
-                transport,
-                port,
-                ssrc,
-                sockets,
-            },
-        )?;
+        let command = Command::Open {
+            stream_id: stream_id.clone(),
+            transport,
+            port,
+            ssrc,
+            sockets,
+        };
+        self.send(reactor, command)
+            .inspect_err(|_| self.shared.forget_stream(&stream_id))?;
         Ok(port)
     }
 
@@ -426,3 +425,7 @@ fn bind_outlet(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

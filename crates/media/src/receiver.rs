@@ -147,10 +147,10 @@ async fn drain_rtcp(reactor: Rc<Reactor>, cell: Rc<StreamCell>, socket: UdpSocke
 async fn accept(reactor: Rc<Reactor>, cell: Rc<StreamCell>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) if cell.takes_media_from(peer.ip()) => {
+            Ok((socket, peer)) if cell.takes_media_from(peer.ip(), reactor.now_us()) => {
                 start_connection(&reactor, &cell, socket, peer);
             }
-            // Another peer's connection stands: a stranger must not push it out.
+            // Another peer's connection brings pictures: a stranger must not push it out.
             Ok(_) => cell.stream.borrow_mut().sockets.foreign_sources += 1,
             Err(_) => {
                 reactor.shared.counters.count("accept_failures");

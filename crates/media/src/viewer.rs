@@ -18,6 +18,9 @@ use crate::websocket::{self, Opcode};
 /// How many pieces one gathered write takes.
 pub const SLICES_MAX: usize = 48;
 
+/// Room an empty queue keeps.
+const CHUNKS_KEPT: usize = 4;
+
 /// Bytes that reach the viewer whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Chunk {
@@ -199,6 +202,10 @@ impl ViewerQueue {
             self.chunks.pop_front();
         }
         self.sent_of_first = sent;
+        if self.chunks.is_empty() {
+            // The cached group of pictures went through here once; afterwards one picture at a time does.
+            self.chunks.shrink_to(CHUNKS_KEPT);
+        }
         is_first && self.pictures > 0
     }
 

@@ -143,7 +143,8 @@ fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, link: &Link,
 }
 
 async fn drain(socket: &TcpStream) {
-    let mut buffer = [0; 2048];
+    // Small, because it lives in every viewer's task from the beginning.
+    let mut buffer = [0; 64];
     while socket.readable().await.is_ok() {
         match socket.try_read(&mut buffer) {
             Ok(0) => return,
