@@ -97,7 +97,9 @@ def test_a_decoded_moving_picture_comes_over(transport: str, yard: Server, windo
     expect(console.see("session-panel")).to_be_visible()
     wait_for(lambda: "first_picture" in console.timeline(), "the first picture in the timeline")
     told = [step for step in console.timeline() if step in HOPS]
-    assert told == [hop for hop in HOPS if hop != "tcp_connected" or transport.startswith("tcp")]
+    assert ("tcp_connected" in told) == transport.startswith("tcp")
+    # A camera may dial before its answer is read, so that hop's place is not fixed.
+    assert [hop for hop in told if hop != "tcp_connected"] == [hop for hop in HOPS if hop != "tcp_connected"]
     console.shot(f"playing-{transport}")
 
 
@@ -122,8 +124,10 @@ def test_a_revoked_grant_takes_the_picture_away(yard: Server, window: Window) ->
     console.expect_no_picture(1)
     console.shot("revoked")
     client = yard.sign_in(SUPERVISOR)
+    grants = client.get("/api/grants").json()["items"]
+    (grant,) = (one for one in grants if one["reason"] == "a look that will be stopped")
     records = client.get("/api/access-records").json()["items"]
-    (record,) = (one for one in records if one["reason"] == "a look that will be stopped")
+    (record,) = (one for one in records if one["grant_id"] == grant["id"])
     assert record["outcome"] == "grant_revoked"
     assert record["bytes_sent"] > 0
 
