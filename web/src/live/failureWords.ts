@@ -74,8 +74,8 @@ export function useFailureWords() {
 
   /** The facts of a hop, named in the language chosen. Ids that only machines use are left to the copied text. */
   function facts(one: TimelineStep): string {
-    const { width, height, access_id: _access, code, ...rest } = one.params
-    const shown: [string, string | number][] = Object.entries(rest)
+    const { width, height, code, ...rest } = one.params
+    const shown: [string, string | number][] = Object.entries(rest).filter(([name]) => name !== 'access_id')
     if (width !== undefined && height !== undefined) shown.push(['size', `${width} × ${height}`])
     const said = shown.map(([name, value]) => `${te(`param.${name}`) ? t(`param.${name}`) : name} ${factValue(name, value)}`)
     if (code !== undefined) said.unshift(te(`note.${code}`) ? t(`note.${code}`) : String(code))

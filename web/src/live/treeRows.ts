@@ -35,24 +35,30 @@ export function treeRows(devices: readonly Device[], opened: ReadonlySet<string>
   const rows: TreeRow[] = []
   for (const device of devices) {
     const own = query === '' || holds(query, device.name, device.id, device.address)
-    const matching = query === '' ? device.channels : device.channels.filter((one) => holds(query, one.name, one.gb_id))
+    const watchable = cameras(device)
+    const matching = query === '' ? watchable : watchable.filter((one) => holds(query, one.name, one.gb_id))
     if (!own && matching.length === 0) continue
     const open = opened.has(device.id) || (query !== '' && matching.length > 0)
     rows.push({ kind: 'device', key: device.id, device, open, mark: deviceMarks[device.state] })
     if (!open) continue
     if (!device.online) rows.push({ kind: 'note', key: `${device.id}/absent`, device, problem: null })
     for (const problem of device.problems) rows.push({ kind: 'note', key: `${device.id}/${problem.code}`, device, problem })
-    const shown = own && matching.length === 0 ? device.channels : matching
+    const shown = own && matching.length === 0 ? watchable : matching
     for (const channel of shown) {
       const word = channelWord(device, channel)
       rows.push({ kind: 'channel', key: channel.id, device, channel, mark: channelMarks[word], word })
     }
-    if (device.channels.length === 0) {
+    if (watchable.length === 0) {
       const hint = device.catalogue.state === 'running' ? 'catalogueRunning' : 'noChannels'
       rows.push({ kind: 'hint', key: `${device.id}/hint`, device, hint })
     }
   }
   return rows
+}
+
+/** What can be watched; a catalogue also lists organisations, devices and alarm inputs. */
+export function cameras(device: Device): Channel[] {
+  return device.channels.filter((channel) => channel.kind === 'video')
 }
 
 export interface TreeCounts {

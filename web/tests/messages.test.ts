@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs'
+
+import { describe, expect, test } from 'vitest'
+import { createApp, defineComponent } from 'vue'
+
+import { i18n, languages, preferredLanguage, useLanguage } from '@/i18n'
+import en from '@/i18n/en'
+import zh from '@/i18n/zh-CN'
+import { failureCodes, useFailureWords } from '@/live/failureWords'
+import { useWords } from '@/shell/words'
+import { ApiError } from '@/api/errors'
+
+interface Document {
+  components: { schemas: Record<string, { enum?: string[] }> }
+}
+
+const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as Document
+
+function enumOf(name: string): string[] {
+  const values = document.components.schemas[name]?.enum
+  if (values === undefined) throw new Error(`the OpenAPI document has no enum ${name}`)
+  return values
+}
+
+function keysOf(node: object, prefix = ''): string[] {
+  return Object.entries(node).flatMap(([name, value]) => (typeof value === 'string' ? [prefix + name] : keysOf(value as object, `${prefix}${name}.`)))
+}
+
+/** Runs a composable inside an application that speaks `language`. */
+async function within<Result>(language: (typeof languages)[number], composable: () => Result): Promise<Result> {
+  await useLanguage(language)
+  let result: Result | undefined
+  const app = createApp(
+    defineComponent({
+      setup() {
+        result = composable()
+        return () => null
+      },
+    }),
+  )
+  app.use(i18n).mount(globalThis.document.createElement('div'))
+  return result as Result
+}
+
+describe('both languages', () => {
+  test('have the same keys, all of them filled', () => {
+    expect(keysOf(zh)).toEqual(keysOf(en))
+    expect(keysOf(en).length).toBeGreaterThan(500)
+  })
+
+  test('are chosen by the browser until somebody chooses', () => {
+    expect(preferredLanguage(['zh-TW', 'en'])).toBe('zh-CN')
+    expect(preferredLanguage(['de', 'en-US'])).toBe('en')
+    expect(preferredLanguage(['de'])).toBe('en')
+  })
+})
+
+describe.each(languages)('in %s the console has words for', (language) => {
+  test('every failure of a live session: what, probable cause and next check', async () => {
+    expect([...failureCodes].sort()).toEqual(enumOf('FailureCode').sort())
+    const { failure } = await within(language, useFailureWords)
+    for (const code of failureCodes) {
+      const { what, cause, check } = failure({ code, params: { status: 486, reason: 'Busy Here', seconds: 10 } })
+      for (const text of [what, cause, check]) {
+        expect(text).not.toContain('failure.')
+        expect(text).not.toMatch(/[{}]/)
+        expect(text.length).toBeGreaterThan(4)
+      }
+    }
+  })
+
+  test('a failure it does not know, showing its code', async () => {
+    const { failure } = await within(language, useFailureWords)
+    expect(failure({ code: 'from_the_future', params: {} }).what).toContain('from_the_future')
+  })
+
+  test.each([
+    ['ProblemCode', 'problem'],
+    ['ProblemCode', 'problemHint'],
+    ['RefusalReason', 'refusal'],
+    ['Step', 'step'],
+    ['Role', 'roles'],
+    ['Role', 'roleHints'],
+    ['AccessOutcome', 'access.outcome'],
+    ['GrantState', 'access.state'],
+    ['SessionState', 'panel.state'],
+    ['CatalogueState', 'devices.catalogueState'],
+    ['DeviceState', 'tree'],
+    ['ChannelStatus', 'tree'],
+    ['MediaTransport', 'transportShort'],
+    ['SignallingTransport', 'transportShort'],
+  ])('every %s under %s', (name, group) => {
+    const keys = new Set(keysOf(language === 'en' ? en : zh))
+    for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)
+  })
+
+  test('a refusal with a wait, one without, and one it has never heard of', async () => {
+    const { problem } = await within(language, useWords)
+    expect(problem(new ApiError(429, 'too_many_attempts', 'wait', { retry_after_s: 90 }))).toMatch(/1 (min|分) 30 (s|秒)/)
+    expect(problem(new ApiError(401, 'sign_in_refused', 'no'))).not.toContain('sign_in_refused')
+    expect(problem(new ApiError(409, 'from_the_future', 'the reason'))).toMatch(/from_the_future/)
+    expect(problem(new ApiError(409, 'from_the_future', 'the reason'))).toMatch(/the reason/)
+  })
+})
