@@ -34,7 +34,8 @@ class Console(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """One file; hashed assets may be kept for good, everything else is asked for again."""
-        if path == "api" or path.startswith("api/"):
+        # By the address as it was sent: `path` has been normalised, and `..` could lead out of /api.
+        if scope["path"].rstrip("/") == "/api" or scope["path"].startswith("/api/"):
             raise HTTPException(404, "there is no such operation")
         if not self._index.is_file():
             return PlainTextResponse(_NOT_BUILT, status_code=404)

@@ -89,7 +89,8 @@ async def serve(
             stopping = asyncio.create_task(stop.wait(), name="stop")
             try:
                 await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
-                on_ready(_ready(instance))
+                if http.listening.is_set():
+                    on_ready(_ready(instance))
                 watched = {serving, stopping, *instance.background}
                 done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done - {stopping}:

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/audit", tags=["audit"])
 def list_audit_entries(
     context: Context,
     caller: Annotated[Caller, require(Action.AUDIT_READ)],
-    before: Annotated[int | None, Query(ge=0)] = None,
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Items[AuditEntryOut]:
     """Entries with a sequence below `before`, newest first. Reading them is itself recorded."""
