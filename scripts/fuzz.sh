@@ -14,25 +14,31 @@ if [ ${#targets[@]} -eq 0 ]; then
   done
 fi
 
-one() {
-  local target=$1 seconds=$2 folder=build/fuzz/$1 code=0
-  mkdir -p "$folder/corpus"
+run_target() {
   if [ -e "tests/fuzz/$target.py" ]; then
-    .venv/bin/python -m tests.fuzz.run "$target" "$folder/corpus" -max_total_time="$seconds" -rss_limit_mb=2048 \
-      -artifact_prefix="$folder/" -print_final_stats=1 >"$folder/log" 2>&1 || code=$?
+    "${PYTHON:-.venv/bin/python}" -m tests.fuzz.run "$target" "$folder/corpus" -max_total_time="$seconds" \
+      -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1
   else
-    crates/media/fuzz/run.sh "$target" "$seconds" >"$folder/log" 2>&1 || code=$?
+    crates/media/fuzz/run.sh "$target" "$seconds"
   fi
+}
+
+one() {
+  local target=$1 seconds=$2 folder=build/fuzz/$1 code=0 cpu
+  mkdir -p "$folder/corpus"
+  TIMEFORMAT='%U'
+  cpu=$( { time run_target >"$folder/log" 2>&1 || echo "$?" >"$folder/code"; } 2>&1)
+  [ ! -e "$folder/code" ] || { code=$(cat "$folder/code"); rm "$folder/code"; }
   local executed
   executed=$(grep -aoE 'stat::number_of_executed_units: *[0-9]+|Done [0-9]+ runs' "$folder/log" | grep -oE '[0-9]+' | tail -n 1 || true)
   if [ "$code" -eq 0 ]; then
-    printf '%-24s %4ss  %12s inputs  no crash\n' "$target" "$seconds" "${executed:-?}"
+    printf '%-24s %6s CPU s  %12s inputs  no crash\n' "$target" "${cpu%.*}" "${executed:-?}"
   else
     printf '%-24s CRASHED (exit %s): see %s/log\n' "$target" "$code" "$folder"
     return 1
   fi
 }
-export -f one
+export -f one run_target
 
 echo "== fuzzing ${#targets[@]} targets, $seconds s each, $(nproc) side by side"
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one {} '"$seconds" || exit 1
