@@ -14,7 +14,7 @@ import pytest
 
 from commonview.cli import main
 from commonview.simulator import FleetSettings, SimulatedFleet, SimulatorExtraMissing
-from commonview.simulator.cli import PASSWORD_VARIABLE, add_arguments
+from commonview.simulator.cli import PASSWORD_VARIABLE, add_arguments, numeric_address
 from commonview.simulator.sources import open_scene
 from commonview.wire.manscdp import Catalog, CatalogQuery
 from tests.simulator.depacketise import packs_of
@@ -144,6 +144,20 @@ class TestCommandLine:
     ) -> None:
         assert main(["simulate", "cameras", *arguments]) == 1
         assert words in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("text", "address"),
+        [
+            ("127.0.0.1:5060", ("127.0.0.1", 5060)),
+            ("0.0.0.0:5060", ("127.0.0.1", 5060)),
+            ("[::1]:5061", ("::1", 5061)),
+            ("[::]:5061", ("::1", 5061)),
+        ],
+    )
+    def test_a_server_bound_everywhere_is_reached_on_this_machine(
+        self, text: str, address: tuple[str, int]
+    ) -> None:
+        assert numeric_address(text) == address
 
     @pytest.mark.parametrize(
         "arguments", [["--count", "0"], ["--size", "1x1"], ["--size", "321x240"], ["--keepalive", "0"]]

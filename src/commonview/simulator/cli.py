@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import os
 import re
 import signal
@@ -80,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until SIGINT or SIGTERM; raises `SimulatorError` with a sentence for the terminal."""
-    host, port = _address(arguments.server)
+    host, port = numeric_address(arguments.server)
     fleet = FleetSettings(
         server=Server(host=host, port=port, server_id=arguments.server_id, domain=arguments.domain),
         password=_password(arguments.password_file),
@@ -137,7 +138,7 @@ def _password(file: Path | None) -> str:
     return password
 
 
-def _address(text: str) -> tuple[str, int]:
+def numeric_address(text: str) -> tuple[str, int]:
     """HOST:PORT, the host resolved: signalling flows are between numeric addresses."""
     host, colon, port = text.rpartition(":")
     host = host.strip("[]")
@@ -147,7 +148,10 @@ def _address(text: str) -> tuple[str, int]:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
     except OSError as error:
         raise SimulatorError(f"cannot resolve {host!r}: {error.strerror or error}") from error
-    return str(found[0][4][0]), int(port)
+    address = ipaddress.ip_address(str(found[0][4][0]))
+    if address.is_unspecified:  # a server bound to every address is reached on this machine's own
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return str(address), int(port)
 
 
 def _own_address(host: str, port: int) -> str:
