@@ -113,6 +113,18 @@ def test_the_camera_may_reconnect_and_a_stranger_may_not_push_it_out(
     assert (stats.tcp_connections, stats.foreign_sources) == (2, 1)
 
 
+def test_a_stranger_that_only_occupies_the_port_is_replaced_by_the_camera(
+    node: CoreMediaNode, log: EventLog
+) -> None:
+    receiver = node.open_receiver("s1", PASSIVE, ssrc=7)
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.2", 0))
+        stranger.connect(("127.0.0.1", receiver.port))
+        log.wait_for(TcpConnected, lambda event: event.peer.startswith("127.0.0.2:"))
+        with Camera.tcp(receiver.port, ssrc=7):
+            log.wait_for(FirstKeyFrame)
+
+
 def test_rtcp_is_drained_and_counted(node: CoreMediaNode) -> None:
     receiver = node.open_receiver("s1", UDP, ssrc=None)
     assert receiver.rtcp_port == receiver.port + 1

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -281,6 +282,56 @@ impl Reactor {
         self.shared.forget_stream(stream_id);
     }
 
+    fn carry_out(self: &Rc<Self>, command: Command) -> ControlFlow<()> {
+        match command {
+            Command::Open {
+                stream_id,
+                transport,
+                port,
+                ssrc,
+                sockets,
+            } => {
+                let shared = Arc::clone(&self.shared);
+                let stream = Stream::new(stream_id, transport, port, ssrc, shared, self.now_us());
+                self.open(stream, sockets);
+            }
+            Command::Dial {
+                stream_id,
+                local,
+                camera,
+            } => self.dial(&stream_id, local, camera),
+            Command::SetSsrc { stream_id, ssrc } => {
+                if let Some(cell) = self.find(&stream_id) {
+                    self.guarded(&cell, |stream| stream.set_ssrc(ssrc));
+                }
+            }
+            Command::Close { stream_id, reply } => {
+                self.end_stream(&stream_id, "closed");
+                // Tasks run in turn: the ended ones have dropped their sockets when this one's turn comes.
+                spawn_local(async move { answer(&reply, ()) });
+            }
+            Command::Attach(viewer) => self.attach(*viewer),
+            Command::Cut { cut, reply } => answer(&reply, self.cut(&cut)),
+            Command::Stats { stream_id, reply } => answer(&reply, self.stats(stream_id.as_deref())),
+            Command::Serve { listener, reactors } => {
+                spawn_local(outlet::serve(listener, Arc::clone(&self.shared), reactors));
+            }
+            Command::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn dial(self: &Rc<Self>, stream_id: &str, local: SocketAddr, camera: SocketAddr) {
+        let Some(cell) = self.find(stream_id) else {
+            return;
+        };
+        let task = receiver::dial(Rc::clone(self), Rc::clone(&cell), local, camera);
+        let former = cell
+            .dialling
+            .replace(Some(spawn_local(task).abort_handle()));
+        former.inspect(AbortHandle::abort);
+    }
+
     fn open(self: &Rc<Self>, stream: Stream, sockets: ReceiverSockets) {
         let stream_id = stream.id().to_owned();
         let cell = Rc::new(StreamCell {
@@ -353,56 +404,8 @@ async fn tick(reactor: Rc<Reactor>) {
 
 async fn obey(reactor: Rc<Reactor>, mut inbox: UnboundedReceiver<Command>) {
     while let Some(command) = inbox.recv().await {
-        match command {
-            Command::Open {
-                stream_id,
-                transport,
-                port,
-                ssrc,
-                sockets,
-            } => {
-                let shared = Arc::clone(&reactor.shared);
-                let stream =
-                    Stream::new(stream_id, transport, port, ssrc, shared, reactor.now_us());
-                reactor.open(stream, sockets);
-            }
-            Command::Dial {
-                stream_id,
-                local,
-                camera,
-            } => {
-                if let Some(cell) = reactor.find(&stream_id) {
-                    let task = receiver::dial(Rc::clone(&reactor), Rc::clone(&cell), local, camera);
-                    let former = cell
-                        .dialling
-                        .replace(Some(spawn_local(task).abort_handle()));
-                    former.inspect(AbortHandle::abort);
-                }
-            }
-            Command::SetSsrc { stream_id, ssrc } => {
-                if let Some(cell) = reactor.find(&stream_id) {
-                    reactor.guarded(&cell, |stream| stream.set_ssrc(ssrc));
-                }
-            }
-            Command::Close { stream_id, reply } => {
-                reactor.end_stream(&stream_id, "closed");
-                // Aborted tasks drop their sockets when the reactor next turns to them.
-                tokio::task::yield_now().await;
-                answer(&reply, ());
-            }
-            Command::Attach(viewer) => reactor.attach(*viewer),
-            Command::Cut { cut, reply } => answer(&reply, reactor.cut(&cut)),
-            Command::Stats { stream_id, reply } => {
-                answer(&reply, reactor.stats(stream_id.as_deref()))
-            }
-            Command::Serve { listener, reactors } => {
-                spawn_local(outlet::serve(
-                    listener,
-                    Arc::clone(&reactor.shared),
-                    reactors,
-                ));
-            }
-            Command::Stop => break,
+        if reactor.carry_out(command).is_break() {
+            break;
         }
     }
     let open: Vec<_> = reactor.streams.borrow().keys().cloned().collect();

@@ -20,7 +20,7 @@ class TcpFailed:
     """Dialling the camera failed for good, or its connection closed. `reason` is a stable word.
 
     `connect_refused`, `connect_timeout`, `connect_unreachable`, `connect_failed`: after the last try;
-    `closed`, `reset`, `framing_lost`: a standing connection ended.
+    `closed`, `reset`: a standing connection ended.
     """
 
     at: datetime
@@ -30,7 +30,7 @@ class TcpFailed:
 
 @dataclass(frozen=True, slots=True)
 class FirstPacket:
-    """The first RTP packet of the stream."""
+    """The first RTP packet of the stream, and again when another source takes the stream over."""
 
     at: datetime
     stream_id: str
@@ -62,7 +62,11 @@ class FirstKeyFrame:
 
 @dataclass(frozen=True, slots=True)
 class StreamStalled:
-    """Nothing usable for `media_timeout_s`: `no_packets`, `no_video` or `no_key_frame`."""
+    """Nothing usable for `media_timeout_s`.
+
+    `reason`: `no_packets`; before the first picture `ssrc_mismatch`, `unknown_payload`, `transport_stream`,
+    `unknown_codec` or `no_key_frame`; after it `no_video` (packets come, pictures do not).
+    """
 
     at: datetime
     stream_id: str
