@@ -189,6 +189,7 @@ async def open_room(
         clock=SystemClock(),
         catalogue_limits=PAGES,
         live_limits=limits,
+        catalogue_fresh_s=0.0,
     )
     room = Room(service, recorded, folder)
     service.set_viewer_listener(room.viewer_events.append)

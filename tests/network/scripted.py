@@ -42,16 +42,18 @@ class ScriptedDevice(asyncio.DatagramProtocol):
         """Send a head without Content-Length and its body; lines may end in bare LF in the source."""
         head = text.strip().replace("\n", "\r\n")
         content = body.replace("\n", "\r\n").encode()
+        self.send_bytes(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send one datagram as it is."""
         assert self._transport is not None
-        self._transport.sendto(
-            f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content, self._server
-        )
+        self._transport.sendto(data, self._server)
 
     async def receive(self, begin: str, *, holding: str = "") -> str:
         """The next datagram that begins so and holds that; others are dropped."""
         async with asyncio.timeout(10):
             while True:
-                data = (await self._received.get()).decode()
+                data = (await self._received.get()).decode("utf-8", "replace")
                 if data.startswith(begin) and holding in data:
                     return data
 

@@ -17,7 +17,7 @@ from commonview.network import (
     ProblemCode,
     RefusalReason,
 )
-from commonview.simulator import Faults, SimulatedCamera
+from commonview.simulator import CameraState, Faults, SimulatedCamera
 from tests.network.harness import DEVICE, Room, free_port, open_room, until
 
 pytestmark = pytest.mark.anyio
@@ -53,8 +53,8 @@ async def test_device_registers_and_its_whole_paged_catalogue_is_in_the_tree(
 
 async def test_device_that_stops_unregisters_and_is_offline(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
-        async with SimulatedCamera(room.camera_settings()):
-            await until(lambda: device_is(room, DeviceState.ONLINE))
+        async with SimulatedCamera(room.camera_settings()) as camera:
+            await camera.wait_for(CameraState.REGISTERED)
         device = room.service.device(DEVICE)
     assert (device.state, device.reason) == (DeviceState.OFFLINE, PresenceReason.UNREGISTERED)
 
@@ -153,7 +153,7 @@ async def test_keepalive_of_an_unknown_device_is_refused_so_that_it_registers(tm
 async def test_wrong_password_is_visible_and_ends_when_it_is_put_right(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         async with SimulatedCamera(room.camera_settings()) as camera:
-            await until(lambda: device_is(room, DeviceState.ONLINE))
+            await camera.wait_for(CameraState.REGISTERED)
         camera.faults = Faults(wrong_password=True)
         async with camera:
             await until(lambda: device_is(room, DeviceState.PROBLEM))
@@ -178,8 +178,8 @@ async def test_two_devices_under_one_id_are_visible_until_one_is_gone(tmp_path: 
 
 async def test_device_with_its_own_password_must_use_it_from_then_on(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
-        async with SimulatedCamera(room.camera_settings()):
-            await until(lambda: device_is(room, DeviceState.ONLINE))
+        async with SimulatedCamera(room.camera_settings()) as camera:
+            await camera.wait_for(CameraState.REGISTERED)
         device = await room.service.update_device(DEVICE, password="its very own")
         assert device.has_own_password
         async with SimulatedCamera(room.camera_settings()) as camera:

@@ -1,5 +1,6 @@
 """The bytes themselves, between the running service and a device made of one socket."""
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.network.scripted import DOMAIN, PLATFORM, ScriptedDevice, header
 
 pytestmark = pytest.mark.anyio
 
+TORTURE = (
+    Path(os.environ.get("COMMONVIEW_TEST_MATERIAL", Path(__file__).parents[3] / "shared")) / "sip_torture"
+)
 CAMERA = "34020000001320000001"
 SDP = (
     "v=0\no=34020000001320000001 0 0 IN IP4 127.0.0.1\ns=Play\nc=IN IP4 127.0.0.1\nt=0 0\n"
@@ -156,3 +160,17 @@ async def test_requests_we_have_no_use_for_get_their_proper_answer(
         if method in ("OPTIONS", "SUBSCRIBE"):
             allowed = header(answer, "Allow")
             assert {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE"} <= set(allowed.split(", "))
+
+
+@pytest.mark.skipif(not TORTURE.is_dir(), reason=f"no test material in {TORTURE}")
+async def test_torture_messages_over_the_wire_disturb_nobody(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        files = sorted(TORTURE.glob("*.dat"))
+        assert len(files) >= 49
+        for file in files:
+            device.send_bytes(file.read_bytes())
+        await device.register()
+        counters = room.service.endpoint.counters
+        assert counters.events["internal error"] == 0
+        assert counters.received >= len(files)
+        assert [one.id for one in room.service.devices()] == [DEVICE]

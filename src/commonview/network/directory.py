@@ -26,7 +26,7 @@ from commonview.network.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from commonview.media import MediaTransport
@@ -123,9 +123,18 @@ class Registration:
 class Directory:
     """Every known device, its presence and its troubles."""
 
-    def __init__(self, *, silence_s: float) -> None:
-        """``silence_s``: a device not heard for so long is offline (interval times misses)."""
+    def __init__(
+        self,
+        *,
+        silence_s: float,
+        on_problem: Callable[[DeviceRecord, DeviceProblem], None] | None = None,
+    ) -> None:
+        """``silence_s``: a device not heard for so long is offline (interval times misses).
+
+        ``on_problem`` hears of each trouble when it begins.
+        """
         self._silence_s = silence_s
+        self._on_problem = on_problem
         self._records: dict[str, DeviceRecord] = {}
         self._watch: LivenessWatch[DeviceRecord] = LivenessWatch()
         self._by_connection: dict[int, set[str]] = {}
@@ -307,7 +316,10 @@ class Directory:
         known = record.problems.get(code)
         if known is not None and known.params == params:
             return False
-        record.problems[code] = DeviceProblem(code, params, known.since if known is not None else at)
+        problem = DeviceProblem(code, params, known.since if known is not None else at)
+        record.problems[code] = problem
+        if known is None and self._on_problem is not None:
+            self._on_problem(record, problem)
         return True
 
     def clear_problem(self, record: DeviceRecord, code: ProblemCode) -> bool:

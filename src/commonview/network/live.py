@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 500
 _BYE_TIMEOUT_S = 5.0
+_VIEWERS_LEAVE_S = 1.0
+_VIEWERS_LEAVE_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ class LiveSessions:
         platform: Platform,
         clock: Clock,
         *,
-        on_changed: Callable[[LiveSession], None],
+        on_changed: Callable[[str, str], None],
         on_viewer: Callable[[ViewerEvent], None],
     ) -> None:
+        """``on_changed(session_id, channel_id)`` after every step, ``on_viewer`` for access records."""
         self._settings = settings
         self._endpoint = endpoint
         self._node = node
@@ -196,6 +199,11 @@ class LiveSessions:
             await asyncio.wait(list(self._tasks), timeout=_BYE_TIMEOUT_S)
         for task in list(self._tasks):
             task.cancel()
+        # Their streams are closed; what the node says of each viewer's end closes its access record.
+        for _ in range(_VIEWERS_LEAVE_STEPS):
+            if not any(run.machine.viewers for run in self._by_id.values()):
+                return
+            await asyncio.sleep(_VIEWERS_LEAVE_S / _VIEWERS_LEAVE_STEPS)
 
     # -- signalling
 
@@ -351,6 +359,8 @@ class LiveSessions:
             del self._by_channel[run.channel.id]
         failure = machine.failure
         self.counters["sessions_ended" if failure is None else f"sessions_failed_{failure.code.value}"] += 1
+        if failure is not None:
+            log.warning("live view of %s failed: %s %s", run.channel.id, failure.code.value, failure.params)
         self._ended.append(run)
         while len(self._ended) > _REMEMBERED:
             old = self._ended.popleft()
@@ -402,7 +412,7 @@ class LiveSessions:
         return Moment(self._clock.monotonic(), at if at is not None else self._clock.now())
 
     def _changed(self, run: _Run) -> None:
-        self._on_changed(run.machine.snapshot())
+        self._on_changed(run.machine.id, run.machine.channel_id)
 
     def _spawn(self, work: Coroutine[None, None, None], run: _Run) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

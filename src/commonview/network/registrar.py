@@ -208,6 +208,8 @@ class Registrar:
             self.counters["unregistered"] += 1
         else:
             self.counters["registered"] += 1
+            if newcomer:
+                log.info("device %s registered from %s over %s", record.id, record.address, record.transport)
             self._on_registered(record, newcomer)
 
     # -- refusals

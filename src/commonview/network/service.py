@@ -24,6 +24,7 @@ from commonview.network.errors import (
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
+from commonview.network.model import CatalogueState
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
 from commonview.network.sip_endpoint import SipEndpoint
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from commonview.network.model import (
         Channel,
         Device,
+        DeviceProblem,
         LiveSession,
         Refusal,
         TreeDevice,
@@ -82,10 +84,12 @@ class NetworkService:
         on_viewer: Callable[[ViewerEvent], None] | None = None,
         catalogue_limits: AggregationLimits | None = None,
         live_limits: LiveLimits | None = None,
+        catalogue_fresh_s: float = 30.0,
     ) -> None:
         """``on_viewer`` hears of every viewer that joins or leaves, for the access records.
 
-        Must be made inside a running event loop. The limits are waiting times; the defaults suit the field.
+        Must be made inside a running event loop. The limits are waiting times; the defaults suit the field. A
+        device that joins again within ``catalogue_fresh_s`` of a complete catalogue is not asked anew.
         """
         self._settings = settings
         self._database = database
@@ -94,6 +98,7 @@ class NetworkService:
         self._vault = vault
         self._clock = clock
         self._on_viewer = on_viewer
+        self._catalogue_fresh_s = catalogue_fresh_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: Counter[str] = Counter()
         self.sip_port = settings.sip_port
@@ -104,7 +109,9 @@ class NetworkService:
             public_host=settings.sip_public_host,
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
-        self._directory = Directory(silence_s=settings.keepalive_interval_s * settings.keepalive_misses)
+        self._directory = Directory(
+            silence_s=settings.keepalive_interval_s * settings.keepalive_misses, on_problem=_log_problem
+        )
         self._registrar = Registrar(
             RegistrarSettings(settings.sip_domain, enrolment_password),
             self._directory,
@@ -370,8 +377,15 @@ class NetworkService:
             self._device_changed(record.id)
 
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
-        if newcomer:
+        if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
+
+    def _is_fresh(self, record: DeviceRecord) -> bool:
+        """Devices that flap must not be asked every few seconds (WVP commit 91d571d8d)."""
+        known = record.catalogue
+        if known.state is not CatalogueState.COMPLETE or known.finished_at is None:
+            return False
+        return (self._clock.now() - known.finished_at).total_seconds() < self._catalogue_fresh_s
 
     def _on_back(self, record: DeviceRecord) -> None:
         if not record.channels:
@@ -443,13 +457,16 @@ class NetworkService:
     def _device_changed(self, device_id: str) -> None:
         self._bus.publish("device.changed", {"device_id": device_id})
 
-    def _session_changed(self, session: LiveSession) -> None:
-        payload = {"session_id": session.id, "channel_id": session.channel_id}
-        self._bus.publish("session.changed", {**payload})
+    def _session_changed(self, session_id: str, channel_id: str) -> None:
+        self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:
         if self._on_viewer is not None:
             self._on_viewer(event)
+
+
+def _log_problem(record: DeviceRecord, problem: DeviceProblem) -> None:
+    log.warning("device %s: %s %s", record.id, problem.code.value, problem.params)
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
