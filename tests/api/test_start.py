@@ -1,5 +1,6 @@
 """Starting and stopping as an operator sees it: plain words, no traceback, the setting to change."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -11,7 +12,10 @@ import httpx
 import pytest
 
 from commonview import __version__
+from commonview.api.server import BackgroundFailed, Ready, serve
 from commonview.foundation.datadir import DataDirectory
+from commonview.foundation.settings import Settings
+from commonview.security import SecurityService
 from tests.processes import Server, free_port, running
 
 
@@ -141,6 +145,37 @@ def test_a_server_starts_says_where_it_is_and_stops_in_order(tmp_path: Path) -> 
         assert _commonview("setup-link", "--data-dir", server.data_dir).returncode == 1
     with running(server):
         assert httpx.get(f"{server.url}/api/setup").json() == {"needed": False}
+
+
+async def _dies(_service: SecurityService) -> None:
+    raise RuntimeError("a part died")
+
+
+def test_a_server_does_not_go_on_when_a_part_of_it_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecurityService, "run", _dies)
+    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, sip_port=0)
+    with pytest.raises(BackgroundFailed, match="grants and checkpoints"):
+        asyncio.run(serve(settings, on_ready=lambda _: None))
+
+
+def test_a_stopped_server_gives_everything_back(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, sip_port=0)
+
+    async def start_and_stop() -> list[Ready]:
+        stop = asyncio.Event()
+        seen = []
+
+        def ready(one: Ready) -> None:
+            seen.append(one)
+            stop.set()
+
+        await serve(settings, on_ready=ready, stop=stop)
+        return seen
+
+    for _ in range(2):  # the second start needs the lock, the ports and the database of the first
+        assert len(asyncio.run(start_and_stop())) == 1
 
 
 def test_two_servers_run_side_by_side(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from commonview.api.app import create_app
 from commonview.api.console import console_directory
 from commonview.api.context import ApiContext, Counters
 from commonview.api.event_streams import EventStreams
-from commonview.api.listen import bind_http, console_url, open_media, require_local
+from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.middleware import GateCounters
@@ -96,6 +96,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         stack.push_async_callback(network.close)
 
         url = console_url(settings, http_socket)
+        warn_of_plain_http(settings)
         setup_link = await to_thread.run_sync(security.setup_link, url)
         context = ApiContext(
             settings=settings,

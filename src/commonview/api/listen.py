@@ -1,12 +1,16 @@
 """Binding the console's address, and saying in plain words why it cannot be bound."""
 
+import logging
 import os
 import socket
 from urllib.parse import urlsplit
 
+from commonview.api.media_address import is_loopback
 from commonview.foundation.errors import StartupError
 from commonview.foundation.settings import Settings
 from commonview.media import MediaError, MediaNode, MediaNodeSettings
+
+log = logging.getLogger(__name__)
 
 
 def bind_http(settings: Settings) -> socket.socket:
@@ -96,6 +100,17 @@ def cannot_listen(what: str, host: str, port: int | None, error: OSError, *setti
     return StartupError(
         f"{what} cannot listen on {where} ({reason}); change {remedies} ({flags}; {variables})",
         code="address_unusable",
+    )
+
+
+def warn_of_plain_http(settings: Settings) -> None:
+    """Passwords and video over a network without TLS deserve a word in the log."""
+    if is_loopback(settings.http_host) or settings.public_url.startswith("https://"):
+        return
+    log.warning(
+        "the console on %s is reached without TLS: put a TLS proxy in front of it and set public_url, "
+        "or keep it inside a closed network",
+        settings.http_host,
     )
 
 

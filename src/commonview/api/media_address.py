@@ -34,7 +34,9 @@ class MediaAddress:
 
     def _host(self, host_header: str) -> str:
         name = host_name(host_header)
-        if name is not None and (self._follows_console or (_loopback(self._media_host) and _loopback(name))):
+        if name is not None and (
+            self._follows_console or (is_loopback(self._media_host) and is_loopback(name))
+        ):
             return name
         if _wildcard(self._media_host):
             return "127.0.0.1"
@@ -51,7 +53,8 @@ def _wildcard(host: str) -> bool:
     return host in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the name or address stands for this machine only."""
     if host == "localhost":
         return True
     try:

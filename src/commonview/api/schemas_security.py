@@ -1,9 +1,9 @@
 """Bodies of the security room: set-up, sessions, accounts, purposes, grants, access records, audit."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, StringConstraints
 
 from commonview.api.schemas import Answer, Id, Name, Request
 from commonview.security import AccessOutcome, Action, GrantOrigin, GrantState, Role
@@ -11,6 +11,10 @@ from commonview.security import AccessOutcome, Action, GrantOrigin, GrantState, 
 Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 TotpCode = Annotated[SecretStr, Field(min_length=6, max_length=10)]
+ReviewDate = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 _IN_ORDER = BeforeValidator(sorted)  # the rooms keep sets; an answer is the same every time
 ReasonText = Annotated[str, StringConstraints(max_length=500)]
 
@@ -135,7 +139,7 @@ class PurposeCreate(Request):
     name_en: Name
     legal_basis: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     owner: Name
-    review_at: datetime
+    review_at: ReviewDate
     actions: Annotated[list[Action], Field(min_length=1, max_length=20)]
     max_duration_s: Annotated[int, Field(ge=60, le=86400)]
 
@@ -149,7 +153,7 @@ class PurposeUpdate(Request):
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] | None
     ) = None
     owner: Name | None = None
-    review_at: datetime | None = None
+    review_at: ReviewDate | None = None
     actions: Annotated[list[Action], Field(min_length=1, max_length=20)] | None = None
     max_duration_s: Annotated[int, Field(ge=60, le=86400)] | None = None
     retired: bool | None = None
