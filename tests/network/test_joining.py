@@ -145,7 +145,7 @@ async def test_keepalive_of_an_unknown_device_is_refused_so_that_it_registers(tm
     elsewhere.mkdir()
     async with open_room(elsewhere, sip_port=port) as room:
         await until(lambda: device_is(room, DeviceState.ONLINE))
-        assert camera.counters.registrations == 2
+        await until(lambda: camera.counters.registrations == 2)
         assert room.service.refusals()[-1].reason is RefusalReason.NOT_REGISTERED
         await camera.stop()
 
