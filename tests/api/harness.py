@@ -273,6 +273,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),
+        proxies=chosen.proxy_networks(),
     )
     console = tmp_path / "console"
     app = create_app(context, console=console)

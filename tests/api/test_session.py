@@ -106,6 +106,31 @@ async def test_guessing_is_slowed_down_and_told_for_how_long(made: Harness) -> N
     assert int(last.headers["retry-after"]) == last.json()["error"]["params"]["retry_after_s"] > 0
 
 
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "expected"),
+    [
+        ("", "198.51.100.7", "127.0.0.1"),
+        ("192.0.2.0/24", "198.51.100.7", "127.0.0.1"),
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "203.0.113.1, 198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1, 198.51.100.0/24", "203.0.113.1, 198.51.100.7", "203.0.113.1"),
+        ("127.0.0.1", "203.0.113.1, nonsense", "127.0.0.1"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "2001:db8::5", "2001:db8::5"),
+    ],
+)
+async def test_only_a_trusted_proxy_is_believed_about_who_asks(
+    tmp_path: Path, trusted: str, forwarded: str, expected: str
+) -> None:
+    async with harness(tmp_path, trusted_proxies=trusted) as made:
+        client = await made.client()
+        body = {"username": "operator", "password": PASSWORD}
+        await client.post("/api/session", json=body, headers={"X-Forwarded-For": forwarded})
+        operator = made.subject(Role.OPERATOR)  # a session of its own, from 127.0.0.2
+        sessions = made.security.sessions(operator)
+        assert {session.client_address for session in sessions} == {"127.0.0.2", expected}
+
+
 async def test_a_refused_body_does_not_repeat_the_password(made: Harness) -> None:
     client = await made.client()
     answer = await client.post("/api/session", json={"username": ["x"], "password": {"a": "SECRET"}})

@@ -66,6 +66,7 @@ def test_a_missing_or_undecodable_file_is_told(tmp_path: Path) -> None:
         {"public_url": "ftp://x"},
         {"public_url": "https://x/with/path"},
         {"keepalive_misses": "0"},
+        {"trusted_proxies": "127.0.0.1, nonsense"},
     ],
 )
 def test_values_that_make_no_sense_are_refused(flags: dict[str, str]) -> None:

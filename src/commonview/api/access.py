@@ -5,6 +5,7 @@ The list is an allow-list: `check_guards` refuses to build an app with a route t
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from commonview.api.context import context_of
+from commonview.foundation.settings import IpNetwork
 from commonview.security import (
     Action,
     Forbidden,
@@ -96,8 +98,32 @@ def permitted(subject: Subject, action: Action) -> None:
 
 
 def client_address(request: Request) -> str:
-    """The address of the peer, for records and rate limits. Forwarding headers are not believed."""
-    return request.client.host if request.client is not None else ""
+    """The address of whoever asks, for records and rate limits.
+
+    The peer's own; behind a trusted proxy, the last address in X-Forwarded-For that is not one itself.
+    What stands further left was written by the client and proves nothing.
+    """
+    proxies = context_of(request).proxies
+    address = request.client.host if request.client is not None else ""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    while proxies and forwarded and _within(address, proxies):
+        said = forwarded.pop().strip()
+        if _parsed(said) is None:
+            break
+        address = said
+    return address
+
+
+def _within(address: str, networks: tuple[IpNetwork, ...]) -> bool:
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(address)
+    except ValueError:
+        return None
 
 
 def guard_of(route: APIRoute) -> Require | None:

@@ -13,7 +13,7 @@ from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
-from commonview.foundation.settings import Settings
+from commonview.foundation.settings import IpNetwork, Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
 from commonview.security import SecurityService
@@ -40,6 +40,7 @@ class ApiContext:
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams
+    proxies: tuple[IpNetwork, ...] = ()
     hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HASHING_THREADS))
     """Threads for requests of strangers that cost a password hash: they must not take everybody else's."""
 

@@ -112,6 +112,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
             event_streams=EventStreams(),
+            proxies=settings.proxy_networks(),
         )
         app = create_app(context, console=console_directory(settings.web_dir))
         background = (

@@ -8,6 +8,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from commonview.foundation.errors import StartupError
 ENV_PREFIX = "COMMONVIEW_"
 CONFIG_ENV = "COMMONVIEW_CONFIG"
 
+IpNetwork = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 GbId = Annotated[str, Field(pattern=r"^[0-9]{20}$")]
@@ -55,6 +57,12 @@ class Settings(BaseModel):
         "Address users type, when it differs from http_host and http_port (a proxy, TLS), such as "
         "https://video.example.org. With https the session cookie is marked Secure.",
         pattern=r"^(https?://[^/\s]+)?/?$",
+    )
+    trusted_proxies: str = _field(
+        "",
+        _WEB,
+        "Addresses or networks of proxies, separated by commas, whose X-Forwarded-For is believed, so that "
+        "access records and sign-in limits know the users behind a proxy apart.",
     )
     web_dir: Path | None = _field(
         None, _WEB, "Folder of the built console; by default the one that came with the program."
@@ -131,11 +139,16 @@ class Settings(BaseModel):
                 "rtp_port_min must be 1024 or more, and rtp_port_max at least one above it "
                 f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
             )
+        self.proxy_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
                 f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
             )
         return self
+
+    def proxy_networks(self) -> tuple[IpNetwork, ...]:
+        """`trusted_proxies` as networks. Raises ValueError for what is none."""
+        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
 
 
 class ConfigurationError(StartupError):
