@@ -332,7 +332,11 @@ impl Framer {
         if data.len() < BEFORE + 4 {
             return Step::Need(BEFORE + 4);
         }
-        for found in memmem::find_iter(&data[BEFORE..], &needle) {
+        // Matches may overlap: an SSRC of zeros among zeros.
+        let mut from = 0;
+        while let Some(next) = memmem::find(&data[BEFORE + from..], &needle) {
+            let found = from + next;
+            from = found + 1;
             let frame = found + 2;
             if data[frame] >> 6 != 2 {
                 continue;
@@ -357,7 +361,7 @@ impl Framer {
         let keep = BEFORE + 2 + 4 - 1;
         match data.len().checked_sub(keep) {
             Some(count) if count > 0 => self.skip(count),
-            _ => Step::Need(keep + 1),
+            _ => Step::Need(data.len() + 1),
         }
     }
 }
@@ -462,6 +466,25 @@ mod tests {
         assert_eq!(collect(&mut framer, &stream, 5).len(), 3);
         assert_eq!(framer.stats().empty_frames, 1);
         assert_eq!(framer.stats().resyncs, 0);
+    }
+
+    #[test]
+    fn a_frame_that_becomes_visible_with_its_last_byte_is_seen_at_once() {
+        let mut stream: Vec<u8> = (0..2)
+            .flat_map(|n| framed(Framing::Rfc4571, &rtp(n, 9, &[])))
+            .collect();
+        // Out of step by one octet.
+        stream.push(0x37);
+        stream.extend(framed(Framing::Rfc4571, &rtp(2, 9, &[])));
+        for split in [1, stream.len()] {
+            let mut framer = Framer::new();
+            assert_eq!(
+                collect(&mut framer, &stream, split).len(),
+                3,
+                "split {split}"
+            );
+            assert_eq!(framer.stats().skipped_bytes, 1);
+        }
     }
 
     #[test]

@@ -193,12 +193,13 @@ impl PsDemux {
             let wanted = &PACK[begun..];
             let seen = wanted.len().min(data.len());
             if self.pending.ends_with(&PACK[..begun]) && data[..seen] == wanted[..seen] {
+                let stale = self.pending.len() - begun;
+                self.stats.skipped_bytes += stale as u64;
+                self.pending.drain(..stale);
                 if seen < wanted.len() {
                     self.pending.extend_from_slice(data);
                     return &[];
                 }
-                self.stats.skipped_bytes += (self.pending.len() - begun) as u64;
-                self.pending.drain(..self.pending.len() - begun);
                 self.state = State::Header;
                 return data;
             }
@@ -256,20 +257,17 @@ impl PsDemux {
                 Parsed::Header { header, length } => {
                     self.begin(&header, sink);
                     // Only a repaired packet header is shorter than what was asked for: a few bytes of payload are left.
-                    let mut left = &pending[length..];
-                    while let (State::Video(remaining), false) = (self.state, left.is_empty()) {
-                        left = self.video(remaining, left, sink);
-                    }
+                    self.push(&pending[length..], sink);
                     return rest;
                 }
                 Parsed::Need(total) => {
-                    let missing = total.saturating_sub(pending.len()).min(rest.len());
-                    pending.extend_from_slice(&rest[..missing]);
-                    rest = &rest[missing..];
-                    if pending.len() < total {
+                    if rest.is_empty() {
                         self.pending = std::mem::take(pending);
                         return rest;
                     }
+                    let (head, tail) = rest.split_at((total - pending.len()).min(rest.len()));
+                    pending.extend_from_slice(head);
+                    rest = tail;
                 }
                 Parsed::Invalid => return self.not_a_header(pending, rest, sink),
             }
@@ -298,7 +296,8 @@ impl PsDemux {
         self.stats.resyncs += 1;
         self.state = State::Search;
         self.pending.clear();
-        self.pending.extend_from_slice(pending);
+        // At most four bytes, no pack header: keeps what may be the beginning of one.
+        self.search(pending);
         data
     }
 

@@ -237,3 +237,25 @@ fn a_second_video_stream_is_left_out() {
     assert_eq!(recorder.video, NAL);
     assert_eq!(demux.stats().other_packets, 1);
 }
+
+#[test]
+fn zeros_before_a_pack_are_counted_for_every_split() {
+    let stream = [&[0, 0, 0, 0][..], &PACK, &pes(0xe0, None, 1, &NAL)].concat();
+    for split in 1..stream.len() {
+        let (recorder, demux) = run(&stream, split);
+        assert_eq!(recorder.video, NAL);
+        assert_eq!(demux.stats().skipped_bytes, 4, "split {split}");
+    }
+}
+
+#[test]
+fn a_repaired_audio_header_keeps_its_payload_for_every_split() {
+    let mut packet = pes(0xc0, None, 5, &[0, 0, 1, 9, 9, 9, 9, 9]);
+    packet[8] = 7;
+    let stream = [&PACK[..], &packet, &PACK, &pes(0xe0, None, 1, &NAL)].concat();
+    let (whole, _) = run(&stream, stream.len());
+    assert_eq!(whole.audio[0].2, [0, 0, 1, 9, 9, 9, 9, 9]);
+    for split in 1..stream.len() {
+        assert_eq!(run(&stream, split).0, whole, "split {split}");
+    }
+}
