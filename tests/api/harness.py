@@ -164,6 +164,11 @@ class NetworkDouble:
         self.live[session.id] = session
         return session
 
+    def break_session(self, session_id: str, code: FailureCode) -> None:
+        """The camera, or the way to it, fails after the session had begun."""
+        session = self.live[session_id]
+        self.live[session_id] = replace(session, state=SessionState.FAILED, failure=Failure(code, {}))
+
     def join(self, session_id: str, access_id: str) -> ViewerEvent:
         """What the media node would say of a viewer."""
         session = self.live[session_id]

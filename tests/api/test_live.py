@@ -184,6 +184,28 @@ async def test_the_record_says_how_the_look_ended(made: Harness, reason: str, ou
     assert [record.outcome for record in _records(made)] == [outcome]
 
 
+async def test_a_camera_that_fails_later_closes_the_waiting_record_as_failed(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    live = (await _watch(client)).json()
+    made.network.break_session(live["session_id"], FailureCode.INVITE_TIMEOUT)
+    await made.live.expire()
+    await made.live.drain()
+    assert [record.outcome for record in _records(made)] == [AccessOutcome.FAILED]
+
+
+async def test_a_viewer_put_out_by_a_failed_session_has_a_failed_record(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    live = (await _watch(client)).json()
+    made.live.on_viewer(made.network.join(live["session_id"], live["access_id"]))
+    made.network.break_session(live["session_id"], FailureCode.NO_PACKETS)
+    left = made.network.event(
+        ViewerEventKind.LEFT, live["session_id"], live["access_id"], reason="stream_ended"
+    )
+    made.live.on_viewer(left)
+    await made.live.drain()
+    assert [record.outcome for record in _records(made)] == [AccessOutcome.FAILED]
+
+
 async def test_revoking_cuts_the_picture_before_the_answer(made: Harness) -> None:
     operator, supervisor = await made.signed_in(Role.OPERATOR), await made.signed_in(Role.SUPERVISOR)
     grant_id = (await _watch(operator)).json()["grant"]["id"]
