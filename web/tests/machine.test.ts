@@ -135,11 +135,13 @@ describe('faults on the way', () => {
     expect(run([[4, { type: 'picture' }]], waiting.state).state.cause).toBeNull()
   })
 
-  test('no frozen picture: three seconds without data are marked, ten take it away', () => {
-    const stalled = run([...toPlaying, [3.8, tick]])
+  test('no frozen picture: two seconds without data are marked, ten take it away', () => {
+    const stalled = run([...toPlaying, [2.8, tick]])
     expect(stalled.state.phase).toBe('stalled')
-    expect(run([[4, { type: 'data' }]], stalled.state).state.phase).toBe('playing')
+    expect(run([[3, { type: 'data' }]], stalled.state).state.phase).toBe('playing')
     const gone = run([[10.4, tick]], stalled.state)
+    const explained = run([[4, { type: 'sessionTroubled', code: 'device_offline', params: {} }], [10.4, tick]], stalled.state)
+    expect(explained.state.cause?.code).toBe('device_offline')
     expect(gone.state.phase).toBe('reconnecting')
     expect(gone.commands).toEqual(['teardown', 'release'])
   })

@@ -78,7 +78,7 @@ export const cameraPauses: readonly number[] = [5, 10, 20, 30, 30, 30]
 
 const connectMs = 10_000
 const firstPictureMs = 30_000
-const stallMs = 3_000
+const stallMs = 2_000
 const giveUpStallMs = 10_000
 /** A picture that stood this long makes the next fault a first one again. */
 const steadyMs = 10_000
@@ -133,6 +133,11 @@ function again(state: PlayerState, cause: Cause, pauses: readonly number[], now:
   }
 }
 
+/** The hop that failed, when the session has said so, explains more than what the player saw of it. */
+function better(state: PlayerState, seen: Cause): Cause {
+  return state.cause?.kind === 'failure' ? state.cause : seen
+}
+
 function onTick(state: PlayerState, visible: boolean, now: number): Transition {
   const stay: Transition = { state, commands: [] }
   if (!active(state.phase)) return stay
@@ -144,7 +149,7 @@ function onTick(state: PlayerState, visible: boolean, now: number): Transition {
     case 'connecting':
       return quietMs < connectMs ? stay : again(state, { kind: 'ending', code: 'connection_lost', params: {} }, linePauses, now)
     case 'waiting': {
-      if (quietMs >= firstPictureMs) return again(state, { kind: 'ending', code: 'no_media', params: {} }, cameraPauses, now)
+      if (quietMs >= firstPictureMs) return again(state, better(state, { kind: 'ending', code: 'no_media', params: {} }), cameraPauses, now)
       // A page in the background shows no frames: only a visible one can tell that nothing decodes.
       const undecoded = visible && state.lastDataAt !== null && now - state.since >= firstPictureMs
       return undecoded ? again(state, { kind: 'ending', code: 'decode_error', params: {} }, cameraPauses, now) : stay
@@ -157,7 +162,7 @@ function onTick(state: PlayerState, visible: boolean, now: number): Transition {
     case 'stalled':
       return now - (state.lastDataAt ?? state.since) < giveUpStallMs
         ? stay
-        : again(state, { kind: 'ending', code: 'stalled', params: {} }, linePauses, now)
+        : again(state, better(state, { kind: 'ending', code: 'stalled', params: {} }), linePauses, now)
     case 'reconnecting':
       return state.retryAt !== null && now >= state.retryAt ? request(state, now) : stay
     default:
@@ -186,7 +191,7 @@ function onSessionFailed(state: PlayerState, cause: Cause, now: number): Transit
 function onEnding(state: PlayerState, reason: string, now: number): Transition {
   const cause: Cause = { kind: 'ending', code: reason, params: {} }
   if (finalEndings.has(reason)) return finish(state, 'ended', cause, now)
-  return again(state, cause, reason === 'too_slow' ? linePauses : cameraPauses, now)
+  return again(state, better(state, cause), reason === 'too_slow' ? linePauses : cameraPauses, now)
 }
 
 export function advance(state: PlayerState, event: PlayerEvent, now: number): Transition {
@@ -225,8 +230,9 @@ export function advance(state: PlayerState, event: PlayerEvent, now: number): Tr
     case 'sessionTroubled': {
       // The server asks the camera again by itself: only say why there is no picture meanwhile.
       const without = state.phase === 'connecting' || state.phase === 'waiting' || state.phase === 'stalled'
+      const unexplained = state.phase === 'reconnecting' && state.cause?.kind === 'ending'
       const cause: Cause = { kind: 'failure', code: event.code, params: event.params }
-      return without && state.cause?.code !== event.code ? { state: { ...state, cause }, commands: [] } : stay
+      return (without && state.cause?.code !== event.code) || unexplained ? { state: { ...state, cause }, commands: [] } : stay
     }
     case 'deviceBack':
       return state.phase === 'reconnecting' || (state.phase === 'failed' && state.cause?.kind === 'failure')
