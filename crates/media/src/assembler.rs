@@ -17,6 +17,9 @@ const NAL_HEAD: usize = 3;
 const FIRST_SYSTEM_CODE: u8 = 0xb9;
 /// Time stamps kept for pictures to come; more in one picture are the same one repeated.
 const MAX_STAMPS: usize = 16;
+/// Bytes taken at a time. What remains of a piece moves to the front when a picture ends in it; a large datagram full of tiny pictures must not
+/// move itself thousands of times.
+const PIECE: usize = 2048;
 /// NAL units of one picture; more is hostile.
 const MAX_NAL_UNITS: usize = 4096;
 
@@ -137,6 +140,16 @@ impl Assembler {
     /// track ends there and the container goes on.
     #[inline]
     pub fn push(&mut self, slice: &[u8], sink: &mut dyn FnMut(RawUnit<'_>)) -> Option<usize> {
+        for (n, piece) in slice.chunks(PIECE).enumerate() {
+            if let Some(at) = self.push_piece(piece, sink) {
+                return Some(n * PIECE + at);
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn push_piece(&mut self, slice: &[u8], sink: &mut dyn FnMut(RawUnit<'_>)) -> Option<usize> {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(slice);
         let mut dropped = 0;
@@ -307,7 +320,9 @@ impl Assembler {
             .iter()
             .rposition(|&byte| byte != 0)
             .map_or(0, |last| last + 1);
-        if length > 0 && self.nal_units.len() < MAX_NAL_UNITS {
+        if length > 0 && self.nal_units.len() == MAX_NAL_UNITS {
+            self.is_damaged = true;
+        } else if length > 0 {
             self.nal_units.push(NalSpan {
                 start,
                 end: start + length,

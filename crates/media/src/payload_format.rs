@@ -62,7 +62,10 @@ fn is_transport_stream(payload: &[u8]) -> bool {
 
 /// A parameter set or delimiter with which a coded sequence begins.
 fn begins_sequence(nal: &[u8]) -> bool {
-    matches!(nal, [0x27 | 0x47 | 0x67 | 0x09, _, ..] | [0x40 | 0x42 | 0x46, 0x01, ..])
+    matches!(
+        nal,
+        [0x27 | 0x47 | 0x67 | 0x09, _, ..] | [0x40 | 0x42 | 0x46, 0x01, ..]
+    )
 }
 
 /// RFC 6184 and RFC 7798: parameter sets come as single NAL units or first in an aggregation packet.

@@ -565,3 +565,21 @@ fn a_closed_connection_lets_the_camera_come_back_on_another() {
     assert_pictures(&out, &all(&pictures));
     assert_eq!(ingest.stats().framing.skipped_bytes, 3);
 }
+
+#[test]
+fn a_datagram_full_of_tiny_pictures_is_taken_apart() {
+    let mut tiny = byte_stream(&key_picture(SPS_QCIF, 1, 20));
+    tiny.extend([0, 0, 1, 0x41, 0x88, 7].repeat(10_000));
+    let (out, ingest) = receive_default(&[(0, rtp(0, 0, true, SSRC, &tiny))]);
+    assert_eq!(units(&out).len(), 10_001);
+    assert_eq!(ingest.stats().video.damaged, 0);
+}
+
+#[test]
+fn a_picture_of_thousands_of_slices_is_damaged_not_endless() {
+    let mut many = byte_stream(&key_picture(SPS_QCIF, 1, 20));
+    many.extend([0, 0, 1, 0x65, 0x48].repeat(5000));
+    let (out, ingest) = receive_default(&[(0, rtp(0, 0, true, SSRC, &many))]);
+    assert_eq!(units(&out).len(), 0);
+    assert_eq!(ingest.stats().video.damaged_dropped, 1);
+}
