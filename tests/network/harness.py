@@ -193,11 +193,13 @@ async def open_room(
     )
     room = Room(service, recorded, folder)
     service.set_viewer_listener(room.viewer_events.append)
-    await service.start()
     try:
-        yield room
+        await service.start()
+        try:
+            yield room
+        finally:
+            await service.close()
     finally:
-        await service.close()
         database.close()
 
 

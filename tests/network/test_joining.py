@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from commonview.foundation.errors import StartupError
 from commonview.network import (
     CatalogueState,
     ChannelStatus,
@@ -212,3 +213,14 @@ async def test_unknown_devices_and_unusable_values_are_refused_by_name(tmp_path:
                 await room.service.update_device(DEVICE, name=text)
             with pytest.raises(DeviceInvalid):
                 await room.service.update_device(DEVICE, password=text)
+
+
+async def test_port_that_is_taken_is_named_when_the_service_cannot_start(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        port = room.service.sip_port
+        elsewhere = tmp_path / "second"
+        elsewhere.mkdir()
+        with pytest.raises(StartupError, match=str(port)) as refused:
+            async with open_room(elsewhere, sip_port=port):
+                pass
+    assert refused.value.code == "sip_port_unavailable"

@@ -25,8 +25,10 @@ from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState
+from commonview.network.presence import PresenceKeeper
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
+from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.ssrc import SsrcAllocator
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
@@ -51,14 +53,10 @@ if TYPE_CHECKING:
         ViewerEvent,
     )
     from commonview.network.registrar import PasswordVault
-    from commonview.network.sip_endpoint import Flow, ServerTransaction
+    from commonview.network.sip_endpoint import Flow
 
 log = logging.getLogger(__name__)
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, REGISTER"
-
-_LIVENESS_S = 1.0
-_SAVE_KEEPALIVES_S = 60.0
 _NAME_CHARS = 128
 _PASSWORD_CHARS = 128
 _RESETTABLE = frozenset({"name", "media_transport", "password"})
@@ -103,7 +101,7 @@ class NetworkService:
         self._counters: Counter[str] = Counter()
         self.sip_port = settings.sip_port
         self.endpoint = SipEndpoint(
-            on_request=self._on_request,
+            on_request=lambda transaction: self._router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
@@ -151,6 +149,8 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self._router = Router(self._registrar, self._desk, self._live)
+        self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
         """Restore registrations, open the SIP listeners and begin to watch liveness.
@@ -162,10 +162,15 @@ class NetworkService:
         now = Moment(self._clock.monotonic(), self._clock.now())
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
-        await self._listen()
+        try:
+            await self._listen()
+        except StartupError:
+            await self._registrar.close()
+            await self.endpoint.close()
+            raise
         self._catalogue.start()
-        self._spawn(self._watch_liveness())
-        self._spawn(self._save_keepalives_now_and_then())
+        self._spawn(self._presence.watch())
+        self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
@@ -202,7 +207,7 @@ class NetworkService:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._registrar.close()
         with suppress(CommonviewError):
-            await self._save_keepalives()
+            await self._presence.save()
         await self.endpoint.close()
 
     def set_viewer_listener(self, on_viewer: Callable[[ViewerEvent], None]) -> None:
@@ -337,6 +342,8 @@ class NetworkService:
             "messages": self._desk.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
+            "router": self._router.counters,
+            "presence": self._presence.counters,
             "service": self._counters,
             "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),
             "manscdp_refused": Counter({f.value: n for f, n in self._desk.decoding.refused.items()}),
@@ -345,29 +352,6 @@ class NetworkService:
         return {f"{room}.{name}": count for room, each in parts.items() for name, count in each.items()}
 
     # -- what the endpoint brings
-
-    def _on_request(self, transaction: ServerTransaction) -> None:
-        method = transaction.request.method
-        if method == "MESSAGE":
-            self._desk.on_message(transaction)
-        elif method == "REGISTER":
-            self._registrar.on_register(transaction)
-        elif method == "BYE":
-            if not self._live.on_bye(transaction):
-                self._counters["bye_unknown"] += 1
-                transaction.respond(481)
-        elif method == "OPTIONS":
-            transaction.respond(200, headers=(("Allow", ALLOW),))
-        elif method == "INVITE":
-            # Talk and cascading upward are not offered: say so in the protocol's own word (Annex G note 17).
-            self._counters["invite_refused"] += 1
-            transaction.respond(488)
-        elif method in ("NOTIFY", "INFO", "UPDATE"):
-            self._counters["request_outside_dialog"] += 1
-            transaction.respond(481)
-        else:
-            self._counters["method_refused"] += 1
-            transaction.respond(405, headers=(("Allow", ALLOW),))
 
     def _on_flow_closed(self, flow: Flow) -> None:
         if flow.connection_id is None:
@@ -403,45 +387,6 @@ class NetworkService:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._counters["task_failed"] += 1
             log.critical("a task of the network room ended: %r", error, exc_info=error)
-
-    async def _watch_liveness(self) -> None:
-        while True:
-            await asyncio.sleep(_LIVENESS_S)
-            now = Moment(self._clock.monotonic(), self._clock.now())
-            for record in self._directory.overdue(now):
-                log.info("device %s is offline: %s", record.id, record.reason.value)
-                self._device_changed(record.id)
-            for record in self._directory.settle_rivals(now):
-                self._device_changed(record.id)
-
-    async def _save_keepalives_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(_SAVE_KEEPALIVES_S)
-            try:
-                await self._save_keepalives()
-            except CommonviewError as error:
-                self._counters["keepalives_unsaved"] += 1
-                log.warning("last keep-alive times are not written: %s", error.message)
-
-    async def _save_keepalives(self) -> None:
-        """Times of keep-alives are written late: losing a minute of them in a crash loses no decision."""
-        heard = [
-            (record.id, record.last_keepalive_at)
-            for record in self._directory.records()
-            if record.keepalive_unsaved and record.last_keepalive_at is not None
-        ]
-        if not heard:
-            return
-
-        def write() -> None:
-            with self._database.begin() as conn:
-                store.save_keepalives(conn, heard)
-
-        await asyncio.to_thread(write)
-        for device_id, _at in heard:
-            record = self._directory.get(device_id)
-            if record is not None:
-                record.keepalive_unsaved = False
 
     async def _read_media_events(self) -> None:
         async for event in self._node.events():
