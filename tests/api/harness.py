@@ -5,10 +5,13 @@ What needs real cameras and the real media core is in tests/e2e and in test_whol
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -253,12 +256,10 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     """An installation with one account a role, each named after it; without `roles`, a fresh one."""
     clock = FakeClock()
     chosen = Settings(data_dir=tmp_path / "data", **settings)
-    data = DataDirectory(chosen.data_dir)
-    data.prepare()
-    db = Database.at(data.database)
-    migrate(db)
+    if roles:  # made once and copied: migrating and hashing for every test would take minutes
+        shutil.copytree(_installation(), chosen.data_dir, dirs_exist_ok=True)
     bus = Bus()
-    security = SecurityService.open(db=db, clock=clock, bus=bus, data=data, settings=chosen, passwords=_QUICK)
+    data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
@@ -284,7 +285,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     app = create_app(context, console=console)
     made = Harness(app, context, db, data, clock, bus, security, network, media, live)
     if roles:
-        made.accounts = _one_account_a_role(security, clock.now())
+        made.accounts = {role: role.value for role in Role}
     async with made.stack:
         yield made
         await live.drain()
@@ -296,7 +297,22 @@ def _counters(bus: Bus) -> Callable[[], dict[str, dict[str, int]]]:
     return lambda: {"bus": {"dropped": bus.counters().dropped}}
 
 
-def _one_account_a_role(security: SecurityService, _now: datetime) -> dict[Role, str]:
+def _open(settings: Settings, clock: FakeClock, bus: Bus) -> tuple[DataDirectory, Database, SecurityService]:
+    data = DataDirectory(settings.data_dir)
+    data.prepare()
+    db = Database.at(data.database)
+    migrate(db)
+    security = SecurityService.open(
+        db=db, clock=clock, bus=bus, data=data, settings=settings, passwords=_QUICK
+    )
+    return data, db, security
+
+
+@cache
+def _installation() -> Path:
+    """A data directory with one account a role, each named after it."""
+    folder = Path(_folder().name) / "data"
+    _, db, security = _open(Settings(data_dir=folder), FakeClock(), Bus())
     link = security.setup_link(BASE)
     assert link is not None
     security.set_up(link.partition("token=")[2], NewAccount("first", "First", PASSWORD))
@@ -304,4 +320,13 @@ def _one_account_a_role(security: SecurityService, _now: datetime) -> dict[Role,
     first = security.authenticate(token)[0]
     for role in Role:
         security.create_account(first, NewAccount(role.value, role.value, PASSWORD, frozenset({role})))
-    return {role: role.value for role in Role}
+    security.close()
+    db.close()
+    return folder
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="commonview-tests-")
+    atexit.register(folder.cleanup)
+    return folder
