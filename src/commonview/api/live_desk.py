@@ -5,6 +5,7 @@ that is not used leaves a closed record and no running camera.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +23,8 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.security import AccessOutcome, LiveAccess, SecurityService, Subject
+
+log = logging.getLogger(__name__)
 
 START_WITHIN = timedelta(seconds=45)
 """How long a ticket waits for its player; the outlet refuses anything above a minute."""
@@ -125,12 +128,19 @@ class LiveDesk:
         access_id = access.record.id
         try:
             session = await self._network.start_live(channel_id, access_id=access_id)
+            playable = self._playable(access, session, protocol)
         except BaseException:
+            # Whatever went wrong, cancellation included: the record that was opened gets its end.
             self._close(access_id, AccessOutcome.FAILED, 0)
             raise
+        self._open[access_id] = _Open(session.id, playable.start_by)
+        self.counters.opened += 1
+        return playable
+
+    def _playable(self, access: LiveAccess, session: LiveSession, protocol: ViewerProtocol) -> Playable:
+        access_id = access.record.id
         if session.state is SessionState.FAILED and session.failure is not None:
             self.counters.refused_failed += 1
-            self._close(access_id, AccessOutcome.FAILED, 0)
             raise LiveRefused(
                 f"the camera gives no picture: {session.failure.code.value}",
                 code=session.failure.code.value,
@@ -146,8 +156,6 @@ class LiveDesk:
             end_by=access.grant.ends_at,
         )
         path = tickets.live_path(session.stream_id, tickets.sign(self._ticket_key, ticket))
-        self._open[access_id] = _Open(session.id, start_by)
-        self.counters.opened += 1
         return Playable(access, session, path, start_by)
 
     async def leave(self, access_id: str) -> None:
@@ -172,7 +180,10 @@ class LiveDesk:
         """Until cancelled: close what never started."""
         while True:
             await asyncio.sleep(self._check_every_s)
-            await self.expire()
+            try:
+                await self.expire()
+            except CommonviewError as error:  # one look that cannot be ended must not keep the others open
+                log.warning("a look could not be ended, trying again: %s", error.message)
 
     async def expire(self) -> None:
         """Close every look whose ticket was not used in time, or whose session is over before it began."""
