@@ -86,6 +86,7 @@ pub struct ViewerConnection {
     joined_us: u64,
     end_us: u64,
     progress_us: u64,
+    has_written: bool,
     input: Vec<u8>,
     decoder: Decoder,
     _slot: Slot,
@@ -109,6 +110,7 @@ impl ViewerConnection {
             joined_us: now_us,
             end_us,
             progress_us: now_us,
+            has_written: false,
             input: Vec::new(),
             decoder: Decoder::default(),
             _slot: slot,
@@ -126,9 +128,16 @@ impl ViewerConnection {
         while !self.queue.is_empty() {
             let mut slices = Vec::with_capacity(SLICES_MAX.min(4));
             self.queue.slices(&mut slices);
-            match write(&self.socket, &slices) {
+            // The runtime has not heard from a new socket and would say it is full; the kernel knows better.
+            let outcome = if self.has_written {
+                write(&self.socket, &slices)
+            } else {
+                SockRef::from(&*self.socket).send_vectored(&slices)
+            };
+            match outcome {
                 Ok(written) => {
                     drop(slices);
+                    self.has_written = true;
                     self.progress_us = now_us;
                     if self.queue.advance(written) {
                         first_ms = Some(now_us.saturating_sub(self.joined_us) as f64 / 1000.0);

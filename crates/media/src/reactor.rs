@@ -20,7 +20,7 @@ use crate::connection::EndReason;
 use crate::ingest::SourceId;
 use crate::outlet::{self, NewViewer};
 use crate::receiver::{self, ReceiverSockets};
-use crate::shared::Shared;
+use crate::shared::{Shared, Slots};
 use crate::stats::StreamStats;
 use crate::stream::{Stream, Transport};
 use crate::viewer_task;
@@ -122,7 +122,7 @@ pub fn spawn(index: usize, shared: Arc<Shared>, epoch: Instant) -> std::io::Resu
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .on_thread_park(gather(Arc::clone(&load)))
+        .on_thread_park(gather(Arc::clone(&load), shared.unverified.clone()))
         .build()?;
     let (commands, inbox) = unbounded_channel();
     let thread = std::thread::Builder::new()
@@ -146,10 +146,10 @@ pub fn spawn(index: usize, shared: Arc<Shared>, epoch: Instant) -> std::io::Resu
 /// What a reactor does before it waits: with many streams, let their packets gather for a moment.
 ///
 /// Cameras send a picture as a burst of packets. Waking for each costs more than taking it; half a millisecond is
-/// far below what anybody sees and gathers most of a burst.
-fn gather(load: Arc<AtomicUsize>) -> impl Fn() + Send + Sync + 'static {
+/// far below what anybody sees and gathers most of a burst. Somebody at the door is not kept waiting.
+fn gather(load: Arc<AtomicUsize>, at_the_door: Slots) -> impl Fn() + Send + Sync + 'static {
     move || {
-        if load.load(Ordering::Relaxed) >= GATHER_FROM_STREAMS {
+        if load.load(Ordering::Relaxed) >= GATHER_FROM_STREAMS && at_the_door.taken() == 0 {
             std::thread::sleep(GATHER);
         }
     }

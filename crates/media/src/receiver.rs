@@ -111,36 +111,46 @@ async fn hold(_reserved: TcpEnd) {
 }
 
 async fn receive_rtp(reactor: Rc<Reactor>, cell: Rc<StreamCell>, socket: UdpSocket) {
-    while socket.readable().await.is_ok() {
-        for _ in 0..DATAGRAMS_PER_TURN {
-            let mut buffer = reactor.buffer();
-            match socket.try_recv_from(&mut buffer) {
-                Ok((len, peer)) => {
-                    let (now_us, source) = (reactor.now_us(), udp_source(peer));
-                    reactor.guarded(&cell, |stream| {
-                        stream.push_datagram(now_us, &buffer[..len], peer, source);
-                    });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // An ICMP answer to nothing we sent; the next datagram is what counts.
-                Err(_) => {}
-            }
-        }
-        tokio::task::yield_now().await;
-    }
+    take_datagrams(&reactor, &socket, |datagram, peer| {
+        let (now_us, source) = (reactor.now_us(), udp_source(peer));
+        reactor.guarded(&cell, |stream| {
+            stream.push_datagram(now_us, datagram, peer, source)
+        });
+    })
+    .await;
 }
 
 /// RTCP is not evaluated; it is drained so that the peer sees an open port, and counted.
 async fn drain_rtcp(reactor: Rc<Reactor>, cell: Rc<StreamCell>, socket: UdpSocket) {
+    take_datagrams(&reactor, &socket, |_, _| {
+        cell.stream.borrow_mut().sockets.rtcp_packets += 1
+    })
+    .await;
+}
+
+/// Give every datagram to `each`, a turn's worth at a time, for as long as the runtime lives.
+async fn take_datagrams(
+    reactor: &Reactor,
+    socket: &UdpSocket,
+    mut each: impl FnMut(&[u8], SocketAddr),
+) {
     while socket.readable().await.is_ok() {
+        let mut is_drained = false;
         for _ in 0..DATAGRAMS_PER_TURN {
-            match socket.try_recv_from(&mut reactor.buffer()) {
-                Ok(_) => cell.stream.borrow_mut().sockets.rtcp_packets += 1,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            let mut buffer = reactor.buffer();
+            match socket.try_recv_from(&mut buffer) {
+                Ok((len, peer)) => each(&buffer[..len], peer),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    is_drained = true;
+                    break;
+                }
+                // An ICMP answer to nothing we sent; the next datagram is what counts.
                 Err(_) => {}
             }
         }
-        tokio::task::yield_now().await;
+        if !is_drained {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
