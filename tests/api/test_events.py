@@ -102,6 +102,29 @@ async def test_the_stream_ends_with_its_session(made: Harness, monkeypatch: pyte
         assert [line async for line in lines if line] == []
 
 
+async def test_a_busy_bus_does_not_put_off_the_end_of_a_session(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    async with _serving(made) as url, _listening(url, Role.OPERATOR) as (client, lines):
+        assert (await client.delete("/api/session")).status_code == 204
+        topics = []
+        while "session.over" not in topics:  # the test's own time-out ends it if that never comes
+            made.bus.publish("device.changed", {})
+            topics.append((await _next_event(lines))["topic"])
+
+
+async def test_a_stream_does_not_go_on_with_rights_that_were_taken(made: Harness) -> None:
+    admin = await made.signed_in(Role.SECURITY_ADMIN)
+    accounts = (await admin.get("/api/accounts")).json()["items"]
+    account_id = next(one["id"] for one in accounts if one["username"] == "maintainer")
+    async with _serving(made) as url, _listening(url, Role.MAINTAINER) as (_, lines):
+        changed = await admin.patch(f"/api/accounts/{account_id}", json={"roles": ["auditor"]})
+        assert changed.status_code == 200
+        made.bus.publish("device.changed", {"device_id": "d"})
+        assert [line async for line in lines if line] == []
+
+
 async def test_an_open_stream_does_not_keep_an_idle_session_alive(
     made: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

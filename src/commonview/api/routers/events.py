@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from enum import Enum, auto
 from typing import Final
 
 from anyio import to_thread
@@ -11,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from commonview.api.access import Caller, SignedIn
 from commonview.api.context import ApiContext, Context
-from commonview.foundation.bus import LOST, Event, Subscription
+from commonview.foundation.bus import LOST, Event, Json, Subscription
 from commonview.security import Action, actions_of
 
 router = APIRouter(prefix="/api", tags=["events"])
@@ -38,8 +39,7 @@ RIGHTS: Final = {
 async def events(caller: SignedIn, context: Context) -> StreamingResponse:
     """One JSON object an event, `{"topic": ..., ...}`; `bus.lost` means: look at everything again."""
     context.event_streams.check(caller.session)
-    prefixes = topics_of(caller)
-    stream = _stream(context, caller, context.bus.subscribe((*prefixes, "account."), limit=256), prefixes)
+    stream = _stream(context, caller)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -49,34 +49,58 @@ def topics_of(caller: Caller) -> tuple[str, ...]:
     return tuple(prefix for prefix, needed in RIGHTS.items() if needed & rights)
 
 
-async def _stream(
-    context: ApiContext, caller: Caller, subscription: Subscription, prefixes: tuple[str, ...]
-) -> AsyncIterator[str]:
+async def _stream(context: ApiContext, caller: Caller) -> AsyncIterator[str]:
+    prefixes = topics_of(caller)
+    loop = asyncio.get_running_loop()
     with context.event_streams.held(caller.session):
-        async with subscription as heard:
+        async with context.bus.subscribe((*prefixes, "account."), limit=256) as heard:
             yield ": hello\n\n"
+            look_again = loop.time() + HEARTBEAT_S
             while True:
-                event: Event | None
                 try:
-                    event = await asyncio.wait_for(anext(heard), HEARTBEAT_S)
-                except TimeoutError:
-                    event = None
+                    event = await _next(heard, look_again - loop.time())
                 except StopAsyncIteration:  # the server stops
                     return
-                # Sign-out, disabling and a changed role publish account events: look at once.
-                if (event is None or event.topic.startswith("account.")) and not await _still_signed_in(
-                    context, caller
-                ):
-                    yield 'data: {"topic":"session.over"}\n\n'
-                    return
+                # Changed and disabled accounts are announced. Ended sessions are not, and a busy bus must not
+                # put off looking for them.
+                if event is None or event.topic.startswith("account.") or loop.time() >= look_again:
+                    look_again = loop.time() + HEARTBEAT_S
+                    standing = await to_thread.run_sync(_standing, context, caller)
+                    if standing is _Standing.OVER:
+                        yield _line({"topic": "session.over"})
+                    if standing is not _Standing.SAME:
+                        return
                 if event is None:
                     yield ": alive\n\n"
                 elif event.topic == LOST or event.topic.startswith(prefixes):
-                    body = {"topic": event.topic, **event.payload}
-                    yield f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+                    yield _line({"topic": event.topic, **event.payload})
 
 
-async def _still_signed_in(context: ApiContext, caller: Caller) -> bool:
-    # By the list of sessions, not by authenticating: an open stream must not keep an idle session alive.
-    sessions = await to_thread.run_sync(context.security.sessions, caller.subject)
-    return any(session.id == caller.session.id for session in sessions)
+async def _next(heard: Subscription, timeout_s: float) -> Event | None:
+    try:
+        return await asyncio.wait_for(anext(heard), max(timeout_s, 0.001))
+    except TimeoutError:
+        return None
+
+
+def _line(body: Mapping[str, Json]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+class _Standing(Enum):
+    SAME = auto()
+    OTHER_RIGHTS = auto()
+    """The stream ends, and the client's next one has the rights of then."""
+    OVER = auto()
+
+
+def _standing(context: ApiContext, caller: Caller) -> _Standing:
+    """Whether the session of an open stream goes on, and with the rights it began with.
+
+    By the list of sessions, not by authenticating: an open stream must not keep an idle session alive.
+    """
+    sessions = context.security.sessions(caller.subject)
+    if not any(session.id == caller.session.id for session in sessions):
+        return _Standing.OVER
+    account = context.security.account(caller.subject, caller.subject.account_id)
+    return _Standing.SAME if account.roles == caller.subject.roles else _Standing.OTHER_RIGHTS
