@@ -181,8 +181,8 @@ pub struct MediaConnection {
     pub ip: IpAddr,
     /// Its number in the pipeline.
     pub source: SourceId,
-    /// Ends its task.
-    pub abort: AbortHandle,
+    /// Ends its task, once that runs.
+    pub task: Option<AbortHandle>,
 }
 
 impl StreamCell {
@@ -203,18 +203,18 @@ impl StreamCell {
 
     /// A new media connection begins; returns the one it replaces.
     pub fn replace_media(&self, ip: IpAddr, source: SourceId) -> Option<MediaConnection> {
-        let nothing = spawn_local(async {}).abort_handle();
-        self.media.borrow_mut().replace(MediaConnection {
+        let media = MediaConnection {
             ip,
             source,
-            abort: nothing,
-        })
+            task: None,
+        };
+        self.media.borrow_mut().replace(media)
     }
 
     /// The task of the connection that has just begun.
     pub fn set_media_task(&self, task: AbortHandle) {
         if let Some(media) = self.media.borrow_mut().as_mut() {
-            media.abort = task;
+            media.task = Some(task);
         }
     }
 
@@ -226,7 +226,7 @@ impl StreamCell {
     }
 
     fn abort_tasks(&self) {
-        let media = self.media.borrow_mut().take().map(|media| media.abort);
+        let media = self.media.borrow_mut().take().and_then(|media| media.task);
         let dialling = self.dialling.borrow_mut().take();
         for task in self
             .tasks

@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::ingest::SourceId;
@@ -222,7 +223,7 @@ fn start_connection(
 ) {
     let source = SourceId(TCP_SOURCES | reactor.next_number());
     if let Some(former) = cell.replace_media(peer.ip(), source) {
-        former.abort.abort();
+        former.task.inspect(AbortHandle::abort);
         let now_us = reactor.now_us();
         reactor.guarded(cell, |stream| {
             stream.close_connection(now_us, former.source)
