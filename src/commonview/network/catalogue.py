@@ -209,7 +209,9 @@ class Catalogue:
             timeout = None if wake_at is None else max(0.0, wake_at - self._clock.monotonic())
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                # Not wait_for: Python 3.11's loses a cancellation that meets the event (python/cpython#86296).
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
             except TimeoutError:
                 for answer in self._pages.due(self._clock.monotonic()):
                     await self._finish(answer)
