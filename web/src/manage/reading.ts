@@ -2,6 +2,7 @@
 import { onMounted, onUnmounted, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
 
 import { RESYNC } from '@/api/events'
+import { isPresent } from '@/shell/presence'
 import { useWords } from '@/shell/words'
 import { useFeed } from '@/stores/feed'
 
@@ -39,7 +40,7 @@ export function useReading<Value>(load: () => Promise<Value>, topics: readonly s
       window.clearTimeout(soon)
       soon = window.setTimeout(() => void read(), gatherMs)
     })
-    if (everyMs !== undefined) regular = window.setInterval(() => document.visibilityState === 'visible' && void read(), everyMs)
+    if (everyMs !== undefined) regular = window.setInterval(() => isPresent() && void read(), everyMs)
   })
   onUnmounted(() => {
     unlisten()
