@@ -209,7 +209,7 @@ class Catalogue:
             timeout = None if wake_at is None else max(0.0, wake_at - self._clock.monotonic())
             self._wake.clear()
             try:
-                # Not wait_for: Python 3.11's loses a cancellation that meets the event (python/cpython#86296).
+                # Not wait_for: in Python 3.11 it loses a cancellation that meets the event (cpython#86296).
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
             except TimeoutError:
