@@ -63,8 +63,10 @@ class Process:
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
     child: subprocess.Popen[bytes] | None = None
+    stopped: bool = False
 
     def start(self) -> None:
+        self.stopped = False
         output = self.log.open("ab")
         self.child = subprocess.Popen(
             [sys.executable, "-m", "commonview", *self.arguments],
@@ -83,6 +85,7 @@ class Process:
         if self.child is None:
             return 0
         if self.child.poll() is None:
+            self.stopped = True
             self.child.send_signal(how)
             try:
                 self.child.wait(timeout_s)
@@ -196,7 +199,7 @@ class Cameras(Process):
 
 @contextlib.contextmanager
 def running(*processes: Process) -> Iterator[None]:
-    """Start in order, stop in reverse order whatever happens."""
+    """Start in order, stop in reverse order whatever happens; one that ends by itself is a failure."""
     try:
         for process in processes:
             process.start()
@@ -204,9 +207,13 @@ def running(*processes: Process) -> Iterator[None]:
                 process.wait_ready()
         yield
     finally:
+        by_themselves = [one for one in processes if one.child and not one.running and not one.stopped]
         for process in reversed(processes):
             if process.running:
                 process.stop()
+        for one in by_themselves:
+            status = one.child.returncode if one.child else None
+            raise AssertionError(f"{one.name} ended by itself with {status}:\n{one.text()[-4000:]}")
 
 
 def channels(client: httpx.Client) -> list[dict[str, Any]]:
