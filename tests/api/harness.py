@@ -8,8 +8,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -211,6 +211,17 @@ class MediaDouble:
 
     def stream_stats(self, _stream_id: str) -> None:
         return None
+
+
+@contextmanager
+def signed_in_at(url: str, who: dict[str, str]) -> Iterator[httpx.Client]:
+    """A client of a server that runs as a process, with cookie and CSRF header."""
+    with httpx.Client(base_url=url, timeout=20) as client:
+        body = {"username": who["username"], "password": who["password"]}
+        answer = client.post("/api/session", json=body)
+        assert answer.status_code == 200, answer.text
+        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        yield client
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.harness import signed_in_at
 from tests.processes import OPERATOR, Cameras, Server, channels, running, wait_for
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "integrate.md"
@@ -40,7 +41,7 @@ def test_the_program_obtains_a_url_that_plays(tmp_path: Path) -> None:
     }
     with running(server):
         server.set_up()
-        with running(cameras), server.sign_in(OPERATOR) as operator:
+        with running(cameras), signed_in_at(server.url, OPERATOR) as operator:
             wait_for(
                 lambda: [one for one in channels(operator) if one["device"]["online"]],
                 "the camera",

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.harness import signed_in_at
 from tests.processes import ADMINISTRATOR, OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
 
 
@@ -42,8 +43,11 @@ def _scene(folder: Path) -> Iterator[Scene]:
     server = Server(folder, session_idle_stop_s=1)
     with running(server):
         server.set_up()
-        operator, supervisor = server.sign_in(OPERATOR), server.sign_in(SUPERVISOR)
-        with running(Cameras(server, count=1)):
+        with (
+            running(Cameras(server, count=1)),
+            signed_in_at(server.url, OPERATOR) as operator,
+            signed_in_at(server.url, SUPERVISOR) as supervisor,
+        ):
             found = wait_for(
                 lambda: [one for one in channels(operator) if one["device"]["online"]], "cameras", 60
             )
@@ -85,7 +89,8 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
-    system = scene.server.sign_in(ADMINISTRATOR).get("/api/system").json()
+    with signed_in_at(scene.server.url, ADMINISTRATOR) as administrator:
+        system = administrator.get("/api/system").json()
     counters = system["counters"]
     assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
     assert counters["sip"]["received"] > 0
@@ -139,6 +144,7 @@ def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_pa
         assert "Traceback" not in scene.server.text()
         scene.server.start()
         scene.server.wait_ready()
-        [record] = scene.server.sign_in(OPERATOR).get("/api/access-records").json()["items"]
+        with signed_in_at(scene.server.url, OPERATOR) as operator:
+            [record] = operator.get("/api/access-records").json()["items"]
         assert record["outcome"] in {"stream_ended", "interrupted"}
         assert record["ended_at"] is not None
