@@ -1,12 +1,17 @@
 /** A session as plain text, to paste into a message to whoever has to repair it. */
-import type { LiveSession } from '@/api/types'
+import type { LiveSession, TimelineStep } from '@/api/types'
 
 import type { Explained } from './failureWords'
 
 export interface TimelineWords {
-  step: (step: LiveSession['timeline'][number]) => string
+  step: (step: TimelineStep) => string
   heading: string
   failure: (explained: Explained) => string[]
+}
+
+/** Media events and signalling arrive on different paths: in the order in which they happened. */
+export function inOrder(timeline: readonly TimelineStep[]): TimelineStep[] {
+  return [...timeline].sort((first, second) => first.elapsed_ms - second.elapsed_ms)
 }
 
 function paramsText(params: Record<string, string | number>): string {
@@ -21,7 +26,7 @@ export function timelineText(session: LiveSession, explained: Explained | null, 
     `session ${session.id}  device ${session.device_id}  channel ${session.channel_id}  ${session.transport}  ${session.state}`,
     `started ${session.started_at}`,
   ]
-  for (const step of session.timeline) {
+  for (const step of inOrder(session.timeline)) {
     const params = paramsText(step.params)
     lines.push(`${step.at}  +${step.elapsed_ms} ms  ${step.step}  ${words.step(step)}${params === '' ? '' : `  (${params})`}`)
   }
