@@ -167,6 +167,18 @@ describe('faults on the way', () => {
     expect(run(refused(0, 'unreachable')).state.phase).toBe('reconnecting')
   })
 
+  test('a refusal that names a failed session says which hop failed; an absent camera is asked again when it is back', () => {
+    const refused = (code: string): [number, PlayerEvent][] => [[0, { type: 'start' }], [0.1, { type: 'refused', status: 409, code, params: { session_id: 's1' } }]]
+    const busy = run(refused('media_ports_exhausted')).state
+    expect(busy.phase).toBe('reconnecting')
+    expect(busy.cause?.kind).toBe('failure')
+    const absent = run(refused('device_offline')).state
+    expect(absent.phase).toBe('failed')
+    const back = run([[5, { type: 'deviceBack' }]], absent)
+    expect(back.state.phase).toBe('requesting')
+    expect(back.commands).toEqual(['request'])
+  })
+
   test('closing a tile releases the access from every phase that has one', () => {
     for (let length = 2; length <= toPlaying.length; length += 1) {
       expect(run([...toPlaying.slice(0, length), [2, { type: 'stop' }]]).commands.slice(-2)).toEqual(['teardown', 'release'])

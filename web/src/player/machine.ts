@@ -175,6 +175,12 @@ function onRefused(state: PlayerState, event: Extract<PlayerEvent, { type: 'refu
   if (event.code === 'grant_ended' || event.code === 'grant_revoked') {
     return finish(state, 'ended', { ...cause, kind: 'ending' }, now)
   }
+  // The session exists and has failed: a hop of it, not the wish, was refused.
+  if (event.status === 409 && 'session_id' in event.params) {
+    const failure: Cause = { ...cause, kind: 'failure' }
+    // Asking an absent camera again would only fill the records; `deviceBack` asks when it is there.
+    return event.code === 'device_offline' ? finish(state, 'failed', failure, now) : again(state, failure, cameraPauses, now)
+  }
   const passing = event.status === 0 || event.status === 429 || event.status >= 500
   return passing ? again(state, cause, cameraPauses, now) : finish(state, 'failed', cause, now)
 }
