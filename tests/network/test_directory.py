@@ -155,6 +155,25 @@ def test_after_a_restart_a_udp_device_is_back_with_its_first_keepalive_from_its_
     assert record.flow == A
 
 
+def test_after_a_restart_an_answer_from_the_registered_address_brings_a_device_back() -> None:
+    directory, record = Directory(silence_s=180), stored(SignallingTransport.UDP, 500)
+    directory.restore(record, at(0))
+    record.flow = A
+    assert not directory.answered(record, B, at(1)), "another address proves nothing"
+    assert directory.answered(record, A, at(1))
+    assert (record.online, record.reason) == (True, PresenceReason.ANSWERED)
+    assert directory.overdue(at(180)) == []
+    assert directory.overdue(at(182)) == [record], "it must be heard like any other"
+
+
+def test_an_answer_after_the_registration_ended_brings_nothing_back() -> None:
+    directory, record = Directory(silence_s=180), stored(SignallingTransport.UDP, 500)
+    directory.restore(record, at(0))
+    record.flow = A
+    assert not directory.answered(record, A, at(501))
+    assert not record.online
+
+
 def test_after_a_restart_a_tcp_device_must_register_because_its_connection_is_gone() -> None:
     directory, record = Directory(silence_s=180), stored(SignallingTransport.TCP, 500)
     directory.restore(record, at(0))

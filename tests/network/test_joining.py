@@ -17,6 +17,8 @@ from commonview.network import (
     PresenceReason,
     ProblemCode,
     RefusalReason,
+    SessionState,
+    Step,
 )
 from commonview.simulator import CameraState, Faults, SimulatedCamera
 from tests.network.harness import DEVICE, Room, free_port, open_room, until
@@ -97,10 +99,10 @@ async def test_silent_device_goes_offline_and_its_next_keepalive_brings_it_back(
         assert camera.counters.registrations == 1
 
 
-async def test_cameras_that_stay_up_are_back_at_once_after_a_server_restart(tmp_path: Path) -> None:
+async def test_cameras_that_stay_up_are_asked_and_back_at_once_after_a_server_restart(tmp_path: Path) -> None:
     port = free_port()
     async with open_room(tmp_path, sip_port=port) as room:
-        camera = SimulatedCamera(room.camera_settings(channels=2, keepalive_misses=100))
+        camera = SimulatedCamera(room.camera_settings(channels=2, keepalive_s=3600))
         await camera.start()
         await until(lambda: device_is(room, DeviceState.ONLINE))
         await until(lambda: catalogue_is(room, CatalogueState.COMPLETE))
@@ -109,8 +111,24 @@ async def test_cameras_that_stay_up_are_back_at_once_after_a_server_restart(tmp_
         assert (before.online, before.reason) == (False, PresenceReason.NOT_HEARD_SINCE_START)
         assert len(room.service.tree()[0].channels) == 2
         await until(lambda: device_is(room, DeviceState.ONLINE))
-        assert room.service.device(DEVICE).reason is PresenceReason.KEPT_ALIVE
+        assert room.service.device(DEVICE).reason is PresenceReason.ANSWERED
         assert camera.counters.registrations == 1, "it was never asked to register again"
+        await camera.stop()
+
+
+async def test_camera_is_watched_after_a_restart_before_it_was_heard(tmp_path: Path) -> None:
+    port = free_port()
+    async with open_room(tmp_path, sip_port=port) as room:
+        camera = SimulatedCamera(room.camera_settings(keepalive_s=3600))
+        await camera.start()
+        await until(lambda: device_is(room, DeviceState.ONLINE))
+        await until(lambda: catalogue_is(room, CatalogueState.COMPLETE))
+    async with open_room(tmp_path, sip_port=port) as room:
+        assert not room.service.device(DEVICE).online
+        channel = room.service.tree()[0].channels[0]
+        session = await room.service.start_live(channel.id, access_id="a-look")
+        assert session.state is SessionState.STARTING
+        await until(lambda: Step.ANSWERED in {one.step for one in room.service.session(session.id).timeline})
         await camera.stop()
 
 

@@ -133,6 +133,11 @@ class Catalogue:
             await self._ask(record, DeviceInfoQuery(sn=self._next_sn(), device_id=record.id))
             await self._ask(record, DeviceStatusQuery(sn=self._next_sn(), device_id=record.id))
 
+    async def ask_status(self, record: DeviceRecord) -> bool:
+        """Ask a device how it is; True when it answered at all, which shows that it is there."""
+        query = DeviceStatusQuery(sn=self._next_sn(), device_id=record.id)
+        return await self._ask(record, query) is not None
+
     async def _ask(self, record: DeviceRecord, query: Message) -> int | None:
         """Send a query; the SIP status it was answered with, ``None`` without an answer."""
         flow = record.flow

@@ -217,6 +217,14 @@ class Directory:
         self._come_online(record, PresenceReason.KEPT_ALIVE, now)
         return True
 
+    def answered(self, record: DeviceRecord, flow: Flow, now: Moment) -> bool:
+        """A restored device answered a request of ours at its registered address; True when it is back."""
+        if record.online or record.flow != flow or now.mono >= record.expires:
+            return False
+        record.heard = now.mono
+        self._come_online(record, PresenceReason.ANSWERED, now)
+        return True
+
     def registered_here(self, record: DeviceRecord, flow: Flow, now: float) -> bool:
         """Whether this path is the one the device's valid registration was made on.
 

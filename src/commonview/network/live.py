@@ -30,6 +30,7 @@ from commonview.network.model import (
     Failure,
     FailureCode,
     LiveSession,
+    PresenceReason,
     ViewerEvent,
 )
 from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
@@ -433,5 +434,9 @@ def _absent(record: DeviceRecord) -> Failure:
 
 
 def _obstacle(record: DeviceRecord) -> Failure | None:
-    """What stands in the way of an INVITE before it is sent."""
-    return None if record.online and record.flow is not None else _absent(record)
+    """What stands in the way of an INVITE before it is sent.
+
+    A restored device that has not been heard since the start may well be there: its answer will tell.
+    """
+    perhaps = record.online or record.reason is PresenceReason.NOT_HEARD_SINCE_START
+    return None if perhaps and record.flow is not None else _absent(record)

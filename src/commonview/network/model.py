@@ -38,6 +38,7 @@ class PresenceReason(StrEnum):
 
     REGISTERED = "registered"
     KEPT_ALIVE = "kept_alive"
+    ANSWERED = "answered"  # a restored device answered our own question after a restart
     NEVER_REGISTERED = "never_registered"
     NOT_HEARD_SINCE_START = "not_heard_since_start"
     KEEPALIVE_MISSED = "keepalive_missed"

@@ -12,16 +12,17 @@ from commonview.network import store
 from commonview.network.live_machine import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
-    from commonview.network.directory import Directory
+    from commonview.network.directory import DeviceRecord, Directory
 
 log = logging.getLogger(__name__)
 
 _LIVENESS_S = 1.0
 _SAVE_EVERY_S = 60.0
+_ASKED_AT_ONCE = 16
 
 
 class PresenceKeeper:
@@ -45,6 +46,27 @@ class PresenceKeeper:
                 log.info("device %s is offline: %s", record.id, record.reason.value)
                 self._on_changed(record.id)
             for record in self._directory.settle_rivals(now):
+                self._on_changed(record.id)
+
+    async def ask_restored(
+        self, records: Iterable[DeviceRecord], ask: Callable[[DeviceRecord], Awaitable[bool]]
+    ) -> None:
+        """After a restart, find out who is still there instead of waiting for the next keep-alive.
+
+        Asked is the address that a proven registration bound; an answer of any kind brings the device back.
+        """
+        waiting = iter(records)
+        await asyncio.gather(*(self._ask_some(waiting, ask) for _ in range(_ASKED_AT_ONCE)))
+
+    async def _ask_some(
+        self, waiting: Iterator[DeviceRecord], ask: Callable[[DeviceRecord], Awaitable[bool]]
+    ) -> None:
+        for record in waiting:
+            flow = record.flow
+            if flow is None or record.online or not await ask(record):
+                continue
+            self.counters["restored_answered"] += 1
+            if self._directory.answered(record, flow, Moment(self._clock.monotonic(), self._clock.now())):
                 self._on_changed(record.id)
 
     async def save_now_and_then(self) -> None:

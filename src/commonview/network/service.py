@@ -24,7 +24,7 @@ from commonview.network.errors import (
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
-from commonview.network.model import CatalogueState
+from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
@@ -169,12 +169,23 @@ class NetworkService:
             await self.endpoint.close()
             raise
         self._catalogue.start()
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._presence.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
         )
+
+    def _within_reach(self) -> list[DeviceRecord]:
+        """Restored devices that can be spoken to at once; one on TCP must open its connection anew first."""
+        reachable = []
+        for record in self._directory.records():
+            unheard = record.reason is PresenceReason.NOT_HEARD_SINCE_START
+            if unheard and record.transport is SignallingTransport.UDP and record.peer is not None:
+                record.flow = self.endpoint.udp_flow(*record.peer)
+                reachable.append(record)
+        return reachable
 
     def _load(self) -> list[DeviceRecord]:
         with self._database.read() as conn:
