@@ -55,3 +55,13 @@ def test_right_password_forgets_earlier_slips() -> None:
     limiter.right("192.0.2.9", "a")
     limiter.wrong("192.0.2.9", "a", 1.0)
     assert limiter.allows("192.0.2.9", "a", 1.0)
+
+
+def test_what_strangers_write_can_always_be_shown() -> None:
+    book = RefusalBook()
+    hostile = b"\xff\xfe\x1b[2J\xe6".decode("utf-8", "surrogateescape")
+    book.note(hostile, flow("192.0.2.9"), RefusalReason.NOT_REGISTERED, hostile, AT)
+    (line,) = book.lines()
+    for shown in (line.device_id, line.user_agent):
+        assert shown.isprintable()
+        assert shown.encode("utf-8")

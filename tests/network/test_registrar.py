@@ -253,3 +253,26 @@ async def test_many_registrations_share_few_transactions(office: Office) -> None
     assert {transaction.answer.status for transaction in transactions} == {200}
     assert len(begun) < 50
     assert len(office.rows()) == 200
+
+
+async def test_user_agent_in_a_chinese_charset_is_no_obstacle_to_be_stored(office: Office) -> None:
+    agent = "海康威视".encode("gbk").decode("utf-8", "surrogateescape")
+    assert (await office.join(**{"User-Agent": agent})).answer.status == 200
+    with office.database.read() as conn:
+        (record,) = store.load(conn)
+    assert record.user_agent == "海康威视"
+
+
+async def test_fault_with_one_registration_leaves_the_others_of_its_batch_their_answers(
+    office: Office,
+) -> None:
+    authorizations = [credentials(await office.challenge()) for _ in range(2)]
+    first, second = (register(authorization=authorization) for authorization in authorizations)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("the value of Contact would break the line")
+
+    first.respond = broken  # type: ignore[method-assign]
+    office.registrar.on_register(first.as_transaction())
+    assert (await office.receive(second)).answer.status == 200
+    assert office.registrar.counters["register_fault"] == 1

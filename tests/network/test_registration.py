@@ -74,12 +74,29 @@ def test_expiry_comes_from_contact_then_header_then_the_standard(
         ({"To": "<sip:a%20b;c@x>", "From": "<sip:a%20b;c@x>"}, 400),
         ({"From": "<sip:34020000001110000002@3402000000>;tag=1"}, 403),
         ({"Expires": "soon"}, 400),
+        ({"Expires": "3600", "Contact": "*"}, 400),
     ],
 )
 def test_unusable_register_is_refused_with_its_status(fields: dict[str, str], status: int) -> None:
     with pytest.raises(RegisterRefused) as refused:
         read_register(headers(**fields))
     assert refused.value.status == status
+
+
+def test_star_contact_with_expiry_zero_unregisters() -> None:
+    assert read_register(headers(Contact="*", Expires="0")).expires_s == 0
+
+
+def test_contact_is_answered_with_the_expiry_that_was_granted() -> None:
+    asked = f"<sip:{DEVICE}@192.0.2.5>;expires=4000000000;q=1"
+    assert read_register(headers(Contact=asked)).contact == (
+        f"<sip:{DEVICE}@192.0.2.5>;expires={MAX_EXPIRES_S};q=1"
+    )
+
+
+def test_user_agent_in_a_chinese_charset_is_read() -> None:
+    wire = "海康 IPC".encode("gbk").decode("utf-8", "surrogateescape")
+    assert read_register(headers(User_Agent=wire)).user_agent == "海康 IPC"
 
 
 def test_version_of_the_peer_is_kept_only_when_it_is_one() -> None:

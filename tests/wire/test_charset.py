@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonview.wire.charset import DAMAGED, GB18030, UTF_8, decode_text, encode_text
+from commonview.wire.charset import DAMAGED, GB18030, UTF_8, decode_text, encode_text, readable
 
 
 @pytest.mark.parametrize("text", ["东门", "中心广场 Central Square", "人民公园", "联通", "㐂", "😀"])
@@ -38,3 +38,11 @@ def test_any_bytes_decode(data: bytes) -> None:
 def test_encoding_falls_to_gb18030_and_says_so(text: str) -> None:
     data, charset = encode_text(text)
     assert data.decode(charset) == text
+
+
+@given(st.binary(max_size=120), st.integers(1, 80))
+def test_header_text_from_any_bytes_can_be_stored_and_shown(data: bytes, limit: int) -> None:
+    text = readable(data.decode("utf-8", "surrogateescape"), limit)
+    assert len(text) <= limit
+    assert text.isprintable() or "\ufffd" in text
+    assert text.encode("utf-8").decode("utf-8") == text

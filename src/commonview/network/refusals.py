@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from commonview.network.model import Refusal, RefusalReason, SignallingTransport
+from commonview.wire.charset import readable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,9 +29,10 @@ class RefusalBook:
     def note(
         self, device_id: str, flow: Flow, reason: RefusalReason, user_agent: str, at: datetime
     ) -> Refusal:
-        """Write a refusal down. The claimed id and the user agent come from a stranger and are cut short."""
+        """Write a refusal down. The claimed id and the user agent come from a stranger: cut short, made
+        printable."""
         self.total[reason] += 1
-        key = (device_id[:_ID_CHARS], flow.peer[0], reason)
+        key = (readable(device_id, _ID_CHARS), flow.peer[0], reason)
         known = self._lines.pop(key, None)
         line = Refusal(
             device_id=key[0],
@@ -40,7 +42,7 @@ class RefusalBook:
             count=1 if known is None else known.count + 1,
             first_at=at if known is None else known.first_at,
             last_at=at,
-            user_agent=user_agent[:_AGENT_CHARS],
+            user_agent=readable(user_agent, _AGENT_CHARS),
         )
         self._lines[key] = line
         if len(self._lines) > self._limit:

@@ -186,10 +186,15 @@ class Registrar:
         if error is not None:
             log.error("registrations refused, nothing was changed: %s", error.message)
         for waiting in batch:
-            if error is not None:
-                self._refuse(waiting.transaction, waiting.request, RefusalReason.STORAGE_UNAVAILABLE, 503)
-            else:
-                self._apply(waiting, now)
+            try:
+                if error is not None:
+                    self._refuse(waiting.transaction, waiting.request, RefusalReason.STORAGE_UNAVAILABLE, 503)
+                else:
+                    self._apply(waiting, now)
+            except Exception:
+                # One registration in a batch must not cost the others their answers.
+                self.counters["register_fault"] += 1
+                log.exception("a registration of %s could not be answered", waiting.request.device_id)
 
     def _apply(self, waiting: _Waiting, now: Moment) -> None:
         request = waiting.request

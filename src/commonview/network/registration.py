@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from commonview.wire.charset import readable
 from commonview.wire.gbid import is_usable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class RegisterRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RegisterRequest:
-    """``expires_s`` 0 asks to unregister. ``contact`` is answered as it came."""
+    """``expires_s`` 0 asks to unregister. ``contact`` is answered as it came, with what was granted."""
 
     device_id: str
     expires_s: int
@@ -66,12 +67,15 @@ def read_register(headers: Headers) -> RegisterRequest:
     if user_of(first.get("From")) != device_id:
         raise RegisterRefused(403, "From and To differ")
     contact = first.get("Contact")
+    expires_s = _expires(first.get("Expires"), contact)
+    if contact == "*" and expires_s:
+        raise RegisterRefused(400, "Contact * only unregisters")  # RFC 3261 10.3 step 6
     version = first.get("X-GB-Ver", "")
     return RegisterRequest(
         device_id=device_id,
-        expires_s=_expires(first.get("Expires"), contact),
-        contact=contact,
-        user_agent=first.get("User-Agent", "")[:64],
+        expires_s=expires_s,
+        contact=_granted(contact, expires_s),
+        user_agent=readable(first.get("User-Agent", ""), 64),
         gb_version=version if _VERSION.fullmatch(version) else None,
     )
 
@@ -85,6 +89,13 @@ def _expires(header: str | None, contact: str | None) -> int:
     if _SECONDS.fullmatch(header) is None:
         raise RegisterRefused(400, "malformed Expires")
     return min(int(header), MAX_EXPIRES_S)
+
+
+def _granted(contact: str | None, expires_s: int) -> str | None:
+    """The Contact to answer: a device that reads its parameter must not believe in a longer stay."""
+    if contact is None or _EXPIRES_PARAM.search(contact) is None:
+        return contact
+    return _EXPIRES_PARAM.sub(f";expires={expires_s}", contact)
 
 
 def date_header(now: datetime) -> str:

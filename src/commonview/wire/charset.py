@@ -44,3 +44,15 @@ def encode_text(text: str, charset: str = GB2312) -> tuple[bytes, str]:
         return text.encode(charset), charset
     except UnicodeEncodeError:
         return text.encode("gb18030"), GB18030
+
+
+def readable(text: str, limit: int) -> str:
+    """At most `limit` characters of header text from a stranger, fit to be stored, logged and shown.
+
+    Bytes that were kept as surrogate escapes are decoded as `decode_text` does, because cameras write their
+    makers' names in GBK; what cannot be printed becomes U+FFFD.
+    """
+    if not text.isprintable():
+        text = decode_text(text[:limit].encode("utf-8", "surrogateescape"))[0]
+        text = "".join(mark if mark.isprintable() else "\ufffd" for mark in text)
+    return text[:limit]
