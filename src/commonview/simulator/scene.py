@@ -102,10 +102,11 @@ class Scene:
         self._chance = random.Random(seed)  # noqa: S311  # decides colours
         self._road_top = int(height * 0.66) // 2 * 2
         self._unit = height / 576
-        self._background = _to_yuv(self._draw_background(name))
+        self._background = _to_yuv(self._draw_background())
         self._movers = self._make_clouds() + self._make_traffic()
         self._light = self._make_light()
         self._light_at = (int(width * 0.82) // 2 * 2, self._road_top - self._even(150))
+        self._captions = self._make_captions(name)
         self._clock = _Clock(self._even(26))
         self._dirty: list[tuple[int, int, int, int]] = []
 
@@ -132,6 +133,8 @@ class Scene:
             span = self.width + mover.sprite.width
             place = (mover.start + mover.speed_px_s * elapsed_s) % span - mover.sprite.width
             self._lay(planes, mover.sprite, int(place) // 2 * 2, mover.top)
+        for caption, left, top in self._captions:
+            self._lay(planes, caption, left, top)
         self._clock.draw(planes, self._even(20), self._even(18), now)
 
     def _lay(self, planes: tuple[Plane, Plane, Plane], sprite: _Picture, left: int, top: int) -> None:
@@ -156,13 +159,12 @@ class Scene:
             at -= seconds
         return 0
 
-    def _draw_background(self, name: str) -> Image.Image:
+    def _draw_background(self) -> Image.Image:
         image = Image.new("RGB", (self.width, self.height))
         draw = ImageDraw.Draw(image)
         self._draw_sky(draw)
         self._draw_houses(draw)
         self._draw_road(draw)
-        self._draw_captions(draw, name)
         return image
 
     def _draw_sky(self, draw: ImageDraw.ImageDraw) -> None:
@@ -211,22 +213,27 @@ class Scene:
             for x in range(0, self.width, self._even(70)):
                 draw.rectangle([x, y, x + self._even(34), y + 3], fill=(214, 216, 216))
 
-    def _draw_captions(self, draw: ImageDraw.ImageDraw, name: str) -> None:
-        size = self._even(26)
-        font = caption_font(size)
-        for text, right, bottom, use in (
-            (drawable(name), self.width - self._even(20), self.height - self._even(16), font),
-            (drawable("模拟画面 SIMULATED"), self.width - self._even(20), self._even(46), font),
-        ):
-            _, _, edge, floor = draw.textbbox((0, 0), text, font=use)
-            draw.text(
-                (right - edge, bottom - floor),
-                text,
-                font=use,
-                fill=(255, 255, 255),
+    def _make_captions(self, name: str) -> list[tuple[_Picture, int, int]]:
+        """What is written over everything else: the channel's name and that this is no real picture."""
+        font = caption_font(self._even(26))
+        captions = []
+        for text, bottom in ((name, self.height - self._even(16)), ("模拟画面 SIMULATED", self._even(50))):
+            words = drawable(text)
+            probe = ImageDraw.Draw(Image.new("L", (4, 4)))
+            left, top, right, floor = probe.textbbox((0, 0), words, font=font, stroke_width=2)
+            size = (round(right - left) // 2 * 2 + 4, round(floor - top) // 2 * 2 + 4)
+            image = Image.new("RGBA", size)
+            ImageDraw.Draw(image).text(
+                (2 - left, 2 - top),
+                words,
+                font=font,
+                fill=(255, 255, 255, 255),
                 stroke_width=2,
-                stroke_fill=(20, 24, 30),
+                stroke_fill=(20, 24, 30, 255),
             )
+            place = (self.width - self._even(20) - size[0], bottom - size[1])
+            captions.append((_to_yuv(image), place[0] // 2 * 2, place[1] // 2 * 2))
+        return captions
 
     def _make_clouds(self) -> list[_Mover]:
         movers = []
