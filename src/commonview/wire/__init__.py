@@ -1,0 +1,1 @@
+"""Protocol vocabulary without I/O: SIP, SDP, MANSCDP, identifiers, character sets."""

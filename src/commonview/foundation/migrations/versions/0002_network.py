@@ -1,7 +1,7 @@
 """Devices and channels.
 
-Presence is not stored: a registration is (address and expiry), and after a restart a device counts as present once it
-is heard from that address.
+Presence is not stored: a registration is (address and expiry), and after a restart a device counts as present
+once it is heard from that address.
 """
 
 import sqlalchemy as sa
