@@ -135,7 +135,13 @@ class Access(Grants):
             "access.opened",
             f"channel:{channel_id}",
             "ok",
-            {"access": record.id, "grant": grant.id, "action": "live.view", "protocol": record.protocol},
+            {
+                "access": record.id,
+                "grant": grant.id,
+                "action": record.action.value,
+                "protocol": record.protocol,
+                "started_at": record.started_at.isoformat(),
+            },
         )
         return record
 
@@ -157,10 +163,11 @@ class Access(Grants):
                 self._unclosed[access_id] = (outcome, bytes_sent)
 
     def _close(self, conn: Connection, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
+        now = self._clock.now()
         closed = conn.execute(
             update(access_records)
             .where(access_records.c.id == access_id, access_records.c.ended_at.is_(None))
-            .values(ended_at=self._clock.now(), outcome=outcome.value, bytes_sent=max(0, bytes_sent))
+            .values(ended_at=now, outcome=outcome.value, bytes_sent=max(0, bytes_sent))
         )
         if closed.rowcount:
             record = _load_access(conn, access_id)
@@ -169,6 +176,7 @@ class Access(Grants):
                 "grant": record.grant_id,
                 "account": record.account_id,
                 "bytes": record.bytes_sent,
+                "ended_at": now.isoformat(),
             }
             self.audit.append(
                 conn, None, "access.closed", f"channel:{record.channel_id}", outcome.value, detail

@@ -210,7 +210,12 @@ class Accounts(Room):
                     revoked_at=now, revoked_by=actor.account_id, revoked_reason=reason, ended_recorded=True
                 )
             )
-            detail = {"account": grant.account_id, "purpose": grant.purpose_id, "reason": reason}
+            detail = {
+                "account": grant.account_id,
+                "purpose": grant.purpose_id,
+                "reason": reason,
+                "revoked_at": now.isoformat(),
+            }
             self.audit.append(conn, actor, "grant.revoked", f"grant:{grant.id}", "ok", detail)
             ended.append(grant.id)
         return ended

@@ -119,7 +119,9 @@ class Grants(Purposes):
                 "reason": grant.reason,
                 "actions": sorted(grant.actions),
                 "channels": sorted(channel_ids),
+                "starts_at": now.isoformat(),
                 "ends_at": ends_at.isoformat(),
+                "origin": grant.origin.value,
             },
         )
         return grant, purpose

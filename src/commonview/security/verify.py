@@ -2,7 +2,8 @@
 
 Needs the folder only (`data/audit`, or a copy). It gets stronger with what the operator of the log cannot
 reach: the public key, noted on the day of installation, and any older checkpoint, kept elsewhere. With the
-database present, both are compared entry by entry.
+database present, both are compared entry by entry, and so are its grants and access records with what the
+entries say of them.
 """
 
 import sqlite3
@@ -14,6 +15,7 @@ from commonview.security.audit import decode_entry
 from commonview.security.checkpoint import Checkpoint, CheckpointError, LogKey, open_note
 from commonview.security.merkle import Frontier
 from commonview.security.tiles import CHECKPOINT_FILE, KEY_FILE
+from commonview.security.verify_books import Books
 from commonview.security.verify_report import Finding, FindingKind, VerifyReport
 from commonview.security.verify_tiles import check_tiles, entries_of
 
@@ -203,27 +205,31 @@ class _DatabaseLog:
 
     def compare(self, report: VerifyReport) -> None:
         """Every signed entry against its row, every row in sequence; counts what is not signed yet."""
-        signed = entries_of(report)
-        expected = 0
         try:
             with _open_database(self.path) as database:
-                for sequence, leaf in database.execute(
-                    "SELECT sequence, leaf FROM audit_entries ORDER BY sequence"
-                ):
-                    while expected < sequence:
-                        self._missing(report, expected)
-                        next(signed, None)
-                        expected += 1
-                    self._compare_row(report, sequence, bytes(leaf), next(signed, None))
-                    expected += 1
-        except (sqlite3.Error, TypeError) as error:
+                database.execute("BEGIN")  # one snapshot: a running server goes on writing
+                books = Books(database, report, self.path.name)
+                self._compare_entries(report, database, books)
+                books.compare()
+        except (sqlite3.Error, TypeError, OverflowError) as error:
             report.add(
                 FindingKind.DATABASE_UNREADABLE, self.path.name, f"the database cannot be read: {error}"
             )
-            return
+
+    def _compare_entries(self, report: VerifyReport, database: sqlite3.Connection, books: Books) -> None:
+        signed = entries_of(report)
+        expected = 0
+        for sequence, leaf in database.execute("SELECT sequence, leaf FROM audit_entries ORDER BY sequence"):
+            while expected < sequence:
+                self._missing(report, expected, next(signed, None), books)
+                expected += 1
+            kept, row = next(signed, None), bytes(leaf)
+            self._compare_row(report, sequence, row, kept)
+            books.hear(sequence, kept or row)  # what was signed counts, where there is such a thing
+            expected += 1
         report.unsigned_entries = max(0, expected - report.size)
         for sequence in range(expected, report.size):
-            self._missing(report, sequence)
+            self._missing(report, sequence, next(signed, None), books)
 
     def _compare_row(self, report: VerifyReport, sequence: int, leaf: bytes, signed: bytes | None) -> None:
         if signed is not None and signed != leaf:
@@ -233,9 +239,11 @@ class _DatabaseLog:
             message = f"entry {sequence} in the database is not an audit entry with that number"
             report.add(FindingKind.DATABASE_DIFFERS, self.path.name, message, sequence)
 
-    def _missing(self, report: VerifyReport, sequence: int) -> None:
+    def _missing(self, report: VerifyReport, sequence: int, signed: bytes | None, books: Books) -> None:
         message = f"entry {sequence} is missing from the database"
         report.add(FindingKind.DATABASE_DIFFERS, self.path.name, message, sequence)
+        if signed:
+            books.hear(sequence, signed)
 
 
 class _open_database:  # noqa: N801 - used as a verb

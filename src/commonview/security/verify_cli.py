@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         default=Path("data"),
-        help="data directory of the installation; its database is compared too (default: %(default)s)",
+        help="data directory of the installation; its database is compared too: the log, the grants and the "
+        "access records (default: %(default)s)",
     )
     parser.add_argument(
         "--key",
@@ -73,7 +74,7 @@ def lines_of(report: VerifyReport) -> list[str]:
         f"Name        {report.key_name or 'unknown'}",
         f"Signed      {report.size} entries, {signed}",
         f"Root        {report.root.hex()}",
-        f"Checked     {report.files_checked} files" + (", the database" if report.database_checked else ""),
+        f"Checked     {report.files_checked} files{_database_checked(report)}",
     ]
     if report.unsigned_entries:
         lines.append(f"Not signed  {report.unsigned_entries} newer entries wait for the next checkpoint")
@@ -86,6 +87,8 @@ def lines_of(report: VerifyReport) -> list[str]:
     lines.append("")
     if report.ok:
         lines.append("INTACT: every entry is what was signed, none is missing, none was moved.")
+        if report.database_checked:
+            lines.append("Every grant and every access record agrees with its entries, and none is missing.")
         return lines
     count = len(report.findings) + report.findings_not_listed
     lines.append(f"DAMAGED: {count} finding{'s' if count > 1 else ''}")
@@ -95,6 +98,12 @@ def lines_of(report: VerifyReport) -> list[str]:
     if report.findings_not_listed:
         lines.append(f"  and {report.findings_not_listed} more")
     return lines
+
+
+def _database_checked(report: VerifyReport) -> str:
+    return (
+        f", the database, {report.rows_checked} grants and access records" if report.database_checked else ""
+    )
 
 
 def _key(text: str) -> LogKey:

@@ -33,6 +33,7 @@ class FindingKind(StrEnum):
     HISTORY_CHANGED = "history_changed"
     DATABASE_DIFFERS = "database_differs"
     DATABASE_UNREADABLE = "database_unreadable"
+    BOOKS_DIFFER = "books_differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class VerifyReport:
     signed_at: datetime | None = None
     files_checked: int = 0
     database_checked: bool = False
+    rows_checked: int = 0
+    """Grants and access records compared with the log."""
     previous_checked: bool = False
     unsigned_entries: int = 0
     findings: list[Finding] = field(default_factory=list)
