@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 
 from commonview.media import MediaTransport
@@ -7,6 +9,9 @@ SSRC = "0200000001"
 HEAD = "v=0\r\no=34020000001320000001 0 0 IN IP4 10.0.0.9\r\ns=Play\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\n"
 UDP = HEAD + "m=video 9000 RTP/AVP 96\r\na=sendonly\r\na=rtpmap:96 PS/90000\r\n"
 TCP = HEAD + "m=video 9000 TCP/RTP/AVP 96\r\na=setup:passive\r\na=rtpmap:96 PS/90000\r\n"
+
+
+DIALABLE = (ip_network("192.0.2.5"),)
 
 
 def offer(transport: MediaTransport) -> list[str]:
@@ -46,32 +51,41 @@ def test_subject_names_the_camera_as_sender_and_a_constant_live_source() -> None
 
 
 def test_missing_y_means_the_offered_number() -> None:
-    answer = read_answer(UDP.encode(), MediaTransport.UDP, SSRC)
+    answer = read_answer(UDP.encode(), MediaTransport.UDP, SSRC, DIALABLE)
     assert answer.ssrc is None
     assert answer.params["ssrc"] == SSRC
 
 
 def test_same_number_without_leading_zeros_is_the_same_number() -> None:
-    assert read_answer((UDP + "y=200000001\r\n").encode(), MediaTransport.UDP, SSRC).ssrc is None
+    assert read_answer((UDP + "y=200000001\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE).ssrc is None
 
 
 def test_other_number_of_the_camera_is_followed() -> None:
-    assert read_answer((UDP + "y=0999999999\r\n").encode(), MediaTransport.UDP, SSRC).ssrc == 999_999_999
+    assert (
+        read_answer((UDP + "y=0999999999\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE).ssrc
+        == 999_999_999
+    )
 
 
 def test_number_that_is_none_is_noted_and_the_offered_one_holds() -> None:
-    answer = read_answer((UDP + "y=34020000001320000001\r\n").encode(), MediaTransport.UDP, SSRC)
+    answer = read_answer((UDP + "y=34020000001320000001\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE)
     assert answer.ssrc is None
     assert answer.params["ssrc_unusable"] == 1
 
 
 def test_address_to_dial_comes_from_the_connection_line() -> None:
-    answer = read_answer(TCP.encode(), MediaTransport.TCP_ACTIVE, SSRC)
+    answer = read_answer(TCP.encode(), MediaTransport.TCP_ACTIVE, SSRC, DIALABLE)
     assert answer.dial == ("192.0.2.5", 9000)
 
 
+def test_media_server_of_a_device_is_dialled_in_a_network_that_was_allowed() -> None:
+    elsewhere = TCP.replace("192.0.2.5", "198.51.100.7").encode()
+    networks = (*DIALABLE, ip_network("198.51.100.0/24"))
+    assert read_answer(elsewhere, MediaTransport.TCP_ACTIVE, SSRC, networks).dial == ("198.51.100.7", 9000)
+
+
 def test_nobody_is_dialled_when_the_camera_dials() -> None:
-    assert read_answer(TCP.encode(), MediaTransport.TCP_PASSIVE, SSRC).dial is None
+    assert read_answer(TCP.encode(), MediaTransport.TCP_PASSIVE, SSRC, DIALABLE).dial is None
 
 
 @pytest.mark.parametrize(
@@ -83,9 +97,12 @@ def test_nobody_is_dialled_when_the_camera_dials() -> None:
         (UDP, MediaTransport.TCP_PASSIVE, "other_transport"),
         (TCP, MediaTransport.UDP, "other_transport"),
         (TCP.replace("192.0.2.5", "camera.example"), MediaTransport.TCP_ACTIVE, "address_not_numeric"),
+        (TCP.replace("192.0.2.5", "192.0.2.6"), MediaTransport.TCP_ACTIVE, "address_elsewhere"),
+        (TCP.replace("192.0.2.5", "127.0.0.1"), MediaTransport.TCP_ACTIVE, "address_elsewhere"),
+        (TCP.replace("IP4 192.0.2.5", "IP6 ::1"), MediaTransport.TCP_ACTIVE, "address_elsewhere"),
     ],
 )
 def test_answer_that_cannot_be_used_says_why(body: str, transport: MediaTransport, why: str) -> None:
     with pytest.raises(AnswerUnusable) as unusable:
-        read_answer(body.encode(), transport, SSRC)
+        read_answer(body.encode(), transport, SSRC, DIALABLE)
     assert unusable.value.why == why

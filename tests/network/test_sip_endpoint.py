@@ -237,6 +237,37 @@ def test_a_refused_call_is_acknowledged_by_itself(transport: str) -> None:
     run(test)
 
 
+def test_a_call_given_up_in_the_moment_of_its_answer_is_acknowledged_and_ended() -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        def answer(tx: ServerTransaction) -> None:
+            take_call(tx)
+            if tx.request.method == "BYE":
+                ended.set()
+
+        async with pair(answer) as both:
+            flow = both.camera.udp_flow(HOST, both.udp_port)
+            call = asyncio.create_task(
+                both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+            )
+            deliver = both.camera._on_response
+
+            def deliver_and_give_up(tx: Any, response: SipResponse) -> None:
+                deliver(tx, response)
+                if response.status == 200 and not call.done():
+                    call.cancel()
+
+            both.camera._on_response = deliver_and_give_up  # type: ignore[method-assign]
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await both.heard.requests[0].wait_ack()
+            await ended.wait()
+            assert both.camera.sizes()["dialogs"] == 0
+
+    run(test)
+
+
 @TRANSPORTS
 def test_a_call_given_up_is_cancelled_at_the_other_end(transport: str) -> None:
     async def test() -> None:

@@ -142,6 +142,61 @@ async def test_answer_without_media_is_acknowledged_and_ended_and_says_why(tmp_p
         assert (failure.code, failure.params) == (FailureCode.SDP_UNUSABLE, {"why": "media_refused"})
 
 
+async def test_device_that_hangs_up_on_the_heels_of_its_answer_is_understood(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        session_id, invite = await call(room, device)
+        # Both lie in the socket before the server looks.
+        device.reply(invite, "200 OK", "Content-Type: application/sdp", body=SDP)
+        device.send(
+            f"BYE sip:{PLATFORM}@{DOMAIN} SIP/2.0\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{device.port};rport;branch=z9hG4bKheels\n"
+            f"From: {header(invite, 'To')};tag=camera\nTo: {header(invite, 'From')}\n"
+            f"Call-ID: {header(invite, 'Call-ID')}\nCSeq: 2 BYE\nMax-Forwards: 70"
+        )
+        await device.receive("SIP/2.0 200", holding="CSeq: 2 BYE")
+        await device.receive("ACK")
+        await until(lambda: room.service.session(session_id).failure is not None)
+        failure = room.service.session(session_id).failure
+        assert failure is not None
+        assert failure.code is FailureCode.DEVICE_ENDED
+
+
+async def test_refusal_in_a_chinese_charset_can_be_shown(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        session_id, invite = await call(room, device)
+        names = ("Via", "From", "To", "Call-ID", "CSeq")
+        copied = "".join(f"{name}: {header(invite, name)}\r\n" for name in names).encode()
+        refusal = b"SIP/2.0 486 " + "通道忙".encode("gbk") + b"\r\n" + copied
+        device.send_bytes(refusal + b"Content-Length: 0\r\n\r\n")
+        await device.receive("ACK")
+        await until(lambda: room.service.session(session_id).failure is not None)
+        failure = room.service.session(session_id).failure
+        assert failure is not None
+        assert failure.params == {"status": 486, "reason": "通道忙"}
+
+
+async def test_call_that_was_given_up_is_forgotten(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        session_id, _ = await call(room, device)
+        await room.service.leave("v")
+        await until(lambda: room.service.session(session_id).ended_at is not None)
+        assert room.service._live._by_call == {}
+
+
+async def test_call_from_a_stranger_is_answered_once_and_not_remembered(tmp_path: Path) -> None:
+    # Whoever writes a false sender address must not have us repeat our refusal to it for half a minute.
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        device.send(
+            f"INVITE sip:{PLATFORM}@{DOMAIN} SIP/2.0\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{device.port};rport;branch=z9hG4bKstranger\n"
+            f"From: <sip:{DEVICE}@{DOMAIN}>;tag=odd\nTo: <sip:{PLATFORM}@{DOMAIN}>\n"
+            f"Call-ID: odd\nCSeq: 1 INVITE\nMax-Forwards: 70\nContact: <sip:{DEVICE}@127.0.0.1>"
+        )
+        await device.receive("SIP/2.0 488")
+        assert room.service.endpoint.counters.sent == 1
+        assert room.service.endpoint.sizes()["invites"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "status"),
     [("OPTIONS", "200"), ("INVITE", "488"), ("NOTIFY", "481"), ("SUBSCRIBE", "405"), ("BYE", "481")],

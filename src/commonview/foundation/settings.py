@@ -104,6 +104,12 @@ class Settings(BaseModel):
         "How devices send video unless set for the device: udp; tcp-passive, the device connects to us; "
         "tcp-active, we connect to the device.",
     )
+    tcp_active_networks: str = _field(
+        "",
+        _MEDIA,
+        "Addresses or networks, separated by commas, that a device may have us connect to for tcp-active "
+        "besides the address it signals from, such as those of its media servers.",
+    )
     media_timeout_s: Seconds = _field(10, _MEDIA, "Seconds without video after which a stream has stalled.")
     session_idle_stop_s: Seconds = _field(
         15, _MEDIA, "Seconds a stream is kept after its last viewer has left."
@@ -140,6 +146,7 @@ class Settings(BaseModel):
                 f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
             )
         self.proxy_networks()
+        self.tcp_active_dial_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
                 f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
@@ -148,7 +155,15 @@ class Settings(BaseModel):
 
     def proxy_networks(self) -> tuple[IpNetwork, ...]:
         """`trusted_proxies` as networks. Raises ValueError for what is none."""
-        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+        return _networks(self.trusted_proxies)
+
+    def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
+        """`tcp_active_networks` as networks. Raises ValueError for what is none."""
+        return _networks(self.tcp_active_networks)
+
+
+def _networks(text: str) -> tuple[IpNetwork, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 class ConfigurationError(StartupError):

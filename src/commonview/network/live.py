@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from commonview.foundation.ids import new_id
@@ -37,12 +38,14 @@ from commonview.network.offer import AnswerUnusable, live_offer, live_subject, r
 from commonview.network.requests import advertised_host
 from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.network.ssrc import SsrcExhaustedError
+from commonview.wire.charset import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from commonview.foundation.clock import Clock
+    from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent, MediaNode
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
@@ -63,13 +66,17 @@ _VIEWERS_LEAVE_STEPS = 50
 
 @dataclass(frozen=True, slots=True)
 class LiveSettings:
-    """``rtp_public_host`` is told to devices in ``c=`` when it differs from where the node listens."""
+    """``rtp_public_host`` is told to devices in ``c=`` when it differs from where the node listens.
+
+    ``dial_networks`` may be dialled for TCP active besides the address a device signals from.
+    """
 
     rtp_host: str
     rtp_public_host: str
     default_transport: MediaTransport
     invite_timeout_s: float
     limits: LiveLimits
+    dial_networks: tuple[IpNetwork, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +91,7 @@ class _Run:
     flow: Flow | None = None
     dialog: Dialog | None = None
     call_id: str = ""
+    hung_up: bool = False
     invite: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -242,6 +250,7 @@ class LiveSessions:
         subject = live_subject(run.channel.gb_id, platform.sip_id, run.ssrc)
         request = platform.invite(run.channel.gb_id, flow, offer, subject)
         run.flow = flow
+        run.hung_up = False
         run.call_id = request.headers.first["Call-ID"]
         self._by_call[run.call_id] = run
         return request
@@ -259,7 +268,8 @@ class LiveSessions:
         response = result.response
         if result.dialog is None:
             refusal = Failure(
-                FailureCode.INVITE_REFUSED, {"status": response.status, "reason": response.reason[:64]}
+                FailureCode.INVITE_REFUSED,
+                {"status": response.status, "reason": readable(response.reason, 64)},
             )
             self._fail_invite(run, refusal)
             return
@@ -267,11 +277,16 @@ class LiveSessions:
         run.dialog, run.flow = result.dialog, flow
         await result.ack()
         try:
-            answer = read_answer(response.body, run.machine.transport, run.ssrc)
+            answer = read_answer(response.body, run.machine.transport, run.ssrc, self._may_dial(flow))
         except AnswerUnusable as error:
             self._carry_out(run, run.machine.unusable(error.why, self._now()))
             return
         commands = run.machine.answered(answer.params, self._now())
+        if run.hung_up:
+            self._by_call.pop(run.call_id, None)
+            run.dialog = None
+            self._carry_out(run, commands or run.machine.device_ended(self._now()))
+            return
         try:
             if answer.ssrc is not None and not commands:
                 self._node.set_ssrc(run.machine.id, answer.ssrc)
@@ -282,15 +297,24 @@ class LiveSessions:
             commands = run.machine.fail(failure, self._now())
         self._carry_out(run, commands)
 
+    def _may_dial(self, flow: Flow) -> tuple[IpNetwork, ...]:
+        """Where a device may have us connect to: itself, and what the operator allows besides."""
+        own = flow.peer[0].partition("%")[0]  # a link-local address comes with its zone
+        return (ip_network(own), *self._settings.dial_networks)
+
     def on_bye(self, transaction: ServerTransaction) -> bool:
         """A BYE from a device; False when it belongs to no session. Matched by Call-ID first (trap 8)."""
         run = self._by_call.get(transaction.request.headers.first.get("Call-ID", ""))
-        if run is None or run.dialog is None or run.record.flow is None:
+        if run is None or run.flow is None or (run.dialog is None and transaction.dialog is None):
             return False
-        if transaction.flow.peer[0] != run.record.flow.peer[0]:
+        if transaction.flow.peer[0] != (run.record.flow or run.flow).peer[0]:
             self.counters["bye_from_elsewhere"] += 1
             return False
         transaction.respond(200)
+        if run.dialog is None:
+            # It came on the heels of its 2xx, which waits for its turn in `_final`.
+            run.hung_up = True
+            return True
         self._by_call.pop(run.call_id, None)
         run.dialog = None
         self._carry_out(run, run.machine.device_ended(self._now()))
@@ -344,8 +368,8 @@ class LiveSessions:
         self._ssrcs.release(run.ssrc, now.mono)
         run.ssrc = ssrc
 
-    @staticmethod
-    def _abandon(run: _Run) -> None:
+    def _abandon(self, run: _Run) -> None:
+        self._by_call.pop(run.call_id, None)
         task, run.invite = run.invite, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()

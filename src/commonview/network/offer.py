@@ -11,6 +11,9 @@ from commonview.wire import sdp
 from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.model import Params
 
 LIVE_SOURCE = "0000000000"
@@ -61,14 +64,17 @@ def live_subject(channel_gb_id: str, sip_id: str, ssrc: str) -> str:
     return f"{channel_gb_id}:{LIVE_SOURCE},{sip_id}:{ssrc}"
 
 
-def read_answer(body: bytes, transport: MediaTransport, offered_ssrc: str) -> LiveAnswer:
+def read_answer(
+    body: bytes, transport: MediaTransport, offered_ssrc: str, dialable: Sequence[IpNetwork]
+) -> LiveAnswer:
     """Take an answer in.
 
     A missing ``y=`` means the offered number (trap 33), another one is followed (trap 34); the address to
-    dial comes from ``c=`` (trap 45).
+    dial comes from ``c=`` (trap 45). Only an address in ``dialable`` is dialled: a device must not choose
+    any host and port of our network for us to connect to.
 
     Raises:
-        AnswerUnusable: no SDP, no media, or for TCP active no address to dial.
+        AnswerUnusable: no SDP, no media, or for TCP active no address that may be dialled.
     """
     if not body.strip():
         raise AnswerUnusable("no_sdp")
@@ -81,7 +87,7 @@ def read_answer(body: bytes, transport: MediaTransport, offered_ssrc: str) -> Li
     over_tcp = answer.transport is sdp.MediaTransport.TCP
     if over_tcp is not (transport is not MediaTransport.UDP):
         raise AnswerUnusable("other_transport")
-    dial = _dial(answer) if transport is MediaTransport.TCP_ACTIVE else None
+    dial = _dial(answer, dialable) if transport is MediaTransport.TCP_ACTIVE else None
     ssrc = answer.ssrc
     if ssrc is not None and ssrc == int(offered_ssrc):
         ssrc = None
@@ -96,9 +102,11 @@ def read_answer(body: bytes, transport: MediaTransport, offered_ssrc: str) -> Li
     return LiveAnswer(dial, ssrc, params)
 
 
-def _dial(answer: GbSdp) -> tuple[str, int]:
+def _dial(answer: GbSdp, dialable: Sequence[IpNetwork]) -> tuple[str, int]:
     try:
-        ipaddress.ip_address(answer.address)
+        address = ipaddress.ip_address(answer.address)
     except ValueError as error:
         raise AnswerUnusable("address_not_numeric") from error
+    if not any(address in network for network in dialable):
+        raise AnswerUnusable("address_elsewhere")
     return answer.address, answer.port

@@ -36,10 +36,6 @@ class Router:
                 transaction.respond(481)
         elif method == "OPTIONS":
             transaction.respond(200, headers=(("Allow", ALLOW),))
-        elif method == "INVITE":
-            # Talk and cascading upward are not offered: say so in the protocol's own word (Annex G note 17).
-            self.counters["invite_refused"] += 1
-            transaction.respond(488)
         elif method in ("NOTIFY", "INFO", "UPDATE"):
             self.counters["request_outside_dialog"] += 1
             transaction.respond(481)

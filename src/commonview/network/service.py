@@ -105,6 +105,7 @@ class NetworkService:
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
+            takes_calls=False,  # talk and cascading upward are not offered
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -431,6 +432,7 @@ def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSetting
         rtp_public_host=settings.rtp_public_host,
         default_transport=MediaTransport(settings.default_media_transport),
         invite_timeout_s=settings.invite_timeout_s,
+        dial_networks=settings.tcp_active_dial_networks(),
         limits=limits
         or LiveLimits(
             idle_stop_s=settings.session_idle_stop_s, answer_media_s=settings.media_timeout_s + 5.0

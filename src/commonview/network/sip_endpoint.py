@@ -87,7 +87,8 @@ class SipEndpoint:
     """One SIP endpoint: any number of UDP and TCP listeners over one transaction layer.
 
     `on_request` gets every new request, `on_flow_closed` every TCP flow that ended. `public_host` replaces
-    the bound address in Via and Contact; a wildcard address is never advertised.
+    the bound address in Via and Contact; a wildcard address is never advertised. With `takes_calls` False no
+    INVITE gets as far as `on_request`: 488 answers it.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class SipEndpoint:
         clock: MonotonicClock | None = None,
         user_agent: str = "Commonview",
         public_host: str = "",
+        takes_calls: bool = True,
         limits: Limits | None = None,
         transport_limits: TransportLimits | None = None,
         timing: Timing | None = None,
@@ -106,7 +108,7 @@ class SipEndpoint:
         self._on_flow_closed = on_flow_closed
         self.monotonic: Callable[[], float] = (clock or _MachineClock()).monotonic
         self._public_host = public_host
-        self._core = SipCore(user_agent=user_agent, limits=limits, timing=timing)
+        self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
         self.counters: SipCounters = self._core.counters
         self._transport_limits = transport_limits or TransportLimits()
         self._udp: dict[Address, UdpSocket] = {}
@@ -240,15 +242,20 @@ class SipEndpoint:
         tx.user = RequestWaiter(future, on_provisional)
         self.watch(future)
         self._pump()
+        taken = False
         try:
             async with asyncio.timeout(timeout_s):
-                return tx, await future
+                response = await future
+            taken = True
         except TimeoutError:
             raise SipTimeout(f"no final answer to {request.method} within {timeout_s:g} s") from None
         finally:
-            if tx.final is None or future.cancelled():
+            # Also when an answer and the end of our patience came in the same turn of the loop: a 2xx that
+            # nobody takes has made a dialog, which must be acknowledged and ended.
+            if not taken:
                 self._core.cancel(self.monotonic(), tx)
                 self._pump()
+        return tx, response
 
     def _complete(self, request: SipRequest, flow: Flow) -> SipRequest:
         headers = request.headers.copy()

@@ -172,6 +172,7 @@ class CoreContext:
     tokens: Tokens
     user_agent: str
     allow: tuple[str, ...]
+    takes_calls: bool = True
     counters: SipCounters = field(default_factory=SipCounters)
     outputs: deque[Output] = field(default_factory=deque)
     dialogs: DialogTable = field(init=False)

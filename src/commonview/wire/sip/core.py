@@ -73,16 +73,19 @@ class SipCore:
         *,
         user_agent: str = "Commonview",
         allow: tuple[str, ...] = DEFAULT_ALLOW,
+        takes_calls: bool = True,
         limits: Limits | None = None,
         timing: Timing | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        """``takes_calls`` False answers every INVITE 488, once and without keeping state."""
         self._context = CoreContext(
             timing=timing or Timing(),
             limits=limits or Limits(),
             tokens=Tokens(random),
             user_agent=user_agent,
             allow=allow,
+            takes_calls=takes_calls,
         )
         self.counters: SipCounters = self._context.counters
         self._server = ServerLayer(self._context)

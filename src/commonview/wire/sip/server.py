@@ -179,6 +179,10 @@ class ServerLayer:
         elif method in ("REGISTER", "INVITE"):
             check_addresses(request)
         if method == "INVITE":
+            if not context.takes_calls:
+                # Without state, for a refusal over UDP is otherwise repeated for 32 s to whatever address a
+                # stranger wrote. 488 is the word for it (GB/T 28181-2022 Annex G note 17).
+                return 488, ()
             if self._crowded_for_invites(request):
                 return 503, (("Retry-After", _RETRY_AFTER_S),)
             return _find_media_refusal(request)
