@@ -137,6 +137,21 @@ async def test_an_open_stream_does_not_keep_an_idle_session_alive(
         assert await _next_event(lines) == {"topic": "session.over"}
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancellation_that_comes_with_an_event_is_not_lost(made: Harness, turns: int) -> None:
+    async with made.bus.subscribe() as heard:
+        task = asyncio.create_task(events._next(heard, 10))
+        await asyncio.sleep(0.01)
+        made.bus.publish("device.changed", {})
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if task.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            assert task.result() is not None
+
+
 async def test_one_session_cannot_take_all_streams(made: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_streams, "STREAMS_PER_SESSION", 1)
     async with _serving(made) as url, _listening(url, Role.OPERATOR) as (client, _):

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -27,6 +29,9 @@ from commonview.foundation.settings import Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
 from commonview.security import SecurityService
+from commonview.wire.sip import SipCounters
+
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +158,22 @@ def _counters(app: FastAPI, context: ApiContext) -> Counters:
         "live": asdict(context.live.counters),
         "media": {**media, **node.counters},
         "network": context.network.counters(),
-        "sip": _sip_counters(context.network),
+        "sip": sip_counters(context.network.endpoint.counters),
     }
 
 
-def _sip_counters(network: NetworkService) -> dict[str, int]:
-    flat: dict[str, int] = {}
-    for name, value in asdict(network.endpoint.counters).items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": count for key, count in value.items()})
+def sip_counters(counters: SipCounters) -> dict[str, int]:
+    """Every SIP counter by a dotted name of letters, digits and underscores: `events.tcp_keep_alive`."""
+    flat: Counter[str] = Counter()
+    # Not by asdict(): it rebuilds each Counter from its pairs, and so counts the pairs.
+    for field in fields(counters):
+        value = getattr(counters, field.name)
+        if isinstance(value, Mapping):
+            for key, count in value.items():
+                flat[f"{field.name}.{_NOT_PLAIN.sub('_', str(key).lower()).strip('_')}"] += count
         else:
-            flat[name] = value
-    return flat
+            flat[field.name] = value
+    return dict(flat)
 
 
 async def _cancel(tasks: tuple["asyncio.Task[None]", ...]) -> None:

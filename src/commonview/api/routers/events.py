@@ -78,7 +78,9 @@ async def _stream(context: ApiContext, caller: Caller) -> AsyncIterator[str]:
 
 async def _next(heard: Subscription, timeout_s: float) -> Event | None:
     try:
-        return await asyncio.wait_for(anext(heard), max(timeout_s, 0.001))
+        # Not wait_for(): before Python 3.12 it can lose a cancellation that comes together with an event.
+        async with asyncio.timeout(max(timeout_s, 0.001)):
+            return await anext(heard)
     except TimeoutError:
         return None
 
