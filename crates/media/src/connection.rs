@@ -191,9 +191,14 @@ impl ViewerConnection {
         Ok(())
     }
 
+    /// Whether its time is up.
+    pub fn has_ended(&self, now_us: u64) -> bool {
+        now_us >= self.end_us
+    }
+
     /// Why the viewer must leave now, if it must.
     pub fn overdue(&self, now_us: u64, media_wait_us: u64) -> Option<EndReason> {
-        if now_us >= self.end_us {
+        if self.has_ended(now_us) {
             Some(EndReason::GrantEnded)
         } else if !self.queue.has_started()
             && now_us.saturating_sub(self.joined_us) >= media_wait_us

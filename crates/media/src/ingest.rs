@@ -20,7 +20,7 @@ use crate::timeline::TimelineStats;
 use crate::video_track::VideoStats;
 
 /// TCP connections of one stream whose framing is kept at the same time.
-const MAX_CONNECTIONS: usize = 4;
+pub const MAX_CONNECTIONS: usize = 4;
 
 /// Names where packets come from: a UDP peer or a TCP connection. The caller chooses the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -352,6 +352,11 @@ impl Ingest {
     /// The SSRC in force.
     pub fn ssrc(&self) -> Option<u32> {
         self.core.gate.current()
+    }
+
+    /// The UDP peer or TCP connection the stream is taken from.
+    pub fn source(&self) -> Option<SourceId> {
+        self.core.gate.source()
     }
 
     /// The payload format found.

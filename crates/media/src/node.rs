@@ -328,16 +328,15 @@ impl Node {
         Ok(counts.into_iter().sum())
     }
 
-    /// Ask every reactor at once, then collect.
+    /// Ask every reactor at once, then collect. One that is gone fails the call only after all others were told.
     fn ask_all<T>(&self, command: impl Fn(SyncSender<T>) -> Command) -> Result<Vec<T>, NodeError> {
         let count = self.lock().len();
-        let mut answers = Vec::new();
-        for reactor in 0..count {
+        let ask = |reactor| {
             let (reply, answer) = sync_channel(1);
-            self.send(reactor, command(reply))?;
-            answers.push(answer);
-        }
-        answers.iter().map(wait).collect()
+            self.send(reactor, command(reply)).map(|()| answer)
+        };
+        let asked: Vec<_> = (0..count).map(ask).collect();
+        asked.into_iter().map(|answer| wait(&answer?)).collect()
     }
 
     fn least_loaded<'a>(&self, owners: impl Iterator<Item = &'a Owner>) -> usize {

@@ -1,7 +1,8 @@
 use super::*;
 use crate::events::{Event, Value};
 use crate::stream::FAILING_STREAM;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -39,6 +40,145 @@ fn await_event(node: &Node, kind: &str) -> Event {
     panic!("no {kind} came");
 }
 
+/// An RTP packet of 20 bytes.
+fn rtp(sequence: u16, ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, 96];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0x55; 8]);
+    packet
+}
+
+/// The same behind its RFC 4571 length.
+fn framed_rtp(sequence: u16, ssrc: u32) -> Vec<u8> {
+    [&[0, 20][..], &rtp(sequence, ssrc)].concat()
+}
+
+/// Connect to a receiver from one of the many addresses of the loopback network.
+fn connect_from(last_octet: u8, port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let ours = SocketAddr::from(([127, 0, 0, last_octet], 0));
+    socket.bind(&ours.into()).unwrap();
+    socket
+        .connect(&SocketAddr::new(LOOPBACK, port).into())
+        .unwrap();
+    socket.into()
+}
+
+fn await_stats(node: &Node, stream: &str, is_reached: impl Fn(&StreamStats) -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !node
+        .stream_stats(stream)
+        .unwrap()
+        .is_some_and(|stats| is_reached(&stats))
+    {
+        assert!(Instant::now() < until, "{:?}", node.stream_stats(stream));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Close our end and wait until the node has closed its own, and so has reported what there is to report.
+fn hang_up(mut connection: TcpStream) {
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    let _closed_or_reset = connection.read(&mut [0]);
+}
+
+fn kinds(node: &Node) -> Vec<&'static str> {
+    let events = node.shared().events.drain(1000);
+    events.iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn a_stranger_that_comes_and_goes_is_not_reported_as_the_camera_lost() {
+    let node = node(24_220);
+    let port = node.open_receiver("s1", Transport::Udp, None).unwrap();
+    let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
+    camera.send_to(&rtp(1, 7), (LOOPBACK, port)).unwrap();
+    await_event(&node, "FirstPacket");
+    let mut stranger = connect_from(2, port);
+    stranger.write_all(&framed_rtp(1, 9)).unwrap();
+    await_stats(&node, "s1", |stats| stats.ingest.ssrc_dropped == 1);
+    hang_up(stranger);
+    hang_up(connect_from(3, port));
+    assert!(!kinds(&node).contains(&"TcpFailed"));
+}
+
+#[test]
+fn the_end_of_the_connection_a_stream_is_taken_from_is_reported() {
+    let node = node(24_240);
+    let port = node
+        .open_receiver("s1", Transport::TcpPassive, None)
+        .unwrap();
+    let mut camera = connect_from(1, port);
+    camera.write_all(&framed_rtp(1, 7)).unwrap();
+    await_event(&node, "FirstPacket");
+    hang_up(camera);
+    assert!(kinds(&node).contains(&"TcpFailed"));
+}
+
+#[test]
+fn strangers_do_not_push_out_a_camera_that_shows_nothing_yet() {
+    let node = node(24_260);
+    let port = node
+        .open_receiver("s1", Transport::TcpPassive, Some(7))
+        .unwrap();
+    let mut camera = connect_from(1, port);
+    let crowd: Vec<_> = (0..5).map(|_| connect_from(2, port)).collect();
+    await_stats(&node, "s1", |stats| stats.sockets.tcp_connections == 6);
+    camera.write_all(&framed_rtp(1, 7)).unwrap();
+    await_event(&node, "FirstPacket");
+    // Now from more addresses than connections may stand.
+    let more: Vec<_> = (3..9).map(|octet| connect_from(octet, port)).collect();
+    await_stats(&node, "s1", |stats| stats.sockets.tcp_connections == 12);
+    camera.write_all(&framed_rtp(2, 7)).unwrap();
+    await_stats(&node, "s1", |stats| stats.ingest.used == 2);
+    drop((crowd, more));
+}
+
+#[test]
+fn what_a_stranger_sends_does_not_make_it_the_peer() {
+    let node = node(24_280);
+    let port = node.open_receiver("s1", Transport::Udp, None).unwrap();
+    let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
+    camera.send_to(&rtp(1, 7), (LOOPBACK, port)).unwrap();
+    await_event(&node, "FirstPacket");
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in [&rtp(2, 7)[..], b"no RTP at all"] {
+        stranger.send_to(datagram, (LOOPBACK, port)).unwrap();
+    }
+    await_stats(&node, "s1", |stats| stats.ingest.packets == 3);
+    let peer = node.stream_stats("s1").unwrap().unwrap().peer;
+    assert_eq!(peer, Some(camera.local_addr().unwrap().to_string()));
+}
+
+#[test]
+fn a_reactor_that_is_gone_does_not_keep_a_cut_from_the_others() {
+    let node = Node::start(
+        Settings {
+            reactors: 2,
+            ..settings(24_300)
+        },
+        &[7; KEY_MIN],
+    )
+    .unwrap();
+    let gone = node.lock()[0].commands.clone();
+    gone.send(Command::Stop).unwrap();
+    while !gone.is_closed() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let told = std::cell::Cell::new(0);
+    let asked = node.ask_all(|reply| {
+        told.set(told.get() + 1);
+        Command::Cut {
+            cut: Cut::Grant("g1".to_owned()),
+            reply,
+        }
+    });
+    assert!(matches!(asked, Err(NodeError::Unavailable(_))));
+    assert_eq!(told.get(), 2);
+}
+
 #[test]
 fn a_panic_ends_its_stream_and_nothing_else() {
     let node = node(24_100);
@@ -55,7 +195,14 @@ fn a_panic_ends_its_stream_and_nothing_else() {
             .contains(&("reason", Value::Text("internal_error".into())))
     );
     assert!(node.stream_stats(FAILING_STREAM).unwrap().is_none());
-    assert!(node.stream_stats("healthy").unwrap().is_some());
+    let healthy = node.stream_stats("healthy").unwrap().unwrap();
+    camera
+        .send_to(&rtp(1, 7), (LOOPBACK, healthy.port))
+        .unwrap();
+    assert_eq!(
+        await_event(&node, "FirstPacket").fields[0],
+        ("stream_id", Value::Text("healthy".into()))
+    );
     let stats = node.node_stats();
     assert_eq!((stats.streams, stats.ports_quarantined), (1, 1));
     assert_eq!(stats.counters.get("internal_errors"), Some(&1));

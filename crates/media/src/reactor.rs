@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::connection::EndReason;
-use crate::ingest::SourceId;
+use crate::ingest::{MAX_CONNECTIONS, SourceId};
 use crate::outlet::{self, NewViewer};
 use crate::receiver::{self, ReceiverSockets};
 use crate::shared::{Shared, Slots};
@@ -171,18 +171,22 @@ pub struct StreamCell {
     /// The stream. Borrowed for one call, never across an await.
     pub stream: RefCell<Stream>,
     tasks: RefCell<Vec<AbortHandle>>,
-    media: RefCell<Option<MediaConnection>>,
+    /// Oldest first, at most [`MAX_CONNECTIONS`], one a peer.
+    media: RefCell<Vec<MediaConnection>>,
     dialling: RefCell<Option<AbortHandle>>,
 }
 
-/// The TCP connection that carries a stream.
+/// A TCP connection that carries a stream, or may come to.
+///
+/// Until pictures come nobody can tell the camera from a stranger that found the port, so a few connections stand
+/// beside each other: a stranger must neither keep the camera out by being first nor push it out by being next.
 pub struct MediaConnection {
     /// Its peer.
     pub ip: IpAddr,
     /// Its number in the pipeline.
     pub source: SourceId,
-    /// Ends its task, once that runs.
-    pub task: Option<AbortHandle>,
+    /// Ends its task.
+    pub task: AbortHandle,
 }
 
 impl StreamCell {
@@ -193,46 +197,44 @@ impl StreamCell {
             .push(spawn_local(task).abort_handle());
     }
 
-    /// Whether a media connection from this address may be taken: none stands, it is the same peer's, or the
-    /// standing one brings nothing (a stranger that only keeps the camera out).
-    pub fn takes_media_from(&self, ip: IpAddr, now_us: u64) -> bool {
-        let media = self.media.borrow();
-        let is_same_peer = media.as_ref().is_none_or(|media| media.ip == ip);
-        is_same_peer || !self.stream.borrow().is_showing(now_us)
-    }
-
-    /// A new media connection begins; returns the one it replaces.
-    pub fn replace_media(&self, ip: IpAddr, source: SourceId) -> Option<MediaConnection> {
-        let media = MediaConnection {
-            ip,
-            source,
-            task: None,
-        };
-        self.media.borrow_mut().replace(media)
-    }
-
-    /// The task of the connection that has just begun.
-    pub fn set_media_task(&self, task: AbortHandle) {
-        if let Some(media) = self.media.borrow_mut().as_mut() {
-            media.task = Some(task);
+    /// Take out the connections that one from `ip` replaces: the peer's former one, and when there are too many the
+    /// oldest that carries nothing.
+    pub fn replaced_media(&self, ip: IpAddr) -> Vec<MediaConnection> {
+        let current = self.stream.borrow().source();
+        let mut media = self.media.borrow_mut();
+        let mut replaced: Vec<_> = media.extract_if(.., |media| media.ip == ip).collect();
+        while media.len() >= MAX_CONNECTIONS {
+            let oldest = media
+                .iter()
+                .position(|media| Some(media.source) != current)
+                .unwrap_or(0);
+            replaced.push(media.remove(oldest));
         }
+        replaced
     }
 
-    /// The media connection has ended by itself.
+    /// A new media connection begins.
+    pub fn add_media(&self, ip: IpAddr, source: SourceId, task: AbortHandle) {
+        self.media
+            .borrow_mut()
+            .push(MediaConnection { ip, source, task });
+    }
+
+    /// A media connection has ended by itself.
     pub fn forget_media(&self, source: SourceId) {
         self.media
             .borrow_mut()
-            .take_if(|media| media.source == source);
+            .retain(|media| media.source != source);
     }
 
     fn abort_tasks(&self) {
-        let media = self.media.borrow_mut().take().and_then(|media| media.task);
+        let media = std::mem::take(&mut *self.media.borrow_mut());
         let dialling = self.dialling.borrow_mut().take();
         for task in self
             .tasks
             .borrow_mut()
             .drain(..)
-            .chain(media)
+            .chain(media.into_iter().map(|media| media.task))
             .chain(dialling)
         {
             task.abort();
@@ -378,9 +380,10 @@ impl Reactor {
             Some(stream_id) => self.find(stream_id).into_iter().collect(),
             None => self.streams.borrow().values().cloned().collect(),
         };
+        let now_us = self.now_us();
         cells
             .iter()
-            .map(|cell| cell.stream.borrow().stats(self.now_us()))
+            .filter_map(|cell| self.guarded(cell, |stream| stream.stats(now_us)))
             .collect()
     }
 

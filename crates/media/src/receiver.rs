@@ -11,7 +11,6 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::ingest::SourceId;
@@ -158,11 +157,18 @@ async fn take_datagrams(
 async fn accept(reactor: Rc<Reactor>, cell: Rc<StreamCell>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) if cell.takes_media_from(peer.ip(), reactor.now_us()) => {
-                start_connection(&reactor, &cell, socket, peer);
+            Ok((socket, peer)) => {
+                let is_taken = cell
+                    .stream
+                    .borrow()
+                    .takes_media_from(peer.ip(), reactor.now_us());
+                if is_taken {
+                    start_connection(&reactor, &cell, socket, peer);
+                } else {
+                    // Pictures come from another peer: a stranger must not push it out.
+                    cell.stream.borrow_mut().sockets.foreign_sources += 1;
+                }
             }
-            // Another peer's connection brings pictures: a stranger must not push it out.
-            Ok(_) => cell.stream.borrow_mut().sockets.foreign_sources += 1,
             Err(_) => {
                 reactor.shared.counters.count("accept_failures");
                 sleep(Duration::from_millis(100)).await;
@@ -214,7 +220,7 @@ fn connect_failure(error: &io::Error) -> &'static str {
     }
 }
 
-/// A media connection stands; it replaces the former one.
+/// A media connection stands; it replaces the peer's former one.
 fn start_connection(
     reactor: &Rc<Reactor>,
     cell: &Rc<StreamCell>,
@@ -222,20 +228,20 @@ fn start_connection(
     peer: SocketAddr,
 ) {
     let source = SourceId(TCP_SOURCES | reactor.next_number());
-    if let Some(former) = cell.replace_media(peer.ip(), source) {
-        former.task.inspect(AbortHandle::abort);
-        let now_us = reactor.now_us();
-        reactor.guarded(cell, |stream| {
-            stream.close_connection(now_us, former.source)
-        });
+    let replaced = cell.replaced_media(peer.ip());
+    replaced.iter().for_each(|former| former.task.abort());
+    let now_us = reactor.now_us();
+    let is_alive = reactor.guarded(cell, |stream| {
+        for former in &replaced {
+            stream.close_connection(now_us, former.source);
+        }
+        stream.connected(peer);
+    });
+    if is_alive.is_some() {
+        let task = receive_connection(Rc::clone(reactor), Rc::clone(cell), socket, peer, source);
+        let task = tokio::task::spawn_local(task).abort_handle();
+        cell.add_media(peer.ip(), source, task);
     }
-    {
-        let mut stream = cell.stream.borrow_mut();
-        stream.sockets.tcp_connections += 1;
-        stream.report_word("TcpConnected", "peer", peer.to_string());
-    }
-    let task = receive_connection(Rc::clone(reactor), Rc::clone(cell), socket, peer, source);
-    cell.set_media_task(tokio::task::spawn_local(task).abort_handle());
 }
 
 async fn receive_connection(
@@ -269,8 +275,7 @@ async fn receive_connection(
     cell.forget_media(source);
     let now_us = reactor.now_us();
     reactor.guarded(&cell, |stream| {
-        stream.close_connection(now_us, source);
-        stream.report_word("TcpFailed", "reason", reason);
+        stream.connection_lost(now_us, source, reason)
     });
 }
 

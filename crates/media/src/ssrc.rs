@@ -61,6 +61,11 @@ impl SsrcGate {
         self.current.map(|(ssrc, _)| ssrc)
     }
 
+    /// The peer the stream is taken from.
+    pub fn source(&self) -> Option<SourceId> {
+        self.current.map(|(_, source)| source)
+    }
+
     /// The source in force is gone (its connection closed): the next one may take its place at once.
     pub fn release(&mut self, source: SourceId) {
         if self.current.is_some_and(|(_, of)| of == source) {

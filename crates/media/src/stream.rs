@@ -1,6 +1,6 @@
 //! One stream inside its reactor: camera packets in, fragments to every viewer out, and the books of both.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -61,6 +61,9 @@ pub struct SocketCounters {
 
 /// A connection that brings pictures is safe from strangers; after this long without one it may be replaced.
 const SHOWING_US: u64 = 3_000_000;
+
+/// Media connections that are reported; more are only counted.
+const CONNECTIONS_REPORTED: u64 = 64;
 
 /// Streams of this name panic on their first packet, to prove that it harms no other.
 #[cfg(test)]
@@ -149,9 +152,9 @@ impl Stream {
         peer: SocketAddr,
         source: SourceId,
     ) {
-        self.arrived(now_us, peer);
         self.ingest
             .push_rtp(now_us, datagram, source, &mut self.outputs);
+        self.arrived(now_us, peer, source);
         self.deliver(now_us);
     }
 
@@ -163,23 +166,54 @@ impl Stream {
         peer: SocketAddr,
         source: SourceId,
     ) {
-        self.arrived(now_us, peer);
         self.ingest
             .push_stream(now_us, source, bytes, &mut self.outputs);
+        self.arrived(now_us, peer, source);
         self.deliver(now_us);
     }
 
-    /// The media connection ended.
+    /// A media connection stands.
+    pub fn connected(&mut self, peer: SocketAddr) {
+        self.sockets.tcp_connections += 1;
+        if self.sockets.tcp_connections <= CONNECTIONS_REPORTED {
+            let fields = vec![
+                ("stream_id", text(&*self.id)),
+                ("peer", text(peer.to_string())),
+            ];
+            // A notice: strangers can make any number of connections, and must not push lifecycle events out.
+            self.report(Event::notice("TcpConnected", fields));
+        }
+    }
+
+    /// A media connection ended.
     pub fn close_connection(&mut self, now_us: u64, source: SourceId) {
         self.ingest
             .close_connection(now_us, source, &mut self.outputs);
         self.deliver(now_us);
     }
 
-    /// Whether pictures come.
-    pub fn is_showing(&self, now_us: u64) -> bool {
-        self.last_picture_us
-            .is_some_and(|at| now_us.saturating_sub(at) < SHOWING_US)
+    /// The peer ended a media connection. The stream has lost something only when it was taken from there, or when
+    /// it was the camera we dialled; that a stranger came and went is no news.
+    pub fn connection_lost(&mut self, now_us: u64, source: SourceId, reason: &'static str) {
+        let is_ours =
+            self.transport == Transport::TcpActive || self.ingest.source() == Some(source);
+        self.close_connection(now_us, source);
+        if is_ours {
+            self.report_word("TcpFailed", "reason", reason);
+        }
+    }
+
+    /// Where the stream is taken from.
+    pub fn source(&self) -> Option<SourceId> {
+        self.ingest.source()
+    }
+
+    /// Whether a media connection from `ip` may be taken: pictures come from there, or none come at all.
+    pub fn takes_media_from(&self, ip: IpAddr, now_us: u64) -> bool {
+        let is_showing = self
+            .last_picture_us
+            .is_some_and(|at| now_us.saturating_sub(at) < SHOWING_US);
+        !is_showing || self.peer.is_some_and(|peer| peer.ip() == ip)
     }
 
     /// Another SSRC was negotiated.
@@ -341,11 +375,17 @@ impl Stream {
         }
     }
 
-    fn arrived(&mut self, now_us: u64, peer: SocketAddr) {
+    /// What a stranger sends beside the stream's source says nothing about the stream.
+    fn arrived(&mut self, now_us: u64, peer: SocketAddr, source: SourceId) {
         #[cfg(test)]
         assert_ne!(self.id, FAILING_STREAM, "a parser failed");
-        self.last_packet_us = Some(now_us);
-        self.peer = Some(peer);
+        let current = self.ingest.source();
+        if current.is_none_or(|current| current == source) {
+            self.last_packet_us = Some(now_us);
+        }
+        if current == Some(source) {
+            self.peer = Some(peer);
+        }
     }
 
     /// Drain the pipeline after every change of it.
@@ -393,6 +433,11 @@ impl Stream {
         let mut http = None;
         let mut failed = Vec::new();
         for (key, viewer) in &mut self.viewers {
+            if viewer.has_ended(now_us) {
+                // Not one picture more, even if the tick that ends it is still to come.
+                failed.push((key, Err(EndReason::GrantEnded)));
+                continue;
+            }
             let protocol = viewer.queue.protocol();
             let made = match protocol {
                 Protocol::WebSocket => &mut websocket,

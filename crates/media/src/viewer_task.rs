@@ -37,6 +37,11 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     if reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
         return reactor.shared.counters.count("viewers_cut_before_start");
     }
+    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
+    if left_us == 0 {
+        // Its time ran out while it waited for its stream; the cached pictures are not for it any more.
+        return reactor.shared.counters.count("viewers_ended_before_start");
+    }
     // Before the runtime knows the socket: it would want to wait for room, and a socket that has carried nothing
     // yet has room for a handshake.
     let said = handshake.is_empty() || (&socket).write(&handshake).ok() == Some(handshake.len());
@@ -49,7 +54,6 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         age_us: settings.viewer_queue_age.as_micros() as u64,
     };
     let now_us = reactor.now_us();
-    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
     let link = Rc::new(Link::default());
     let queue = ViewerQueue::new(ticket.protocol, limits);
     let ends = (now_us, now_us.saturating_add(left_us));
