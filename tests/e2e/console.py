@@ -16,6 +16,7 @@ from tests.processes import wait_for
 if TYPE_CHECKING:
     from tests.processes import Server
 
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(os.environ.get("COMMONVIEW_SCREENS", "build/screens"))
 
 # A whole decoder's worth of evidence: frames the element decoded, and where it stands.
@@ -58,6 +59,16 @@ class Console:
         """Keep a picture of the window for people to look at."""
         SCREENS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENS / f"{name}-{self.language}.png")
+
+    def accessibility_faults(self) -> list[str]:
+        """Serious and critical findings of axe-core (WCAG 2.2 A and AA) on what is shown now."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: list[str] = self.page.evaluate(
+            """async () => (await axe.run()).violations
+                .filter(one => one.impact === 'serious' || one.impact === 'critical')
+                .map(one => `${one.id}: ${one.nodes.map(node => node.target.join(' ')).join(', ')}`)"""
+        )
+        return found
 
     # -- coming in
 

@@ -79,6 +79,7 @@ def test_a_stranger_makes_the_first_accounts_and_signs_in(
         console.see("setup-to-sign-in").click()
         expect(console.see("sign-in-form")).to_be_visible()
         console.shot("sign-in")
+        assert console.accessibility_faults() == []
         console.sign_in(OPERATOR)
         expect(console.see("tree-empty")).to_be_visible()
         console.shot("duty-empty")
@@ -167,6 +168,7 @@ def test_four_pictures_in_chinese_by_keyboard(yard: Server, window: Window) -> N
         console.expect_decoded_and_moving(tile)
     console.see("toggle-panel").click()
     console.shot("wall-four")
+    assert console.accessibility_faults() == []
     expect(console.see("shift-purpose")).to_be_visible()
     console.page.keyboard.press("Escape")
     console.page.keyboard.press("?")
@@ -187,3 +189,4 @@ def test_every_page_of_every_role_opens(yard: Server, window: Window, language: 
             expect(console.page.locator("main")).to_be_visible()
             console.page.wait_for_timeout(300)
             console.shot(f"page-{who['username']}-{name}")
+            assert console.accessibility_faults() == [], name
