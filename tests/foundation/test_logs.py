@@ -31,6 +31,11 @@ def root_logger() -> Iterator[None]:
         "{'totp': 'SECRET'}",
         "http://127.0.0.1:8000/setup#token=SECRET",
         "rtsp://admin:SECRET@192.0.2.1/stream",
+        "password='green SECRET 41'",
+        '{"password": "it\'s \\"quoted\\" SECRET", "username": "a"}',
+        '{"current_password": "green SECRET", "new_password": "SECRET again"}',
+        "device_password=SECRET",
+        "NEW_PASSWORD: SECRET",
     ],
 )
 def test_secrets_are_taken_out(text: str) -> None:
@@ -53,6 +58,22 @@ def test_text_lines_are_redacted_even_in_a_traceback() -> None:
         logging.getLogger("commonview.test").exception("failed with ticket=SECRET")
     assert "commonview.test  failed with ticket=[redacted]" in stream.getvalue()
     assert "SECRET" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize(
+    "end", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1b[2K", "\x85", "\u2028", "\u2029", "\u202e", "\x00"]
+)
+def test_nobody_can_write_a_line_of_their_own_into_the_log(end: str) -> None:
+    forged = f"x{end}2026-01-01T00:00:00.000Z error   commonview.security  all is well"
+    stream = io.StringIO()
+    set_up_logging("info", "text", stream)
+    logging.getLogger("commonview.test").warning("internal error in GET /api/%s", forged)
+    assert len(stream.getvalue().splitlines()) == 1
+    assert stream.getvalue().removesuffix("\n").isprintable()
+    logging.getLogger("commonview.test").error("failed", exc_info=ValueError(forged))
+    starts = [line for line in stream.getvalue().splitlines() if line.startswith("20")]
+    assert len(starts) == 2
 
 
 @pytest.mark.usefixtures("root_logger")

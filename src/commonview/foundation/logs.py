@@ -9,20 +9,32 @@ from typing import Literal, TextIO
 
 REDACTED = "[redacted]"
 
+# Also the last part of a longer name: current_password, new_password, session_token.
+_NAME = r"(?<![a-z])(?:password|passwd|secret|token|totp|ticket|api[_-]?key)\b"
+
 _SECRETS = [
     # Whole header values: SIP and HTTP credentials, cookies, CSRF tokens.
     re.compile(
         r"(?im)(\b(?:proxy-)?authorization\b[\"']?\s*[:=]\s*|\b(?:set-)?cookie\b[\"']?\s*[:=]\s*|"
         r"\bx-csrf-token\b[\"']?\s*[:=]\s*)[^\r\n]+"
     ),
-    # name=value, name: value, "name": "value"
-    re.compile(
-        r"(?i)(\b(?:password|passwd|secret|token|totp|ticket|api[_-]?key)\b[\"']?\s*[:=]\s*[\"']?)"
-        r"[^\s\"'&,;}]+"
-    ),
+    # name="value with spaces", "name": "value": up to the closing quote
+    re.compile(rf"(?i)({_NAME}[\"']?\s*[:=]\s*(?P<quote>[\"']))(?:\\.|(?!(?P=quote))[^\r\n])+"),
+    # name=value, name: value
+    re.compile(rf"(?i)({_NAME}[\"']?\s*[:=]\s*)[^\s\"'&,;}}]+"),
     # scheme://user:password@host
     re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+(?=@)"),
 ]
+
+
+# What ends a line, moves the cursor or turns the reading direction: C0, DEL, C1 (with NEL), and of Unicode the
+# two separators and the bidirectional controls.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: str) -> str:
+    """`text` with control characters written out, so that what a stranger sent cannot forge a line."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def redact(text: str) -> str:
@@ -36,11 +48,13 @@ class TextFormatter(logging.Formatter):
     """`2026-01-01T00:00:00.000Z info  commonview.network  message`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, or more when there is a traceback; redacted as a whole."""
-        line = f"{_time(record)} {record.levelname.lower():7} {record.name}  {record.getMessage()}"
+        """One line, and indented ones below it when there is a traceback; redacted as a whole."""
+        message = one_line(redact(record.getMessage()))
+        lines = [f"{_time(record)} {record.levelname.lower():7} {record.name}  {message}"]
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return redact(line)
+            trace = redact(self.formatException(record.exc_info))
+            lines += ["    " + one_line(line) for line in trace.split("\n")]
+        return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
