@@ -1,1 +1,1 @@
-"""Fuzz targets of the Python parsers: each module offers `one_input(data: bytes)`, which must never raise."""
+"""Fuzz targets of the Python parsers: `one_input(data: bytes)` must never raise; SEEDS are where to begin."""

@@ -9,7 +9,10 @@ from commonview.wire.sip import SipCore, SipParseError, SipRequest, SipResponse,
 from commonview.wire.sip.context import RequestReceived, Send
 from commonview.wire.sip.digest import Challenge, Credentials
 from commonview.wire.sip.flow import Flow
+from tests.wire.sip.test_message import GOLDEN
+from tests.wire.sip.test_torture import OURS
 
+SEEDS = [GOLDEN, *(data for data, _ in OURS.values())]
 UDP = Flow("udp", ("192.0.2.10", 5060), ("192.0.2.1", 5060))
 TCP = Flow("tcp", ("192.0.2.10", 40000), ("192.0.2.1", 5060), 1)
 

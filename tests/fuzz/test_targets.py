@@ -25,3 +25,11 @@ def test_target_takes_any_bytes(name: str) -> None:
         bytes(range(256)),
     ):
         target.one_input(data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target_begins_from_well_formed_messages(name: str) -> None:
+    target = importlib.import_module(f"tests.fuzz.{name}")
+    assert target.SEEDS
+    for seed in target.SEEDS:
+        target.one_input(seed)
