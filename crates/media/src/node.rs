@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::events::unix_us;
-use crate::ports::PortsExhausted;
+use crate::ports::{AllocationError, PortsExhausted};
 use crate::reactor::{self, Command, Cut, Handle};
 use crate::receiver::ReceiverSockets;
 use crate::settings::Settings;
@@ -145,11 +145,16 @@ impl Node {
             return Err(NodeError::StreamExists(stream_id.to_owned()));
         }
         let bind = |port| ReceiverSockets::bind(host, port, transport);
-        let (port, sockets) = self
-            .shared
-            .ports()
-            .allocate(Instant::now(), bind)
-            .map_err(NodeError::PortsExhausted)?;
+        let (port, sockets) =
+            self.shared
+                .ports()
+                .allocate(Instant::now(), bind)
+                .map_err(|error| match error {
+                    AllocationError::Exhausted(exhausted) => NodeError::PortsExhausted(exhausted),
+                    AllocationError::System(error) => {
+                        NodeError::Unavailable(format!("cannot receive media on {host}: {error}"))
+                    }
+                })?;
         let reactor = self.least_loaded(owners.values());
         let owner = Owner {
             reactor,

@@ -1,20 +1,22 @@
 //! The viewers' door: one TCP port that speaks HTTP/1.1, checks tickets and hands viewers to their reactor.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::events::{Event, text, unix_us};
 use crate::http::{self, HEAD_MAX, LiveRequest, Method, Rejection, Upgrade};
 use crate::reactor::Command;
-use crate::settings::UNVERIFIED_MAX;
 use crate::shared::{Owner, Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
 
@@ -41,6 +43,44 @@ pub struct NewViewer {
     pub slot: Slot,
 }
 
+/// The connections at the door that are kept waiting by their peer: for a request, or for their goodbye.
+///
+/// When the door is crowded the one that has waited longest gives its place to the newcomer. A viewer says what it
+/// wants at once; whoever says nothing, or says it letter by letter, keeps nobody out.
+#[derive(Default)]
+struct Door {
+    waiting: RefCell<BTreeMap<u64, Waiting>>,
+}
+
+struct Waiting {
+    place: Slot,
+    task: AbortHandle,
+}
+
+impl Door {
+    /// A place for a newcomer: a free one, or that of the connection that has waited longest.
+    fn place(&self, shared: &Shared) -> Option<Slot> {
+        let free = shared.unverified.take(shared.settings.max_unverified);
+        free.or_else(|| {
+            let (_, longest) = self.waiting.borrow_mut().pop_first()?;
+            shared.counters.count("connections_crowded_out");
+            longest.task.abort();
+            Some(longest.place)
+        })
+    }
+
+    fn wait(&self, number: u64, place: Slot, task: AbortHandle) {
+        self.waiting
+            .borrow_mut()
+            .insert(number, Waiting { place, task });
+    }
+
+    /// The connection waits no longer; it keeps its place.
+    fn proceed(&self, number: u64) -> Option<Waiting> {
+        self.waiting.borrow_mut().remove(&number)
+    }
+}
+
 /// Why a connection did not become a viewer.
 enum Turned {
     /// By the rules of HTTP.
@@ -63,21 +103,23 @@ pub async fn serve(
         return shared.counters.count("outlet_failures");
     };
     let reactors: Arc<[_]> = reactors.into();
-    loop {
+    let door = Rc::new(Door::default());
+    for number in 0.. {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 shared.counters.count("connections");
-                let Some(place) = shared.unverified.take(UNVERIFIED_MAX) else {
+                let Some(place) = door.place(&shared) else {
                     refuse_at_the_door(&shared, &socket);
                     continue;
                 };
-                spawn_local(welcome(
+                let task = spawn_local(welcome(
                     Arc::clone(&shared),
                     Arc::clone(&reactors),
-                    socket,
-                    peer,
-                    place,
+                    Rc::clone(&door),
+                    number,
+                    (socket, peer),
                 ));
+                door.wait(number, place, task.abort_handle());
             }
             Err(_) => {
                 // Out of file descriptors, most likely: give viewers time to leave.
@@ -99,13 +141,17 @@ fn refuse_at_the_door(shared: &Shared, socket: &TcpStream) {
 async fn welcome(
     shared: Arc<Shared>,
     reactors: Arc<[UnboundedSender<Command>]>,
-    socket: TcpStream,
-    peer: SocketAddr,
-    place: Slot,
+    door: Rc<Door>,
+    number: u64,
+    (socket, peer): (TcpStream, SocketAddr),
 ) {
     let mut bytes = Vec::new();
     let deadline = Instant::now() + shared.settings.request_head_timeout;
-    let turned = match read_request(&socket, &mut bytes, deadline).await {
+    let request = read_request(&socket, &mut bytes, deadline).await;
+    let Some(Waiting { place, task }) = door.proceed(number) else {
+        return;
+    };
+    let turned = match request {
         Ok((request, head_len)) => match admit(&shared, &request, &socket).await {
             Ok((owner, ticket, slot)) => {
                 drop(place);
@@ -137,7 +183,9 @@ async fn welcome(
         Turned::Gone => return shared.counters.count("connections_without_request"),
     };
     if socket.try_write(&answer).is_ok() {
+        door.wait(number, place, task);
         say_goodbye(&socket).await;
+        door.proceed(number);
     }
 }
 

@@ -4,6 +4,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+/// Why no pair of ports was handed out.
+#[derive(Debug)]
+pub enum AllocationError {
+    /// Every pair is taken or resting.
+    Exhausted(PortsExhausted),
+    /// The system refuses for a reason that another pair would not change: the address is not ours, no descriptors.
+    System(std::io::Error),
+}
+
 /// No pair of ports can be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortsExhausted {
@@ -52,12 +61,14 @@ impl PortAllocator {
         }
     }
 
-    /// Take a pair that `bind` can open. Pairs another program holds go to the end of the line.
+    /// Take a pair that `bind` can open. Pairs another program holds go to the end of the line, and pairs that are
+    /// not for us (privileged ones) as well.
     pub fn allocate<T>(
         &mut self,
         now: Instant,
         mut bind: impl FnMut(u16) -> std::io::Result<T>,
-    ) -> Result<(u16, T), PortsExhausted> {
+    ) -> Result<(u16, T), AllocationError> {
+        use std::io::ErrorKind::{AddrInUse, PermissionDenied};
         self.release_rested(now);
         let candidates = self.free.len();
         for _ in 0..candidates {
@@ -66,15 +77,20 @@ impl PortAllocator {
             };
             match bind(port) {
                 Ok(bound) => return Ok((port, bound)),
-                Err(_) => self.free.push_back(port),
+                Err(error) => {
+                    self.free.push_back(port);
+                    if !matches!(error.kind(), AddrInUse | PermissionDenied) {
+                        return Err(AllocationError::System(error));
+                    }
+                }
             }
         }
-        Err(PortsExhausted {
+        Err(AllocationError::Exhausted(PortsExhausted {
             first: self.first,
             last: self.last,
             quarantined: self.resting.len(),
             foreign: self.free.len(),
-        })
+        }))
     }
 
     /// Give a pair back; it rests first, because a late camera may still send to it.
@@ -109,6 +125,26 @@ mod tests {
 
     const REST: Duration = Duration::from_secs(5);
 
+    fn exhausted<T: fmt::Debug>(outcome: Result<T, AllocationError>) -> PortsExhausted {
+        match outcome.unwrap_err() {
+            AllocationError::Exhausted(exhausted) => exhausted,
+            AllocationError::System(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_concerns_every_pair_is_said_at_once() {
+        let mut ports = PortAllocator::new(30000, 30003, REST);
+        let mut tries = 0;
+        let not_ours = |_| {
+            tries += 1;
+            Err::<(), _>(std::io::ErrorKind::AddrNotAvailable.into())
+        };
+        let refused = ports.allocate(Instant::now(), not_ours).unwrap_err();
+        assert!(matches!(refused, AllocationError::System(_)));
+        assert_eq!((tries, ports.free(Instant::now())), (1, 2));
+    }
+
     fn any(_: u16) -> std::io::Result<()> {
         Ok(())
     }
@@ -128,9 +164,7 @@ mod tests {
         let mut ports = PortAllocator::new(30000, 30001, REST);
         let (port, ()) = ports.allocate(now, any).unwrap();
         ports.release(now, port);
-        let refused = ports
-            .allocate(now + REST - Duration::from_millis(1), any)
-            .unwrap_err();
+        let refused = exhausted(ports.allocate(now + REST - Duration::from_millis(1), any));
         assert_eq!(refused.quarantined, 1);
         assert_eq!(ports.allocate(now + REST, any).unwrap().0, port);
     }
@@ -147,7 +181,7 @@ mod tests {
             }
         };
         assert_eq!(ports.allocate(now, busy).unwrap().0, 30002);
-        assert_eq!(ports.allocate(now, busy).unwrap_err().foreign, 1);
+        assert_eq!(exhausted(ports.allocate(now, busy)).foreign, 1);
         assert_eq!(ports.allocate(now, any).unwrap().0, 30000);
     }
 

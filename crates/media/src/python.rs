@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::events::Value;
 use crate::node::{Node as CoreNode, NodeError};
-use crate::settings::Settings;
+use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
 
@@ -68,6 +68,7 @@ impl Node {
             media_timeout: Duration::from_millis(media_timeout_ms),
             max_connections,
             request_head_timeout: Duration::from_millis(request_head_timeout_ms),
+            max_unverified: UNVERIFIED_MAX,
         };
         let core = CoreNode::start(settings, &ticket_key).map_err(|error| raise(py, &error))?;
         Ok(Node { core })

@@ -32,13 +32,15 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long a request head may take.
     pub request_head_timeout: Duration,
+    /// Connections that have not presented a ticket yet, at once: they cost a stranger nothing, so they get their own bound.
+    pub max_unverified: usize,
 }
 
 /// Threads taken when the number is left open.
 pub const REACTORS_AUTO_MAX: usize = 4;
 /// Threads at most.
 pub const REACTORS_MAX: usize = 64;
-/// Connections that have not presented a ticket yet, at once: they cost a stranger nothing, so they get their own bound.
+/// What [`Settings::max_unverified`] is outside of tests.
 pub const UNVERIFIED_MAX: usize = 512;
 /// Used tickets remembered a minute.
 pub const TICKETS_PER_MINUTE_MAX: usize = 65_536;

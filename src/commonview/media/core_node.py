@@ -182,7 +182,7 @@ class CoreMediaNode:
                 for kind, at_us, fields in batch:
                     yield _event(kind, at_us, fields)
                 if batch:
-                    # A queue that is never empty (strangers at the door) must not keep the loop from everything else.
+                    # A queue that is never empty (strangers at the door) must not keep the loop for itself.
                     await asyncio.sleep(0)
                     continue
                 if closed:

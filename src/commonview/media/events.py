@@ -8,8 +8,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class TcpConnected:
-    """A media connection stands, whoever dialled. It is the camera's, or a stranger's that found the port: which of
-    the two shows with `FirstPacket`. The first 64 of a stream are reported, all are counted.
+    """A media connection stands, whoever dialled. It is the camera's or that of a stranger at the
+    port: which of the two shows with `FirstPacket`. The first 64 of a stream are reported, all are counted.
     """
 
     at: datetime
@@ -19,8 +19,9 @@ class TcpConnected:
 
 @dataclass(frozen=True, slots=True)
 class TcpFailed:
-    """Dialling the camera failed for good, or the connection the stream was taken from closed. `reason` is a stable
-    word. Connections that never carried the stream come and go without this event.
+    """Dialling the camera failed for good, or the connection the stream was taken from closed.
+
+    `reason` is a stable word. Connections that never carried the stream come and go without this event.
 
     `connect_refused`, `connect_timeout`, `connect_unreachable`, `connect_failed`: after the last try;
     `closed`, `reset`: a standing connection ended.
