@@ -30,6 +30,7 @@ from commonview.network.registrar import Registrar, RegistrarSettings, vault_con
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.ssrc import SsrcAllocator
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
 
@@ -99,12 +100,14 @@ class NetworkService:
         self._catalogue_fresh_s = catalogue_fresh_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: Counter[str] = Counter()
+        self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
         self.endpoint = SipEndpoint(
             on_request=lambda transaction: self._router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
+            strangers=self._strangers,
             takes_calls=False,  # talk and cascading upward are not offered
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
@@ -373,6 +376,8 @@ class NetworkService:
             self._device_changed(record.id)
 
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        if record.peer is not None:
+            self._strangers.proved(record.peer)
         if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
 
@@ -384,6 +389,8 @@ class NetworkService:
         return (self._clock.now() - known.finished_at).total_seconds() < self._catalogue_fresh_s
 
     def _on_back(self, record: DeviceRecord) -> None:
+        if record.peer is not None:
+            self._strangers.proved(record.peer)
         if not record.channels:
             self._catalogue.refresh(record)
 

@@ -25,6 +25,7 @@ from commonview.network.sip_exchange import (
     SipEndpointError,
     SipTimeout,
 )
+from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_transport import TcpConnection, TransportLimits, UdpSocket
 from commonview.wire.sip.context import (
     AckReceived,
@@ -88,7 +89,7 @@ class SipEndpoint:
 
     `on_request` gets every new request, `on_flow_closed` every TCP flow that ended. `public_host` replaces
     the bound address in Via and Contact; a wildcard address is never advertised. With `takes_calls` False no
-    INVITE gets as far as `on_request`: 488 answers it.
+    INVITE gets as far as `on_request`: 488 answers it. `strangers` sheds what flooding hosts send.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class SipEndpoint:
         user_agent: str = "Commonview",
         public_host: str = "",
         takes_calls: bool = True,
+        strangers: StrangerLimit | None = None,
         limits: Limits | None = None,
         transport_limits: TransportLimits | None = None,
         timing: Timing | None = None,
@@ -111,6 +113,7 @@ class SipEndpoint:
         self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
         self.counters: SipCounters = self._core.counters
         self._transport_limits = transport_limits or TransportLimits()
+        self.strangers = strangers
         self._udp: dict[Address, UdpSocket] = {}
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, TcpConnection] = {}

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
+from commonview.network.sip_strangers import StrangerLimit
 from commonview.wire.sip.counters import SipCounters
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.flow import Address, Flow
@@ -43,6 +44,7 @@ class TransportOwner(Protocol):
     """What transports need of the endpoint above them."""
 
     counters: SipCounters
+    strangers: StrangerLimit | None
     unfinished_bytes: int
 
     def datagrams_received(self, batch: list[tuple[Flow, bytes]]) -> None:
@@ -93,6 +95,7 @@ class UdpSocket:
 
     def _readable(self) -> None:
         receive, flows = self._socket.recvfrom, self._flows
+        now, strangers = self._owner.monotonic(), self._owner.strangers
         batch: list[tuple[Flow, bytes]] = []
         for _ in range(_RECEIVE_BATCH):
             try:
@@ -104,6 +107,9 @@ class UdpSocket:
                 self._owner.counters.events["udp error"] += 1
                 continue
             peer = (name[0], name[1])
+            if strangers is not None and not strangers.admits(peer, now):
+                self._owner.counters.events["udp shed: too much from one unproven host"] += 1
+                continue
             batch.append((flows.get(peer) or self.flow_to(peer), data))
         if batch:
             self._owner.datagrams_received(batch)
