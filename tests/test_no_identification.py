@@ -1,8 +1,10 @@
 """The line we do not cross: nothing here can hold who a filmed person is.
 
 No table, column, message field, model field, API path or parameter, and no public name of the media core may
-speak of faces, persons, plates, appearance, embeddings or following somebody. The test walks them all; it has
-no list of exceptions. People who *use* the system (accounts) are not filmed persons and are called accounts.
+speak of faces, persons, plates, appearance, embeddings or following somebody; nor may the console, in its
+sources or in what it says. The test walks them all; it has no list of exceptions. People who *use* the system
+(accounts) are not filmed persons and are called accounts; only the console, which speaks to them, calls them
+persons.
 """
 
 import ast
@@ -10,6 +12,7 @@ import dataclasses
 import enum
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -70,6 +73,24 @@ FORBIDDEN_PHRASES = (
 
 # GB/T 28181-2022 Annex A.4 (objects of access control, credentials, persons, vehicles) and A.2.3.1.14.
 FORBIDDEN_IN_MANSCDP = FORBIDDEN_WORDS | {"credential", "door", "card", "visitor", "vehicle", "vehicles"}
+
+# In the console a person is who signs in; what is done to filmed ones stays forbidden.
+FORBIDDEN_IN_CONSOLE = FORBIDDEN_WORDS - {"person", "persons", "people"}
+_DONE = """
+search searches find finder finding detect detected detection detector track tracker tracking trajectory follow
+following count counting counter match matching locate box crop attribute attributes feature features id ids
+index gallery alert
+"""
+_DONE_TO_PERSONS = frozenset(_DONE.split())
+_FORBIDDEN_CHINESE = re.compile(
+    "人脸|面部|人像|面容|车牌|号牌|行人|步态|虹膜|指纹|生物特征|特征值|特征向量|特征提取|性别|年龄|民族|种族|肤色|"
+    "衣着|服饰|发型|体貌|身份证|身份识别|人员识别|车辆识别|目标识别|智能识别|布控|黑名单|白名单|嫌疑|重点人员|"
+    "以图搜|人员轨迹|目标跟踪|跨镜|人群画像"
+)
+_EXPLAINS = re.compile(
+    r"(?:^|\.)(?:errors?|refusals?|refused|why|cause|explanations?)(?:\.|$)|(?:Why|Refused)$"
+)
+"""Keys of messages that refuse or explain: only there the console may name what it does not do."""
 
 Named = tuple[str, str]
 """Where it was found, and the name."""
@@ -225,6 +246,62 @@ def names_of_media_core() -> Iterator[Named]:
             )
 
 
+WEB = REPOSITORY / "web"
+_CONSOLE_SOURCES = {".ts", ".vue", ".css", ".html", ".svg", ".js"}
+_RUN_OF_WORDS = re.compile(r"[A-Za-z_$][\w$]*(?:[ -][A-Za-z_$][\w$]*)*", re.ASCII)
+
+
+def console_files() -> list[Path]:
+    """What the console is made of; neither what it is built into, nor the packages of others."""
+    made = [path for part in ("src", "public") for path in (WEB / part).rglob("*") if path.is_file()]
+    return sorted([*made, WEB / "index.html"])
+
+
+def names_in_console_source(text: str, where: str) -> Iterator[Named]:
+    """Every identifier, string and comment; Chinese as it stands."""
+    for run in _RUN_OF_WORDS.findall(text):
+        yield where, run
+    for run in _FORBIDDEN_CHINESE.findall(text):
+        yield where, run
+
+
+def names_in_console_messages(messages: object, where: str, key: str = "") -> Iterator[Named]:
+    """Every key, and every text that neither refuses nor explains."""
+    if isinstance(messages, dict):
+        for name, value in messages.items():
+            yield where, name
+            yield from names_in_console_messages(value, where, f"{key}.{name}" if key else name)
+    elif isinstance(messages, list):
+        for one in messages:
+            yield from names_in_console_messages(one, where, key)
+    elif isinstance(messages, str) and not _EXPLAINS.search(key):
+        yield from names_in_console_source(messages, f"{where} {key}")
+
+
+def names_in_console() -> Iterator[Named]:
+    for path in console_files():
+        where = path.relative_to(REPOSITORY).as_posix()
+        yield where, path.stem
+        if path.suffix == ".json":
+            yield from names_in_console_messages(json.loads(path.read_text(encoding="utf-8")), where)
+        elif path.suffix in _CONSOLE_SOURCES:
+            yield from names_in_console_source(path.read_text(encoding="utf-8"), where)
+
+
+def offences_in_console(names: Iterator[Named]) -> list[Named]:
+    return sorted({(where, name) for where, name in names if crosses_the_line_in_console(name)})
+
+
+def crosses_the_line_in_console(name: str) -> bool:
+    if crosses_the_line(name, FORBIDDEN_IN_CONSOLE) or _FORBIDDEN_CHINESE.search(name):
+        return True
+    persons = FORBIDDEN_WORDS - FORBIDDEN_IN_CONSOLE
+    return any(
+        (first in persons and second in _DONE_TO_PERSONS) or (first in _DONE_TO_PERSONS and second in persons)
+        for first, second in pairwise(words_of(name))
+    )
+
+
 # --- the line --------------------------------------------------------------------------------------------
 
 
@@ -262,6 +339,21 @@ def test_no_public_name_of_the_media_core_speaks_of_it() -> None:
     found = list(names_of_media_core())
     assert len(found) > 100
     assert offences(iter(found)) == []
+
+
+def test_the_console_neither_does_it_nor_offers_it() -> None:
+    files = {path.relative_to(WEB).as_posix() for path in console_files()}
+    assert {"index.html", "src/main.ts", "src/api/schema.d.ts", "src/live/WallTile.vue"} <= files
+    assert {"src/i18n/en/live.json", "src/i18n/zh-CN/live.json"} <= files
+    assert {path.suffix for path in console_files()} <= _CONSOLE_SOURCES | {".json"}
+    found = list(names_in_console())
+    assert len(found) > 10_000
+    assert offences_in_console(iter(found)) == []
+
+
+def test_the_description_from_which_the_console_is_made_does_not_name_it() -> None:
+    document = json.loads((WEB / "openapi.json").read_text(encoding="utf-8"))
+    assert offences(names_in_openapi(document)) == []
 
 
 @pytest.mark.parametrize(
@@ -351,6 +443,40 @@ def test_the_words_that_cross_the_line_are_seen_in_every_spelling(name: str) -> 
 )
 def test_words_that_only_look_like_it_are_left_alone(name: str) -> None:
     assert not crosses_the_line(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "faceBox",
+        "a face was seen",
+        "personSearch",
+        "findPerson",
+        "person-id",
+        "count people",
+        "LicensePlate",
+        "watchList",
+        "人脸检索",
+        "按车牌查找",
+        "人员轨迹",
+    ],
+)
+def test_the_words_that_cross_the_line_in_the_console_are_seen(name: str) -> None:
+    assert offences_in_console(names_in_console_source(f"const x = '{name}'", "x.ts"))
+    assert offences_in_console(names_in_console_messages({"live": {"lead": name}}, "x.json"))
+
+
+def test_the_console_may_name_what_it_refuses_and_who_signs_in() -> None:
+    explained = {
+        "errors": {"x": "Faces are not looked for."},
+        "live": {"why": "不识别人脸。", "peopleWhy": "No faces."},
+    }
+    assert offences_in_console(names_in_console_messages(explained, "x.json")) == []
+    assert offences_in_console(
+        names_in_console_messages({"live": {"whyFace": "x"}}, "x.json")
+    )  # the key itself
+    source = "const newPerson = nobody() // the person who watches; one account, one person; two people"
+    assert offences_in_console(names_in_console_source(source, "x.ts")) == []
 
 
 def test_every_walk_would_fail_on_a_planted_offence() -> None:
