@@ -77,9 +77,9 @@ FORBIDDEN_IN_MANSCDP = FORBIDDEN_WORDS | {"credential", "door", "card", "visitor
 # In the console a person is who signs in; what is done to filmed ones stays forbidden.
 FORBIDDEN_IN_CONSOLE = FORBIDDEN_WORDS - {"person", "persons", "people"}
 _DONE = """
-search searches find finder finding detect detected detection detector track tracker tracking trajectory follow
-following count counting counter match matching locate box crop attribute attributes feature features id ids
-index gallery alert
+search searches find finder finding detect detected detection detector track tracker tracking trajectory
+follow following count counting counter match matching locate box crop attribute attributes feature features
+id ids index gallery alert
 """
 _DONE_TO_PERSONS = frozenset(_DONE.split())
 _FORBIDDEN_CHINESE = re.compile(
