@@ -168,6 +168,10 @@ class Camera:
         self._thread.join()
         self._socket.close()
 
+    def switch(self, codec: str, *, width: int, height: int) -> None:
+        """Go on with pictures of another kind, as after a change in the camera's own settings."""
+        self._clip, self._codec = clip(codec, width=width, height=height), codec
+
     def send(self, picture: Picture, pts: int) -> None:
         shifted = Picture(picture.data, picture.is_key_frame, pts)
         for packet in self._packetizer.packets(program_stream(shifted, self._codec), pts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import secrets
 import socket
 import struct
@@ -123,6 +124,33 @@ def test_a_stranger_that_only_occupies_the_port_is_replaced_by_the_camera(
         log.wait_for(TcpConnected, lambda event: event.peer.startswith("127.0.0.2:"))
         with Camera.tcp(receiver.port, ssrc=7):
             log.wait_for(FirstKeyFrame)
+
+
+def test_a_stranger_on_the_tcp_side_of_a_udp_stream_changes_nothing(
+    node: CoreMediaNode, log: EventLog
+) -> None:
+    receiver = node.open_receiver("s1", UDP, ssrc=7)
+    with Camera.udp(receiver.port, ssrc=7), websocket(node, "s1") as viewer:
+        watch(viewer, 5)
+        with socket.socket() as stranger:
+            stranger.bind(("127.0.0.2", 0))
+            stranger.settimeout(10)
+            stranger.connect(("127.0.0.1", receiver.port))
+            assert stranger.recv(1) == b""
+        watch(viewer, 5)
+    assert (log.count(TcpConnected), log.count(TcpFailed)) == (0, 0)
+
+
+def test_sockets_are_not_kept_short_by_a_low_soft_limit(start_node: NodeFactory) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        start_node(max_connections=500)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert hard == before[1]
+        assert soft == hard or soft >= 1024 + 500
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_rtcp_is_drained_and_counted(node: CoreMediaNode) -> None:

@@ -53,6 +53,24 @@ def test_a_websocket_viewer_gets_its_mime_type_and_pictures_that_decode(
     assert frames[0].to_ndarray().tobytes() != frames[5].to_ndarray().tobytes()
 
 
+@pytest.mark.parametrize(("codec", "width", "height"), [("h264", 192, 144), ("hevc", 320, 240)])
+def test_viewers_follow_a_camera_to_another_size_or_codec(
+    node: CoreMediaNode, log: EventLog, codec: str, width: int, height: int
+) -> None:
+    with live(node, log) as camera, websocket(node, "s1") as viewer:
+        before = watch(viewer, 5)
+        camera.switch(codec, width=width, height=height)
+        while not (after := watch(viewer, 1)).messages:
+            pass
+        rest = watch(viewer, 10)
+    [first], [second] = before.messages, after.messages
+    assert (second["width"], second["height"]) == (width, height)
+    assert second["generation"] == first["generation"] + 1
+    frames = decode(after.file + b"".join(rest.fragments))
+    assert {(frame.width, frame.height) for frame in frames} == {(width, height)}
+    assert len(frames) == 11
+
+
 @pytest.mark.interop
 def test_ffprobe_accepts_the_plain_http_response(node: CoreMediaNode, log: EventLog, tmp_path: Path) -> None:
     if shutil.which("ffprobe") is None:

@@ -20,6 +20,8 @@ use crate::websocket::{self, Decoder, Opcode};
 const STUCK_US: u64 = 10_000_000;
 /// Answers to pings may fill this much of a queue and no more.
 const PONG_QUEUE_MAX: usize = 64 * 1024;
+/// Nor this many places in it: an empty ping costs the viewer six bytes, and us far more than the answer's two.
+const PONG_CHUNKS_MAX: usize = 256;
 
 /// Why a viewer left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +177,10 @@ impl ViewerConnection {
             taken += len;
             match frame.opcode {
                 Opcode::Close => return Err(EndReason::ViewerClosed),
-                Opcode::Ping if self.queue.bytes() < PONG_QUEUE_MAX => {
+                Opcode::Ping
+                    if self.queue.bytes() < PONG_QUEUE_MAX
+                        && self.queue.waiting() < PONG_CHUNKS_MAX =>
+                {
                     let pong = websocket::frame(Opcode::Pong, &frame.payload);
                     self.queue.push_preamble(Chunk::preamble(pong, now_us));
                 }
@@ -277,5 +282,55 @@ fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
         // One piece is the usual case, and the plain call is the cheaper one.
         [one] => socket.try_write(one),
         many => socket.try_write_vectored(many),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::Slots;
+    use crate::viewer::QueueLimits;
+
+    fn viewer() -> ViewerConnection {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let peer = socket.peer_addr().unwrap();
+        let ticket = Ticket {
+            stream_id: "s1".into(),
+            access_id: "a1".into(),
+            grant_id: "g1".into(),
+            protocol: Protocol::WebSocket,
+            start_by_ms: 0,
+            end_by_ms: 0,
+            nonce: [0; 16],
+        };
+        let limits = QueueLimits {
+            bytes: 1 << 20,
+            age_us: 1_000_000,
+        };
+        let queue = ViewerQueue::new(ticket.protocol, limits);
+        let socket = Rc::new(TcpStream::from_std(socket).unwrap());
+        let slot = Slots::default().take(1).unwrap();
+        let wires = (socket, Rc::default(), peer);
+        ViewerConnection::new(queue, ticket, wires, (0, u64::MAX), slot)
+    }
+
+    #[test]
+    fn a_flood_of_pings_is_answered_within_bounds() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let mut viewer = viewer();
+        // Final, ping, masked with zeros: no payload, and the longest one.
+        let empty = [0x89, 0x80, 0, 0, 0, 0];
+        let long = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+        for ping in [&empty[..], &long] {
+            viewer.receive(&ping.repeat(100_000), 0).unwrap();
+        }
+        assert_eq!(viewer.queue.waiting(), PONG_CHUNKS_MAX);
+        assert!(viewer.queue.bytes() < PONG_QUEUE_MAX);
     }
 }

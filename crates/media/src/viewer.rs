@@ -219,6 +219,11 @@ impl ViewerQueue {
         self.sent_of_first > 0
     }
 
+    /// Chunks waiting.
+    pub fn waiting(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Bytes waiting.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -23,6 +24,10 @@ from commonview.media.model import MediaNodeSettings, MediaTransport, NodeStats,
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS_PER_DRAIN = 256
+_DESCRIPTORS_PER_STREAM = 7
+"""RTP, RTCP, the TCP listener and the media connections that may stand at once."""
+_DESCRIPTORS_BESIDE = 2048
+"""Connections at the door, signalling, API, database."""
 
 _ERRORS: dict[str, type[MediaError]] = {
     kind.default_code: kind
@@ -65,6 +70,7 @@ class CoreMediaNode:
         Raises `InvalidMediaArgument` for settings that make no sense and `NodeUnavailable` when the outlet's
         address cannot be bound.
         """
+        _allow_descriptors(settings)
         try:
             self._core = _core.Node(
                 ticket_key=ticket_key,
@@ -195,6 +201,20 @@ class CoreMediaNode:
     def close(self) -> None:
         """See `MediaNode.close`."""
         self._core.close()
+
+
+def _allow_descriptors(settings: MediaNodeSettings) -> None:
+    """Raise the soft limit of open files so far, if the hard one lets us, that every socket can be had.
+
+    The usual 1,024 is for programs that use select(2); viewers and streams would keep each other out.
+    """
+    streams = (settings.rtp_port_max - settings.rtp_port_min + 1) // 2
+    wanted = _DESCRIPTORS_BESIDE + settings.max_connections + _DESCRIPTORS_PER_STREAM * streams
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _media_error(error: _core.CoreError) -> MediaError:
