@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -5,10 +6,10 @@ import pytest
 from commonview.foundation.clock import FakeClock
 from commonview.network.directory import Directory, Registration
 from commonview.network.live_machine import Moment
-from commonview.network.messages import MessageDesk
+from commonview.network.messages import LONG_BYTES, MessageDesk
 from commonview.network.model import ProblemCode, RefusalReason
 from commonview.network.refusals import RefusalBook
-from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceInfoQuery, Keepalive, MediaStatus
+from commonview.wire.manscdp import Catalog, CatalogItem, DeviceInfo, DeviceInfoQuery, Keepalive, MediaStatus
 from commonview.wire.sip.flow import Flow
 from tests.network.exchange import DEVICE, RecordedTransaction, message, udp
 
@@ -157,3 +158,55 @@ def test_former_address_that_stays_alive_shows_a_duplicate() -> None:
     record = desk.directory.get(DEVICE)
     assert record is not None
     assert ProblemCode.DUPLICATE_ID in record.problems
+
+
+def long_catalogue(channels: int) -> Catalog:
+    items = tuple(
+        CatalogItem(device_id=f"{number:020d}", name="东门", status="ON") for number in range(channels)
+    )
+    return Catalog(sn=1, device_id=DEVICE, sum_num=channels, items=items)
+
+
+async def handled_while_counting_turns(desk: Desk, transaction: RecordedTransaction) -> int:
+    """Hand a message in and let the desk work on it; returns how often others had their turn meanwhile."""
+    desk.desk.on_message(transaction.as_transaction())
+    worker = asyncio.create_task(desk.desk.read_long())
+    turns = 0
+    while not transaction.answers:
+        await asyncio.sleep(0)
+        turns += 1
+    worker.cancel()
+    return turns
+
+
+def test_catalogue_of_thousands_is_read_while_others_have_their_turns() -> None:
+    desk = Desk()
+    desk.register()
+    transaction = message(long_catalogue(2000))
+    turns = asyncio.run(handled_while_counting_turns(desk, transaction))
+    assert transaction.answer.status == 200
+    (told,) = desk.handled
+    assert isinstance(told, Catalog)
+    assert len(told.items) == 2000
+    assert turns > 2000 / 100, "every hundred items, and between the pieces of the text"
+
+
+def test_long_message_that_cannot_be_read_is_answered_400() -> None:
+    desk = Desk()
+    desk.register()
+    transaction = message(b"<Response>" + b"x" * LONG_BYTES)
+    asyncio.run(handled_while_counting_turns(desk, transaction))
+    assert transaction.answer.status == 400
+    assert desk.desk.counters["message_unreadable"] == 1
+
+
+def test_more_long_messages_than_can_wait_are_told_to_come_later() -> None:
+    desk = Desk()
+    desk.register()
+    transactions = [message(b"<Response>" + b"x" * 2_000_000) for _ in range(20)]
+    for transaction in transactions:
+        desk.desk.on_message(transaction.as_transaction())
+    refused = [transaction.answer for transaction in transactions if transaction.answers]
+    assert [answer.status for answer in refused] == [503] * 4
+    assert refused[0].headers == {"Retry-After": "5"}
+    assert desk.desk.counters["message_long_shed"] == 4

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.aggregation import AggregationLimits, Answer
     from commonview.network.directory import DeviceRecord, Directory
+    from commonview.network.model import Channel
     from commonview.network.requests import Platform
     from commonview.network.sip_endpoint import SipEndpoint
 
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 _TEXT_CHARS = 128
+_CHANNELS_AT_ONCE = 200
 
 
 class Catalogue:
@@ -229,7 +231,11 @@ class Catalogue:
             self._unanswered(record)
             return
         now = self._clock.now()
-        listed = {gb_id: channel_of(record.id, item) for gb_id, item in answer.items.items()}
+        listed: dict[str, Channel] = {}
+        for gb_id, item in answer.items.items():
+            listed[gb_id] = channel_of(record.id, item)
+            if len(listed) % _CHANNELS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         gone = vanished(record.channels.values(), listed) if answer.whole else []
         extras = [
             (channel, [[one.name, one.text] for one in answer.items[gb_id].extra])

@@ -6,8 +6,12 @@ Every readable MESSAGE gets 200 at once and no body, its business answer is a ME
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from commonview.network.live_machine import Moment
@@ -20,13 +24,24 @@ from commonview.wire.manscdp import (
     Message,
     UnknownMessage,
     decode,
+    decode_in_steps,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from commonview.foundation.clock import Clock
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.refusals import RefusalBook
     from commonview.network.sip_endpoint import ServerTransaction
+
+log = logging.getLogger(__name__)
+
+LONG_BYTES = 16 * 1024
+"""A body of this size is read in a few milliseconds; a longer one waits for `MessageDesk.read_long`."""
+
+_LONG_WAITING = 256
+_LONG_WAITING_BYTES = 32 * 1024 * 1024
 
 Handler: TypeAlias = "Callable[[DeviceRecord, Any], None]"
 
@@ -50,6 +65,8 @@ class MessageDesk:
         self._on_back = on_back
         self._on_changed = on_changed
         self._handlers: dict[tuple[str, str], Handler] = {}
+        self._long: asyncio.Queue[tuple[DeviceRecord, ServerTransaction]] = asyncio.Queue()
+        self._long_bytes = 0
         self.decoding = DecodeCounters()
         self.counters: Counter[str] = Counter()
 
@@ -79,17 +96,71 @@ class MessageDesk:
         if record is None or not self._directory.registered_here(record, transaction.flow, mono):
             self._turn_away(transaction, sender or "", record)
             return
+        if len(request.body) > LONG_BYTES:
+            self._put_long(record, transaction)
+            return
         try:
             message = decode(request.body, first.get("Content-Type"), self.decoding)
         except ManscdpError as error:
-            self.counters["message_unreadable"] += 1
-            transaction.respond(400, f"MANSCDP {error.fault.value}")
+            self._unreadable(transaction, error)
             return
+        self._take(record, message, transaction, mono)
+
+    def _unreadable(self, transaction: ServerTransaction, error: ManscdpError) -> None:
+        self.counters["message_unreadable"] += 1
+        transaction.respond(400, f"MANSCDP {error.fault.value}")
+
+    def _take(
+        self,
+        record: DeviceRecord,
+        message: Message | UnknownMessage,
+        transaction: ServerTransaction,
+        mono: float,
+    ) -> None:
         transaction.respond(200)
         if type(message) is Keepalive:
             self._keepalive(record, message, transaction, mono)
         else:
             self._hand_on(record, message)
+
+    # -- long bodies: a catalogue of thousands must not keep ten thousand keep-alives waiting
+
+    def _put_long(self, record: DeviceRecord, transaction: ServerTransaction) -> None:
+        size = len(transaction.request.body)
+        if self._long.qsize() >= _LONG_WAITING or self._long_bytes + size > _LONG_WAITING_BYTES:
+            self.counters["message_long_shed"] += 1
+            transaction.respond(503, headers=(("Retry-After", "5"),))
+            return
+        self._long_bytes += size
+        self._long.put_nowait((record, transaction))
+
+    async def read_long(self) -> None:
+        """Read long bodies one after the other, everything else between their steps; runs until cancelled."""
+        while True:
+            record, transaction = await self._long.get()
+            self._long_bytes -= len(transaction.request.body)
+            self.counters["message_long"] += 1
+            try:
+                await self._read_long(record, transaction)
+            except ManscdpError as error:
+                self._unreadable(transaction, error)
+            except Exception:
+                self.counters["message_fault"] += 1
+                log.exception("a long message of %s could not be handled", record.id)
+                transaction.respond(500)
+
+    async def _read_long(self, record: DeviceRecord, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        steps = decode_in_steps(request.body, request.headers.first.get("Content-Type"), self.decoding)
+        with _no_garbage_collection():
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    message: Message | UnknownMessage = done.value
+                    break
+                await asyncio.sleep(0)
+        self._take(record, message, transaction, self._clock.monotonic())
 
     def _keepalive(
         self, record: DeviceRecord, message: Keepalive, transaction: ServerTransaction, mono: float
@@ -129,3 +200,16 @@ class MessageDesk:
         if record is not None and self._directory.rival_claims(record, transaction.flow.peer, now):
             self._on_changed(record.id)
         transaction.respond(403, "Register first")
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """The hundred thousand elements of a long body hold no cycles, and to search them for some takes longer
+    than any step of reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

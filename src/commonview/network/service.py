@@ -174,6 +174,7 @@ class NetworkService:
             raise
         self._catalogue.start()
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())

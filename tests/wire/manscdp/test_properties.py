@@ -1,5 +1,6 @@
 """Properties of the MANSCDP reader and writer for any input."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from commonview.wire.manscdp import (
     UnknownMessage,
     decode,
     encode,
+    xml,
 )
 
 ids = st.from_regex(r"[0-9A-Za-z_-]{1,32}", fullmatch=True)
@@ -99,3 +101,18 @@ def test_a_raw_address_is_never_lost_with_its_page(address: str) -> None:
     decoded = decode(body.encode("gb18030"))
     assert isinstance(decoded, Catalog)
     assert [item.device_id for item in decoded.items] == ["2"]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 64])
+def test_where_the_steps_cut_a_body_changes_nothing(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    body = (
+        '<?xml version="1.0" encoding="GB2312"?>\r\n<Response><CmdType>Catalog</CmdType><SN>7</SN>'
+        "<DeviceID>34020000001110000001</DeviceID><SumNum>1</SumNum><DeviceList Num='1'><Item>"
+        "<DeviceID>34020000001320000001</DeviceID><Name>东门 &amp; <![CDATA[<西>]]>㐂😀</Name>"
+        "<Address>a & b</Address></Item></DeviceList></Response>\x01 "
+    ).encode("gb18030")
+    whole = decode(body)
+    monkeypatch.setattr(xml, "_STEP_CHARS", step)
+    assert decode(body) == whole
+    assert isinstance(whole, Catalog)
+    assert whole.items[0].name == "东门 & <西>㐂😀"

@@ -4,14 +4,14 @@ A long catalogue arrives in several messages with one SN. `sum_num` is what the 
 not to be trusted (trap 17): union the items by id and stop at the claimed count or after quiet time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from commonview.wire.gbid import is_usable
 from commonview.wire.manscdp.errors import Repair
 from commonview.wire.manscdp.registry import Body, Message, message, number
-from commonview.wire.manscdp.xml import Element, clean, element
+from commonview.wire.manscdp.xml import Element, clean, element, finish
 
 _TEXT_FIELDS = (
     ("name", "Name"),
@@ -21,6 +21,7 @@ _TEXT_FIELDS = (
     ("block", "Block"),
     ("address", "Address"),
 )
+_STEP_ITEMS = 100
 _NUMBER_FIELDS = (("register_way", "RegisterWay"), ("secrecy", "Secrecy"))
 
 
@@ -150,9 +151,20 @@ class Catalog(Message):
     @classmethod
     def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
         """Take SumNum and the items; never trusts the Num attribute."""
+        return finish(cls.read_in_steps(sn, device_id, body, repairs))
+
+    @classmethod
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
+        """As `read`, some items at a time."""
         sum_num = body.number("SumNum")
         listed = body.take("DeviceList")
-        read = [CatalogItem.read(each) for each in listed.children] if listed is not None else []
+        read: list[CatalogItem | None] = []
+        for each in listed.children if listed is not None else ():
+            read.append(CatalogItem.read(each))
+            if len(read) % _STEP_ITEMS == 0:
+                yield
         items = tuple(each for each in read if each is not None)
         return cls(
             sn=sn,

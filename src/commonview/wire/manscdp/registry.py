@@ -5,14 +5,14 @@ from the package's front door is all the wiring there is.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Self, TypeVar
 
 from commonview.wire.charset import GB2312
 from commonview.wire.gbid import is_usable
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
-from commonview.wire.manscdp.xml import Element, clean, element, read_document, write_document
+from commonview.wire.manscdp.xml import Element, clean, element, finish, read_document, write_document
 
 CONTENT_TYPE: Final = "Application/MANSCDP+xml"
 ROOTS: Final = frozenset({"Control", "Query", "Notify", "Response"})
@@ -84,6 +84,14 @@ class Message:
     def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
         """Build the message from its body. Subclasses with fields of their own replace this."""
         return cls(sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs)
+
+    @classmethod
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
+        """As `read`, divided by the subclasses that can be long."""
+        yield from ()
+        return cls.read(sn, device_id, body, repairs)
 
     def elements(self) -> Sequence[Element]:
         """The message's own elements in the order of the standard's schema, without head and extra."""
@@ -160,10 +168,17 @@ def decode(
     Raises `ManscdpError` when the content type is another one, when the body is empty, hostile or not
     mendable, when the root is none of Control, Query, Notify, Response, or CmdType or DeviceID is missing.
     """
+    return finish(decode_in_steps(body, content_type, counters))
+
+
+def decode_in_steps(
+    body: bytes, content_type: str | None = None, counters: DecodeCounters | None = None
+) -> Generator[None, None, Message | UnknownMessage]:
+    """As `decode`, for long bodies on an event loop: each step takes a few milliseconds."""
     if counters is None:
-        return _decode(body, content_type)
+        return (yield from _decode(body, content_type))
     try:
-        decoded = _decode(body, content_type)
+        decoded = yield from _decode(body, content_type)
     except ManscdpError as error:
         counters.refused[error.fault] += 1
         raise
@@ -171,10 +186,10 @@ def decode(
     return decoded
 
 
-def _decode(body: bytes, content_type: str | None) -> Message | UnknownMessage:
+def _decode(body: bytes, content_type: str | None) -> Generator[None, None, Message | UnknownMessage]:
     if content_type and "xml" not in content_type.casefold():
         raise ManscdpError(ManscdpFault.CONTENT_TYPE, f"{content_type[:60]!r} is not {CONTENT_TYPE}")
-    root, repairs = read_document(body)
+    root, repairs = yield from read_document(body)
     if root.name not in ROOTS:
         raise ManscdpError(ManscdpFault.UNKNOWN_ROOT, f"root element {root.name[:40]!r}")
     fields = Body(root)
@@ -198,7 +213,7 @@ def _decode(body: bytes, content_type: str | None) -> Message | UnknownMessage:
         )
     if not device_id:
         raise ManscdpError(ManscdpFault.MISSING_FIELD, "DeviceID")
-    return cls.read(sn, device_id, fields, tuple(repairs))
+    return (yield from cls.read_in_steps(sn, device_id, fields, tuple(repairs)))
 
 
 def _attribute(root: Element, name: str, repairs: list[Repair]) -> str:

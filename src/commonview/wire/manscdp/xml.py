@@ -6,9 +6,9 @@ while parsing. Well-formedness errors that fielded devices make are mended once,
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -20,6 +20,10 @@ MAX_ELEMENTS: Final = 250_000
 MAX_DEPTH: Final = 16
 MAX_SEARCHED_CHARS: Final = 512 * 1024
 MAX_ATTRIBUTES: Final = 16
+
+_STEP_CHARS: Final = 32 * 1024
+
+T = TypeVar("T")
 
 _NO_CHILDREN: Final[tuple["Element", ...]] = ()
 _NO_ATTRIBUTES: Final[dict[str, str]] = {}
@@ -107,20 +111,35 @@ class _TreeBuilder:
         self.stack[-1].text += text
 
 
-def _parse(text: str) -> Element:
+def finish(steps: Generator[None, None, T]) -> T:
+    """Run work that is divided into steps to its end, at one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def _parse(text: str) -> Generator[None, None, Element]:
     builder = _TreeBuilder()
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
-    parser.Parse(text, True)
+    last = 0
+    while len(text) - last > _STEP_CHARS:
+        parser.Parse(text[last : last + _STEP_CHARS], False)
+        last += _STEP_CHARS
+        yield
+    parser.Parse(text[last:] if last else text, True)
     if builder.root is None:  # expat would have raised; keeps the type honest
         raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, "no root element")
     return builder.root
 
 
-def _mend(text: str) -> tuple[Element, list[Repair]]:
+def _mend(text: str) -> Generator[None, None, tuple[Element, list[Repair]]]:
     """Parse after mending what fielded devices break (trap 4): raw & and <, control characters, late bytes.
 
     Text that merely looks like a tag is told from a tag only in bodies of at most `MAX_SEARCHED_CHARS`,
@@ -130,6 +149,7 @@ def _mend(text: str) -> tuple[Element, list[Repair]]:
     mended = _CONTROLS.sub("", text)
     if mended != text:
         repairs.append(Repair.CONTROL_CHARACTERS)
+    yield
     escaped = _RAW_LESS_THAN.sub("&lt;", _RAW_AMPERSAND.sub("&amp;", mended))
     if escaped != mended:
         repairs.append(Repair.RAW_MARKUP)
@@ -137,15 +157,17 @@ def _mend(text: str) -> tuple[Element, list[Repair]]:
     if escaped[end:].strip():
         repairs.append(Repair.TRAILING_BYTES)
         escaped = escaped[:end]
+    yield
     try:
-        return _parse(escaped), repairs
+        return (yield from _parse(escaped)), repairs
     except expat.ExpatError as error:
         if len(escaped) > MAX_SEARCHED_CHARS:
             raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, str(error)) from error
     if Repair.RAW_MARKUP not in repairs:
         repairs.append(Repair.RAW_MARKUP)
+    yield
     try:
-        return _parse(_escape_stray_tags(escaped)), repairs
+        return (yield from _parse(_escape_stray_tags(escaped))), repairs
     except expat.ExpatError as error:
         raise ManscdpError(ManscdpFault.NOT_WELL_FORMED, str(error)) from error
 
@@ -174,8 +196,8 @@ def _escape_stray_tags(text: str) -> str:
     return "".join(pieces)
 
 
-def read_document(body: bytes) -> tuple[Element, list[Repair]]:
-    """Parse a body into its root element and say what had to be mended.
+def read_document(body: bytes) -> Generator[None, None, tuple[Element, list[Repair]]]:
+    """Parse a body into its root element and say what had to be mended, in steps of a few milliseconds.
 
     Raises `ManscdpError`: empty, too large, forbidden markup (DOCTYPE, ENTITY), beyond the bounds, or not
     well-formed even after mending.
@@ -189,9 +211,9 @@ def read_document(body: bytes) -> tuple[Element, list[Repair]]:
     if "<!" in text and _FORBIDDEN.search(text):
         raise ManscdpError(ManscdpFault.FORBIDDEN_MARKUP, "document types and entities are not accepted")
     try:
-        return _parse(text), repairs
+        return (yield from _parse(text)), repairs
     except expat.ExpatError:
-        root, more = _mend(text.lstrip())
+        root, more = yield from _mend(text.lstrip())
         return root, repairs + more
 
 
