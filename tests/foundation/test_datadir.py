@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from commonview.foundation.database import Database, migrate
 from commonview.foundation.datadir import DataDirectory, write_private
 from commonview.foundation.errors import StartupError
 
@@ -15,6 +16,26 @@ def test_directories_are_the_owners_alone(tmp_path: Path) -> None:
     directory = DataDirectory(tmp_path / "deep" / "data")
     directory.prepare()
     assert [_mode(path) for path in (directory.root, directory.keys, directory.audit)] == [0o700] * 3
+
+
+def test_nobody_else_reads_the_database_even_in_a_folder_open_to_all(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    directory = DataDirectory(tmp_path)
+    directory.prepare()
+    db = Database.at(directory.database)
+    migrate(db)
+    files = sorted(tmp_path.glob("commonview.sqlite*"))
+    assert [path.name for path in files] == [
+        "commonview.sqlite",
+        "commonview.sqlite-shm",
+        "commonview.sqlite-wal",
+    ]
+    assert {_mode(path) for path in files} == {0o600}
+    for path in files:
+        path.chmod(0o644)
+    directory.prepare()
+    assert {_mode(path) for path in files} == {0o600}
+    db.close()
 
 
 def test_two_servers_cannot_share_a_directory(tmp_path: Path) -> None:

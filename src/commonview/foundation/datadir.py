@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from commonview.foundation.errors import StartupError
@@ -10,7 +11,7 @@ from commonview.foundation.ids import new_id
 
 
 class DataDirectory:
-    """Paths under `data_dir`. Directories are 0700, files that hold secrets 0600.
+    """Paths under `data_dir`. Directories are made 0700, files that hold secrets 0600; so is the database.
 
     Layout: `commonview.sqlite`, `instance-id`, `keys/instance.key`, `keys/audit-signing.key`,
     `keys/device-enrolment.password`, `audit/`, `setup-link`, `lock`.
@@ -30,7 +31,7 @@ class DataDirectory:
         self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Create what is absent.
+        """Create what is absent; take the database from everybody but its owner.
 
         Raises:
             StartupError: a directory cannot be created or written.
@@ -40,12 +41,21 @@ class DataDirectory:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if not os.access(directory, os.W_OK | os.X_OK):
                     raise PermissionError(13, "Permission denied", str(directory))
+            self._own_database()
         except OSError as error:
             raise StartupError(
                 f"the data directory {self.root} cannot be used ({error.strerror}: {error.filename}); "
                 "change data_dir (--data-dir, COMMONVIEW_DATA_DIR) or the rights of that folder",
                 code="data_dir_unusable",
             ) from None
+
+    def _own_database(self) -> None:
+        # The folder may have been there before, open to all. SQLite gives its write-ahead log the mode of the
+        # database; what an earlier start left behind is corrected here.
+        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for path in (self.database, *(Path(f"{self.database}{end}") for end in ("-wal", "-shm"))):
+            if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+                path.chmod(0o600)
 
     def lock(self) -> None:
         """Take the directory for this process until it ends.

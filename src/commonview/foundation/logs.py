@@ -27,8 +27,8 @@ _SECRETS = [
 ]
 
 
-# What ends a line, moves the cursor or turns the reading direction: C0, DEL, C1 (with NEL), and of Unicode the
-# two separators and the bidirectional controls.
+# What ends a line, moves the cursor or turns the reading direction: C0, DEL, C1 (with NEL), and of Unicode
+# the two separators and the bidirectional controls.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
