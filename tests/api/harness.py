@@ -5,6 +5,7 @@ What needs real cameras and the real media core is in tests/e2e and in test_whol
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import shutil
 import tempfile
@@ -276,6 +277,8 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
     )
+    loop = asyncio.get_running_loop()
+    security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),

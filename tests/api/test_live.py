@@ -11,8 +11,8 @@ import pytest
 from commonview.api.live_desk import START_WITHIN
 from commonview.foundation.errors import StorageUnavailable
 from commonview.network import FailureCode, ViewerEventKind
-from commonview.security import AccessOutcome, AccessRecord, Role
-from tests.api.harness import CHANNEL_ID, Harness
+from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
+from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
 
 pytestmark = pytest.mark.anyio
 
@@ -279,6 +279,25 @@ async def test_a_session_names_its_viewers_and_the_grants_they_look_under(made: 
     assert (listed["id"], listed["viewer_count"]) == (live["session_id"], 1)
 
 
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        (Role.INVESTIGATOR, ""),
+        (Role.MAINTAINER, ""),
+        (Role.SYSTEM_ADMIN, ""),
+        (Role.SUPERVISOR, "operator"),
+    ],
+)
+async def test_who_else_looks_is_named_to_those_who_may_read_the_records(
+    made: Harness, role: Role, name: str
+) -> None:
+    client, other = await made.signed_in(Role.OPERATOR), await made.signed_in(role)
+    live = (await _watch(client)).json()
+    made.live.on_viewer(made.network.join(live["session_id"], live["access_id"]))
+    [viewer] = (await other.get(f"/api/sessions/{live['session_id']}")).json()["viewers"]
+    assert viewer["account_name"] == name
+
+
 async def test_many_looks_at_once_each_have_their_own_record(made: Harness) -> None:
     client = await made.signed_in(Role.OPERATOR)
     answers = await asyncio.gather(*(_watch(client) for _ in range(8)))
@@ -305,3 +324,66 @@ async def test_an_ended_grant_cannot_be_used_again(made: Harness) -> None:
     made.clock.advance(timedelta(seconds=61).total_seconds())
     answer = await client.post("/api/live", json={"channel_id": CHANNEL_ID, "grant_id": grant["id"]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "grant_ended")
+
+
+async def _ended_by(made: Harness, how: str, watcher: httpx.AsyncClient) -> None:
+    if how == "signing out":
+        assert (await watcher.delete("/api/session")).status_code == 204
+        return
+    if how == "changing the password elsewhere":
+        elsewhere = await made.signed_in(Role.OPERATOR)
+        body = {"current_password": PASSWORD, "new_password": "another-good-phrase 8"}
+        assert (await elsewhere.post("/api/account/password", json=body)).status_code == 204
+        return
+    admin = await made.signed_in(Role.SECURITY_ADMIN)
+    accounts = (await admin.get("/api/accounts")).json()["items"]
+    account_id = next(one["id"] for one in accounts if one["username"] == "operator")
+    change = {"disabled": True} if how == "disabling" else {"password": "another-good-phrase 8"}
+    assert (await admin.patch(f"/api/accounts/{account_id}", json=change)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "how", ["signing out", "changing the password elsewhere", "resetting the password", "disabling"]
+)
+async def test_pictures_end_with_the_session_they_were_asked_for_under(made: Harness, how: str) -> None:
+    watcher, other = await made.signed_in(Role.OPERATOR), await made.signed_in(Role.INVESTIGATOR)
+    live = (await _watch(watcher)).json()
+    untouched = (await _watch(other)).json()
+    made.live.on_viewer(made.network.join(live["session_id"], live["access_id"]))
+    await _ended_by(made, how, watcher)
+    await asyncio.sleep(0.01)
+    await made.live.drain()
+    assert live["access_id"] in made.network.left
+    assert untouched["access_id"] not in made.network.left
+
+
+async def test_a_look_that_is_being_opened_while_its_session_ends_gets_no_ticket(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = made.network.start_live
+    client = await made.signed_in(Role.OPERATOR)
+
+    async def start_live(channel_id: str, *, access_id: str) -> Any:
+        assert (await client.delete("/api/session")).status_code == 204
+        await asyncio.sleep(0.01)
+        return await start(channel_id, access_id=access_id)
+
+    monkeypatch.setattr(made.network, "start_live", start_live)
+    answer = await _watch(client)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "session_ended")
+    await made.live.drain()
+    [record] = _records(made)
+    assert record.outcome is AccessOutcome.FAILED
+    assert made.network.left == [record.id]
+    assert made.live._ended == set()
+    assert made.live._opening == {}
+
+
+async def test_a_session_that_ended_after_the_request_was_let_in_opens_nothing(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    purpose_id = await _purpose(client)
+    subject = made.subject(Role.OPERATOR)
+    made.security.sign_out(subject)
+    with pytest.raises(NotSignedIn):
+        made.security.open_live(subject, CHANNEL_ID, purpose_id=purpose_id, reason="gate check")
+    assert _records(made) == []

@@ -230,3 +230,36 @@ def test_ended_sessions_are_forgotten(office: Office, staff: Staff) -> None:
     office.service.sweep()
     with office.db.read() as conn:
         assert conn.execute(text("SELECT count(*) FROM account_sessions")).scalar_one() == 0
+
+
+@pytest.mark.parametrize("verb", ["change_password", "begin_totp", "remove_totp"])
+def test_a_password_reset_meanwhile_has_the_last_word(
+    office: Office, staff: Staff, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Somebody else holds the session: what they had under way must not outlive the reset."""
+    here = sign_in(office).subject
+    verify = office.service._verify
+
+    def reset_meanwhile(name: str, kept: str | None, password: str) -> bool:
+        right = verify(name, kept, password)
+        office.service.update_account(staff.admin, here.account_id, password="reset by the admin 5")
+        return right
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.service, "_verify", reset_meanwhile)
+        given = [OPERATOR_PASSWORD, "the thief's phrase 9"][: 2 if verb == "change_password" else 1]
+        with pytest.raises(SignInRefused):
+            getattr(office.service, verb)(here, *given)
+    assert sign_in(office, "reset by the admin 5").subject.username == "olga"
+
+
+def test_whoever_shows_pictures_is_told_of_ended_sessions(office: Office, staff: Staff) -> None:
+    told: list[list[str]] = []
+    office.service.on_session_end(lambda ended: told.append(sorted(ended)))
+    here, there, third = sign_in(office), sign_in(office), sign_in(office)
+    office.service.sign_out(third.subject)
+    office.service.change_password(here.subject, OPERATOR_PASSWORD, "another long one 8")
+    assert told == [[third.session.id], [there.session.id]]
+    office.service.update_account(staff.admin, staff.operator.account_id, password="reset by the admin 5")
+    office.service.update_account(staff.admin, staff.operator.account_id, disabled=True)
+    assert told[2:] == [[here.session.id]]

@@ -96,6 +96,8 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         )
         live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
         network.set_viewer_listener(live.on_viewer)
+        loop = asyncio.get_running_loop()
+        security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
         stack.push_async_callback(live.close)
         await network.start()
         stack.push_async_callback(network.close)

@@ -6,6 +6,9 @@ that is not used leaves a closed record and no running camera.
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +25,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
-from commonview.security import AccessOutcome, LiveAccess, SecurityService, Subject
+from commonview.security import AccessOutcome, LiveAccess, NotSignedIn, SecurityService, Subject
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Playable:
 class _Open:
     session_id: str
     start_by: datetime
+    sign_in: str | None
     joined: bool = False
 
 
@@ -92,6 +96,8 @@ class LiveDesk:
         self._clock = clock
         self._check_every_s = check_every_s
         self._open: dict[str, _Open] = {}
+        self._opening: Counter[str] = Counter()
+        self._ended: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self.counters = LiveDeskCounters()
 
@@ -111,9 +117,25 @@ class LiveDesk:
         Raises:
             ChannelUnknown: before anything is written.
             SecurityError, StorageUnavailable: refused; nothing was written and no camera was asked.
+            NotSignedIn: the session ended meanwhile; the record is closed as failed.
             LiveRefused: the session failed at once; the record is closed as failed.
         """
         self._network.channel(channel_id)
+        with self._opening_for(subject.session_id):
+            return await self._open_for(
+                subject, channel_id, purpose_id, reason, duration_s, grant_id, protocol
+            )
+
+    async def _open_for(
+        self,
+        subject: Subject,
+        channel_id: str,
+        purpose_id: str | None,
+        reason: str | None,
+        duration_s: int | None,
+        grant_id: str | None,
+        protocol: ViewerProtocol,
+    ) -> Playable:
         access = await to_thread.run_sync(
             lambda: self._security.open_live(
                 subject,
@@ -128,14 +150,46 @@ class LiveDesk:
         access_id = access.record.id
         try:
             session = await self._network.start_live(channel_id, access_id=access_id)
+            self._require_signed_in(subject)
             playable = self._playable(access, session, protocol)
+        except NotSignedIn:
+            await self._network.leave(access_id)
+            self._close(access_id, AccessOutcome.FAILED, 0)
+            raise
         except BaseException:
             # Whatever went wrong, cancellation included: the record that was opened gets its end.
             self._close(access_id, AccessOutcome.FAILED, 0)
             raise
-        self._open[access_id] = _Open(session.id, playable.start_by)
+        self._open[access_id] = _Open(session.id, playable.start_by, subject.session_id)
         self.counters.opened += 1
         return playable
+
+    @contextmanager
+    def _opening_for(self, sign_in: str | None) -> Iterator[None]:
+        """Remember the end of this session for as long as something is being opened under it."""
+        if sign_in is None:
+            yield
+            return
+        self._opening[sign_in] += 1
+        try:
+            yield
+        finally:
+            self._opening[sign_in] -= 1
+            if not self._opening[sign_in]:
+                del self._opening[sign_in]
+                self._ended.discard(sign_in)
+
+    def _require_signed_in(self, subject: Subject) -> None:
+        if subject.session_id in self._ended:
+            raise NotSignedIn("the session has ended: sign in again", code="session_ended")
+
+    def end_sessions(self, sign_ins: Sequence[str]) -> None:
+        """Somebody signed out, or was signed out: what they were watching under these sessions ends."""
+        ended = set(sign_ins)
+        self._ended |= ended & self._opening.keys()
+        for access_id, entry in list(self._open.items()):
+            if entry.sign_in in ended:
+                self._keep(asyncio.get_running_loop().create_task(self.leave(access_id)))
 
     def _playable(self, access: LiveAccess, session: LiveSession, protocol: ViewerProtocol) -> Playable:
         access_id = access.record.id
@@ -221,7 +275,9 @@ class LiveDesk:
         self._close(access_id, outcome, bytes_sent)
 
     def _close(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._close_record(access_id, outcome, bytes_sent))
+        self._keep(asyncio.get_running_loop().create_task(self._close_record(access_id, outcome, bytes_sent)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from commonview.foundation.ids import new_id
 from commonview.security.base import Room, not_found, roles_text
@@ -134,7 +134,7 @@ class Accounts(Room):
         """Needs account.manage. Nobody changes their own roles, nor disables themselves.
 
         Disabling ends the account's sessions and grants; a role taken away ends the grants that needed it; a
-        new password ends its sessions.
+        new password ends its sessions, and what they were watching.
 
         Raises:
             Forbidden, NotFound, Invalid, ConflictingRoles, StorageUnavailable.
@@ -166,6 +166,10 @@ class Accounts(Room):
             actor = self._fresh(conn, subject)
             self.require(actor, Action.ACCOUNT_MANAGE)
             account, ended = self._change(conn, actor, account_id, values)
+            sessions_ended: list[str] = []
+            if account.disabled or password is not None:
+                sessions_ended = self._delete_sessions(conn, sessions.c.account_id == account_id)
+        self._announce_sessions_ended(sessions_ended)
         self._announce_ended(ended, AccessOutcome.GRANT_REVOKED)
         self._bus.publish("account.changed", {"account_id": account_id})
         return account
@@ -176,8 +180,6 @@ class Accounts(Room):
         conn.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
         account = _load(conn, account_id)
         _require_security_admin(conn)
-        if account.disabled or "password_hash" in values:
-            conn.execute(delete(sessions).where(sessions.c.account_id == account_id))
         shown = {
             name: value for name, value in values.items() if name in ("display_name", "roles", "disabled")
         }

@@ -1,10 +1,10 @@
 """What the verbs of this room stand on: one database, one clock, one audit log, one way to write."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
@@ -18,7 +18,7 @@ from commonview.security.model import SYSTEM, AccessOutcome, Account, Action, Re
 from commonview.security.passwords import Passwords
 from commonview.security.rules import decide
 from commonview.security.secrets import Vault
-from commonview.security.store import account_of, accounts, held_grants
+from commonview.security.store import account_of, accounts, held_grants, sessions
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Room:
         self._settings = settings
         self._passwords = passwords
         self._grant_end_callbacks: list[Callable[[str, AccessOutcome], object]] = []
+        self._session_end_callbacks: list[Callable[[Sequence[str]], object]] = []
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -101,10 +102,17 @@ class Room:
         return decide(subject, action).allow
 
     def _fresh(self, conn: Connection, subject: Subject) -> Subject:
-        """The subject as the database knows it inside this transaction: rights may just have been taken."""
+        """The subject as the database knows it inside this transaction: rights may just have been taken.
+
+        Raises:
+            NotSignedIn: the account does not exist, or the session it came with has been ended.
+        """
         row = conn.execute(select(accounts).where(accounts.c.id == subject.account_id)).one_or_none()
         if row is None:
             raise NotSignedIn("the account of this session does not exist")
+        mine = select(sessions.c.id).where(sessions.c.id == subject.session_id)
+        if subject.session_id is not None and conn.execute(mine).first() is None:
+            raise NotSignedIn("the session has ended: sign in again", code="session_ended")
         return subject_of(account_of(row), subject.session_id, subject.client_address)
 
     def _announce_ended(self, ended: list[str], outcome: AccessOutcome) -> None:
@@ -116,6 +124,28 @@ class Room:
                 except Exception:  # one deaf listener must not keep the others from cutting
                     log.exception("a listener failed at the end of grant %s", grant_id)
             self._bus.publish("grant.changed", {"grant_id": grant_id})
+
+    def on_session_end(self, callback: Callable[[Sequence[str]], object]) -> None:
+        """Register what ends the pictures of a session: called with the ids of sessions that were ended.
+
+        Called after the commit, in the thread that ended them, for every end that somebody decided: signing
+        out, a changed password, a disabled account. Must not block.
+        """
+        self._session_end_callbacks.append(callback)
+
+    def _delete_sessions(self, conn: Connection, which: ColumnElement[bool]) -> list[str]:
+        """End the sessions that match; returns their ids, to be announced after the commit."""
+        ended = list(conn.execute(select(sessions.c.id).where(which)).scalars())
+        conn.execute(delete(sessions).where(which))
+        return ended
+
+    def _announce_sessions_ended(self, ended: Sequence[str]) -> None:
+        """After the commit: what these sessions were watching ends with them."""
+        for callback in self._session_end_callbacks if ended else ():
+            try:
+                callback(ended)
+            except Exception:  # as in _announce_ended
+                log.exception("a listener failed at the end of a session")
 
 
 def subject_of(account: Account, session_id: str | None, client_address: str) -> Subject:

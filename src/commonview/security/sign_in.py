@@ -245,49 +245,65 @@ class SignIn(Accounts):
 
     def _end_session(self, subject: Subject, session_id: str) -> None:
         with self._write() as conn:
-            if conn.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
+            ended = self._delete_sessions(conn, sessions.c.id == session_id)
+            if ended:
                 self.audit.append(conn, subject, "session.ended", f"session:{session_id}", "ok")
+        self._announce_sessions_ended(ended)
 
     def change_password(self, subject: Subject, current: str, new: str) -> None:
         """One's own; every other session of the account ends.
 
         Raises: SignInRefused, TooManyAttempts, Invalid, StorageUnavailable.
         """
-        self._check_own_password(subject, current)
+        kept = self._check_own_password(subject, current)
         require_acceptable(new, subject.username, subject.display_name)
         if new == current:
             raise Invalid("the new password is the old one", code="password_unchanged")
         hashed = self._passwords.hash(new)
         with self._write() as conn:
+            self._require_unchanged(conn, subject, kept)
             conn.execute(
                 update(accounts).where(accounts.c.id == subject.account_id).values(password_hash=hashed)
             )
             others = sessions.c.id != (subject.session_id or "")
-            conn.execute(delete(sessions).where(sessions.c.account_id == subject.account_id, others))
+            ended = self._delete_sessions(conn, (sessions.c.account_id == subject.account_id) & others)
             self.audit.append(
                 conn, subject, "account.password_changed", f"account:{subject.account_id}", "ok"
             )
+        self._announce_sessions_ended(ended)
 
-    def _check_own_password(self, subject: Subject, password: str) -> None:
+    def _check_own_password(self, subject: Subject, password: str) -> str:
+        """The hash that the password was found right against."""
         self._attempt(subject.client_address, subject.username)
         with self._db.read() as conn:
             kept = conn.execute(
                 select(accounts.c.password_hash).where(accounts.c.id == subject.account_id)
             ).scalar_one_or_none()
-        if not self._verify(subject.username, kept, password):
+        if kept is None or not self._verify(subject.username, kept, password):
             raise SignInRefused("the password is wrong")
         with self._throttle_lock:
             self._throttle.succeeded(subject.username)
+        return str(kept)
+
+    def _require_unchanged(self, conn: Connection, subject: Subject, kept: str) -> None:
+        """That nobody took the account away while a hash was computed: a reset has the last word.
+
+        Raises: SignInRefused.
+        """
+        row = conn.execute(select(accounts).where(accounts.c.id == subject.account_id)).one()
+        if row.disabled or row.password_hash != kept:
+            raise SignInRefused("the password is wrong")
 
     def begin_totp(self, subject: Subject, password: str) -> TotpEnrolment:
         """A new one-time-code secret, in force only after `confirm_totp`.
 
         Raises: SignInRefused, TooManyAttempts, StorageUnavailable.
         """
-        self._check_own_password(subject, password)
+        kept = self._check_own_password(subject, password)
         secret = pyotp.random_base32()
         sealed = self.vault.seal(secret.encode(), f"totp:{subject.account_id}")
         with self._write() as conn:
+            self._require_unchanged(conn, subject, kept)
             conn.execute(
                 update(accounts).where(accounts.c.id == subject.account_id).values(totp_pending=sealed)
             )
@@ -322,8 +338,9 @@ class SignIn(Accounts):
 
     def remove_totp(self, subject: Subject, password: str) -> None:
         """Signing in needs no code any more. Raises: SignInRefused, TooManyAttempts, StorageUnavailable."""
-        self._check_own_password(subject, password)
+        kept = self._check_own_password(subject, password)
         with self._write() as conn:
+            self._require_unchanged(conn, subject, kept)
             conn.execute(
                 update(accounts)
                 .where(accounts.c.id == subject.account_id)

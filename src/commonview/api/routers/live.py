@@ -22,7 +22,7 @@ from commonview.api.schemas_network import (
 )
 from commonview.media import NodeUnavailable
 from commonview.network import LiveSession, Viewer
-from commonview.security import Action, NotFound
+from commonview.security import Action, NotFound, actions_of
 
 router = APIRouter(prefix="/api", tags=["live"])
 
@@ -91,11 +91,13 @@ async def list_sessions(context: Context) -> Items[SessionSummary]:
     return Items(items=[_summary(session) for session in context.network.sessions()])
 
 
-@router.get("/sessions/{session_id}", dependencies=[require(Action.SESSION_READ)])
-async def get_session(session_id: Id, context: Context) -> LiveSessionOut:
+@router.get("/sessions/{session_id}")
+async def get_session(
+    session_id: Id, context: Context, caller: Annotated[Caller, require(Action.SESSION_READ)]
+) -> LiveSessionOut:
     """One live session, hop by hop."""
     session = context.network.session(session_id)
-    viewers = await to_thread.run_sync(_viewers, context, session.viewers)
+    viewers = await to_thread.run_sync(_viewers, context, caller, session.viewers)
     return LiveSessionOut(
         **dict(_summary(session)),
         timeline=[TimelineStepOut.model_validate(step) for step in session.timeline],
@@ -133,14 +135,17 @@ def _stats(context: ApiContext, session: LiveSession) -> StreamStatsOut | None:
     return StreamStatsOut.model_validate(stats) if stats is not None else None
 
 
-def _viewers(context: ApiContext, viewers: tuple[Viewer, ...]) -> list[ViewerOut]:
+def _viewers(context: ApiContext, caller: Caller, viewers: tuple[Viewer, ...]) -> list[ViewerOut]:
     found = []
     for viewer in viewers:
         try:
             found.append((viewer, context.security.access_record(viewer.access_id)))
         except NotFound:
             continue
-    names = context.security.account_names({record.account_id for _, record in found})
+    named = {record.account_id for _, record in found}
+    if Action.ACCESS_READ not in actions_of(caller.subject.roles):
+        named &= {caller.subject.account_id}  # who looks is told to those who may read access records
+    names = context.security.account_names(named)
     return [
         ViewerOut(
             access_id=viewer.access_id,
