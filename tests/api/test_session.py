@@ -117,6 +117,8 @@ async def test_guessing_is_slowed_down_and_told_for_how_long(made: Harness) -> N
         ("127.0.0.1", "203.0.113.1, nonsense", "127.0.0.1"),
         ("127.0.0.1", "", "127.0.0.1"),
         ("127.0.0.1", "2001:db8::5", "2001:db8::5"),
+        ("127.0.0.1", "::ffff:198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1, 198.51.100.0/24", "203.0.113.1, ::ffff:198.51.100.7", "203.0.113.1"),
     ],
 )
 async def test_only_a_trusted_proxy_is_believed_about_who_asks(

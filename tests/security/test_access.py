@@ -41,6 +41,19 @@ def test_looking_makes_a_grant_and_a_record_before_it_returns(office: Office, st
     ]
 
 
+def test_a_reason_hides_nothing_from_whoever_reads_the_books(office: Office, staff: Staff) -> None:
+    typed = "gate\x00check\r\n\x1b[2K\u202etfihs\u2069  早班"
+    access = office.service.open_live(
+        staff.operator, CHANNEL, purpose_id=duty(office, staff), reason=typed, duration_s=600
+    )
+    assert access.grant.reason == "gate check [2K tfihs 早班"
+    with pytest.raises(Invalid) as refused:
+        office.service.open_live(
+            staff.operator, CHANNEL, purpose_id=duty(office, staff), reason="\x00\u202e\x1b"
+        )
+    assert refused.value.code == "reason_required"
+
+
 def test_a_second_look_may_stand_on_the_running_grant(office: Office, staff: Staff) -> None:
     grant = office.service.request_grant(
         staff.operator, channel_ids=[CHANNEL, "b"], purpose_id=duty(office, staff), reason="ok"

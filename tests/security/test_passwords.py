@@ -162,3 +162,27 @@ def test_the_tables_stay_small_however_many_ask() -> None:
         throttle.wait_s(f"10.0.{i // 256}.{i % 256}", f"name{i}", float(i))
         throttle.failed(f"name{i}", float(i))
     assert len(throttle._buckets) == len(throttle._failures) == 100
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [f"2001:db8:0:1::{number:x}" for number in range(1, 30)],
+        [f"2001:db8:0:1:{number:x}::1" for number in range(1, 30)],
+        ["192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"] * 10,
+        [f"fe80::1%eth{number}" for number in range(30)],
+    ],
+)
+def test_many_addresses_of_one_place_count_as_one(addresses: list[str]) -> None:
+    throttle = Throttle()
+    allowed = [throttle.wait_s(address, f"name{i}", 0.0) == 0 for i, address in enumerate(addresses)]
+    assert sum(allowed) == ADDRESS_BURST
+
+
+def test_two_networks_do_not_wait_for_each_other() -> None:
+    throttle = Throttle()
+    for i in range(ADDRESS_BURST + 1):
+        throttle.wait_s("2001:db8:0:1::1", f"name{i}", 0.0)
+    assert throttle.wait_s("2001:db8:0:1::2", "other", 0.0) > 0
+    assert throttle.wait_s("2001:db8:0:2::1", "other", 0.0) == 0
+    assert throttle.wait_s("192.0.2.1", "other", 0.0) == 0

@@ -104,14 +104,21 @@ def client_address(request: Request) -> str:
     What stands further left was written by the client and proves nothing.
     """
     proxies = context_of(request).proxies
-    address = request.client.host if request.client is not None else ""
+    address = _as_ipv4(request.client.host if request.client is not None else "")
     forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     while proxies and forwarded and _within(address, proxies):
         said = forwarded.pop().strip()
         if _parsed(said) is None:
             break
-        address = said
+        address = _as_ipv4(said)
     return address
+
+
+def _as_ipv4(address: str) -> str:
+    """An IPv4 client of a socket that listens on `::` (`::ffff:192.0.2.1`) by its own address."""
+    parsed = _parsed(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return address if mapped is None else str(mapped)
 
 
 def _within(address: str, networks: tuple[IpNetwork, ...]) -> bool:

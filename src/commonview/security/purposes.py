@@ -12,7 +12,7 @@ from commonview.security.base import not_found
 from commonview.security.errors import Invalid
 from commonview.security.model import AccessOutcome, Action, Purpose, Subject
 from commonview.security.roles import NEEDS_GRANT
-from commonview.security.rules import DURATION_MIN_S
+from commonview.security.rules import DURATION_MIN_S, plain_text
 from commonview.security.store import grants, join_words, load_grants, purpose_of, purposes
 
 _TEXT_MAX: Final = {"name_zh": 128, "name_en": 128, "legal_basis": 2000, "owner": 128}
@@ -158,7 +158,7 @@ class Purposes(Accounts):
         checked = dict(values)
         for name, longest in _TEXT_MAX.items():
             if name in checked:
-                checked[name] = " ".join(checked[name].split())
+                checked[name] = plain_text(checked[name])
                 if not 1 <= len(checked[name]) <= longest:
                     raise Invalid(
                         f"{name} has 1 to {longest} characters",

@@ -1,5 +1,6 @@
 """The decisions of this room as pure functions: no clock, no database, no memory."""
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -23,6 +24,9 @@ REASON_MAX = 500
 
 DURATION_MIN_S = 5
 """Seconds the shortest grant lasts."""
+
+# UAX #9, section 2: embeddings, overrides, isolates, marks.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # When several grants all fail, the one that came furthest explains the refusal best.
 _NEARNESS = (
@@ -95,13 +99,26 @@ def _weigh(held: HeldGrant, action: Action, channel_id: str, now: datetime) -> R
     return Reason.ALLOWED
 
 
+def plain_text(text: str) -> str:
+    """Text for the books: single spaces, and nothing that hides or turns what stands beside it.
+
+    Control characters and the bidirectional controls of Unicode become spaces: a record must read the same in
+    the console, in a terminal and in the output of a database tool.
+    """
+    return " ".join("".join(" " if _hides(one) else one for one in text).split())
+
+
+def _hides(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" or character in _TURNING
+
+
 def stated_reason(text: str) -> str:
-    """The reason somebody gives, trimmed.
+    """The reason somebody gives, as `plain_text`.
 
     Raises:
         Invalid: `reason_required` when shorter than `REASON_MIN`, `reason_too_long` beyond `REASON_MAX`.
     """
-    trimmed = " ".join(text.split())
+    trimmed = plain_text(text)
     if len(trimmed) < REASON_MIN:
         raise Invalid(
             f"say why in at least {REASON_MIN} characters", code="reason_required", minimum=REASON_MIN

@@ -1,12 +1,14 @@
 """Slowing down whoever guesses, without ever locking anybody out for good. Pure: time is passed in.
 
-Per address: a token bucket, ten attempts a minute. Per account: after three failures in a row each further
+Per address (with IPv6, per /64: whoever has one address there has them all): a token bucket, ten attempts a
+minute. Per account: after three failures in a row each further
 attempt waits twice as long as the one before, at most five minutes; an hour of quiet forgets the failures.
 Both tables are bounded; when full, the entry longest unused makes room.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Final, TypeVar
 
 ADDRESS_BURST: Final = 10
@@ -43,6 +45,7 @@ class Throttle:
 
     def wait_s(self, address: str, name: str, now: float) -> float:
         """Seconds to wait before this attempt may be tried; 0 takes one token and lets it through."""
+        address = _counted_as(address)
         bucket = self._buckets.pop(address, None) or _Bucket(ADDRESS_BURST, now)
         bucket.tokens = min(ADDRESS_BURST, bucket.tokens + max(0.0, now - bucket.at) * ADDRESS_PER_S)
         bucket.at = now
@@ -85,3 +88,15 @@ class Throttle:
         table[key] = value
         if len(table) > self._table_max:
             table.popitem(last=False)
+
+
+def _counted_as(address: str) -> str:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed.packed, 64), strict=False))
