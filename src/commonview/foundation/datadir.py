@@ -52,7 +52,9 @@ class DataDirectory:
     def _own_database(self) -> None:
         # The folder may have been there before, open to all. SQLite gives its write-ahead log the mode of the
         # database; what an earlier start left behind is corrected here.
-        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Never opened once it is there: closing a file takes this process's SQLite locks on it away.
+        if not self.database.exists():
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         for path in (self.database, *(Path(f"{self.database}{end}") for end in ("-wal", "-shm"))):
             if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
                 path.chmod(0o600)
