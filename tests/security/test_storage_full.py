@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import event, text
 
 from commonview.foundation.errors import StorageUnavailable
-from commonview.security import AccessOutcome, LiveAccess
+from commonview.security import AccessOutcome, Forbidden, LiveAccess, Role
 from commonview.security.verify import verify_audit
-from tests.security.conftest import Office, Staff, make_office, set_up
+from tests.security.conftest import Office, Staff, add_account, make_office, set_up
 
 
 def limit_pages(office: Office, pages: int) -> None:
@@ -145,3 +145,32 @@ def test_on_a_full_file_system_no_grant_no_record_and_it_recovers(small_disk: Pa
         check_refusal_and_recovery(office, staff, ballast.unlink)
     finally:
         office.db.close()
+
+
+def test_revoking_stops_the_picture_even_when_it_cannot_be_written(office: Office, staff: Staff) -> None:
+    cut: list[tuple[str, AccessOutcome]] = []
+    office.service.on_grant_end(lambda grant_id, outcome: cut.append((grant_id, outcome)))
+    grant = look(office, staff).grant
+    limit_pages(office, page_count(office) + 4)
+    fill(office)
+    with pytest.raises(StorageUnavailable):
+        office.service.revoke_grant(staff.supervisor, grant.id, "stop now " * 50)
+    assert cut == [(grant.id, AccessOutcome.GRANT_REVOKED)]
+    assert office.service.grant(staff.supervisor, grant.id).revoked_at is None
+    with pytest.raises(StorageUnavailable):  # no second look either: nothing could record it
+        office.service.open_live(staff.operator, "c1", grant_id=grant.id)
+    limit_pages(office, 0)
+    office.service.revoke_grant(staff.supervisor, grant.id, "stop now")
+    assert office.service.grant(staff.supervisor, grant.id).revoked_at is not None
+
+
+def test_a_full_disk_lets_nobody_stop_the_picture_of_somebody_else(office: Office, staff: Staff) -> None:
+    other = add_account(office, staff, "otto", Role.OPERATOR)
+    cut: list[str] = []
+    office.service.on_grant_end(lambda grant_id, _: cut.append(grant_id))
+    grant = look(office, staff).grant
+    limit_pages(office, page_count(office) + 4)
+    fill(office)
+    with pytest.raises(Forbidden):
+        office.service.revoke_grant(other, grant.id, "stop now")
+    assert cut == []

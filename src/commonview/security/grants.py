@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
 
+from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
 from commonview.security.base import not_found, refusal
 from commonview.security.errors import Conflict, Forbidden, Invalid
@@ -155,20 +156,30 @@ class Grants(Purposes):
     def revoke_grant(self, subject: Subject, grant_id: str, reason: str) -> Grant:
         """One's own, or anybody's with grant.revoke; viewers are cut before this returns.
 
+        When the revocation cannot be written, the viewers are cut all the same and the grant stays what it
+        was: a picture must not go on because the disk is full, and the next look needs the disk anyway.
+
         Raises:
             Forbidden, NotFound, Invalid (`reason_required`, `reason_too_long`), StorageUnavailable.
             Conflict: `grant_already_over`.
         """
         why = stated_reason(reason)
-        with self._write() as conn:
-            actor = self._fresh(conn, subject)
-            grant = load_grant(conn, grant_id)
-            if grant.account_id != actor.account_id:
-                self.require(actor, Action.GRANT_REVOKE)
-            if grant.state_at(self._clock.now()) in (GrantState.ENDED, GrantState.REVOKED):
-                raise Conflict("the grant is over already", code="grant_already_over")
-            ended = self._revoke_where(conn, actor, grants.c.id == grant_id, why)
-            grant = load_grant(conn, grant_id)
+        permitted = False
+        try:
+            with self._write() as conn:
+                actor = self._fresh(conn, subject)
+                grant = load_grant(conn, grant_id)
+                if grant.account_id != actor.account_id:
+                    self.require(actor, Action.GRANT_REVOKE)
+                if grant.state_at(self._clock.now()) in (GrantState.ENDED, GrantState.REVOKED):
+                    raise Conflict("the grant is over already", code="grant_already_over")
+                permitted = True
+                ended = self._revoke_where(conn, actor, grants.c.id == grant_id, why)
+                grant = load_grant(conn, grant_id)
+        except StorageUnavailable:
+            if permitted:
+                self._announce_ended([grant_id], AccessOutcome.GRANT_REVOKED)
+            raise
         self._announce_ended(ended, AccessOutcome.GRANT_REVOKED)
         return grant
 
