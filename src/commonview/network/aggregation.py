@@ -7,6 +7,8 @@ reaching it ends the waiting only after a short settling time, and falling short
 
 from __future__ import annotations
 
+import heapq
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -82,6 +84,7 @@ class _Open(Generic[ItemT]):
     pages: int = 0
     reported: bool = False  # handed on once; now only lingering for late pages
     changed: bool = False  # a late page changed it after it was handed on
+    queued_for: float = math.inf  # the earliest time under which it lies in the heap
 
 
 class Aggregator(Generic[ItemT]):
@@ -90,10 +93,19 @@ class Aggregator(Generic[ItemT]):
     def __init__(self, limits: AggregationLimits | None = None) -> None:
         self._limits = limits if limits is not None else AggregationLimits()
         self._open: dict[AnswerKey, _Open[ItemT]] = {}
+        # Times that may lie before the true ones, never after: after a power cut thousands are open.
+        self._heap: list[tuple[float, AnswerKey]] = []
 
     def expect(self, key: AnswerKey, now: float) -> None:
         """A query was sent; its pages may come from now on."""
-        self._open[key] = _Open(opened_at=now, due_at=now + self._limits.first_page_s)
+        answer: _Open[ItemT] = _Open(opened_at=now, due_at=now + self._limits.first_page_s)
+        self._open[key] = answer
+        self._queue(key, answer)
+
+    def _queue(self, key: AnswerKey, answer: _Open[ItemT]) -> None:
+        if answer.due_at < answer.queued_for:
+            answer.queued_for = answer.due_at
+            heapq.heappush(self._heap, (answer.due_at, key))
 
     def forget(self, key: AnswerKey) -> None:
         """Drop an open answer: the query could not be sent, or a newer one replaces it."""
@@ -115,8 +127,10 @@ class Aggregator(Generic[ItemT]):
                 return PageOutcome.REPEATED
             answer.changed = True
             answer.due_at = now + self._limits.settle_s
+            self._queue(key, answer)
             return PageOutcome.LATE
         answer.due_at = min(now + self._patience(answer), answer.opened_at + self._limits.total_s)
+        self._queue(key, answer)
         if overflow:
             return PageOutcome.OVERFLOW
         return PageOutcome.ACCEPTED if new or answer.pages == 1 else PageOutcome.REPEATED
@@ -141,21 +155,30 @@ class Aggregator(Generic[ItemT]):
         return (0, None) if answer is None else (len(answer.items), answer.promised)
 
     def wake_at(self) -> float | None:
-        """When `due` should next be called, ``None`` when nothing is open."""
-        return min((answer.due_at for answer in self._open.values()), default=None)
+        """When `due` should next be called, ``None`` when nothing is open; it may find nothing to do then."""
+        heap = self._heap
+        while heap:
+            answer = self._open.get(heap[0][1])
+            if answer is not None and answer.queued_for == heap[0][0]:
+                return heap[0][0]
+            heapq.heappop(heap)  # forgotten, or queued for an earlier time that has been dealt with
+        return None
 
     def due(self, now: float) -> list[Answer[ItemT]]:
         """Answers that are finished by now. A late page makes its answer come again, completed."""
         finished: list[Answer[ItemT]] = []
-        for key, answer in list(self._open.items()):
-            if answer.due_at > now:
-                continue
-            if answer.reported and not answer.changed:
-                del self._open[key]
-                continue
-            finished.append(self._finish(key, answer))
-            answer.reported, answer.changed = True, False
-            answer.due_at = now + self._limits.linger_s
+        while (wake_at := self.wake_at()) is not None and wake_at <= now:
+            key = heapq.heappop(self._heap)[1]
+            answer = self._open[key]
+            answer.queued_for = math.inf
+            if answer.due_at <= now:
+                if answer.reported and not answer.changed:
+                    del self._open[key]
+                    continue
+                finished.append(self._finish(key, answer))
+                answer.reported, answer.changed = True, False
+                answer.due_at = now + self._limits.linger_s
+            self._queue(key, answer)
         return finished
 
     @staticmethod

@@ -203,3 +203,26 @@ def test_any_datagram_is_read_or_refused_and_what_was_read_writes_stably(data: b
     assert again.body == message.body
     assert again.encode() == wire
     assert again.repairs == ()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "prepend", "set", "remove", "copy", "look"]),
+            st.sampled_from(["Via", "v", "CALL-ID", "x-odd", "From"]),
+        ),
+        max_size=30,
+    )
+)
+def test_quick_lookup_always_agrees_with_the_fields_themselves(steps: list[tuple[str, str]]) -> None:
+    headers = Headers()
+    for number, (verb, name) in enumerate(steps):
+        if verb == "copy":
+            headers = headers.copy()
+        elif verb == "look":
+            assert (name in headers) == (headers.get(name) is not None)
+        elif verb == "remove":
+            headers.remove(name)
+        else:
+            getattr(headers, verb)(name, str(number))
+        assert headers.first == Headers(headers).first

@@ -91,7 +91,10 @@ class Headers:
     __slots__ = ("_first", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self._items: list[tuple[str, str]] = [(canonical_name(name), value) for name, value in items]
+        known = SPELLINGS.get
+        self._items: list[tuple[str, str]] = [
+            (known(name) or canonical_name(name), value) for name, value in items
+        ]
         self._first: dict[str, str] | None = None
 
     @classmethod
@@ -124,13 +127,17 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a field."""
-        self._items.append((canonical_name(name), value))
-        self._first = None
+        key = SPELLINGS.get(name) or canonical_name(name)
+        self._items.append((key, value))
+        if self._first is not None:
+            self._first.setdefault(key, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a field before all others: how a Via is pushed."""
-        self._items.insert(0, (canonical_name(name), value))
-        self._first = None
+        key = SPELLINGS.get(name) or canonical_name(name)
+        self._items.insert(0, (key, value))
+        if self._first is not None:
+            self._first[key] = value
 
     def set(self, name: str, value: str) -> None:
         """Replace the first field of that name in place, drop its repetitions, or append it."""
@@ -150,20 +157,23 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Drop every field of that name; none is no error."""
-        key = canonical_name(name)
-        self._items = [item for item in self._items if item[0] != key]
-        self._first = None
+        if name in self:
+            key = canonical_name(name)
+            self._items = [item for item in self._items if item[0] != key]
+            self._first = None
 
     def copy(self) -> Headers:
         """Return an independent copy."""
-        return Headers.of_canonical(self._items.copy())
+        copied = Headers.of_canonical(self._items.copy())
+        copied._first = None if self._first is None else self._first.copy()
+        return copied
 
     def has_repeats(self) -> bool:
         """Whether any name occurs on more than one line."""
         return len(self.first) != len(self._items)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and canonical_name(name) in self.first
+        return isinstance(name, str) and (SPELLINGS.get(name) or canonical_name(name)) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)
