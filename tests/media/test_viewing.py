@@ -228,6 +228,28 @@ def test_a_stuck_viewer_whose_grant_is_cut_gets_nothing_more(start_node: NodeFac
     assert log.wait_for(ViewerLeft).reason == "grant_revoked"
 
 
+def test_pictures_in_the_kernel_are_taken_back_from_a_viewer_that_does_not_close(
+    node: CoreMediaNode, log: EventLog
+) -> None:
+    with live(node, log), stuck_viewer(node) as stuck:
+        log.wait_for(ViewerFirstBytes)
+        while (stats := node.stream_stats("s1")) and stats.viewer_bytes < 100_000:
+            pass
+        assert node.cut_grant("grant") == 1
+        until = time.monotonic() + 15
+        while tcp_state(stuck) != TCP_CLOSE:
+            assert time.monotonic() < until, "the connection was left to drain"
+            time.sleep(0.01)
+
+
+TCP_CLOSE = 7
+
+
+def tcp_state(connection: socket.socket) -> int:
+    """The state as the kernel has it: the first octet of `struct tcp_info`."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
 def test_a_viewer_that_closes_is_reported_with_what_it_got(node: CoreMediaNode, log: EventLog) -> None:
     with live(node, log):
         with websocket(node, "s1") as viewer:

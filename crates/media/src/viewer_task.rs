@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -105,7 +106,11 @@ async fn attend(
     }
     if !link.is_aborted.get() {
         // Reading to the end lets the last words arrive: closing over unread bytes would reset the connection.
-        let _gone_or_late = timeout(GOODBYE, drain(&socket)).await;
+        let is_late = timeout(GOODBYE, drain(&socket)).await.is_err();
+        if is_late {
+            // Closing would leave the kernel to deliver, for as long as it likes, what the viewer has not taken yet.
+            let _peer_may_be_gone = SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
