@@ -91,6 +91,15 @@ async def test_an_auditor_pages_through_the_log_from_the_newest(made: Harness) -
     assert {"actor_name", "action", "resource", "outcome", "at", "detail"} <= set(page[0])
 
 
+async def test_no_page_of_the_log_is_read_without_a_record(made: Harness) -> None:
+    client = await made.signed_in(Role.AUDITOR)
+    for before in (2**53, 5, 1):
+        await client.get("/api/audit", params={"limit": 1, "before": before})
+    page = (await client.get("/api/audit", params={"limit": 4})).json()["items"]
+    assert [(entry["action"], entry["actor_name"]) for entry in page] == [("audit.read", "auditor")] * 4
+    assert [entry["detail"]["before"] for entry in page] == [None, 1, 5, 2**53]
+
+
 async def test_the_checkpoint_is_a_signed_note_of_this_instance(made: Harness) -> None:
     client = await made.signed_in(Role.AUDITOR)
     note = (await client.get("/api/audit/checkpoint")).json()["note"]

@@ -1,5 +1,6 @@
 """A grant or an access record that is not what the log says of it is found, and the finding names it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -217,12 +218,30 @@ def test_the_command_tells_it_in_plain_words(books: Books, capsys: pytest.Captur
     assert "bytes_sent is 0 in the database, 4321 in entry" in said
 
 
+def test_the_database_beside_a_folder_given_by_name_is_compared(
+    books: Books, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.tamper("DELETE FROM access_records WHERE id = :ended")
+    assert command(str(books.office.data.audit)) == verify_cli.DAMAGED
+    monkeypatch.chdir(books.office.data.audit)
+    assert command(".") == verify_cli.DAMAGED
+    assert "the database does not know it" in capsys.readouterr().out
+
+
+def test_a_copy_of_the_folder_alone_says_what_was_not_compared(
+    books: Books, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(books.office.data.audit, tmp_path / "copy" / "audit")
+    assert command(str(tmp_path / "copy" / "audit")) == verify_cli.INTACT
+    assert "grants and access records were not compared" in capsys.readouterr().out
+
+
 def test_without_the_database_nothing_is_said_of_the_books(
     books: Books, capsys: pytest.CaptureFixture[str]
 ) -> None:
     books.tamper("UPDATE access_records SET bytes_sent = 0 WHERE id = :ended")
     assert command("--data-dir", str(books.office.data.root), "--no-database") == verify_cli.INTACT
-    assert "access record" not in capsys.readouterr().out
+    assert "were not compared" in capsys.readouterr().out
 
 
 def test_the_checked_files_are_left_as_they_were(books: Books, tmp_path: Path) -> None:

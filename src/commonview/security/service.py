@@ -91,13 +91,12 @@ class SecurityService(SetUp, SignIn, Access):
     def audit_entries(
         self, subject: Subject, *, before: int | None = None, limit: int = 100
     ) -> Sequence[AuditEntry]:
-        """Newest first, sequence below `before`. Needs audit.read; opening the log is itself recorded.
+        """Newest first, sequence below `before`. Needs audit.read; reading is itself recorded, page by page.
 
         Raises: Forbidden, StorageUnavailable.
         """
         self.require(subject, Action.AUDIT_READ)
-        if before is None:
-            self.record(subject, "audit.read", "audit:log", "ok")
+        self.record(subject, "audit.read", "audit:log", "ok", before=before)
         with self._db.read() as conn:
             return self.audit.entries(conn, before, max(1, min(limit, _AUDIT_PAGE_MAX)))
 

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         nargs="?",
         type=Path,
-        help="folder of the audit log, or a copy of it (default: <data-dir>/audit)",
+        help="folder of the audit log, or a copy of it (default: <data-dir>/audit); the database is compared "
+        "when it lies beside the folder",
     )
     parser.add_argument(
         "--data-dir",
@@ -57,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, CheckpointError) as error:
         _error(str(error))
         return NOT_CHECKED
-    database = args.data_dir / "commonview.sqlite"
-    use_database = not args.no_database and args.folder is None and database.exists()
+    # `data/audit` by name is the installation's own folder as well: its database lies beside it.
+    database = folder.absolute().parent / "commonview.sqlite"  # not where a link leads
+    use_database = not args.no_database and database.exists()
     report = verify_audit(
         folder, public_key=key, previous=previous, database=database if use_database else None
     )
@@ -78,6 +80,10 @@ def lines_of(report: VerifyReport) -> list[str]:
     ]
     if report.unsigned_entries:
         lines.append(f"Not signed  {report.unsigned_entries} newer entries wait for the next checkpoint")
+    if not report.database_checked:
+        lines.append(
+            "Note        grants and access records were not compared: no database lies beside the log"
+        )
     if not report.key_given:
         lines.append(
             "Note        the public key comes from the same folder; give the one you noted with --key"
