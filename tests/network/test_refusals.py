@@ -65,3 +65,13 @@ def test_what_strangers_write_can_always_be_shown() -> None:
     for shown in (line.device_id, line.user_agent):
         assert shown.isprintable()
         assert shown.encode("utf-8")
+
+
+def test_one_address_cannot_try_a_password_on_every_id() -> None:
+    limiter = GuessLimiter(per_minute=10, limit=100_000)
+    for number in range(1000):
+        assert limiter.allows("192.0.2.9", str(number), 0.0)
+        limiter.wrong("192.0.2.9", str(number), 0.0)
+    assert not limiter.allows("192.0.2.9", "one more", 0.0)
+    assert limiter.allows("192.0.2.10", "one more", 0.0), "others are not held back"
+    assert limiter.allows("192.0.2.9", "one more", 60.0)

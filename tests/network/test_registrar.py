@@ -46,13 +46,14 @@ class Office:
             await asyncio.sleep(0.01)
         raise AssertionError("no answer in five seconds")
 
-    async def challenge(self, **request: str) -> str:
+    async def challenge(self, **request: object) -> str:
         transaction = await self.receive(register(**request))  # type: ignore[arg-type]
         assert transaction.answer.status == 401
         return transaction.answer.headers["WWW-Authenticate"]
 
     async def join(self, *, password: str = PASSWORD, **request: object) -> RecordedTransaction:
-        authorization = credentials(await self.challenge(), password=password)
+        challenge = await self.challenge(flow=request.get("flow"))
+        authorization = credentials(challenge, password=password)
         return await self.receive(register(authorization=authorization, **request))  # type: ignore[arg-type]
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -113,7 +114,7 @@ async def test_renewal_is_challenged_too_and_is_no_newcomer(office: Office) -> N
 
 async def test_unregistering_is_challenged_too(office: Office) -> None:
     await office.join()
-    await office.challenge(expires=0)  # type: ignore[arg-type]
+    await office.challenge(expires=0)
     record = office.directory.get(DEVICE)
     assert record is not None
     assert record.online
@@ -276,3 +277,12 @@ async def test_fault_with_one_registration_leaves_the_others_of_its_batch_their_
     office.registrar.on_register(first.as_transaction())
     assert (await office.receive(second)).answer.status == 200
     assert office.registrar.counters["register_fault"] == 1
+
+
+async def test_nonce_given_to_one_address_is_no_use_to_another(office: Office) -> None:
+    # Else ten wrong guesses under a false sender address would lock a camera out for a minute.
+    for _ in range(20):
+        authorization = credentials(await office.challenge(), password="guess")
+        forged = await office.receive(register(udp("192.0.2.66"), authorization=authorization))
+        assert forged.answer.status == 401
+    assert (await office.join(flow=udp("192.0.2.66"))).answer.status == 200

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from commonview.network.sip_endpoint import SipEndpoint
 from commonview.simulator import CameraState, Channel, Faults, Server, SimulatedCamera
 from commonview.wire.manscdp import (
     Catalog,
@@ -18,6 +19,8 @@ from commonview.wire.manscdp import (
     Message,
 )
 from commonview.wire.sdp import MediaTransport
+from commonview.wire.sip.headers import Headers
+from commonview.wire.sip.message import SipRequest
 from tests.simulator.depacketise import packs_of, read_packet
 from tests.simulator.material import ScriptedSource
 from tests.simulator.platform import (
@@ -299,6 +302,24 @@ class TestCalls:
             await platform.until(lambda: len(platform.byes) == 1)
             assert first.dialog is not None
             assert platform.byes == [first.dialog.call_id]
+
+    async def test_nobody_but_its_platform_can_have_it_send_video(self) -> None:
+        async with joined() as (platform, camera):
+            stranger = SipEndpoint(on_request=lambda transaction: transaction.respond(200))
+            await stranger.listen_udp("127.0.0.2", 0)
+            call = SipRequest(
+                "INVITE",
+                f"sip:{CHANNEL_ID}@127.0.0.1",
+                Headers([("From", "<sip:stranger@127.0.0.2>"), ("To", f"<sip:{CHANNEL_ID}@127.0.0.1>")]),
+                offer(30_000).encode(),
+            )
+            result = await stranger.invite(
+                call, stranger.udp_flow(*platform.flows[DEVICE_ID].peer), timeout_s=5
+            )
+            await stranger.close()
+            assert result.response.status == 403
+            assert camera.calls == ()
+            assert camera.counters.strangers_refused == 1
 
     async def test_an_unknown_channel_is_not_found(self) -> None:
         async with joined() as (platform, _camera):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ID_CHARS = 32
 _AGENT_CHARS = 64
+_DEVICES_OF_A_HOST = 100
 
 
 class RefusalBook:
@@ -63,6 +64,9 @@ class _Guesses:
 class GuessLimiter:
     """At most ``per_minute`` wrong passwords from one address for one device; then a minute's silence.
 
+    A hundred times as many from one address for all devices together, so that nobody tries one password on
+    every id, nor pushes what is remembered of his guesses out with more of them.
+
     Never a lasting lock: whoever knows the password is let in a minute later.
     """
 
@@ -73,7 +77,10 @@ class GuessLimiter:
 
     def wrong(self, host: str, device_id: str, now: float) -> None:
         """A password was wrong."""
-        key = (host, device_id)
+        for key in ((host, device_id), (host, "")):
+            self._count(key, now)
+
+    def _count(self, key: tuple[str, str], now: float) -> None:
         guesses = self._guesses.pop(key, None)
         if guesses is None or guesses.window_ends <= now:
             guesses = _Guesses(now + 60.0, 0)
@@ -84,8 +91,13 @@ class GuessLimiter:
 
     def allows(self, host: str, device_id: str, now: float) -> bool:
         """Whether a password may be tried."""
-        guesses = self._guesses.get((host, device_id))
-        return guesses is None or guesses.window_ends <= now or guesses.count < self._per_minute
+        return self._below((host, device_id), self._per_minute, now) and self._below(
+            (host, ""), _DEVICES_OF_A_HOST * self._per_minute, now
+        )
+
+    def _below(self, key: tuple[str, str], limit: int, now: float) -> bool:
+        guesses = self._guesses.get(key)
+        return guesses is None or guesses.window_ends <= now or guesses.count < limit
 
     def right(self, host: str, device_id: str) -> None:
         """A password was right: earlier slips are forgotten."""

@@ -137,7 +137,7 @@ class Registrar:
         host = transaction.flow.peer[0]
         if credentials.realm != self._settings.realm:
             self._challenge(transaction, stale=False)
-        elif self._nonces.redeem(credentials.nonce, now) is not NonceVerdict.ACCEPTED:
+        elif self._nonces.redeem(credentials.nonce, now, host) is not NonceVerdict.ACCEPTED:
             self._challenge(transaction, stale=True)
         elif not self._limiter.allows(host, request.device_id, now):
             self._refuse(transaction, request, RefusalReason.TOO_MANY_FAILURES, 403)
@@ -164,7 +164,7 @@ class Registrar:
 
     def _challenge(self, transaction: ServerTransaction, *, stale: bool) -> None:
         self.counters["register_stale" if stale else "register_challenged"] += 1
-        nonce = self._nonces.issue(self._clock.monotonic())
+        nonce = self._nonces.issue(self._clock.monotonic(), transaction.flow.peer[0])
         challenge = Challenge(self._settings.realm, nonce, stale=stale).encode()
         transaction.respond(401, headers=(("WWW-Authenticate", challenge), _VERSION_HEADER))
 

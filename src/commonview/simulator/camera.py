@@ -293,6 +293,11 @@ class SimulatedCamera:
     def _take_request(self, transaction: ServerTransaction) -> None:
         if self.state is CameraState.VANISHED:
             return
+        if self._flow is None or transaction.flow.peer[0] != self._flow.peer[0]:
+            # Whoever may call a camera may have it send video to anybody.
+            self.counters.strangers_refused += 1
+            transaction.respond(403)
+            return
         match transaction.request.method:
             case "MESSAGE":
                 self._take_message(transaction)

@@ -112,6 +112,7 @@ class CameraCounters:
     keepalives_missed: int = 0
     queries: int = 0
     messages_refused: int = 0
+    strangers_refused: int = 0
     invites: int = 0
     invites_refused: int = 0
     streams_started: int = 0

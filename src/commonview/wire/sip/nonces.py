@@ -52,20 +52,24 @@ class NonceBook:
         self._next = 0
         self._key = os.urandom(32) if key is None else key
 
-    def _seal(self, head: bytes) -> bytes:
-        return hashlib.blake2b(head, digest_size=_HASH_BYTES, key=self._key).digest()
+    def _seal(self, text: bytes) -> bytes:
+        return hashlib.blake2b(text, digest_size=_HASH_BYTES, key=self._key).digest()
 
-    def issue(self, now: float) -> str:
-        """A new nonce (40 characters, URL-safe base64) issued at monotonic time `now`, seconds >= 0."""
+    def issue(self, now: float, holder: str = "") -> str:
+        """A new nonce (40 characters, URL-safe base64) issued at monotonic time `now`, seconds >= 0.
+
+        It is good for `holder` only, such as the address it is sent to: whoever writes a false sender never
+        sees the nonce that would let him guess, and be counted, in another's name.
+        """
         number = self._next
         self._next = number + 1
         slot = number & (self._window - 1)
         self._used[slot >> 3] &= ~(1 << (slot & 7)) & 0xFF
         head = _LAYOUT.pack(number, int(now * 1_000_000))
-        return base64.urlsafe_b64encode(head + self._seal(head)).decode("ascii")
+        return base64.urlsafe_b64encode(head + self._seal(head + holder.encode())).decode("ascii")
 
-    def redeem(self, nonce: str, now: float) -> NonceVerdict:
-        """Use `nonce` up.
+    def redeem(self, nonce: str, now: float, holder: str = "") -> NonceVerdict:
+        """Use `nonce` up; one that was issued to another holder is foreign.
 
         Redeem before checking the digest, so that one nonce is never good for two guesses.
         """
@@ -78,7 +82,7 @@ class NonceBook:
         if base64.urlsafe_b64encode(raw).decode("ascii") != nonce:
             return NonceVerdict.FOREIGN  # another spelling of the same bits
         head = raw[: _LAYOUT.size]
-        if not hmac.compare_digest(raw[_LAYOUT.size :], self._seal(head)):
+        if not hmac.compare_digest(raw[_LAYOUT.size :], self._seal(head + holder.encode())):
             return NonceVerdict.FOREIGN
         number, issued_us = _LAYOUT.unpack(head)
         age_us = int(now * 1_000_000) - issued_us
