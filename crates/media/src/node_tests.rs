@@ -119,6 +119,21 @@ fn the_end_of_the_connection_a_stream_is_taken_from_is_reported() {
 }
 
 #[test]
+fn a_successor_of_the_camera_that_brings_nothing_is_reported_when_it_goes() {
+    let node = node(24_340);
+    let port = node
+        .open_receiver("s1", Transport::TcpPassive, None)
+        .unwrap();
+    let mut camera = connect_from(1, port);
+    camera.write_all(&framed_rtp(1, 7)).unwrap();
+    await_event(&node, "FirstPacket");
+    let successor = connect_from(1, port);
+    await_stats(&node, "s1", |stats| stats.sockets.tcp_connections == 2);
+    hang_up(successor);
+    assert!(kinds(&node).contains(&"TcpFailed"));
+}
+
+#[test]
 fn strangers_do_not_push_out_a_camera_that_shows_nothing_yet() {
     let node = node(24_260);
     let port = node

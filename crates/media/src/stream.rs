@@ -192,11 +192,15 @@ impl Stream {
         self.deliver(now_us);
     }
 
-    /// The peer ended a media connection. The stream has lost something only when it was taken from there, or when
-    /// it was the camera we dialled; that a stranger came and went is no news.
+    /// The peer ended a media connection. The stream has lost something only when it was taken from there, when it
+    /// was the camera we dialled, or when it replaced the one the stream was taken from and brought nothing itself;
+    /// that a stranger came and went is no news.
     pub fn connection_lost(&mut self, now_us: u64, source: SourceId, reason: &'static str) {
-        let is_ours =
-            self.transport == Transport::TcpActive || self.ingest.source() == Some(source);
+        let is_ours = match self.ingest.source() {
+            _ if self.transport == Transport::TcpActive => true,
+            Some(current) => current == source,
+            None => self.peer.is_some(),
+        };
         self.close_connection(now_us, source);
         if is_ours {
             self.report_word("TcpFailed", "reason", reason);
