@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from commonview.network.model import RefusalReason
-from commonview.network.refusals import GuessLimiter, RefusalBook
+from commonview.network.refusals import GuessLimiter, LineLimit, RefusalBook
 from commonview.wire.sip.flow import Flow
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,8 +22,8 @@ def test_repeats_are_counted_in_one_line() -> None:
 
 def test_book_is_bounded_and_newest_comes_first() -> None:
     book = RefusalBook(limit=2)
-    for name in ("a", "b", "c"):
-        book.note(name, flow("192.0.2.9"), RefusalReason.NOT_REGISTERED, "", AT)
+    for number, name in enumerate(("a", "b", "c")):
+        book.note(name, flow(f"192.0.2.{number}"), RefusalReason.NOT_REGISTERED, "", AT)
     assert [line.device_id for line in book.lines()] == ["c", "b"]
 
 
@@ -75,3 +75,20 @@ def test_one_address_cannot_try_a_password_on_every_id() -> None:
     assert not limiter.allows("192.0.2.9", "one more", 0.0)
     assert limiter.allows("192.0.2.10", "one more", 0.0), "others are not held back"
     assert limiter.allows("192.0.2.9", "one more", 60.0)
+
+
+def test_one_address_that_invents_ids_does_not_hide_the_others() -> None:
+    book = RefusalBook(limit=8)
+    for number in range(4):
+        book.note("camera", flow(f"192.0.2.{number}"), RefusalReason.WRONG_PASSWORD, "", AT)
+    for number in range(100):
+        book.note(str(number), flow("192.0.2.99"), RefusalReason.NOT_REGISTERED, "", AT)
+    lines = book.lines()
+    assert [line.device_id for line in lines if line.address.startswith("192.0.2.99")] == ["99", "98"]
+    assert sum(line.device_id == "camera" for line in lines) == 4
+
+
+def test_lines_strangers_cause_in_the_log_are_few_a_minute() -> None:
+    limit = LineLimit(per_minute=3)
+    assert [limit.left(0.0) for _ in range(5)] == [3, 2, 1, 0, 0]
+    assert limit.left(60.0) == 3

@@ -20,7 +20,11 @@ _DEVICES_OF_A_HOST = 100
 
 
 class RefusalBook:
-    """The last refusals, repeats counted in one line; the oldest line falls out when the book is full."""
+    """The last refusals, repeats counted in one line; the oldest line falls out when the book is full.
+
+    One address fills a quarter of it at most, then its own oldest line goes: inventing ids does not hide what
+    others are refused for.
+    """
 
     def __init__(self, *, limit: int = 256) -> None:
         self._limit = limit
@@ -35,6 +39,8 @@ class RefusalBook:
         self.total[reason] += 1
         key = (readable(device_id, _ID_CHARS), flow.peer[0], reason)
         known = self._lines.pop(key, None)
+        if known is None:
+            self._make_room(flow.peer[0])
         line = Refusal(
             device_id=key[0],
             address=f"{flow.peer[0]}:{flow.peer[1]}",
@@ -46,13 +52,35 @@ class RefusalBook:
             user_agent=readable(user_agent, _AGENT_CHARS),
         )
         self._lines[key] = line
-        if len(self._lines) > self._limit:
-            self._lines.popitem(last=False)
         return line
+
+    def _make_room(self, host: str) -> None:
+        own = [key for key in self._lines if key[1] == host]
+        if len(own) >= max(1, self._limit // 4):
+            del self._lines[own[0]]
+        elif len(self._lines) >= self._limit:
+            self._lines.popitem(last=False)
 
     def lines(self) -> tuple[Refusal, ...]:
         """Newest first."""
         return tuple(reversed(self._lines.values()))
+
+
+class LineLimit:
+    """Whether something strangers cause may be logged: `per_minute` lines, then only counters tell."""
+
+    def __init__(self, *, per_minute: int = 20) -> None:
+        self._per_minute = per_minute
+        self._window_ends = 0.0
+        self._lines = 0
+
+    def left(self, now: float) -> int:
+        """How many lines may still be written in this minute, counting this one; 0 for none."""
+        if now >= self._window_ends:
+            self._window_ends = now + 60.0
+            self._lines = 0
+        self._lines += 1
+        return max(0, self._per_minute + 1 - self._lines)
 
 
 @dataclass(slots=True)

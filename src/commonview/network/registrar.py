@@ -17,7 +17,7 @@ from commonview.network.directory import Directory, Registration
 from commonview.network.group_commit import GroupCommit
 from commonview.network.live_machine import Moment
 from commonview.network.model import Params, ProblemCode, RefusalReason
-from commonview.network.refusals import GuessLimiter, RefusalBook
+from commonview.network.refusals import GuessLimiter, LineLimit, RefusalBook
 from commonview.network.registration import (
     GB_VERSION,
     RegisterRefused,
@@ -101,6 +101,7 @@ class Registrar:
         self._on_changed = on_changed
         self._nonces = NonceBook()
         self._limiter = GuessLimiter()
+        self._log_lines = LineLimit()
         self._commit: GroupCommit[_Waiting] = GroupCommit(database, _write, self._committed)
         self.refusals = RefusalBook()
         self.counters: Counter[str] = Counter()
@@ -232,8 +233,11 @@ class Registrar:
         line = self.refusals.note(
             request.device_id, transaction.flow, reason, request.user_agent, self._clock.now()
         )
-        if line.count == 1:
-            log.warning("registration of %s from %s refused: %s", line.device_id, line.address, reason.value)
+        if line.count == 1 and (left := self._log_lines.left(self._clock.monotonic())):
+            more = "" if left > 1 else "; further refusals of this minute are only counted"
+            log.warning(
+                "registration of %s from %s refused: %s%s", line.device_id, line.address, reason.value, more
+            )
         transaction.respond(status, headers=(_VERSION_HEADER,))
 
     def _show_wrong_password(self, request: RegisterRequest, flow: Flow) -> None:
