@@ -1,4 +1,4 @@
-"""A browser for the whole run."""
+"""A browser for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """One Chromium for this folder; it must end with it, since Playwright keeps an event loop running."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (scripts/test-packages.sh installs it)")
     expect.set_options(timeout=15_000)
