@@ -259,6 +259,22 @@ async def test_leaving_before_the_player_connected_closes_the_record(made: Harne
     assert [record.outcome for record in _records(made)] == [AccessOutcome.CLOSED]
 
 
+async def test_leaving_in_the_moment_of_connecting_does_not_lose_the_bytes(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    live = (await _watch(client)).json()
+    session_id, access_id = live["session_id"], live["access_id"]
+    joined = made.network.join(session_id, access_id)
+    left = made.network.event(
+        ViewerEventKind.LEFT, session_id, access_id, reason="access_cut", bytes_sent=90_000
+    )
+    assert (await client.delete(f"/api/live/{access_id}")).status_code == 204
+    made.live.on_viewer(joined)  # what the media node had seen before, told only now
+    made.live.on_viewer(left)
+    await made.live.drain()
+    [record] = _records(made)
+    assert (record.outcome, record.bytes_sent) == (AccessOutcome.CLOSED, 90_000)
+
+
 async def test_the_players_own_measurement_reaches_the_session(made: Harness) -> None:
     client = await made.signed_in(Role.OPERATOR)
     access_id = (await _watch(client)).json()["access_id"]

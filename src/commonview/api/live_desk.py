@@ -33,6 +33,7 @@ START_WITHIN = timedelta(seconds=45)
 """How long a ticket waits for its player; the outlet refuses anything above a minute."""
 
 _GRACE = timedelta(seconds=2)
+_EVENTS_WITHIN_S = 0.25
 
 _OUTCOMES = {
     "grant_ended": AccessOutcome.GRANT_ENDED,
@@ -216,6 +217,14 @@ class LiveDesk:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""
         entry = self._open.get(access_id)
         await self._network.leave(access_id)
+        if entry is not None and not entry.joined:
+            self._keep(asyncio.get_running_loop().create_task(self._finish_unseen(access_id)))
+
+    async def _finish_unseen(self, access_id: str) -> None:
+        # The player may have connected a moment ago, and what the media node says of it, with the bytes it
+        # was sent, be still on the way.
+        await asyncio.sleep(_EVENTS_WITHIN_S)
+        entry = self._open.get(access_id)
         if entry is not None and not entry.joined:
             self._finish(access_id, AccessOutcome.CLOSED, 0)
 
