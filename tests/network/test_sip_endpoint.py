@@ -629,3 +629,37 @@ def test_it_runs_on_uvloop_as_well() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(test(), 30))
+
+
+def test_a_peer_that_sends_as_fast_as_it_can_leaves_others_their_turns() -> None:
+    async def test() -> None:
+        async with pair() as both:
+            flow = both.camera.udp_flow(HOST, both.udp_port)
+            sizes: list[int] = []
+            take = both.platform.items_received
+
+            def watch(flow: Any, items: list[Any]) -> None:
+                sizes.append(len(items))
+                take(flow, items)
+
+            both.platform.items_received = watch  # type: ignore[method-assign]
+            _, writer = await asyncio.open_connection(HOST, both.tcp_port)
+            head = "\r\n".join(
+                (
+                    f"OPTIONS sip:{PLATFORM}@3402000000 SIP/2.0",
+                    "Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK%d",
+                    f"From: <sip:{CAMERA}@3402000000>;tag=1",
+                    f"To: <sip:{PLATFORM}@3402000000>",
+                    "Call-ID: blast",
+                    "CSeq: %d OPTIONS",
+                    "Content-Length: 0",
+                )
+            )
+            writer.write("".join(f"{head % (n, n)}\r\n\r\n" for n in range(2000)).encode())
+            await until(lambda: sum(sizes) == 2000)
+            assert (await both.camera.request(request_to(PLATFORM), flow)).status == 200
+            assert max(sizes) * len(head) <= 17_000, "one turn takes 16 KiB at most"
+            writer.transport.abort()
+            await until(lambda: both.platform.sizes()["connections"] == 0)
+
+    run(test)

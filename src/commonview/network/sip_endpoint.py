@@ -26,7 +26,7 @@ from commonview.network.sip_exchange import (
     SipTimeout,
 )
 from commonview.network.sip_strangers import StrangerLimit
-from commonview.network.sip_transport import TcpConnection, TransportLimits, UdpSocket
+from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits, UdpSocket
 from commonview.wire.sip.context import (
     AckReceived,
     Cancelled,
@@ -114,6 +114,7 @@ class SipEndpoint:
         self.counters: SipCounters = self._core.counters
         self._transport_limits = transport_limits or TransportLimits()
         self.strangers = strangers
+        self.read_buffer = memoryview(bytearray(READ_BYTES))
         self._udp: dict[Address, UdpSocket] = {}
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, TcpConnection] = {}

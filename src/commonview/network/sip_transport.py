@@ -18,6 +18,7 @@ _DATAGRAM_BYTES: Final = 65536
 _RECEIVE_BATCH: Final = 64
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 _CACHED_FLOWS: Final = 65536
+READ_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class TransportOwner(Protocol):
 
     counters: SipCounters
     strangers: StrangerLimit | None
+    read_buffer: memoryview
     unfinished_bytes: int
 
     def datagrams_received(self, batch: list[tuple[Flow, bytes]]) -> None:
@@ -130,8 +132,12 @@ class UdpSocket:
             self._socket.close()
 
 
-class TcpConnection(asyncio.Protocol):
-    """One TCP connection: bytes through a StreamFramer to the owner, bounded in both directions."""
+class TcpConnection(asyncio.BufferedProtocol):
+    """One TCP connection: bytes through a StreamFramer to the owner, bounded in both directions.
+
+    What is read at one go is bounded too, so that a peer that sends as fast as it can gets its turn like all
+    others and no longer one.
+    """
 
     def __init__(self, owner: TransportOwner, number: int, limits: TransportLimits) -> None:
         self.number = number
@@ -148,7 +154,7 @@ class TcpConnection(asyncio.Protocol):
         self._hold: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio.Protocol."""
+        """See asyncio.BaseProtocol."""
         stream = cast(asyncio.Transport, transport)
         self._transport = stream
         peer, local = stream.get_extra_info("peername"), stream.get_extra_info("sockname")
@@ -164,8 +170,15 @@ class TcpConnection(asyncio.Protocol):
             self.flow = None
             stream.abort()
 
-    def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See asyncio.BufferedProtocol. One buffer serves all: it is read out at once."""
+        return self._owner.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio.BufferedProtocol."""
+        self._data_received(bytes(self._owner.read_buffer[:nbytes]))
+
+    def _data_received(self, data: bytes) -> None:
         self.heard_at = self._owner.monotonic()
         if self.flow is None:
             return
@@ -236,7 +249,7 @@ class TcpConnection(asyncio.Protocol):
         return "idle" if now - self.heard_at > self._limits.idle_s else None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
+        """See asyncio.BaseProtocol."""
         if self._hold is not None:
             self._hold.cancel()
             self._hold = None
