@@ -22,9 +22,14 @@ from bench._media import (
 )
 
 
+def _socket(transport: str) -> str:
+    """`tcp-whole` is TCP whose sender hands over a whole picture in one write."""
+    return transport.removesuffix("-whole")
+
+
 def floor(transport: str, cameras: int, seconds: float) -> float:
     """Cores that receiving alone takes."""
-    sink = Load("discard", transport, WARM_UP_S + seconds + 1, cameras)
+    sink = Load("discard", _socket(transport), WARM_UP_S + seconds + 1, cameras)
     load = Load("cameras", clip(), transport, WARM_UP_S + seconds + 0.5, *sink.line())
     time.sleep(WARM_UP_S)
     cores = cores_over(sink.pid, seconds)
@@ -37,7 +42,7 @@ def node(transport: str, cameras: int, seconds: float) -> tuple[float, float, di
     """Cores of a node, bytes of memory a stream, and the sums of its counters."""
     with node_process() as process:
         before = rss_bytes(process.pid)
-        ports = process.ask("open", transport, cameras)
+        ports = process.ask("open", _socket(transport), cameras)
         load = Load("cameras", clip(), transport, WARM_UP_S + seconds + 0.5, *ports)
         time.sleep(WARM_UP_S)
         cores = cores_over(process.pid, seconds)
@@ -49,12 +54,12 @@ def node(transport: str, cameras: int, seconds: float) -> tuple[float, float, di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cameras", type=int, default=50)
+    parser.add_argument("--cameras", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=6.0)
     arguments = parser.parse_args()
     cameras, seconds = arguments.cameras, arguments.seconds
     print(f"{cameras} cameras of {clip_megabits():.2f} Mbit/s, H.264 1080p25, key frame every 2 s, no viewer")
-    for transport in ("tcp", "udp"):
+    for transport in ("tcp", "tcp-whole", "udp"):
         lowest = floor(transport, cameras, seconds)
         cores, memory, totals = node(transport, cameras, seconds)
         print(

@@ -1,7 +1,8 @@
 //! Load for the media benchmarks: cameras, viewers, and the floors they are compared with.
 //!
 //! ```text
-//! media_load cameras CLIP tcp|udp SECONDS PORT...      send the clip to each port, paced at 25 pictures a second
+//! media_load cameras CLIP tcp|tcp-whole|udp SECONDS PORT...   send the clip to each port, paced at 25 pictures a second;
+//!                                                      tcp-whole hands each picture to the kernel in one write
 //! media_load discard tcp|udp SECONDS COUNT             floor: receive on COUNT ports, throw away
 //! media_load viewers ws|http SECONDS HOST:PORT PATH... watch each path, throw away
 //! media_load fan-out CLIP SECONDS COUNT                floor: write the clip's pictures to COUNT connections
@@ -28,12 +29,9 @@ fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["cameras", clip, transport, seconds, ref ports @ ..] => cameras(
-            &read_clip(clip)?,
-            transport == "tcp",
-            seconds.parse()?,
-            ports,
-        ),
+        ["cameras", clip, transport, seconds, ref ports @ ..] => {
+            cameras(&read_clip(clip)?, transport, seconds.parse()?, ports)
+        }
         ["discard", transport, seconds, count] => {
             discard(transport == "tcp", seconds.parse()?, count.parse()?)
         }
@@ -97,7 +95,12 @@ impl Camera {
         })
     }
 
-    fn send_next(&mut self, clip: &[Vec<u8>], batch: &mut Vec<u8>) -> io::Result<usize> {
+    fn send_next(
+        &mut self,
+        clip: &[Vec<u8>],
+        whole: bool,
+        batch: &mut Vec<u8>,
+    ) -> io::Result<usize> {
         let data = &clip[self.picture];
         self.picture = (self.picture + 1) % clip.len();
         self.clock = self.clock.wrapping_add(90_000 / PICTURES_PER_SECOND);
@@ -112,19 +115,26 @@ impl Camera {
             batch.extend_from_slice(&self.ssrc.to_be_bytes());
             batch.extend_from_slice(part);
             self.sequence = self.sequence.wrapping_add(1);
-            // Packet by packet, as a camera does; one write for all would flatter the receiver.
+            // Packet by packet, as most cameras do; one write a picture wakes the receiver less.
             match &mut self.wire {
+                Wire::Tcp(_) if whole => {}
                 Wire::Tcp(stream) => stream.write_all(&batch[begin..])?,
                 Wire::Udp(socket) => {
                     socket.send(&batch[begin + 2..])?;
                 }
             }
         }
+        if let Wire::Tcp(stream) = &mut self.wire
+            && whole
+        {
+            stream.write_all(batch)?;
+        }
         Ok(data.len())
     }
 }
 
-fn cameras(clip: &[Vec<u8>], is_tcp: bool, seconds: f64, ports: &[&str]) -> Outcome {
+fn cameras(clip: &[Vec<u8>], transport: &str, seconds: f64, ports: &[&str]) -> Outcome {
+    let (is_tcp, whole) = (transport != "udp", transport == "tcp-whole");
     let mut cameras = Vec::new();
     for (number, port) in ports.iter().enumerate() {
         cameras.push(Camera::connect(
@@ -146,7 +156,7 @@ fn cameras(clip: &[Vec<u8>], is_tcp: bool, seconds: f64, ports: &[&str]) -> Outc
             }
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             worst = worst.max(Instant::now().saturating_duration_since(due));
-            bytes += camera.send_next(clip, &mut batch)?;
+            bytes += camera.send_next(clip, whole, &mut batch)?;
             pictures += 1;
         }
     }
