@@ -190,3 +190,26 @@ def test_every_page_of_every_role_opens(yard: Server, window: Window, language: 
             console.page.wait_for_timeout(300)
             console.shot(f"page-{who['username']}-{name}")
             assert console.accessibility_faults() == [], name
+
+
+def test_a_stream_the_browser_cannot_decode_is_said_plainly(tmp_path: Any, window: Window) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        with running(Cameras(server, count=1, codec="h265", size="352x288", fps=5)):
+            (channel,) = _cameras(server.sign_in(OPERATOR), 1)
+            for language in ("en", "zh"):
+                console = window(server, language)
+                console.come_in(OPERATOR)
+                console.drag(channel["id"], 1)
+                console.state_purpose("a look at H.265")
+                # Debian's Chromium has no H.265 decoder; one that has would play it.
+                if console.page.evaluate(
+                    "MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L60.B0\"')"
+                ):
+                    console.expect_phase(1, "playing")
+                    continue
+                console.expect_cause(1, "unsupported")
+                expect(console.tile(1)).to_contain_text("H.265")
+                console.expect_no_picture(1)
+                console.shot("h265-unsupported")
