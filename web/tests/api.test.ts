@@ -80,12 +80,20 @@ describe('requests', () => {
 })
 
 describe('the server’s clock', () => {
-  test('is followed when it differs and ignored within what whole seconds can say', () => {
-    const now = Date.parse('2026-11-22T10:00:00.400Z')
-    expect(clockOffset('Sun, 22 Nov 2026 10:00:00 GMT', now)).toBe(0)
-    expect(clockOffset('Sun, 22 Nov 2026 10:05:00 GMT', now)).toBe(300_100)
-    expect(clockOffset(null, now)).toBe(0)
-    expect(clockOffset('yesterday', now)).toBe(0)
+  const at = (time: string) => Date.parse(`2026-11-22T${time}Z`)
+  const ten = 'Sun, 22 Nov 2026 10:00:00 GMT'
+
+  test('is followed when it differs by more than whole seconds can hide', () => {
+    expect(clockOffset(0, ten, at('10:00:00.300'), at('10:00:00.400'))).toBe(0)
+    expect(clockOffset(0, ten, at('09:55:00.000'), at('09:55:00.100'))).toBe(299_900)
+    expect(clockOffset(0, ten, at('10:05:00.000'), at('10:05:00.100'))).toBe(-298_000)
+  })
+
+  test('is not moved by an answer that took long, nor by one that says nothing', () => {
+    expect(clockOffset(0, ten, at('10:00:00.100'), at('10:00:09.000'))).toBe(0)
+    expect(clockOffset(299_900, ten, at('09:55:00.200'), at('09:55:04.000'))).toBe(299_900)
+    expect(clockOffset(7, null, 0, 0)).toBe(7)
+    expect(clockOffset(7, 'yesterday', 0, 0)).toBe(7)
   })
 })
 

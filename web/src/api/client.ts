@@ -33,17 +33,25 @@ export function serverNow(): number {
   return Date.now() + clockOffsetMs
 }
 
-/** How far the server's clock is ahead, from a Date header that has whole seconds: smaller differences say nothing. */
-export function clockOffset(date: string | null, now: number): number {
+/**
+ * How far the server's clock is ahead of this computer's, milliseconds.
+ *
+ * A Date header has whole seconds, a server may keep it for one more, and the answer was made at some moment between
+ * `sentAt` and `receivedAt`: together they bound the difference. A difference within the bounds stays as it is, so that a
+ * slow answer does not move the clock that durations are measured with.
+ */
+export function clockOffset(current: number, date: string | null, sentAt: number, receivedAt: number): number {
   const at = date === null ? Number.NaN : Date.parse(date)
-  if (Number.isNaN(at)) return 0
-  const offset = at + 500 - now
-  return Math.abs(offset) > 1500 ? offset : 0
+  if (Number.isNaN(at)) return current
+  return Math.min(Math.max(current, at - receivedAt), at + 2000 - sentAt)
 }
 
 async function reach(request: Request): Promise<Response> {
+  const sentAt = Date.now()
   try {
-    return await fetch(request)
+    const response = await fetch(request)
+    clockOffsetMs = clockOffset(clockOffsetMs, response.headers.get('Date'), sentAt, Date.now())
+    return response
   } catch {
     onReached(false)
     throw unreachable()
@@ -58,10 +66,8 @@ api.use({
     if (request.method !== 'GET' && csrfToken !== '') request.headers.set('X-CSRF-Token', csrfToken)
     return request
   },
-  onResponse({ response }) {
+  onResponse() {
     onReached(true)
-    const date = response.headers.get('Date')
-    if (date !== null) clockOffsetMs = clockOffset(date, Date.now())
   },
 })
 

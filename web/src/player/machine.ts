@@ -220,7 +220,7 @@ export function advance(state: PlayerState, event: PlayerEvent, now: number): Tr
     case 'picture': {
       if (state.phase !== 'waiting') return stay
       const first = state.measuredMs === null
-      const measuredMs = first ? now - state.clickedAt : state.measuredMs
+      const measuredMs = first ? Math.max(0, now - state.clickedAt) : state.measuredMs
       return { state: enter(state, 'playing', now, { cause: null, measuredMs }), commands: first ? ['report'] : [] }
     }
     case 'ending':
