@@ -149,15 +149,19 @@ def test_an_unwatched_scene_runs_no_thread() -> None:
     def painters() -> int:
         return sum(thread.name == "scene" for thread in threading.enumerate())
 
+    async def none_left() -> None:
+        async with asyncio.timeout(5):
+            while painters():
+                await asyncio.sleep(0.01)
+
     async def scenario() -> list[int]:
+        await none_left()  # the painter of a test before this one may still be putting its brush away
         source = SceneSource("East Gate", width=352, height=288, fps=25)
         seen = [painters()]
         async with aclosing(source.frames()) as frames:
             await anext(frames)
             seen.append(painters())
-        async with asyncio.timeout(5):
-            while painters():
-                await asyncio.sleep(0.01)
+        await none_left()
         seen.append(painters())
         await source.close()
         return seen
