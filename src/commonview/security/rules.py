@@ -25,7 +25,7 @@ REASON_MAX = 500
 DURATION_MIN_S = 5
 """Seconds the shortest grant lasts."""
 
-# UAX #9, section 2: embeddings, overrides, isolates, marks.
+# UAX #9, section 2: the marks that turn the direction of what is read.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # When several grants all fail, the one that came furthest explains the refusal best.
