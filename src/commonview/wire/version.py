@@ -1,31 +1,55 @@
-"""Which edition of GB/T 28181 a peer speaks: the X-GB-Ver header (GB/T 28181-2022 Annex I). Pure."""
+"""Editions of GB/T 28181 and the header that tells them: X-GB-Ver (2022 Annex I).
 
-from enum import StrEnum
-from typing import Final
+The newer side must avoid what the older cannot read, so the effective edition between two peers is the
+earlier of theirs. A peer that does not tell is taken for 2016: most of what is fielded, and it never told.
+"""
 
+import re
+from enum import IntEnum
+from typing import Final, Self
 
-class GbVersion(StrEnum):
-    """The editions in their order; the value is what X-GB-Ver says."""
+from commonview.wire.charset import GB2312, GB18030
 
-    V2011 = "1.0"
-    V2011S = "1.1"  # the supplement of 2014 to the edition of 2011
-    V2016 = "2.0"
-    V2022 = "3.0"
-
-
-OURS: Final = GbVersion.V2022
-"""The edition this program speaks among its equals."""
-
-UNTOLD: Final = GbVersion.V2016
-"""What a peer is taken for that names no version: the header is new in 2022."""
+HEADER: Final = "X-GB-Ver"
+_NUMBERED = re.compile(r"\s*([0-9]{1,3})\.([0-9]{1,3})\s*")
 
 
-def effective_version(told: str | None, ours: GbVersion = OURS) -> GbVersion:
-    """The edition to speak with a peer: the older of both (Annex I).
+class GbVersion(IntEnum):
+    """The editions in order: 2011, its supplement, 2016, 2022."""
 
-    ``told`` is the peer's X-GB-Ver; an unknown or absent one counts as 2016, one newer than ours as ours.
-    """
-    if not told:
-        return min(UNTOLD, ours)
-    known = [version for version in GbVersion if version <= told]
-    return min(known[-1], ours) if known else GbVersion.V2011
+    V2011 = 10
+    V2011S = 11
+    V2016 = 20
+    V2022 = 30
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """The edition that an X-GB-Ver value means, None when absent or unreadable.
+
+        A number between two editions means the earlier, one beyond the last means the last.
+        """
+        found = _NUMBERED.fullmatch(text or "")
+        if found is None:
+            return None
+        told = (int(found[1]), int(found[2]))
+        known = [each for each in cls if divmod(each, 10) <= told]
+        return max(known) if known else None
+
+    @property
+    def header(self) -> str:
+        """The value of X-GB-Ver: "3.0" for 2022."""
+        return f"{self // 10}.{self % 10}"
+
+    @property
+    def charset(self) -> str:
+        """GB18030 for 2022 (6.10 "shall"), GB2312 for the earlier ones."""
+        return GB18030 if self >= GbVersion.V2022 else GB2312
+
+
+ASSUMED: Final = GbVersion.V2016
+"""What a peer that sends no readable X-GB-Ver is taken for."""
+
+
+def effective(ours: GbVersion, theirs: GbVersion | None) -> GbVersion:
+    """The edition to speak with a peer: the earlier of the two; an untold one counts as 2016."""
+    return min(ours, ASSUMED if theirs is None else theirs)

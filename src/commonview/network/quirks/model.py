@@ -136,7 +136,7 @@ class Profile:
     def charset(self) -> str:
         """The charset to write in. 2022 says GB18030, 2016 GB2312 (6.10)."""
         if self.charset_policy is Charset.DECLARED:
-            return GB18030 if self.version >= GbVersion.V2022 else GB2312
+            return self.version.charset
         return {Charset.GB2312: GB2312, Charset.GB18030: GB18030, Charset.UTF_8: UTF_8}[self.charset_policy]
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from commonview.network.quirks.model import Entry, Flag, Profile
 from commonview.network.quirks.table import ENTRIES
-from commonview.wire.version import effective_version
+from commonview.wire.version import GbVersion, effective
 
 if TYPE_CHECKING:
     from commonview.network.quirks.model import Match
-    from commonview.wire.version import GbVersion
 
 Overrides: TypeAlias = tuple[tuple[str, str], ...]
 """What the operator set for one peer: (flag, value), sorted by flag; empty for almost every peer."""
@@ -65,7 +64,7 @@ def note_fired(record: Peer, flag: Flag) -> None:
 def _resolve(
     manufacturer: str, model: str, firmware: str, user_agent: str, told: str | None, overrides: Overrides
 ) -> Profile:
-    version = effective_version(told)
+    version = effective(GbVersion.V2022, GbVersion.parse(told))
     names = (manufacturer.casefold(), model.casefold(), firmware.casefold(), user_agent.casefold())
     values: dict[str, Any] = {}
     matched = []
