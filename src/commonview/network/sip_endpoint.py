@@ -90,8 +90,8 @@ class SipEndpoint:
 
     `on_request` gets every new request, `on_flow_closed` every TCP flow that ended. `public_host` replaces
     the bound address in Via and Contact; a wildcard address is never advertised. With `takes_calls` False no
-    INVITE gets as far as `on_request`: 488 answers it. `strangers` sheds what flooding hosts send; `observer` sees every message
-    that comes and goes.
+    INVITE gets as far as `on_request`: 488 answers it. `strangers` sheds what flooding hosts send;
+    `observer` sees every message that comes and goes.
     """
 
     def __init__(
