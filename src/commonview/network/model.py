@@ -25,6 +25,14 @@ class SignallingTransport(StrEnum):
     TCP = "tcp"
 
 
+class DeviceOrigin(StrEnum):
+    """How a device came to be known, and so what is spoken with it."""
+
+    GB28181 = "gb28181"
+    RTSP = "rtsp"
+    ONVIF = "onvif"
+
+
 class DeviceState(StrEnum):
     """What the tree shows for a device: ``problem`` means that somebody must look, whatever its presence."""
 
@@ -148,6 +156,7 @@ class Device:
     registered_at: datetime | None
     expires_at: datetime | None
     last_keepalive_at: datetime | None
+    origin: DeviceOrigin = DeviceOrigin.GB28181
     problems: tuple[DeviceProblem, ...] = ()
     catalogue: CatalogueProgress = field(default_factory=CatalogueProgress)
 

@@ -21,6 +21,7 @@ from commonview.network.errors import (
     DeviceUnknown,
     SessionUnknown,
 )
+from commonview.network.exchange import Exchange
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
@@ -123,12 +124,14 @@ class NetworkService:
             on_registered=self._on_registered,
             on_changed=self._device_changed,
         )
+        self.exchange = Exchange(self.endpoint, platform, clock)
         self._desk = MessageDesk(
             self._directory,
             self._registrar.refusals,
             clock,
             on_back=self._on_back,
             on_changed=self._device_changed,
+            take=self.exchange.take,
         )
         self._catalogue = Catalogue(
             self._directory,
@@ -356,6 +359,7 @@ class NetworkService:
         parts: dict[str, Counter[str]] = {
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
+            "exchange": self.exchange.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
             "router": self._router.counters,
