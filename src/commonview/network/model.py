@@ -309,12 +309,17 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """One live session of one channel, however many watch. ``stream_id`` names it at the media node."""
+    """One live session of one stream of a channel, however many watch.
+
+    ``stream_id`` names it at the media node; ``stream_number`` is 0 for the main stream, 1 for the first sub
+    stream and so on (GB/T 28181-2022 Annex G).
+    """
 
     id: str
     stream_id: str
     channel_id: str
     device_id: str
+    stream_number: int
     transport: MediaTransport
     state: SessionState
     started_at: datetime
