@@ -42,15 +42,16 @@ class MediaNode(Protocol):
     def discontinue(self, stream_id: str) -> None:
         """A playback jumps to another place (seek) or begins anew: call it with the command to the device.
 
-        What is on the way and the cached pictures are dropped; viewers stay, and their timeline continues with
-        the next key frame right behind the last picture. Raises `StreamUnknown`.
+        What is on the way and the cached pictures are dropped; viewers stay, and their timeline continues
+        with the next key frame right behind the last picture. Raises `StreamUnknown`.
         """
 
     def set_scale(self, stream_id: str, scale: float) -> None:
         """A playback runs at another speed: 1.0 normal, 1/32 to 32, below 0 reverse (MANSRTSP `Scale`).
 
-        Viewers get pictures in real time whether the device scales its time stamps or leaves them as recorded;
-        pictures of reverse playback play in the order they come. Raises `StreamUnknown`, `InvalidMediaArgument`.
+        Viewers get pictures in real time whether the device scales its time stamps or leaves them as
+        recorded; pictures of reverse playback play in the order they come.
+        Raises `StreamUnknown`, `InvalidMediaArgument`.
         """
 
     def close_stream(self, stream_id: str) -> None:
