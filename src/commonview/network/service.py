@@ -21,6 +21,7 @@ from commonview.network.errors import (
     DeviceUnknown,
     SessionUnknown,
 )
+from commonview.network.exchange import Exchange
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
@@ -125,12 +126,14 @@ class NetworkService:
             on_registered=self._on_registered,
             on_changed=self._device_changed,
         )
+        self.exchange = Exchange(self.endpoint, platform, clock)
         self._desk = MessageDesk(
             self._directory,
             self._registrar.refusals,
             clock,
             on_back=self._on_back,
             on_changed=self._device_changed,
+            take=self.exchange.take,
         )
         self._catalogue = Catalogue(
             self._directory,
@@ -325,15 +328,15 @@ class NetworkService:
 
     # -- live
 
-    async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
-        """The one session of the channel, started if there is none; returns before the camera answers.
+    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
+        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none.
 
-        ``access_id`` is expected to join within a minute; until then the session is not idle. A device that
-        is offline gives a session that has already failed with ``device_offline``, so that the console has
-        one place to look. Raises `ChannelUnknown`.
+        Returns before the camera answers. ``access_id`` is expected to join within a minute; until then the
+        session is not idle. A device that is offline gives a session that has already failed with
+        ``device_offline``, so that the console has one place to look. Raises `ChannelUnknown`.
         """
         record, channel = self._channel(channel_id)
-        return self._live.start(record, channel, access_id)
+        return self._live.start(record, channel, access_id, stream_number)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
@@ -363,6 +366,7 @@ class NetworkService:
         parts: dict[str, Counter[str]] = {
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
+            "exchange": self.exchange.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
             "router": self.router.counters,

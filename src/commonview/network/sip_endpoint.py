@@ -26,6 +26,7 @@ from commonview.network.sip_exchange import (
     SipEndpointError,
     SipTimeout,
 )
+from commonview.network.sip_observer import SipObserver
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits, UdpSocket
 from commonview.wire.sip.context import (
@@ -94,7 +95,8 @@ class SipEndpoint:
     `on_request` gets every new request, `on_flow_closed` every TCP flow that ended. `public_host` replaces
     the bound address in Via and Contact; a wildcard address is never advertised. With `takes_calls` False no
     INVITE gets as far as `on_request`: 488 answers it; a policy decides each one by its sender. Requests
-    inside a dialog go to its owner in `dialogs` first. `strangers` sheds what flooding hosts send.
+    inside a dialog go to its owner in `dialogs` first. `strangers` sheds what flooding hosts send;
+    `observer` sees every message that comes and goes.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class SipEndpoint:
         public_host: str = "",
         takes_calls: bool | CallPolicy = True,
         strangers: StrangerLimit | None = None,
+        observer: SipObserver | None = None,
         limits: Limits | None = None,
         transport_limits: TransportLimits | None = None,
         timing: Timing | None = None,
@@ -120,6 +123,7 @@ class SipEndpoint:
         self.dialogs = DialogOwners()
         self._transport_limits = transport_limits or TransportLimits()
         self.strangers = strangers
+        self._observer = observer
         self.read_buffer = memoryview(bytearray(READ_BYTES))
         self._udp: dict[Address, UdpSocket] = {}
         self._servers: list[asyncio.Server] = []
@@ -334,8 +338,10 @@ class SipEndpoint:
     def datagrams_received(self, batch: list[tuple[Flow, bytes]]) -> None:
         """See TransportOwner."""
         now = self.monotonic()
-        feed = self._core.feed
+        feed, observer = self._core.feed, self._observer
         for flow, data in batch:
+            if observer is not None:
+                observer.received(now, flow, data)
             try:
                 feed(now, flow, data)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
@@ -347,6 +353,8 @@ class SipEndpoint:
         """See TransportOwner."""
         now = self.monotonic()
         for item in items:
+            if self._observer is not None:
+                self._observer.received_item(now, flow, item)
             try:
                 self._core.feed_message(now, flow, item)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
@@ -430,6 +438,8 @@ class SipEndpoint:
             self._draining = False
 
     def _send(self, flow: Flow, data: bytes) -> None:
+        if self._observer is not None:
+            self._observer.sent(flow, data)
         if flow.transport == "udp":
             opened = self._udp.get(flow.local)
             if opened is not None:
