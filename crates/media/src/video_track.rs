@@ -47,6 +47,8 @@ pub struct VideoTrack {
     parameters: Option<Arc<VideoParameters>>,
     generation: u32,
     awaits_key_frame: bool,
+    /// After a seek: what comes before the next key frame is of another place and takes no time.
+    is_seeking: bool,
     sequence: u32,
     timeline: Timeline,
     stats: VideoStats,
@@ -63,6 +65,7 @@ impl VideoTrack {
             parameters: None,
             generation: 0,
             awaits_key_frame: true,
+            is_seeking: false,
             sequence: 0,
             timeline: Timeline::default(),
             stats: VideoStats::default(),
@@ -77,6 +80,11 @@ impl VideoTrack {
     /// The repaired timeline.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// The repaired timeline, to be paused or paced.
+    pub fn timeline_mut(&mut self) -> &mut Timeline {
+        &mut self.timeline
     }
 
     /// Parameter sets that a description gives; sets in the stream itself replace them.
@@ -114,6 +122,13 @@ impl VideoTrack {
         self.stats
     }
 
+    /// The source jumps to another place: the next key frame follows the last picture without a hole.
+    pub fn discontinue(&mut self) {
+        self.awaits_key_frame = true;
+        self.is_seeking = true;
+        self.timeline.splice();
+    }
+
     /// Takes the next access unit, complete at `now_us`.
     pub fn take(&mut self, now_us: u64, unit: &RawUnit<'_>, out: &mut Vec<IngestOutput>) {
         self.stats.units += 1;
@@ -122,10 +137,9 @@ impl VideoTrack {
             self.sets = ParameterSets::default();
             self.awaits_key_frame = true;
         }
+        self.is_seeking &= !unit.is_key_frame || unit.is_damaged;
         // Time goes on for pictures that are dropped, so that the next one keeps its distance.
-        let placed = self
-            .parameters
-            .is_some()
+        let placed = (self.parameters.is_some() && !self.is_seeking)
             .then(|| self.timeline.place(unit.time, now_us));
         let may_skip = self.after_loss == AfterLoss::DropToKeyFrame;
         self.awaits_key_frame |= may_skip && unit.follows_loss;

@@ -254,7 +254,7 @@ impl Client {
     fn message(&mut self, now_us: u64, message: &Message, sink: &mut dyn FnMut(ClientEvent<'_>)) {
         match &message.start {
             StartLine::Request(method) => self.asked(method, message, sink),
-            StartLine::Status(100..200) => {}
+            StartLine::Status(100..=199) => {}
             StartLine::Status(status) => {
                 // Some servers leave the number out or count by themselves; requests are never pipelined, so an answer
                 // that comes while one is awaited is its answer unless it names an earlier one.
@@ -300,8 +300,8 @@ impl Client {
                     self.fail(RtspFailure::Unauthorised, Some(401), sink);
                 }
             }
-            (300..400, stage) if stage != Stage::Playing => self.redirect(message, sink),
-            (200..300, _) => self.succeeded(now_us, message, sink),
+            (300..=399, stage) if stage != Stage::Playing => self.redirect(message, sink),
+            (200..=299, _) => self.succeeded(now_us, message, sink),
             // A server that does not know OPTIONS may still know the rest.
             (_, Stage::Options) if !matches!(status, 403 | 404 | 454) => {
                 self.stage = Stage::Describe;
@@ -458,15 +458,17 @@ impl Client {
             return Err(RtspFailure::Protocol);
         }
         self.session = Some(id.to_owned());
-        let timeout_s = parts.find_map(|part| {
+        let mut named = parts.filter_map(|part| {
             part.trim()
                 .strip_prefix("timeout=")?
                 .trim()
                 .parse::<u64>()
                 .ok()
         });
-        let timeout_s = timeout_s.unwrap_or(SESSION_TIMEOUT_S).clamp(4, 3600);
-        self.keep_alive_us = timeout_s * 500_000;
+        // Later answers may leave the time-out out; the one that was named holds.
+        if let Some(timeout_s) = named.next() {
+            self.keep_alive_us = timeout_s.clamp(4, 3600) * 500_000;
+        }
         Ok(())
     }
 

@@ -37,7 +37,9 @@ pub struct Message {
 impl Message {
     /// The first value of a header field, by its name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).next()
+        let mut fields = self.headers.iter();
+        let field = fields.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| value.as_str())
     }
 
     /// Every value of a header field.
