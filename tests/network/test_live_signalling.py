@@ -237,10 +237,10 @@ async def test_camera_still_sending_to_a_server_that_crashed_is_taken_over_by_th
 
 def forget_everything(room: Room) -> None:
     live = room.service._live
-    for run in live._by_channel.values():
+    for run in live._by_stream.values():
         if run.timer is not None:
             run.timer.cancel()
-    for table in (live._by_channel, live._by_id, live._by_call, live._by_access):
+    for table in (live._by_stream, live._by_id, live._by_call, live._by_access):
         table.clear()
     room.node.open.clear()
 
@@ -276,3 +276,14 @@ async def test_unknown_channels_and_sessions_are_refused_by_name(tmp_path: Path)
             await room.service.start_live("x-y", access_id="v")
         with pytest.raises(SessionUnknown):
             room.service.session("x")
+
+
+async def test_main_and_sub_stream_of_a_channel_are_two_sessions(tmp_path: Path) -> None:
+    async with watched_room(tmp_path) as (room, camera):
+        main = await room.service.start_live(CHANNEL, access_id="v")
+        sub = await room.service.start_live(CHANNEL, access_id="w", stream_number=1)
+        assert main.id != sub.id
+        again = await room.service.start_live(CHANNEL, access_id="x", stream_number=1)
+        assert (again.id, again.stream_number) == (sub.id, 1)
+        await until(lambda: camera.counters.invites == 2)
+        await until(lambda: len(camera.calls) == 2)

@@ -3,7 +3,15 @@ from ipaddress import ip_network
 import pytest
 
 from commonview.media import MediaTransport
-from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
+from commonview.network.offer import (
+    AnswerUnusable,
+    StreamDialect,
+    default_dialect,
+    live_offer,
+    live_subject,
+    read_answer,
+    stream_attributes,
+)
 
 SSRC = "0200000001"
 HEAD = "v=0\r\no=34020000001320000001 0 0 IN IP4 10.0.0.9\r\ns=Play\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\n"
@@ -106,3 +114,37 @@ def test_answer_that_cannot_be_used_says_why(body: str, transport: MediaTranspor
     with pytest.raises(AnswerUnusable) as unusable:
         read_answer(body.encode(), transport, SSRC, DIALABLE)
     assert unusable.value.why == why
+
+
+@pytest.mark.parametrize(
+    ("dialect", "number", "asked"),
+    [
+        (StreamDialect.STREAM_NUMBER, 0, ("streamnumber:0",)),
+        (StreamDialect.STREAM_NUMBER, 2, ("streamnumber:2",)),
+        (StreamDialect.STREAM, 1, ("stream:1",)),
+        (StreamDialect.STREAM_PROFILE, 1, ("streamprofile:1",)),
+        (StreamDialect.STREAM_MODE, 1, ("streamMode:SUB",)),
+        (StreamDialect.STREAM, 0, ()),
+        (StreamDialect.STREAM_PROFILE, 0, ()),
+        (StreamDialect.STREAM_MODE, 0, ()),
+    ],
+)
+def test_a_stream_is_asked_for_in_the_words_of_the_peer(
+    dialect: StreamDialect, number: int, asked: tuple[str, ...]
+) -> None:
+    assert stream_attributes(number, dialect) == asked
+
+
+@pytest.mark.parametrize(
+    ("version", "dialect"),
+    [("3.0", StreamDialect.STREAM_NUMBER), ("2.0", StreamDialect.STREAM), (None, StreamDialect.STREAM)],
+)
+def test_only_a_peer_of_2022_is_asked_by_stream_number(version: str | None, dialect: StreamDialect) -> None:
+    assert default_dialect(version) is dialect
+
+
+def test_main_and_sub_stream_are_two_sources_of_one_camera() -> None:
+    main = live_subject("34020000001320000001", "34020000002000000001", SSRC)
+    sub = live_subject("34020000001320000001", "34020000002000000001", SSRC, 1)
+    assert main == f"34020000001320000001:0000000000,34020000002000000001:{SSRC}"
+    assert sub == f"34020000001320000001:0000000001,34020000002000000001:{SSRC}"

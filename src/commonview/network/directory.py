@@ -17,6 +17,7 @@ from commonview.network.model import (
     CatalogueProgress,
     Channel,
     Device,
+    DeviceOrigin,
     DeviceProblem,
     Params,
     PresenceReason,
@@ -26,11 +27,13 @@ from commonview.network.model import (
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from commonview.media import MediaTransport
     from commonview.network.live_machine import Moment
+    from commonview.network.quirks import Flag, Overrides
     from commonview.wire.sip.flow import Flow
 
 RIVAL_GRACE_S = 5.0
@@ -71,6 +74,9 @@ class DeviceRecord:
     rival_heard: float = -math.inf
     problems: dict[ProblemCode, DeviceProblem] = field(default_factory=dict)
     catalogue: CatalogueProgress = field(default_factory=CatalogueProgress)
+    origin: DeviceOrigin = DeviceOrigin.GB28181
+    quirk_overrides: Overrides = ()
+    quirks_fired: Counter[Flag] | None = None
     channels: dict[str, Channel] = field(default_factory=dict)
 
     @property
@@ -104,6 +110,7 @@ class DeviceRecord:
             last_keepalive_at=self.last_keepalive_at,
             problems=tuple(self.problems.values()),
             catalogue=self.catalogue,
+            origin=self.origin,
         )
 
 

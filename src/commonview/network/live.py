@@ -1,9 +1,9 @@
 """Live sessions over real signalling and a real media node: the shell around `live_machine`.
 
-One session per channel, whatever the number of viewers. The receiver is open before the INVITE leaves, so
-whoever was given the session's stream may connect at once and waits there for the first key frame. After a
-crash of ours no channel counts as busy; a camera that still sends is taken over by the new INVITE (see
-`offer.LIVE_SOURCE`), and one that answers 486 is shown as just that.
+One session per stream of a channel, whatever the number of viewers. The receiver is open before the INVITE
+leaves, so whoever was given the session's stream may connect at once and waits there for the first key frame.
+After a crash of ours no channel counts as busy; a camera that still sends is taken over by the new INVITE
+(see `offer.live_subject`), and one that answers 486 is shown as just that.
 """
 
 from __future__ import annotations
@@ -34,7 +34,14 @@ from commonview.network.model import (
     PresenceReason,
     ViewerEvent,
 )
-from commonview.network.offer import AnswerUnusable, live_offer, live_subject, read_answer
+from commonview.network.offer import (
+    AnswerUnusable,
+    default_dialect,
+    live_offer,
+    live_subject,
+    read_answer,
+    stream_attributes,
+)
 from commonview.network.requests import advertised_host
 from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.network.ssrc import SsrcExhaustedError
@@ -121,7 +128,7 @@ class LiveSessions:
         self._on_changed = on_changed
         self._on_viewer = on_viewer
         self._by_id: dict[str, _Run] = {}
-        self._by_channel: dict[str, _Run] = {}
+        self._by_stream: dict[tuple[str, int], _Run] = {}
         self._by_call: dict[str, _Run] = {}
         self._by_access: dict[str, _Run] = {}
         self._ended: deque[_Run] = deque()
@@ -130,29 +137,33 @@ class LiveSessions:
 
     # -- verbs
 
-    def start(self, record: DeviceRecord, channel: Channel, access_id: str) -> LiveSession:
-        """The running session of the channel, or a new one; the INVITE proceeds in the background."""
+    def start(
+        self, record: DeviceRecord, channel: Channel, access_id: str, stream_number: int = 0
+    ) -> LiveSession:
+        """The running session of this stream, or a new one; the INVITE proceeds in the background."""
         now = self._now()
-        run = self._by_channel.get(channel.id)
+        run = self._by_stream.get((channel.id, stream_number))
         if run is None:
-            run = self._open(record, channel, now)
+            run = self._open(record, channel, stream_number, now)
         if run.machine.phase is not Phase.CLOSED:
             run.machine.promise(access_id, now)
             self._by_access[access_id] = run
             self._changed(run)
         return run.machine.snapshot()
 
-    def _open(self, record: DeviceRecord, channel: Channel, now: Moment) -> _Run:
+    def _open(self, record: DeviceRecord, channel: Channel, stream_number: int, now: Moment) -> _Run:
         self.counters["sessions"] += 1
         transport = record.media_transport or self._settings.default_transport
-        machine = LiveMachine(new_id(), channel.id, record.id, transport, self._settings.limits, now)
+        machine = LiveMachine(
+            new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
+        )
         run = _Run(machine, record, channel)
         self._by_id[machine.id] = run
         failure = _obstacle(run.record) or self._receive(run, now)
         if failure is not None:
             self._carry_out(run, machine.fail(failure, now))
             return run
-        self._by_channel[channel.id] = run
+        self._by_stream[channel.id, stream_number] = run
         self._carry_out(run, machine.start(record.registered_at, now))
         return run
 
@@ -198,11 +209,11 @@ class LiveSessions:
 
     def watched(self) -> frozenset[str]:
         """The channels that have a running session."""
-        return frozenset(self._by_channel)
+        return frozenset(channel_id for channel_id, _ in self._by_stream)
 
     async def close(self) -> None:
         """End every session with its BYE, and wait for the answers a little."""
-        for run in list(self._by_channel.values()):
+        for run in list(self._by_stream.values()):
             self._carry_out(run, run.machine.stop(EndReason.SHUTDOWN, self._now()))
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_BYE_TIMEOUT_S)
@@ -246,8 +257,9 @@ class LiveSessions:
     def _invite_request(self, run: _Run, flow: Flow) -> SipRequest:
         settings, platform = self._settings, self._platform
         host = advertised_host(settings.rtp_public_host, settings.rtp_host, flow.peer[0])
-        offer = live_offer(platform.sip_id, host, run.port, run.machine.transport, run.ssrc)
-        subject = live_subject(run.channel.gb_id, platform.sip_id, run.ssrc)
+        asked = stream_attributes(run.machine.stream_number, default_dialect(run.record.gb_version))
+        offer = live_offer(platform.sip_id, host, run.port, run.machine.transport, run.ssrc, asked)
+        subject = live_subject(run.channel.gb_id, platform.sip_id, run.ssrc, run.machine.stream_number)
         request = platform.invite(run.channel.gb_id, flow, offer, subject)
         run.flow = flow
         run.hung_up = False
@@ -380,8 +392,9 @@ class LiveSessions:
             self._node.close_stream(machine.id)
         if run.ssrc:
             self._ssrcs.release(run.ssrc, self._now().mono)
-        if self._by_channel.get(run.channel.id) is run:
-            del self._by_channel[run.channel.id]
+        key = (run.channel.id, machine.stream_number)
+        if self._by_stream.get(key) is run:
+            del self._by_stream[key]
         failure = machine.failure
         self.counters["sessions_ended" if failure is None else f"sessions_failed_{failure.code.value}"] += 1
         if failure is not None:

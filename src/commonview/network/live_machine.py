@@ -91,6 +91,7 @@ class LiveMachine:
     transport: MediaTransport
     limits: LiveLimits
     started: Moment
+    stream_number: int = 0
     phase: Phase = Phase.INVITING
     failure: Failure | None = None
     ended_at: datetime | None = None
@@ -339,6 +340,7 @@ class LiveMachine:
             stream_id=self.id,
             channel_id=self.channel_id,
             device_id=self.device_id,
+            stream_number=self.stream_number,
             transport=self.transport,
             state=self._state(),
             started_at=self.started.at,

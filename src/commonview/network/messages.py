@@ -57,13 +57,16 @@ class MessageDesk:
         *,
         on_back: Callable[[DeviceRecord], None],
         on_changed: Callable[[str], None],
+        take: Callable[[DeviceRecord, Message | UnknownMessage], bool] = lambda _record, _message: False,
     ) -> None:
-        """``on_back``: a keep-alive brought a device back that had been silent."""
+        """``on_back``: a keep-alive brought a device back that had been silent. ``take`` is offered every
+        message but keep-alives first and says whether it was the answer to a question of ours."""
         self._directory = directory
         self._refusals = refusals
         self._clock = clock
         self._on_back = on_back
         self._on_changed = on_changed
+        self._take_answer = take
         self._handlers: dict[tuple[str, str], Handler] = {}
         self._long: asyncio.Queue[tuple[DeviceRecord, ServerTransaction]] = asyncio.Queue()
         self._long_bytes = 0
@@ -179,6 +182,9 @@ class MessageDesk:
             self._on_changed(record.id)
 
     def _hand_on(self, record: DeviceRecord, message: Message | UnknownMessage) -> None:
+        if self._take_answer(record, message):
+            self.counters["message_answers"] += 1
+            return
         if isinstance(message, UnknownMessage):
             self.counters["message_unknown"] += 1
             return

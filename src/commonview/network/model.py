@@ -25,6 +25,14 @@ class SignallingTransport(StrEnum):
     TCP = "tcp"
 
 
+class DeviceOrigin(StrEnum):
+    """How a device came to be known, and so what is spoken with it."""
+
+    GB28181 = "gb28181"
+    RTSP = "rtsp"
+    ONVIF = "onvif"
+
+
 class DeviceState(StrEnum):
     """What the tree shows for a device: ``problem`` means that somebody must look, whatever its presence."""
 
@@ -148,6 +156,7 @@ class Device:
     registered_at: datetime | None
     expires_at: datetime | None
     last_keepalive_at: datetime | None
+    origin: DeviceOrigin = DeviceOrigin.GB28181
     problems: tuple[DeviceProblem, ...] = ()
     catalogue: CatalogueProgress = field(default_factory=CatalogueProgress)
 
@@ -300,12 +309,17 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """One live session of one channel, however many watch. ``stream_id`` names it at the media node."""
+    """One live session of one stream of a channel, however many watch.
+
+    ``stream_id`` names it at the media node; ``stream_number`` is 0 for the main stream, 1 for the first sub
+    stream and so on (GB/T 28181-2022 Annex G).
+    """
 
     id: str
     stream_id: str
     channel_id: str
     device_id: str
+    stream_number: int
     transport: MediaTransport
     state: SessionState
     started_at: datetime

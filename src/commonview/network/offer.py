@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from commonview.media import MediaTransport
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from commonview.foundation.settings import IpNetwork
     from commonview.network.model import Params
 
-LIVE_SOURCE = "0000000000"
-"""Sender's stream number in Subject: first digit 0 for live, and the same for every request of the live
-source.
+_LIVE_SOURCE = "000000000{}"
+"""Sender's stream number in Subject: first digit 0 for live, and the same for every request of one live
+source; each stream of a channel is a source of its own.
 
 A device that still sends it to nobody, because we were restarted, then drops that and serves us (Annex K c,
 L).
@@ -35,6 +36,37 @@ class LiveAnswer:
     params: Params
 
 
+class StreamDialect(StrEnum):
+    """How an offer names the stream it wants: `streamnumber` is GB/T 28181-2022 Annex G, the others are what
+    makers used before the standard had a word."""
+
+    STREAM_NUMBER = "streamnumber"
+    STREAM = "stream"
+    STREAM_PROFILE = "streamprofile"  # Dahua
+    STREAM_MODE = "streamMode"  # Mercury, TP-LINK: MAIN and SUB instead of numbers
+
+
+def stream_attributes(number: int, dialect: StreamDialect) -> tuple[str, ...]:
+    """The ``a=`` values that ask for stream ``number``.
+
+    The main stream of a peer that is older than 2022 is asked for by saying nothing: some refuse what they do
+    not know.
+    """
+    match dialect:
+        case StreamDialect.STREAM_NUMBER:
+            return (f"streamnumber:{number}",)
+        case StreamDialect.STREAM_MODE:
+            return ("streamMode:SUB",) if number else ()
+        case _:
+            return (f"{dialect.value}:{number}",) if number else ()
+
+
+def default_dialect(gb_version: str | None) -> StreamDialect:
+    """What a peer of this X-GB-Ver is asked in, when no quirk says otherwise."""
+    is_2022 = gb_version is not None and gb_version.strip().startswith("3.")
+    return StreamDialect.STREAM_NUMBER if is_2022 else StreamDialect.STREAM
+
+
 class AnswerUnusable(Exception):
     """The 2xx has no media we could receive; ``why`` is a stable word."""
 
@@ -43,7 +75,14 @@ class AnswerUnusable(Exception):
         self.why = why
 
 
-def live_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssrc: str) -> bytes:
+def live_offer(
+    sip_id: str,
+    host: str,
+    port: int,
+    transport: MediaTransport,
+    ssrc: str,
+    attributes: tuple[str, ...] = (),
+) -> bytes:
     """An offer to receive PS on ``host:port``. Only PS is offered: every device must have it (4.3.6)."""
     over_tcp = transport is not MediaTransport.UDP
     return GbSdp(
@@ -56,12 +95,13 @@ def live_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssr
         setup=(("passive" if transport is MediaTransport.TCP_PASSIVE else "active") if over_tcp else None),
         connection="new" if over_tcp else None,
         ssrc_text=ssrc,
+        attributes=attributes,
     ).encode()
 
 
-def live_subject(channel_gb_id: str, sip_id: str, ssrc: str) -> str:
+def live_subject(channel_gb_id: str, sip_id: str, ssrc: str, stream_number: int = 0) -> str:
     """``sender:stream,receiver:stream`` (Annex L); the sender is the camera (Hikvision insists, trap 32)."""
-    return f"{channel_gb_id}:{LIVE_SOURCE},{sip_id}:{ssrc}"
+    return f"{channel_gb_id}:{_LIVE_SOURCE.format(stream_number)},{sip_id}:{ssrc}"
 
 
 def read_answer(

@@ -21,6 +21,7 @@ from commonview.network.errors import (
     DeviceUnknown,
     SessionUnknown,
 )
+from commonview.network.exchange import Exchange
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
@@ -32,6 +33,8 @@ from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.ssrc import SsrcAllocator
+from commonview.network.subscription_client import SubscriptionClient
+from commonview.network.subscription_server import SubscriptionServer
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
 
 if TYPE_CHECKING:
@@ -103,12 +106,12 @@ class NetworkService:
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
         self.endpoint = SipEndpoint(
-            on_request=lambda transaction: self._router.on_request(transaction),
+            on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
-            takes_calls=False,  # talk and cascading upward are not offered
+            takes_calls=lambda request, flow: self.router.judge_call(request, flow),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -123,12 +126,14 @@ class NetworkService:
             on_registered=self._on_registered,
             on_changed=self._device_changed,
         )
+        self.exchange = Exchange(self.endpoint, platform, clock)
         self._desk = MessageDesk(
             self._directory,
             self._registrar.refusals,
             clock,
             on_back=self._on_back,
             on_changed=self._device_changed,
+            take=self.exchange.take,
         )
         self._catalogue = Catalogue(
             self._directory,
@@ -153,7 +158,10 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
-        self._router = Router(self._registrar, self._desk, self._live)
+        self.router = Router(self._registrar, self._desk, self._live)
+        self.subscribers = SubscriptionServer(self.endpoint)
+        self.router.enter_subscriptions(self.subscribers.take)
+        self.subscribing = SubscriptionClient(self.endpoint)
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -176,6 +184,7 @@ class NetworkService:
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
@@ -215,6 +224,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self._catalogue.close()
         tasks = list(self._tasks)
@@ -318,15 +328,15 @@ class NetworkService:
 
     # -- live
 
-    async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
-        """The one session of the channel, started if there is none; returns before the camera answers.
+    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
+        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none.
 
-        ``access_id`` is expected to join within a minute; until then the session is not idle. A device that
-        is offline gives a session that has already failed with ``device_offline``, so that the console has
-        one place to look. Raises `ChannelUnknown`.
+        Returns before the camera answers. ``access_id`` is expected to join within a minute; until then the
+        session is not idle. A device that is offline gives a session that has already failed with
+        ``device_offline``, so that the console has one place to look. Raises `ChannelUnknown`.
         """
         record, channel = self._channel(channel_id)
-        return self._live.start(record, channel, access_id)
+        return self._live.start(record, channel, access_id, stream_number)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
@@ -356,9 +366,12 @@ class NetworkService:
         parts: dict[str, Counter[str]] = {
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
+            "exchange": self.exchange.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
-            "router": self._router.counters,
+            "router": self.router.counters,
+            "subscribers": self.subscribers.counters,
+            "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
             "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),

@@ -29,6 +29,7 @@ from commonview.network.model import (
     CatalogueState,
     Channel,
     ChannelStatus,
+    DeviceOrigin,
     SignallingTransport,
 )
 
@@ -60,6 +61,8 @@ devices = Table(
     Column("expires_at", UtcDateTime),
     Column("last_keepalive_at", UtcDateTime),
     Column("catalogue_at", UtcDateTime),
+    Column("origin", Text, nullable=False, server_default="gb28181"),
+    Column("quirks", Text, nullable=False, server_default="[]"),
 )
 
 channels = Table(
@@ -215,6 +218,8 @@ def load(conn: Connection) -> list[DeviceRecord]:
                 if row["catalogue_at"]
                 else CatalogueProgress()
             ),
+            origin=DeviceOrigin(row["origin"]),
+            quirk_overrides=tuple((flag, value) for flag, value in json.loads(row["quirks"])),
         )
     for row in conn.execute(select(channels)).mappings():
         records[row["device_id"]].channels[row["gb_id"]] = Channel(
