@@ -27,6 +27,7 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
 from commonview.network.router import Router
@@ -36,6 +37,7 @@ from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
+from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -118,7 +120,7 @@ class NetworkService:
             silence_s=settings.keepalive_interval_s * settings.keepalive_misses, on_problem=_log_problem
         )
         self._registrar = Registrar(
-            RegistrarSettings(settings.sip_domain, enrolment_password),
+            _registrar_settings(settings, enrolment_password),
             self._directory,
             database,
             vault,
@@ -445,6 +447,15 @@ class NetworkService:
 
 def _log_problem(record: DeviceRecord, problem: DeviceProblem) -> None:
     log.warning("device %s: %s %s", record.id, problem.code.value, problem.params)
+
+
+def _registrar_settings(settings: Settings, enrolment_password: str) -> RegistrarSettings:
+    try:
+        digest = DigestPolicy.parse(settings.sip_digest_algorithms, qop=settings.sip_digest_qop)
+        redirections = Redirections.parse(settings.sip_redirects)
+    except ValueError as error:
+        raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
+    return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
