@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from commonview.network.live import LiveSessions
+    from commonview.network.calls import Calls
     from commonview.network.messages import MessageDesk
     from commonview.network.registrar import Registrar
     from commonview.network.sip_endpoint import ServerTransaction
@@ -17,10 +17,10 @@ ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, REGISTER"
 class Router:
     """Takes every new request of the endpoint."""
 
-    def __init__(self, registrar: Registrar, desk: MessageDesk, live: LiveSessions) -> None:
+    def __init__(self, registrar: Registrar, desk: MessageDesk, calls: Calls) -> None:
         self._registrar = registrar
         self._desk = desk
-        self._live = live
+        self._calls = calls
         self.counters: Counter[str] = Counter()
 
     def on_request(self, transaction: ServerTransaction) -> None:
@@ -31,7 +31,7 @@ class Router:
         elif method == "REGISTER":
             self._registrar.on_register(transaction)
         elif method == "BYE":
-            if not self._live.on_bye(transaction):
+            if not self._calls.on_bye(transaction):
                 self.counters["bye_unknown"] += 1
                 transaction.respond(481)
         elif method == "OPTIONS":

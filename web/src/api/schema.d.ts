@@ -910,7 +910,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
