@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from commonview.network.model import Failure, FailureCode, PresenceReason
 from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.wire.charset import readable
+from commonview.wire.manscdp import ManscdpError, MediaStatus, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -163,8 +164,8 @@ class Calls:
         call.on_hung_up()
         return True
 
-    def on_media_status(self, transaction: ServerTransaction) -> bool:
-        """MediaStatus 121 in a MESSAGE: told to the call it belongs to.
+    def on_message(self, transaction: ServerTransaction) -> bool:
+        """MediaStatus 121 in a MESSAGE with the Call-ID of a call: told to that call. False for all others.
 
         Its From may be anybody (Hikvision names its own domain, trap 8): the Call-ID of the dialog says whose
         it is, and only the address of the call's device is believed.
@@ -174,6 +175,12 @@ class Calls:
             return False
         if not self._is_from(call, transaction):
             self.counters["media_status_from_elsewhere"] += 1
+            return False
+        try:
+            message = decode(transaction.request.body, transaction.request.headers.first.get("Content-Type"))
+        except ManscdpError:
+            return False
+        if not isinstance(message, MediaStatus):
             return False
         transaction.respond(200)
         self.counters["media_status"] += 1

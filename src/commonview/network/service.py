@@ -34,6 +34,8 @@ from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.ssrc import SsrcAllocator
+from commonview.network.subscription_client import SubscriptionClient
+from commonview.network.subscription_server import SubscriptionServer
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
 
 if TYPE_CHECKING:
@@ -105,12 +107,12 @@ class NetworkService:
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
         self.endpoint = SipEndpoint(
-            on_request=lambda transaction: self._router.on_request(transaction),
+            on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
-            takes_calls=False,  # talk and cascading upward are not offered
+            takes_calls=lambda request, flow: self.router.judge_call(request, flow),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -157,7 +159,10 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
-        self._router = Router(self._registrar, self._desk, self._calls)
+        self.router = Router(self._registrar, self._desk, self._calls)
+        self.subscribers = SubscriptionServer(self.endpoint)
+        self.router.enter_subscriptions(self.subscribers.take)
+        self.subscribing = SubscriptionClient(self.endpoint)
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -180,6 +185,7 @@ class NetworkService:
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
@@ -219,6 +225,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self._calls.close()
         await self._catalogue.close()
@@ -365,7 +372,9 @@ class NetworkService:
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
             "calls": self._calls.counters,
-            "router": self._router.counters,
+            "router": self.router.counters,
+            "subscribers": self.subscribers.counters,
+            "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
             "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),
