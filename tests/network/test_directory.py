@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from commonview.network.directory import DeviceRecord, Directory, Registration
 from commonview.network.live_machine import Moment
 from commonview.network.model import (

@@ -24,8 +24,9 @@ class Quiet:
 
     def on_register(self, _: object) -> None: ...
 
-    def on_message(self, transaction: ServerTransaction) -> None:
+    def on_message(self, transaction: ServerTransaction) -> bool:
         transaction.respond(403)
+        return True
 
 
 def router() -> Router:

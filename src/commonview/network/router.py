@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from commonview.network.live import LiveSessions
+    from commonview.network.calls import Calls
     from commonview.network.messages import MessageDesk
     from commonview.network.registrar import Registrar
     from commonview.network.sip_endpoint import ServerTransaction
@@ -37,9 +37,9 @@ class CallDesk(Protocol):
 class Router:
     """Takes every new request of the endpoint that is not inside a dialog somebody owns."""
 
-    def __init__(self, registrar: Registrar, desk: MessageDesk, live: LiveSessions) -> None:
+    def __init__(self, registrar: Registrar, desk: MessageDesk, calls: Calls) -> None:
         self._desk = desk
-        self._live = live
+        self._calls = calls
         self._callers: list[CallDesk] = []
         self._messages: list[Callable[[ServerTransaction], bool]] = []
         self._subscribers: list[Callable[[ServerTransaction], bool]] = []
@@ -103,11 +103,13 @@ class Router:
             desk(transaction)
 
     def _message(self, transaction: ServerTransaction) -> None:
-        if not (self._messages and _taken(self._messages, transaction)):
+        if self._messages and _taken(self._messages, transaction):
+            return
+        if not self._calls.on_message(transaction):
             self._desk.on_message(transaction)
 
     def _bye(self, transaction: ServerTransaction) -> None:
-        if not self._live.on_bye(transaction):
+        if not self._calls.on_bye(transaction):
             self.counters["bye_unknown"] += 1
             transaction.respond(481)
 
