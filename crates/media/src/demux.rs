@@ -7,7 +7,7 @@ use crate::nal_payload::{NalDepacketizer, NalFormat};
 use crate::payload_format::PayloadFormat;
 use crate::ps::{PsDemux, PsSink, PsStats};
 use crate::rtp::RtpPacket;
-use crate::timeline::DeviceTime;
+use crate::timeline::{DeviceTime, Timeline};
 use crate::video_track::VideoTrack;
 
 /// A picture without a successor is let out after this pause, when its packet is complete.
@@ -106,6 +106,18 @@ impl Demux {
         }
         self.format = None;
         self.clock = RtpClock::default();
+    }
+
+    /// The source jumps to another place (seek): what is in the making is dropped, the next key frame is awaited.
+    pub fn discontinue(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        self.tracks.video.discontinue();
+        self.gap(now_us, out);
+        self.clock = RtpClock::default();
+    }
+
+    /// The timeline, to be paused or paced.
+    pub fn timeline_mut(&mut self) -> &mut Timeline {
+        self.tracks.video.timeline_mut()
     }
 
     /// Lets out the last picture when the stream ends.
@@ -321,12 +333,15 @@ impl PsSink for TrackSink<'_> {
         let (now_us, out) = (self.now_us, &mut *self.out);
         audio.end(&mut |item| match item {
             Collected::Detected(codec) => out.push(IngestOutput::AudioDetected(codec)),
-            Collected::Frame(codec, pts, data) => out.push(IngestOutput::AudioFrame(AudioFrame {
-                codec,
-                pts: video.timeline().place_audio(pts, now_us),
-                received_us: now_us,
-                data,
-            })),
+            Collected::Frame(codec, pts, data, aac) => {
+                out.push(IngestOutput::AudioFrame(AudioFrame {
+                    codec,
+                    pts: video.timeline().place_audio(pts, now_us),
+                    received_us: now_us,
+                    data,
+                    aac,
+                }))
+            }
         });
     }
 }

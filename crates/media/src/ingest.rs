@@ -170,6 +170,8 @@ pub struct IngestStats {
     pub ssrc_dropped: u64,
     /// Packets held for reordering at this moment.
     pub held: u64,
+    /// Packets among the used ones that were dropped by a seek while they waited for an earlier one.
+    pub discontinued: u64,
     /// Times the numbering started anew.
     pub sequence_restarts: u64,
     /// Packets used before the payload format was known or in one without use.
@@ -312,6 +314,27 @@ impl Ingest {
     /// The answer named another SSRC than the offer: follow that one from now on.
     pub fn set_ssrc(&mut self, ssrc: u32) {
         self.core.gate.expect(ssrc);
+    }
+
+    /// Playback jumps to another place or changes its speed: what is held and in the making is dropped, and the
+    /// next key frame follows the last picture without a hole.
+    pub fn discontinue(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        let core = &mut self.core;
+        let mut dropped = 0;
+        core.reorder.restart(&mut |_, _| dropped += 1);
+        core.watch.restart();
+        core.packets.discontinued += dropped;
+        core.demux.discontinue(now_us, out);
+    }
+
+    /// Playback pauses or goes on: the timeline gets no hole.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.core.demux.timeline_mut().pause(is_paused);
+    }
+
+    /// Playback at another speed; 1.0 is normal, below 0 is reverse. See [`crate::pace`].
+    pub fn set_scale(&mut self, scale: f64) {
+        self.core.demux.timeline_mut().set_scale(scale);
     }
 
     /// The counters.

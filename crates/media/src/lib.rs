@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod nal_payload;
 pub mod node;
 pub mod outlet;
+pub mod pace;
 pub mod parameters;
 pub mod payload_format;
 pub mod ports;

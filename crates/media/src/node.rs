@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::events::unix_us;
+use crate::pace::is_valid_scale;
 use crate::ports::{AllocationError, PortsExhausted};
-use crate::reactor::{self, Command, Cut, Handle};
+use crate::reactor::{self, Command, Cut, Handle, Playback};
 use crate::receiver::ReceiverSockets;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -220,6 +221,20 @@ impl Node {
                 ssrc,
             },
         )
+    }
+
+    /// A playback pauses, jumps or changes its speed.
+    pub fn play(&self, stream_id: &str, change: Playback) -> Result<(), NodeError> {
+        if let Playback::Scale(scale) = change
+            && !is_valid_scale(scale)
+        {
+            return Err(NodeError::Invalid(format!(
+                "scale {scale} is no speed: 1/32 to 32, below 0 for reverse"
+            )));
+        }
+        let owner = self.owner(stream_id)?;
+        let stream_id = stream_id.to_owned();
+        self.send(owner.reactor, Command::Playback { stream_id, change })
     }
 
     /// End a stream and its viewers; its sockets are closed on return. Fine for streams that are gone.

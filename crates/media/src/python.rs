@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::events::Value;
 use crate::node::{Node as CoreNode, NodeError};
+use crate::reactor::Playback;
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
@@ -123,6 +124,18 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
+    fn pause_stream(&self, py: Python<'_>, stream_id: &str, paused: bool) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Pause(paused))
+    }
+
+    fn discontinue(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Discontinue)
+    }
+
+    fn set_scale(&self, py: Python<'_>, stream_id: &str, scale: f64) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Scale(scale))
+    }
+
     fn close_stream(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
         py.detach(|| self.core.close_stream(stream_id))
             .map_err(|error| raise(py, &error))
@@ -178,6 +191,13 @@ impl Node {
 
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.core.close());
+    }
+}
+
+impl Node {
+    fn play(&self, py: Python<'_>, stream_id: &str, change: Playback) -> PyResult<()> {
+        py.detach(|| self.core.play(stream_id, change))
+            .map_err(|error| raise(py, &error))
     }
 }
 

@@ -43,6 +43,17 @@ pub enum Cut {
     Access(String),
 }
 
+/// What a playback does.
+#[derive(Clone, Copy, Debug)]
+pub enum Playback {
+    /// It pauses, or goes on.
+    Pause(bool),
+    /// It jumps to another place.
+    Discontinue,
+    /// It changes its speed.
+    Scale(f64),
+}
+
 /// What a reactor is told.
 pub enum Command {
     /// Own a stream.
@@ -73,6 +84,13 @@ pub enum Command {
         stream_id: String,
         /// Its SSRC.
         ssrc: u32,
+    },
+    /// A playback changes its course.
+    Playback {
+        /// The stream.
+        stream_id: String,
+        /// How.
+        change: Playback,
     },
     /// End a stream; the answer comes when its sockets are closed.
     Close {
@@ -307,6 +325,7 @@ impl Reactor {
                     self.guarded(&cell, |stream| stream.set_ssrc(ssrc));
                 }
             }
+            Command::Playback { stream_id, change } => self.play(&stream_id, change),
             Command::Close { stream_id, reply } => {
                 self.end_stream(&stream_id, "closed");
                 // Tasks run in turn: the ended ones have dropped their sockets when this one's turn comes.
@@ -321,6 +340,18 @@ impl Reactor {
             Command::Stop => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    fn play(&self, stream_id: &str, change: Playback) {
+        let Some(cell) = self.find(stream_id) else {
+            return;
+        };
+        let now_us = self.now_us();
+        self.guarded(&cell, |stream| match change {
+            Playback::Pause(is_paused) => stream.pause(is_paused, now_us),
+            Playback::Discontinue => stream.discontinue(now_us),
+            Playback::Scale(scale) => stream.set_scale(scale),
+        });
     }
 
     fn dial(self: &Rc<Self>, stream_id: &str, local: SocketAddr, camera: SocketAddr) {

@@ -47,6 +47,8 @@ pub struct VideoTrack {
     parameters: Option<Arc<VideoParameters>>,
     generation: u32,
     awaits_key_frame: bool,
+    /// After a seek: what comes before the next key frame is of another place and takes no time.
+    is_seeking: bool,
     sequence: u32,
     timeline: Timeline,
     stats: VideoStats,
@@ -63,6 +65,7 @@ impl VideoTrack {
             parameters: None,
             generation: 0,
             awaits_key_frame: true,
+            is_seeking: false,
             sequence: 0,
             timeline: Timeline::default(),
             stats: VideoStats::default(),
@@ -79,9 +82,21 @@ impl VideoTrack {
         &self.timeline
     }
 
+    /// The repaired timeline, to be paused or paced.
+    pub fn timeline_mut(&mut self) -> &mut Timeline {
+        &mut self.timeline
+    }
+
     /// The counters.
     pub fn stats(&self) -> VideoStats {
         self.stats
+    }
+
+    /// The source jumps to another place: the next key frame follows the last picture without a hole.
+    pub fn discontinue(&mut self) {
+        self.awaits_key_frame = true;
+        self.is_seeking = true;
+        self.timeline.splice();
     }
 
     /// Takes the next access unit, complete at `now_us`.
@@ -92,10 +107,9 @@ impl VideoTrack {
             self.sets = ParameterSets::default();
             self.awaits_key_frame = true;
         }
+        self.is_seeking &= !unit.is_key_frame || unit.is_damaged;
         // Time goes on for pictures that are dropped, so that the next one keeps its distance.
-        let placed = self
-            .parameters
-            .is_some()
+        let placed = (self.parameters.is_some() && !self.is_seeking)
             .then(|| self.timeline.place(unit.time, now_us));
         let may_skip = self.after_loss == AfterLoss::DropToKeyFrame;
         self.awaits_key_frame |= may_skip && unit.follows_loss;

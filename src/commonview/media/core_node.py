@@ -127,6 +127,27 @@ class CoreMediaNode:
         except _core.CoreError as error:
             raise _media_error(error) from None
 
+    def pause_stream(self, stream_id: str, paused: bool) -> None:
+        """See `MediaNode.pause_stream`."""
+        try:
+            self._core.pause_stream(stream_id, paused)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def discontinue(self, stream_id: str) -> None:
+        """See `MediaNode.discontinue`."""
+        try:
+            self._core.discontinue(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def set_scale(self, stream_id: str, scale: float) -> None:
+        """See `MediaNode.set_scale`."""
+        try:
+            self._core.set_scale(stream_id, scale)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""
         try:
