@@ -157,9 +157,7 @@ class CommandBook:
         for command_id in list(self._live):
             self.note(command_id, CommandState.FAILED, failure=CommandFailure.INTERRUPTED)
         try:
-            await asyncio.to_thread(
-                self._save, list(self._unwritten.values()), list(self._learned.values())
-            )
+            await asyncio.to_thread(self._save, list(self._unwritten.values()), list(self._learned.values()))
         except StorageUnavailable as error:
             self.counters["store_failed"] += 1
             log.warning("the last steps of commands could not be written: %s", error.message)

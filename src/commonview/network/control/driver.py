@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from commonview.network.control.model import CommandFailure, CommandState
 from commonview.network.control.observe import moved, told
 from commonview.network.control.ptz_code import lens_code, move_code
-from commonview.network.control.steering import STILL, Steering, Vector
+from commonview.network.control.steering import Steering, Vector
 from commonview.network.errors import NetworkError
 from commonview.network.exchange import PeerOffline
 from commonview.wire.manscdp import DeviceControl, PtzCmd
@@ -78,7 +78,7 @@ class SteeringDriver:
     async def steer(
         self, target: Target, vector: Vector, *, holder: str, holder_name: str, account_id: str
     ) -> SteeringLease:
-        """Move like this until renewed, stopped or `RENEW_WITHIN_S` have passed. Takes the lease if it is free.
+        """Move like this until renewed, stopped or `RENEW_WITHIN_S` have passed; takes the lease if free.
 
         Raises `PtzBusy`, `PeerOffline`, `StorageUnavailable`.
         """
@@ -105,9 +105,7 @@ class SteeringDriver:
             former.steering.release(self._clock.monotonic())
             former.wake.set()
         parameters = {name: value for name, value in asdict(vector).items() if value}
-        command = await self._book.open(
-            target.record.id, target.channel_id, "steer", parameters, account_id
-        )
+        command = await self._book.open(target.record.id, target.channel_id, "steer", parameters, account_id)
         lease = _Lease(target, Steering(holder, holder_name, self._clock.monotonic()), command)
         lease.start = asyncio.create_task(self._observer.position(target.record, target.gb_id))
         self._leases[key] = lease
@@ -165,7 +163,8 @@ class SteeringDriver:
                     self._dispatch(lease, frame)
             if self._leases.get(key) is lease:
                 del self._leases[key]
-                self._opening.pop(key, None)
+                if (lock := self._opening.get(key)) is not None and not lock.locked():
+                    del self._opening[key]
             await self._conclude(lease)
         finally:
             if lease.start is not None:
@@ -214,6 +213,3 @@ class SteeringDriver:
             self._book.note(command.id, CommandState.OBSERVED, told(last))
         else:  # back where it was, or a camera that cannot say where it looks
             self._book.note(command.id, CommandState.NOT_OBSERVABLE, {"frames": lease.frames})
-
-
-__all__ = ["STILL", "SteeringDriver", "SteeringLease", "Vector"]

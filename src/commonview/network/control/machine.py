@@ -13,7 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from commonview.network.control.model import Capability, CapabilityVerdict, CommandFailure, CommandState, CommandStep
+from commonview.network.control.model import (
+    Capability,
+    CapabilityVerdict,
+    CommandFailure,
+    CommandState,
+    CommandStep,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,9 +77,7 @@ def learned(known: Capability | None, command: Command) -> Capability | None:
     elif command.failure in _TELLING:
         failures = (known.failures if known is not None else 0) + 1
         verdict = (
-            CapabilityVerdict.NOT_DONE_BY_DEVICE
-            if failures >= NOT_DONE_AFTER
-            else CapabilityVerdict.DOUBTFUL
+            CapabilityVerdict.NOT_DONE_BY_DEVICE if failures >= NOT_DONE_AFTER else CapabilityVerdict.DOUBTFUL
         )
     else:
         return None

@@ -202,13 +202,12 @@ class Observer:
         self, order: orders.CruiseSpeed | orders.CruiseStay, record: DeviceRecord, target: str
     ) -> Finding:
         points = (await self._questions.cruise(record, target, order.cruise)).points
-        mine = [one for one in points if order.preset in (0, one.preset_index)]
-        if isinstance(order, orders.CruiseStay):
-            values, wanted = [one.stay_time_s for one in mine], order.stay_s
-        else:
+        if isinstance(order, orders.CruiseSpeed):
             # Told as 1 to 15 (A.2.6.14) and set in 12 bits (A.3.5): the two scales cannot be compared.
-            return Finding(None, {"speed": str([one.speed for one in mine])[:40]})
-        return Finding(bool(values) and all(one == wanted for one in values), {"stay_s": str(values)[:40]})
+            return Finding(None, {"speed": " ".join(str(one.speed) for one in points)[:40]})
+        stays = [one.stay_time_s for one in points]
+        same = bool(stays) and all(one == order.stay_s for one in stays)
+        return Finding(same, {"stay_s": " ".join(map(str, stays))[:40]})
 
     async def _home(self, order: orders.HomePosition, record: DeviceRecord, target: str) -> Finding:
         home = await self._questions.home_position(record, target)

@@ -80,20 +80,18 @@ class CruiseRemovePoint(Order):
 
 
 class CruiseSpeed(Order):
-    """How fast a cruise moves towards a preset."""
+    """How fast a cruise moves, in the device's own scale."""
 
     kind: Literal["cruise_speed"] = "cruise_speed"
     cruise: Group
-    preset: Annotated[int, Field(ge=0, le=255)]
     speed: Speed
 
 
 class CruiseStay(Order):
-    """How long a cruise stays at a preset, in seconds."""
+    """How long a cruise stays at each preset, in seconds."""
 
     kind: Literal["cruise_stay"] = "cruise_stay"
     cruise: Group
-    preset: Annotated[int, Field(ge=0, le=255)]
     stay_s: Annotated[int, Field(ge=1, le=4095)]
 
 

@@ -87,6 +87,11 @@ def _command(order: orders.Order, session_id: str) -> AnyCommand:
         case orders.Record():
             word = wire.RecordWord.RECORD if order.on else wire.RecordWord.STOP_RECORD
             return wire.RecordCmd(word=word, stream_number=order.stream)
+    return _maintenance(order, session_id)
+
+
+def _maintenance(order: orders.Order, session_id: str) -> AnyCommand:
+    match order:
         case orders.Reboot():
             return wire.TeleBoot()
         case orders.IFrame():

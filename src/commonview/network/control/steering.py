@@ -19,14 +19,14 @@ REPEAT_STOP_AFTER_S: Final = (0.2, 0.6)
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Where to, in percent of full speed, -100 to 100: right, up, zoom in, focus near and iris open are
+    """Where to, in percent of full speed, -100 to 100: right, up, zoom in, focus near and aperture (iris) open are
     positive."""
 
     pan: int = 0
     tilt: int = 0
     zoom: int = 0
     focus: int = 0
-    iris: int = 0
+    aperture: int = 0
 
     @property
     def moves(self) -> bool:
@@ -35,8 +35,8 @@ class Vector:
 
     @property
     def turns_lens(self) -> bool:
-        """Whether focus or iris is in it."""
-        return bool(self.focus or self.iris)
+        """Whether focus or aperture is in it."""
+        return bool(self.focus or self.aperture)
 
 
 STILL: Final = Vector()
@@ -113,7 +113,7 @@ class Steering:
         parts_before = (before.pan, before.tilt, before.zoom)
         if (wanted.pan, wanted.tilt, wanted.zoom) != parts_before:
             frames.append(Frame(wanted, lens=False))
-        if (wanted.focus, wanted.iris) != (before.focus, before.iris):
+        if (wanted.focus, wanted.aperture) != (before.focus, before.aperture):
             frames.append(Frame(wanted, lens=True))
         self._sent, self._dirty = wanted, False
         self._next_at = now + MIN_INTERVAL_S

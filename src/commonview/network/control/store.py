@@ -255,13 +255,15 @@ def load_snapshots(conn: Connection, account_id: str, channel_id: str | None, li
     return [_snapshot(row) for row in conn.execute(query)]
 
 
-def take_expired(conn: Connection, before: datetime, limit: int) -> list[str]:
-    """Forget pictures older than that; their files, for whoever deletes them."""
+def expired_files(conn: Connection, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """(id, file) of pictures older than that."""
     query = select(snapshots.c.id, snapshots.c.file).where(snapshots.c.received_at < before).limit(limit)
-    rows = list(conn.execute(query))
-    if rows:
-        conn.execute(delete(snapshots).where(snapshots.c.id.in_([row.id for row in rows])))
-    return [row.file for row in rows]
+    return [(row.id, row.file) for row in conn.execute(query)]
+
+
+def delete_snapshot(conn: Connection, snapshot_id: str) -> None:
+    """Forget a picture."""
+    conn.execute(delete(snapshots).where(snapshots.c.id == snapshot_id))
 
 
 def _snapshot(row: Any) -> Snapshot:
