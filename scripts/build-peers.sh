@@ -14,3 +14,12 @@ if command -v cargo >/dev/null 2>&1; then
 else
   echo "== no cargo: the Rust peer is left out"
 fi
+
+if command -v mvn >/dev/null 2>&1; then
+  echo "== foreign peer: device and platform on JAIN-SIP and gb28181-common (Java)"
+  rm -rf "$out/java"
+  cp -r $peers/java "$out/java"
+  mvn --quiet --batch-mode --file "$out/java/pom.xml" package
+else
+  echo "== no mvn: the Java peers are left out"
+fi

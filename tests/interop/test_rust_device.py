@@ -1,18 +1,17 @@
 """A device on the gb28181-rs stack: hand-written SIP, PS and RTP of somebody else, over UDP and TCP."""
 
-import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from commonview.media import CoreMediaNode, MediaNodeSettings
 from commonview.network import CatalogueState, SessionState, Step
 from tests.interop.peers import peer
+from tests.interop.peers.process import PeerProcess, running_peer
 from tests.network.harness import PASSWORD, Room, free_port, open_room, until
 from tests.network.media_room import KEY, steps, until_state, watch
 
@@ -27,40 +26,6 @@ pytestmark = [
 ]
 
 
-class RustDevice:
-    """The running peer; `told` is what it printed."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.told: list[dict[str, Any]] = []
-        self._reading = asyncio.ensure_future(self._read())
-
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.told.append(json.loads(line))
-
-    def heard(self, key: str) -> list[dict[str, Any]]:
-        """Everything it told under this key."""
-        return [one for one in self.told if key in one]
-
-    async def say(self, word: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{word}\n".encode())
-        await self.process.stdin.drain()
-
-    async def stop(self) -> None:
-        """Let it unregister and end; kill it when it does not."""
-        if self.process.returncode is None:
-            await self.say("quit")
-            try:
-                await asyncio.wait_for(self.process.wait(), 10)
-            except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
-        await asyncio.gather(self._reading, return_exceptions=True)
-
-
 def moving_picture(folder: Path) -> Path:
     """Ten seconds of a drawn pattern as Annex B H.264 with a key frame a second."""
     path = folder / "pattern.h264"
@@ -73,7 +38,7 @@ def moving_picture(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def rust_device(room: Room, folder: Path, transport: str, **more: object) -> AsyncIterator[RustDevice]:
+async def rust_device(room: Room, folder: Path, transport: str, **more: object) -> AsyncIterator[PeerProcess]:
     """Start the peer against the room."""
     config = {
         "platform_sip_address": "127.0.0.1",
@@ -92,21 +57,10 @@ async def rust_device(room: Room, folder: Path, transport: str, **more: object) 
     path = folder / "device.json"
     path.write_text(json.dumps(config))
     assert PROGRAM is not None
-    log = (folder / "device.log").open("wb")
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        str(path),
-        str(moving_picture(folder)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=log,
-    )
-    log.close()
-    device = RustDevice(process)
-    try:
+    async with running_peer(
+        PROGRAM, str(path), str(moving_picture(folder)), log=folder / "device.log"
+    ) as device:
         yield device
-    finally:
-        await device.stop()
 
 
 @asynccontextmanager

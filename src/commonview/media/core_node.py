@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,8 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
     for kind in (
         events.TcpConnected,
         events.TcpFailed,
+        events.RtspConnected,
+        events.RtspFailed,
         events.FirstPacket,
         events.SsrcMismatch,
         events.FirstKeyFrame,
@@ -130,6 +132,32 @@ class CoreMediaNode:
         """See `MediaNode.connect_receiver`."""
         try:
             self._core.connect_receiver(stream_id, host, port)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """See `MediaNode.open_rtsp`."""
+        try:
+            self._core.open_rtsp(
+                stream_id, url, username, password, transport, address=address, networks=list(networks)
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """See `MediaNode.retry_rtsp`."""
+        try:
+            self._core.retry_rtsp(stream_id)
         except _core.CoreError as error:
             raise _media_error(error) from None
 

@@ -13,3 +13,11 @@ def peer(name: str) -> str | None:
     """The built program, None when it was not built."""
     path = PEERS / name
     return str(path) if path.is_file() else shutil.which(name)
+
+
+def java_peer() -> list[str] | None:
+    """The command of the Java peers, None when they were not built or there is no Java."""
+    jar, java = PEERS / "java" / "target" / "java-peers.jar", shutil.which("java")
+    if java is None or not jar.is_file():
+        return None
+    return [java, "-Xmx256m", "-cp", f"{jar}:{jar.parent}/lib/*", "peers.Main"]
