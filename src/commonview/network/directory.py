@@ -173,6 +173,20 @@ class Directory:
         record.reason = PresenceReason.NOT_HEARD_SINCE_START
         self._set_deadline(record, record.expires)
 
+    def adopt(self, record: DeviceRecord) -> None:
+        """Take in a device that does not register: a source that we ask."""
+        self._records[record.id] = record
+
+    def forget(self, device_id: str) -> None:
+        """A source was removed; ids that are not known are no error."""
+        self._records.pop(device_id, None)
+
+    def judge(self, record: DeviceRecord, reason: PresenceReason, *, online: bool) -> bool:
+        """What asking a source says of its presence; True when that is news."""
+        changed = (record.online, record.reason) != (online, reason)
+        record.online, record.reason = online, reason
+        return changed
+
     # -- presence
 
     def apply(self, registration: Registration, now: Moment) -> bool:

@@ -46,7 +46,7 @@ class Location:
 
 
 def locate(url: str, scheme: str) -> Location:
-    """Take a URL apart. Raises `SourceInvalid`; the message never repeats the URL, which may hold a password."""
+    """Take a URL apart. Raises `SourceInvalid`, without repeating the URL: it may hold a password."""
     usable = 0 < len(url) <= _URL_CHARS and all("!" <= character <= "~" for character in url)
     try:
         parts = urlsplit(url)

@@ -57,7 +57,7 @@ class Answer:
 
 
 class Asker:
-    """Asks one place. Every failure is a `SourceFailed`; the answer's status is the caller's to judge but 401."""
+    """Asks one place. Every failure is a `SourceFailed`; but for 401 the status is the caller's to judge."""
 
     def __init__(
         self,
@@ -130,7 +130,9 @@ class Asker:
             else [("Host", location.authority), ("Connection", "close"), ("Content-Length", str(len(body)))]
         )
         fields = [*own, ("User-Agent", "Commonview"), *headers]
-        head = f"{method} {self._target()} {version}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields) + "\r\n"
+        head = (
+            f"{method} {self._target()} {version}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields) + "\r\n"
+        )
         try:
             async with asyncio.timeout(_CONNECT_S):
                 reader, writer = await asyncio.open_connection(address, location.port, limit=_HEAD_BYTES)
@@ -152,7 +154,7 @@ class Asker:
 
 
 async def _read(reader: asyncio.StreamReader, *, until_close: bool) -> Answer:
-    """Read an answer. Raises ValueError, EOFError or LimitOverrunError for what is none or beyond the bounds."""
+    """Read an answer. ValueError, EOFError or LimitOverrunError: it is none, or beyond the bounds."""
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head[:-4].split(b"\r\n")
     found = _STATUS_LINE.fullmatch(first)

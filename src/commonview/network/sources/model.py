@@ -62,7 +62,7 @@ class StreamProfile:
 
 @dataclass(frozen=True, slots=True)
 class SourceChannel:
-    """One picture of a source: what becomes a channel. ``ptz_profile`` is set when it can be steered (ONVIF)."""
+    """One picture of a source: what becomes a channel. With a ``ptz_profile`` it can be steered (ONVIF)."""
 
     gb_id: str
     name: str
@@ -92,7 +92,7 @@ class SourceCheck:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as it stands now. ``id`` is the 20-digit id of its device record; the password stays sealed."""
+    """A source as it stands now. ``id`` is the id of its device record; the password stays sealed."""
 
     id: str
     kind: SourceKind

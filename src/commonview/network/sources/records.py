@@ -1,4 +1,4 @@
-"""Sources as the rest of the house sees them: a device record with channels, and 20-digit ids of our own domain."""
+"""Sources as the rest of the house sees them: device records with channels, under ids of our own domain."""
 
 from __future__ import annotations
 

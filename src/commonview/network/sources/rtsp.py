@@ -1,4 +1,4 @@
-"""Asking an RTSP server whether it is there and what it has, without taking a stream (RFC 2326 10.1, 10.2)."""
+"""Asking an RTSP server whether it is there and what it has, without taking a stream (RFC 2326 10)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ async def is_alive(asker: Asker) -> None:
     try:
         await asker.ask("OPTIONS")
     except SourceFailed as error:
-        # It is there and wants a password for everything; whether ours is right shows when a stream is asked for.
-        if error.outcome is not SourceOutcome.UNAUTHORISED:
-            raise
-        if asker.has_credentials:
+        # A server that wants a password even for this is there; without one of ours that is all we can tell.
+        if error.outcome is not SourceOutcome.UNAUTHORISED or asker.has_credentials:
             raise
 
 

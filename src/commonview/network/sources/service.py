@@ -211,8 +211,8 @@ class Sources:
     ) -> Source:
         """Change what is given; an empty password forgets the one that is kept.
 
-        New ``plans`` of an RTSP source must have as many channels as it has, which keep their ids. Streams that
-        run go on as they were, except that those of a disabled source end.
+        New ``plans`` of an RTSP source must have as many channels as it has, which keep their ids. Running
+        streams go on as they were, except that those of a disabled source end.
         Raises `SourceUnknown`, `SourceInvalid`, `StorageUnavailable`.
         """
         source = self.get(source_id)
@@ -300,6 +300,13 @@ class Sources:
             tested = SourceTest(error.outcome, error.message)
         self._note(source_id, tested.outcome, tested.detail)
         return tested
+
+    async def refresh(self, source_id: str) -> None:
+        """Read anew what channels an ONVIF device has; an RTSP source is asked whether it is there.
+
+        Raises `SourceUnknown`, `SourceFailed`, `StorageUnavailable`.
+        """
+        await self.test_known(source_id)
 
     async def _ask_rtsp(self, channels: Sequence[SourceChannel], who: Credentials) -> SourceTest:
         found = []
@@ -408,9 +415,7 @@ def _replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
         raise SourceInvalid(
             "the channels of an RTSP source can be changed, not added or removed", field="channels"
         )
-    kept = tuple(
-        replace(new, gb_id=old.gb_id) for new, old in zip(channels, source.channels, strict=True)
-    )
+    kept = tuple(replace(new, gb_id=old.gb_id) for new, old in zip(channels, source.channels, strict=True))
     return replace(source, channels=kept, url=kept[0].profiles[0].url)
 
 
