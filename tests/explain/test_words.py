@@ -92,7 +92,7 @@ def test_no_line_is_wider_than_the_page_and_no_value_is_missing(
 def test_width_counts_chinese_characters_twice() -> None:
     assert (width("北门 1"), width("é")) == (6, 1)
     assert width(fit("北门摄像机", 6)) == 6
-    assert wrap("北门摄像机，南门", 12) == ["北门摄像机，", "南门"]
+    assert wrap("北门摄像机，南门", 14) == ["北门摄像机，", "南门"]
 
 
 def test_what_comes_from_the_network_cannot_steer_a_terminal() -> None:

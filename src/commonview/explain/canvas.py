@@ -44,7 +44,7 @@ def wrap(text: str, columns: int) -> list[str]:
     """Lines of at most `columns`; Latin words stay whole, Chinese text breaks anywhere but before a mark."""
     columns = max(columns, 10)
     if not text.isascii():
-        columns -= 2  # a mark that may not begin a line stands a little further out
+        columns -= 4  # marks that may not begin a line stand a little further out
     lines: list[str] = []
     line = ""
     for piece in _pieces(text):
