@@ -13,6 +13,8 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::events::Value;
 use crate::node::{Node as CoreNode, NodeError};
+use crate::reactor::Playback;
+use crate::rtsp::auth::Credentials;
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
@@ -118,9 +120,45 @@ impl Node {
         sent.map_err(|error| raise(py, &error))
     }
 
+    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks))]
+    #[allow(clippy::too_many_arguments)] // keyword-only where it matters
+    fn open_rtsp(
+        &self,
+        py: Python<'_>,
+        stream_id: &str,
+        url: &str,
+        username: String,
+        password: String,
+        transport: &str,
+        address: &str,
+        networks: Vec<String>,
+    ) -> PyResult<()> {
+        let credentials = Credentials { username, password };
+        let core = &self.core;
+        py.detach(|| core.open_rtsp(stream_id, url, credentials, transport, address, &networks))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn retry_rtsp(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.retry_rtsp(stream_id))
+            .map_err(|error| raise(py, &error))
+    }
+
     fn set_ssrc(&self, py: Python<'_>, stream_id: &str, ssrc: u32) -> PyResult<()> {
         py.detach(|| self.core.set_ssrc(stream_id, ssrc))
             .map_err(|error| raise(py, &error))
+    }
+
+    fn pause_stream(&self, py: Python<'_>, stream_id: &str, paused: bool) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Pause(paused))
+    }
+
+    fn discontinue(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Discontinue)
+    }
+
+    fn set_scale(&self, py: Python<'_>, stream_id: &str, scale: f64) -> PyResult<()> {
+        self.play(py, stream_id, Playback::Scale(scale))
     }
 
     fn close_stream(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
@@ -178,6 +216,13 @@ impl Node {
 
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.core.close());
+    }
+}
+
+impl Node {
+    fn play(&self, py: Python<'_>, stream_id: &str, change: Playback) -> PyResult<()> {
+        py.detach(|| self.core.play(stream_id, change))
+            .map_err(|error| raise(py, &error))
     }
 }
 

@@ -11,6 +11,8 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, Value, text};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput, SourceId, SsrcPolicy};
 use crate::parameters::VideoParameters;
+use crate::rtsp::sdp::Track;
+use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
 use crate::stats::{RateWindow, StreamStats};
 use crate::ticket::Protocol;
@@ -78,12 +80,16 @@ pub struct Stream {
     port: u16,
     shared: Arc<Shared>,
     ingest: Ingest,
+    rtsp: RtspTracks,
     outputs: Vec<IngestOutput>,
     cache: KeyFrameCache,
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     peer: Option<SocketAddr>,
     opened_us: u64,
+    is_paused: bool,
+    /// A seek or the end of a pause: a stall counts from here at the earliest.
+    resumed_us: u64,
     last_packet_us: Option<u64>,
     last_picture_us: Option<u64>,
     stalled: Option<&'static str>,
@@ -119,12 +125,15 @@ impl Stream {
             port,
             shared,
             ingest: Ingest::new(config),
+            rtsp: RtspTracks::default(),
             outputs: Vec::new(),
             cache,
             parameters: None,
             viewers: Slab::new(),
             peer: None,
             opened_us: now_us,
+            is_paused: false,
+            resumed_us: 0,
             last_packet_us: None,
             last_picture_us: None,
             stalled: None,
@@ -168,6 +177,48 @@ impl Stream {
     ) {
         self.ingest
             .push_stream(now_us, source, bytes, &mut self.outputs);
+        self.arrived(now_us, peer, source);
+        self.deliver(now_us);
+    }
+
+    /// The server of an RTSP stream plays these tracks now.
+    pub fn rtsp_connected(&mut self, peer: SocketAddr, tracks: &[Track]) {
+        self.rtsp = RtspTracks::begin(tracks, &mut self.ingest);
+        self.peer = Some(peer);
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("peer", text(peer.to_string())),
+            ("tracks", Value::Number(tracks.len() as u64)),
+        ];
+        self.report(Event::lifecycle("RtspConnected", fields));
+    }
+
+    /// The RTSP session is over or did not come about.
+    pub fn rtsp_failed(&mut self, reason: &'static str, status: u16) {
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("reason", text(reason)),
+            ("status", Value::Number(status.into())),
+        ];
+        self.report(Event::lifecycle("RtspFailed", fields));
+    }
+
+    /// A packet of a track of the RTSP session; `is_ordered` when it came inside the connection.
+    pub fn push_rtsp(
+        &mut self,
+        now_us: u64,
+        track: usize,
+        packet: &[u8],
+        (peer, source): (SocketAddr, SourceId),
+        is_ordered: bool,
+    ) {
+        self.rtsp.push(
+            &mut self.ingest,
+            now_us,
+            (track, packet),
+            (source, is_ordered),
+            &mut self.outputs,
+        );
         self.arrived(now_us, peer, source);
         self.deliver(now_us);
     }
@@ -223,6 +274,26 @@ impl Stream {
     /// Another SSRC was negotiated.
     pub fn set_ssrc(&mut self, ssrc: u32) {
         self.ingest.set_ssrc(ssrc);
+    }
+
+    /// Playback pauses or goes on. A paused stream keeps its viewers and does not stall.
+    pub fn pause(&mut self, is_paused: bool, now_us: u64) {
+        self.is_paused = is_paused;
+        self.resumed_us = now_us;
+        self.ingest.pause(is_paused);
+    }
+
+    /// Playback jumps: the viewers stay and go on with the next key frame, without a hole in their timeline.
+    pub fn discontinue(&mut self, now_us: u64) {
+        self.resumed_us = now_us;
+        self.ingest.discontinue(now_us, &mut self.outputs);
+        self.deliver(now_us);
+        self.cache.clear();
+    }
+
+    /// Playback at another speed; see [`crate::pace`].
+    pub fn set_scale(&mut self, scale: f64) {
+        self.ingest.set_scale(scale);
     }
 
     /// Let time pass: reorder time-outs, viewers' ends, stalls, rates.
@@ -519,10 +590,19 @@ impl Stream {
     fn end_overdue_viewers(&mut self, now_us: u64) {
         // An invitation and the first media may each take the whole time-out.
         let wait_us = 2 * self.shared.settings.media_timeout.as_micros() as u64;
+        // Nobody waits in vain for a playback that is paused.
+        let since_us = if self.is_paused {
+            now_us
+        } else {
+            self.resumed_us
+        };
         let overdue: Vec<_> = self
             .viewers
             .iter()
-            .filter_map(|(key, viewer)| viewer.overdue(now_us, wait_us).map(|reason| (key, reason)))
+            .filter_map(|(key, viewer)| {
+                let reason = viewer.overdue(now_us, since_us, wait_us)?;
+                Some((key, reason))
+            })
             .collect();
         for (key, reason) in overdue {
             self.end_viewer(key, reason);
@@ -530,8 +610,11 @@ impl Stream {
     }
 
     fn watch_for_stall(&mut self, now_us: u64) {
+        if self.is_paused {
+            return;
+        }
         let timeout_us = self.shared.settings.media_timeout.as_micros() as u64;
-        let is_late = |at: u64| now_us.saturating_sub(at) >= timeout_us;
+        let is_late = |at: u64| now_us.saturating_sub(at.max(self.resumed_us)) >= timeout_us;
         let packets_since = self.last_packet_us.unwrap_or(self.opened_us);
         let pictures_since = self.last_picture_us.unwrap_or(self.opened_us);
         let reason = if is_late(packets_since) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -46,6 +46,8 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
     for kind in (
         events.TcpConnected,
         events.TcpFailed,
+        events.RtspConnected,
+        events.RtspFailed,
         events.FirstPacket,
         events.SsrcMismatch,
         events.FirstKeyFrame,
@@ -120,10 +122,57 @@ class CoreMediaNode:
         except _core.CoreError as error:
             raise _media_error(error) from None
 
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """See `MediaNode.open_rtsp`."""
+        try:
+            self._core.open_rtsp(
+                stream_id, url, username, password, transport, address=address, networks=list(networks)
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """See `MediaNode.retry_rtsp`."""
+        try:
+            self._core.retry_rtsp(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
     def set_ssrc(self, stream_id: str, ssrc: int) -> None:
         """See `MediaNode.set_ssrc`."""
         try:
             self._core.set_ssrc(stream_id, ssrc)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def pause_stream(self, stream_id: str, paused: bool) -> None:
+        """See `MediaNode.pause_stream`."""
+        try:
+            self._core.pause_stream(stream_id, paused)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def discontinue(self, stream_id: str) -> None:
+        """See `MediaNode.discontinue`."""
+        try:
+            self._core.discontinue(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def set_scale(self, stream_id: str, scale: float) -> None:
+        """See `MediaNode.set_scale`."""
+        try:
+            self._core.set_scale(stream_id, scale)
         except _core.CoreError as error:
             raise _media_error(error) from None
 

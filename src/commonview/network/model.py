@@ -23,6 +23,7 @@ class SignallingTransport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class DeviceOrigin(StrEnum):
@@ -92,6 +93,8 @@ class RefusalReason(StrEnum):
     NOT_REGISTERED = "not_registered"
     OTHER_ADDRESS = "other_address"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    QUARANTINED = "quarantined"  # knows the password, waits for an operator to approve it
+    BANNED = "banned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,7 @@ class FailureCode(StrEnum):
     MEDIA_PORTS_EXHAUSTED = "media_ports_exhausted"
     MEDIA_UNAVAILABLE = "media_unavailable"  # [why]: the media node itself refused
     SSRC_EXHAUSTED = "ssrc_exhausted"
+    SSRC_REFUSED = "ssrc_refused"  # [expected, seen]: this device is held to the offered number
     INVITE_TIMEOUT = "invite_timeout"  # [seconds]
     INVITE_REFUSED = "invite_refused"  # [status, reason]
     SIGNALLING_BUSY = "signalling_busy"  # our own SIP stack has too much under way
@@ -318,12 +322,17 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """One live session of one channel, however many watch. ``stream_id`` names it at the media node."""
+    """One live session of one stream of a channel, however many watch.
+
+    ``stream_id`` names it at the media node; ``stream_number`` is 0 for the main stream, 1 for the first sub
+    stream and so on (GB/T 28181-2022 Annex G).
+    """
 
     id: str
     stream_id: str
     channel_id: str
     device_id: str
+    stream_number: int
     transport: MediaTransport
     state: SessionState
     started_at: datetime

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from commonview.network.sip_dialogs import DialogOwners
 from commonview.network.sip_exchange import (
     FlowClosed,
     InviteResult,
@@ -30,6 +31,7 @@ from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits, UdpSocket
 from commonview.wire.sip.context import (
     AckReceived,
+    CallPolicy,
     Cancelled,
     Limits,
     Output,
@@ -66,6 +68,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - recognised so that they are never advertised
+# RFC 3261 12.1.1, RFC 6665 4.4.1: what makes or refreshes a dialog says where to go on.
+_WITH_CONTACT: Final = frozenset(("INVITE", "SUBSCRIBE", "NOTIFY"))
 _CONNECT_TIMEOUT_S: Final = 10.0
 _CHECK_CONNECTIONS_EVERY_S: Final = 5.0
 _CACHED_LOCAL_HOSTS: Final = 4096
@@ -90,7 +94,8 @@ class SipEndpoint:
 
     `on_request` gets every new request, `on_flow_closed` every TCP flow that ended. `public_host` replaces
     the bound address in Via and Contact; a wildcard address is never advertised. With `takes_calls` False no
-    INVITE gets as far as `on_request`: 488 answers it. `strangers` sheds what flooding hosts send;
+    INVITE gets as far as `on_request`: 488 answers it; a policy decides each one by its sender. Requests
+    inside a dialog go to its owner in `dialogs` first. `strangers` sheds what flooding hosts send;
     `observer` sees every message that comes and goes.
     """
 
@@ -102,7 +107,7 @@ class SipEndpoint:
         clock: MonotonicClock | None = None,
         user_agent: str = "Commonview",
         public_host: str = "",
-        takes_calls: bool = True,
+        takes_calls: bool | CallPolicy = True,
         strangers: StrangerLimit | None = None,
         observer: SipObserver | None = None,
         limits: Limits | None = None,
@@ -115,6 +120,7 @@ class SipEndpoint:
         self._public_host = public_host
         self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
         self.counters: SipCounters = self._core.counters
+        self.dialogs = DialogOwners()
         self._transport_limits = transport_limits or TransportLimits()
         self.strangers = strangers
         self._observer = observer
@@ -216,6 +222,18 @@ class SipEndpoint:
             raise ValueError(f"{request.method} is not sent by request()")
         return (await self._run(request, flow, timeout_s, None))[1]
 
+    async def subscribe(
+        self, request: SipRequest, flow: Flow, *, timeout_s: float = 32
+    ) -> tuple[SipResponse, Dialog | None]:
+        """Send a SUBSCRIBE and return its final response with the dialog a 2xx made or refreshed.
+
+        Expect its Call-ID in `dialogs` before, for a NOTIFY may come first. Raises as `request`.
+        """
+        if request.method != "SUBSCRIBE":
+            raise ValueError("subscribe() sends SUBSCRIBE")
+        tx, response = await self._run(request, flow, timeout_s, None)
+        return response, tx.dialog
+
     async def invite(
         self,
         request: SipRequest,
@@ -274,7 +292,7 @@ class SipEndpoint:
         sender = headers.get("From")
         if sender is not None and ";tag=" not in sender.lower():
             headers.set("From", f"{sender};tag={self._core.new_token()}")
-        if request.method == "INVITE" and "Contact" not in headers and sender is not None:
+        if request.method in _WITH_CONTACT and "Contact" not in headers and sender is not None:
             headers.add("Contact", self.contact(_user_of(sender), flow))
         return SipRequest(request.method, request.uri, headers, request.body)
 
@@ -308,7 +326,7 @@ class SipEndpoint:
         body: bytes,
     ) -> None:
         """Answer a request; see `ServerTransaction.respond`."""
-        if tx.is_invite and 200 <= status < 300:
+        if tx.request.method in _WITH_CONTACT and 200 <= status < 300:
             headers = list(headers)
             if not any(name.lower() in ("contact", "m") for name, _ in headers):
                 headers.append(("Contact", self.contact(_user_of(tx.request.uri), tx.flow)))
@@ -459,7 +477,8 @@ class SipEndpoint:
         if tx.is_invite:
             tx.user = user
         try:
-            self._on_request(user)
+            if not self.dialogs.take(user):
+                self._on_request(user)
         except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
             self._note_fault("handling", tx.request.first_line)
             if not tx.answered:
