@@ -1,8 +1,8 @@
 """What a device has: DeviceInfo, DeviceStatus and Catalog, asked and put together (9.3, 9.5, Annex M).
 
-Items are written as their pages come, whichever question of ours they answer: late, twice or under a wrong SN, no item
-of an open question is lost. Only what absence means is judged at the end, and only by the newest question, when
-as many items came as were promised.
+Items are written as their pages come, whichever question of ours they answer: late, twice or under a wrong
+SN, no item of an open question is lost. Only what absence means is judged at the end, and only by the newest
+question, when as many items came as were promised.
 """
 
 from __future__ import annotations
@@ -386,9 +386,7 @@ class Catalogue:
         if newest:
             self._show_completion(record, sync, answer, self._clock.now())
 
-    def _show_completion(
-        self, record: DeviceRecord, sync: Sync, answer: Answer[None], now: datetime
-    ) -> None:
+    def _show_completion(self, record: DeviceRecord, sync: Sync, answer: Answer[None], now: datetime) -> None:
         received, promised = len(answer.items), answer.promised
         short = sync.lossy or (promised is not None and received < promised)
         state = CatalogueState.INCOMPLETE if short else CatalogueState.COMPLETE

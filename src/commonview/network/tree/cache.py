@@ -1,4 +1,4 @@
-"""Channels in memory: those of small devices whole, single ones of large devices, the longest unused go first.
+"""Channels in memory: those of small devices whole, single ones of large devices; the longest unused go.
 
 A million channels do not fit beside everything else, and hardly any of them is being looked at.
 """

@@ -57,7 +57,7 @@ def write_page(conn: Connection, device_id: str, items: Sequence[CatalogItem], a
 def write_notified(
     conn: Connection, device_id: str, items: Sequence[CatalogItem], at: datetime, *, ignore_status: bool
 ) -> Tally:
-    """Apply the events of a catalogue notification, in their order (ON, OFF, VLOST, DEFECT, ADD, DEL, UPDATE).
+    """Apply the events of a catalogue notification in order (ON, OFF, VLOST, DEFECT, ADD, DEL, UPDATE).
 
     An item without a known event is an update. ``ignore_status``: the operator of this peer does not believe
     its status events (trap 30).
@@ -120,8 +120,8 @@ def plan_structure(conn: Connection, device_id: str, gone: Sequence[int] = ()) -
     for no, gb_id, kind, parent, group, civil, status, here, up, total, on in store.places(conn, device_id):
         before[gb_id] = (no, shared.setdefault(up, up), total, on)
         counted = bool(here) and no not in lost
-        texts = (shared.setdefault(text, text) for text in (parent, group, civil))
-        facts.append(Facts(gb_id, kinds[kind], *texts, on=status == _ON, counted=counted))
+        parent, group, civil = (shared.setdefault(text, text) for text in (parent, group, civil))
+        facts.append(Facts(gb_id, kinds[kind], parent, group, civil, status == _ON, counted))
     structure = arrange(device_id, facts)
     for gb_id, (no, up, total, on) in before.items():
         place = structure.places.get(gb_id)

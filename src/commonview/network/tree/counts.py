@@ -65,6 +65,10 @@ class NodeCounts:
         for device_id in self._of:
             self._add(device_id, 1)
 
+    def devices(self) -> list[str]:
+        """Every device that has something somewhere."""
+        return list(self._of)
+
     def count(self, node: str) -> Count:
         """What lies in a node and below it."""
         counts = self._counts.get(node)

@@ -146,7 +146,9 @@ class Groups:
 
     def _may_move(self, group: Group, parent_id: str) -> None:
         if not group.parent_id or not parent_id:
-            raise TreeInvalid("a business group stays at the root, an organisation below one", field="parent_id")
+            raise TreeInvalid(
+                "a business group stays at the root, an organisation below one", field="parent_id"
+            )
         self.get(parent_id)
         if parent_id in self.below(group.id):
             raise TreeInvalid("a group cannot lie in itself", field="parent_id")
@@ -164,7 +166,8 @@ class Groups:
         async with self._changing:
             gone = self.below(group_id)
             await self._write(
-                delete(members).where(members.c.group_id.in_(gone)), delete(groups).where(groups.c.id.in_(gone))
+                delete(members).where(members.c.group_id.in_(gone)),
+                delete(groups).where(groups.c.id.in_(gone)),
             )
             for one in gone:
                 del self._groups[one]
@@ -224,9 +227,7 @@ def _numbers(conn: Connection, channel_ids: Sequence[tuple[str, str]]) -> list[i
     for device_id, gb_id in channel_ids:
         by_device.setdefault(device_id, []).append(gb_id)
     for device_id, gb_ids in by_device.items():
-        asked = select(channels.c.no).where(
-            channels.c.device_id == device_id, channels.c.gb_id.in_(gb_ids)
-        )
+        asked = select(channels.c.no).where(channels.c.device_id == device_id, channels.c.gb_id.in_(gb_ids))
         found += [row[0] for row in conn.execute(asked)]
     return found
 

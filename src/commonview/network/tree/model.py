@@ -37,7 +37,7 @@ class NodeKind(StrEnum):
 class TreeNode:
     """One line of the tree. ``id`` is what to ask for its children with, in the same view.
 
-    ``total`` and ``on``: cameras in it and below, and those of them whose device is present and calls them on.
+    ``total`` and ``on``: cameras in it and below, and those whose device is present and calls them on.
     """
 
     id: str

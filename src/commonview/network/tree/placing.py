@@ -1,9 +1,9 @@
-"""Where an item of a catalogue hangs: several parents, groups, regions, systems (GB/T 28181-2022 Annex J). Pure.
+"""Where an item of a catalogue hangs: several parents, groups, regions, systems (GB/T 28181-2022 Annex J).
 
-An item says its parents in ParentID, several joined by "/" (trap 31), a virtual organisation its group in
-BusinessGroupID, a region by the length of its code, and everything else at least its region in CivilCode. Real
-catalogues name parents they do not list and close circles: such an item hangs at the root of its device, never
-nowhere.
+Pure. An item says its parents in ParentID, several joined by "/" (trap 31), a virtual organisation its group
+in BusinessGroupID, a region by the length of its code, and everything else at least its region in CivilCode.
+Real catalogues name parents they do not list and close circles: such an item hangs at the root of its device,
+never nowhere.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def first_guess(device_id: str, gb_id: str, parent_id: str, business_group_id: s
 
 
 def region_of(gb_id: str, civil_code: str) -> str:
-    """The administrative region of a camera, 2 to 8 digits: its CivilCode, else the one in its id; or empty."""
+    """The region of a camera, 2 to 8 digits: its CivilCode, else the one in its id; or empty."""
     code = civil_code.strip()[:8]
     if code.isascii() and code.isdigit() and len(code) % 2 == 0 and (region := trim_region(code)):
         return region
@@ -140,7 +140,7 @@ def _count(items: Iterable[Facts], places: Mapping[str, Placing]) -> dict[str, t
 
 
 def _ancestors(where: Placing, places: Mapping[str, Placing]) -> frozenset[str]:
-    """Everything above, each once, by whatever way: a camera under two branches counts once in their trunk."""
+    """Everything above, each once: a camera under two branches counts once in their trunk."""
     found: set[str] = set()
     waiting = [where.first, *where.more]
     while waiting and len(found) < _MOST_ABOVE:

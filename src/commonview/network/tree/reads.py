@@ -44,6 +44,12 @@ def of_device(conn: Connection, device_id: str, limit: int) -> list[Row]:
     return _rows(conn, asked)
 
 
+def names(conn: Connection, after: int, limit: int) -> list[tuple[int, str, str | None]]:
+    """(no, name, given name) of channels, by number."""
+    asked = select(channels.c.no, channels.c.name, channels.c.given_name).where(channels.c.no > after)
+    return [(row[0], row[1], row[2]) for row in conn.execute(asked.order_by(channels.c.no).limit(limit))]
+
+
 def gb_ids(conn: Connection, device_id: str) -> Iterator[tuple[int, str]]:
     """(no, GB id) of every channel a device is taken to have."""
     asked = select(channels.c.no, channels.c.gb_id).where(
@@ -119,7 +125,7 @@ def under(
     found: dict[str, Row] = {}
     for asked in (first, more):
         if after is not None:
-            asked = asked.where(tuple_(*order) > tuple_(*after))  # noqa: PLW2901
+            asked = asked.where(tuple_(*order) > tuple_(*after))
         found.update({row["gb_id"]: row for row in _rows(conn, asked.order_by(*order).limit(limit))})
     ordered = sorted(found.values(), key=lambda row: (row["rank"], row["gb_id"]))
     return ordered[:limit]
@@ -223,7 +229,9 @@ def search(
             .where(members.c.channel_no == channels.c.no, members.c.group_id.in_(group_ids))
             .exists()
         )
-    return _rows(conn, _ordered(_filtered(asked, query, driver), driver, after, indexed).limit(query.limit + 1))
+    return _rows(
+        conn, _ordered(_filtered(asked, query, driver), driver, after, indexed).limit(query.limit + 1)
+    )
 
 
 def _filtered(asked: Select[Any], query: ChannelQuery, driver: Driver) -> Select[Any]:
@@ -243,9 +251,7 @@ def _filtered(asked: Select[Any], query: ChannelQuery, driver: Driver) -> Select
     return asked
 
 
-def _ordered(
-    asked: Select[Any], driver: Driver, after: tuple[str, int] | None, indexed: bool
-) -> Select[Any]:
+def _ordered(asked: Select[Any], driver: Driver, after: tuple[str, int] | None, indexed: bool) -> Select[Any]:
     key = _KEYED.get(driver)
     if key is not None:
         if after is not None:

@@ -163,7 +163,7 @@ def raw_of(elements: Iterable[Element]) -> str:
 
 def _plain(element: Element, depth: int) -> Any:
     if not element.children or not depth:
-        return element.text[:_TEXT_CHARS * 4]
+        return element.text[: _TEXT_CHARS * 4]
     inner: dict[str, Any] = {}
     for child in element.children:
         if child.name.casefold() not in _SECRET:

@@ -6,13 +6,14 @@ import asyncio
 import json
 from bisect import bisect_right
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.network.channels import watchable
 from commonview.network.errors import ChannelUnknown, DeviceUnknown
-from commonview.network.model import Channel, ChannelFault, ChannelKind, channel_key
-from commonview.network.tree import changes, reads, store
-from commonview.network.tree.cache import SMALL, ChannelCache
+from commonview.network.model import Channel, ChannelFault, ChannelKind
+from commonview.network.tree import reads, store
+from commonview.network.tree.cache import ChannelCache
 from commonview.network.tree.counts import NO_REGION, NodeCounts, region_ancestors
 from commonview.network.tree.groups import Groups
 from commonview.network.tree.model import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.tree.changes import Totals
+    from commonview.network.tree.counts import Contribution
 
 MAX_PAGE: Final = 500
 _INDEXED_AT_ONCE: Final = 2000
@@ -62,7 +64,7 @@ class ChannelTree:
         domain: str,
         on_channels: Callable[[str], None],
     ) -> None:
-        """``on_channels`` hears of devices whose channels changed. ``domain``: ids of groups begin with it."""
+        """``on_channels`` hears whose channels changed. ``domain``: ids of groups begin with it."""
         self._database = database
         self._directory = directory
         self._on_channels = on_channels
@@ -332,11 +334,9 @@ class ChannelTree:
             limit,
             folder=lambda names, node: self._region_node(node, names.get(node, "")),
             names=lambda conn, some: reads.region_names(conn, some),
-            inside=lambda conn, after, room: reads.in_region(
-                conn, "" if parent == NO_REGION else parent, after, room
-            )
-            if parent
-            else [],
+            inside=lambda conn, after, room: (
+                reads.in_region(conn, "" if parent == NO_REGION else parent, after, room) if parent else []
+            ),
         )
 
     def _region_node(self, region: str, name: str) -> TreeNode:
@@ -396,17 +396,16 @@ class ChannelTree:
         """Memberships changed of these devices, or the groups themselves (None)."""
         self.writer.grouped = self.groups.any
 
-        def read() -> list[tuple[str, changes.Contribution]]:
+        def read() -> list[tuple[str, Contribution]]:
             with self._database.read() as conn:
                 if device_ids is None or len(device_ids) > 50:
                     return list(reads.by_group(conn))
-                found = {one: () for one in device_ids}
-                counted: dict[str, Any] = dict(found)
-                for one in device_ids:
-                    counted.update(reads.by_group(conn, one))
-                return list(counted.items())
+                return [found for one in device_ids for found in reads.by_group(conn, one)]
 
-        for device_id, contribution in await asyncio.to_thread(read):
+        found = dict(await asyncio.to_thread(read))
+        for device_id in self.group_counts.devices() if device_ids is None else device_ids:
+            found.setdefault(device_id, ())
+        for device_id, contribution in found.items():
             self.group_counts.put(device_id, contribution)
         if device_ids is None:
             self.group_counts.rebuild()
@@ -437,8 +436,6 @@ def checked_edit(
 
 def _with_fault(record: DeviceRecord, found: Channel) -> Channel:
     if found.fault is None and found.gb_id in record.faulty:
-        from dataclasses import replace
-
         return replace(found, fault=ChannelFault.REPORTED)
     return found
 
@@ -482,6 +479,3 @@ def _detail(record: DeviceRecord, row: dict[str, Any], in_groups: tuple[str, ...
         groups=in_groups,
         raw=json.loads(row["raw"]),
     )
-
-
-__all__ = ["MAX_PAGE", "SMALL", "ChannelTree", "channel_key"]

@@ -175,31 +175,31 @@ def _insert(conn: Connection, rows: Sequence[dict[str, Any]], at: datetime) -> N
     index(conn, ((no, row["name"], None) for no, row in enumerate(rows, first)))
 
 
-def _change(
-    conn: Connection, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], at: datetime
-) -> None:
+def _change(conn: Connection, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], at: datetime) -> None:
     if not pairs:
         return
     names = [(before, row["name"]) for before, row in pairs if before["name"] != row["name"]]
     unindex(conn, ((before["no"], before["name"], before["given_name"]) for before, _name in names))
     index(conn, ((before["no"], name, before["given_name"]) for before, name in names))
     statement = update(channels).where(channels.c.no == bindparam("row_no"))
-    values = {name: bindparam(f"new_{name}") for name in _WRITTEN}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _WRITTEN}
     conn.execute(
         statement.values(**values, changed_at=at, vanished_at=None),
-        [{"row_no": before["no"], **{f"new_{name}": row[name] for name in _WRITTEN}} for before, row in pairs],
+        [
+            {"row_no": before["no"], **{f"new_{name}": row[name] for name in _WRITTEN}}
+            for before, row in pairs
+        ],
     )
 
 
-def set_statuses(
-    conn: Connection, rows: Iterable[tuple[int, str, str | None]], at: datetime
-) -> None:
+def set_statuses(conn: Connection, rows: Iterable[tuple[int, str, str | None]], at: datetime) -> None:
     """Change (no, status, fault) of channels whose device notified them."""
     given = [{"row_no": no, "new_status": status, "new_fault": fault} for no, status, fault in rows]
     if given:
         statement = update(channels).where(channels.c.no == bindparam("row_no"))
         conn.execute(
-            statement.values(status=bindparam("new_status"), fault=bindparam("new_fault"), changed_at=at), given
+            statement.values(status=bindparam("new_status"), fault=bindparam("new_fault"), changed_at=at),
+            given,
         )
 
 
@@ -207,7 +207,9 @@ def mark_vanished(conn: Connection, nos: Iterable[int], at: datetime) -> None:
     """Note that channels are no longer listed; their rows stay."""
     rows = [{"row_no": no} for no in nos]
     if rows:
-        conn.execute(update(channels).where(channels.c.no == bindparam("row_no")).values(vanished_at=at), rows)
+        conn.execute(
+            update(channels).where(channels.c.no == bindparam("row_no")).values(vanished_at=at), rows
+        )
 
 
 def set_given(conn: Connection, no: int, before: Mapping[str, Any], values: dict[str, Any]) -> None:

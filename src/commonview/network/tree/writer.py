@@ -1,4 +1,4 @@
-"""The one writer of the catalogue: pages, notifications and ends of syncs, many to a transaction, off the loop."""
+"""The one writer of the catalogue: pages, notifications and ends of syncs, off the loop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from commonview.network.store import save_device
 from commonview.network.tree import changes, store
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Page:
 class End:
     """A sync is over, or a device is to be settled for another reason.
 
-    ``listed``: what a whole catalogue lists, ``None`` when nothing may be concluded from absence. ``touched``:
-    something was written since the device was settled last. ``report`` is completed and kept. ``done`` gets
-    the new totals (None when nothing changed) and how many vanished (None when the storage refused).
+    ``listed``: what a whole catalogue lists, ``None`` when nothing may be concluded from absence.
+    ``touched``: something was written since the device was settled last. ``report`` is completed and
+    kept. ``done`` gets the new totals (None when nothing changed) and how many vanished (None when the storage refused).
     """
 
     device_id: str
@@ -123,7 +124,9 @@ class CatalogueWriter:
         jobs, items = [first], first.size
         if _large(first):
             return jobs
-        while self._jobs and len(jobs) < _JOBS_AT_ONCE and items < _ITEMS_AT_ONCE and not _large(self._jobs[0]):
+        while (
+            self._jobs and len(jobs) < _JOBS_AT_ONCE and items < _ITEMS_AT_ONCE and not _large(self._jobs[0])
+        ):
             jobs.append(self._jobs.popleft())
             items += jobs[-1].size
         return jobs
@@ -161,8 +164,7 @@ class CatalogueWriter:
             plan = changes.plan_structure(conn, job.device_id, gone)
             changes.apply_plan(plan, now, lambda piece: piece(conn))
             totals = changes.count(conn, job.device_id, grouped=self.grouped)
-        if job.report is not None:
-            store.save_sync(conn, job.report(len(gone)))
+        _keep_report(conn, job, len(gone), now)
         return lambda: job.done(totals, len(gone))
 
     def _settle_large(self, job: End, now: datetime) -> Callable[[], None]:
@@ -172,8 +174,7 @@ class CatalogueWriter:
         if plan is not None:
             changes.apply_plan(plan, now, self._write)
         with self._database.begin() as conn:
-            if job.report is not None:
-                store.save_sync(conn, job.report(len(gone)))
+            _keep_report(conn, job, len(gone), now)
         with self._database.read() as conn:
             totals = changes.count(conn, job.device_id, grouped=self.grouped) if plan is not None else None
         return lambda: job.done(totals, len(gone))
@@ -181,6 +182,12 @@ class CatalogueWriter:
     def _write(self, piece: Callable[[Connection], None]) -> None:
         with self._database.begin() as conn:
             piece(conn)
+
+
+def _keep_report(conn: Connection, job: End, gone: int, now: datetime) -> None:
+    if job.report is not None:
+        store.save_sync(conn, job.report(gone))
+        save_device(conn, job.device_id, {"catalogue_at": now})
 
 
 def _large(job: Job) -> bool:
