@@ -61,7 +61,7 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 	@scripts/fuzz.sh $(SECONDS_EACH) $(FUZZ_TARGETS)
 
 .PHONY: interop
-interop: $(STAMPS)/dev $(STAMPS)/test-packages ## only the tests that drive foreign peers
+interop: $(STAMPS)/dev $(STAMPS)/test-packages $(STAMPS)/peers ## only the tests that drive foreign peers, which are built first
 	@$(BIN)/python -m pytest -m interop
 
 .PHONY: openapi
@@ -135,6 +135,13 @@ $(STAMPS)/dev: $(STAMPS)/packages-run $(STAMPS)/packages-dev $(STAMPS)/media $(S
 
 $(STAMPS)/test-packages: scripts/test-packages.sh
 	@scripts/test-packages.sh
+	touch $@
+
+PEER_SOURCES := scripts/build-peers.sh $(shell find tests/interop/peers -name target -prune -o -type f ! -name '*.pyc' -print 2>/dev/null)
+
+$(STAMPS)/peers: $(PEER_SOURCES)
+	@mkdir -p $(STAMPS)
+	scripts/build-peers.sh
 	touch $@
 
 $(STAMPS)/fuzz: requirements/fuzz.txt $(STAMPS)/packages-dev

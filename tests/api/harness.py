@@ -146,7 +146,7 @@ class NetworkDouble:
     async def refresh_catalogue(self, device_id: str) -> Device:
         return self.device(device_id)
 
-    async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
+    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
         if self.break_with is not None:
             raise self.break_with
         self.started.append(access_id)
@@ -157,6 +157,7 @@ class NetworkDouble:
             stream_id=f"stream{len(self.started)}",
             channel_id=channel_id,
             device_id=DEVICE_ID,
+            stream_number=stream_number,
             transport=MediaTransport.TCP_PASSIVE,
             state=SessionState.FAILED if failure else SessionState.STARTING,
             started_at=now,

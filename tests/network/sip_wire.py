@@ -43,6 +43,10 @@ class Recorder:
         self.arrived.set()
         self._answer(tx)
 
+    def become(self, answer: Callable[[ServerTransaction], None]) -> None:
+        """Answer like that from now on."""
+        self._answer = answer
+
     def bodies(self) -> list[bytes]:
         return [tx.request.body for tx in self.requests]
 
@@ -59,6 +63,7 @@ class Pair:
         self.camera_heard = camera_heard
         self.udp_port = 0
         self.tcp_port = 0
+        self.camera_ports: list[int] = []
 
     async def flow(self, transport: str) -> Flow:
         """From the camera to the platform."""
@@ -89,7 +94,7 @@ async def pair(
     try:
         both.udp_port = await platform.listen_udp(HOST, 0)
         both.tcp_port = await platform.listen_tcp(HOST, 0)
-        await camera.listen_udp(HOST, 0)
+        both.camera_ports.append(await camera.listen_udp(HOST, 0))
         yield both
         for endpoint in (platform, camera):
             assert endpoint.counters.accounted() == endpoint.counters.received

@@ -51,6 +51,19 @@ def test_any_text_is_read_as_an_address_without_harm(text: str) -> None:
     assert user is None or 0 < len(user) <= 64
 
 
+@pytest.mark.trap(7)
+@pytest.mark.parametrize("target", ["<sip:3402000000@3402000000>", "<sip:3402000000>", "sip:192.0.2.1:5060"])
+def test_registrars_domain_in_to_registers_the_sender(target: str) -> None:
+    assert read_register(headers(To=target)).device_id == DEVICE
+
+
+@pytest.mark.parametrize("target", ["<sip:34020000001110000002@3402000000>", "<sip:camera@3402000000>"])
+def test_another_device_in_to_is_refused(target: str) -> None:
+    with pytest.raises(RegisterRefused) as refused:
+        read_register(headers(To=target))
+    assert refused.value.status == 403
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -70,7 +83,7 @@ def test_expiry_comes_from_contact_then_header_then_the_standard(
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
-        ({"To": "<sip:3402000000>"}, 400),
+        ({"To": "<sip:3402000000>", "From": "<sip:3402000000>"}, 400),
         ({"To": "<sip:a%20b;c@x>", "From": "<sip:a%20b;c@x>"}, 400),
         ({"From": "<sip:34020000001110000002@3402000000>;tag=1"}, 403),
         ({"Expires": "soon"}, 400),

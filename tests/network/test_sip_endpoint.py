@@ -371,6 +371,7 @@ def test_a_message_split_at_any_byte_is_answered() -> None:
     run(test)
 
 
+@pytest.mark.trap(1)
 def test_a_body_behind_a_count_of_zero_is_answered_though_the_peer_falls_silent() -> None:
     async def test() -> None:
         async with pair() as both:
@@ -416,6 +417,7 @@ def test_a_peer_that_does_not_read_is_disconnected() -> None:
     run(test)
 
 
+@pytest.mark.trap(13)
 def test_more_connections_than_the_bound_are_refused() -> None:
     async def test() -> None:
         async with pair(transport_limits=TransportLimits(connections=5, connections_per_host=2)) as both:
@@ -463,8 +465,8 @@ def test_silent_and_idle_connections_are_overdue() -> None:
             await read_statuses(dripping_reader, 1)
             await until(lambda: both.platform.unfinished_bytes == 50)
             _, silent = await asyncio.open_connection(HOST, both.tcp_port)
-            await until(lambda: len(both.platform._connections) == 3)
-            spoke, dripped, said_nothing = both.platform._connections.values()
+            await until(lambda: len(both.platform._sockets.connections) == 3)
+            spoke, dripped, said_nothing = both.platform._sockets.connections.values()
             now = both.platform.monotonic()
             assert (spoke.overdue(now + 60), said_nothing.overdue(now + 60)) == (None, "no message")
             assert spoke.overdue(now + 1000) == "idle"
@@ -482,7 +484,7 @@ def test_a_request_on_a_closed_connection_fails_at_once() -> None:
             flow = await both.flow("tcp")
             waiting = asyncio.create_task(both.camera.request(request_to(PLATFORM), flow))
             await both.heard.arrived.wait()
-            both.platform._connections[both.heard.requests[0].flow.connection_id or 0].abort()
+            both.platform._sockets.connections[both.heard.requests[0].flow.connection_id or 0].abort()
             with pytest.raises(FlowClosed):
                 await waiting
             with pytest.raises(FlowClosed):
@@ -597,6 +599,7 @@ def test_closing_fails_what_is_pending_and_may_be_done_twice() -> None:
     run(test)
 
 
+@pytest.mark.trap(15)
 def test_a_wildcard_address_is_never_advertised() -> None:
     async def test() -> None:
         def ignore(_: ServerTransaction) -> None:

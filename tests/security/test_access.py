@@ -14,6 +14,7 @@ from commonview.security import (
     Invalid,
     NotFound,
     Role,
+    Subject,
 )
 from tests.security.conftest import Office, Staff, add_account, audit_actions
 
@@ -244,6 +245,7 @@ def test_no_verb_of_the_service_deletes_a_record_and_the_database_refuses(
         "UPDATE grants SET reason = 'another'",
         "UPDATE access_records SET account_id = 'somebody'",
         "UPDATE access_records SET started_at = 0",
+        "UPDATE access_records SET detail = '[]'",
     ):
         if "checkpoints" in statement:
             office.service.audit.checkpoint()
@@ -273,3 +275,103 @@ def test_the_scheduler_ends_grants_and_signs_checkpoints(office: Office, staff: 
     assert (
         office.service.grant(staff.operator, access.grant.id).state_at(office.clock.now()) is GrantState.ENDED
     )
+
+
+def investigator(office: Office, staff: Staff) -> Subject:
+    return add_account(office, staff, "ines", Role.INVESTIGATOR)
+
+
+def incident(office: Office, staff: Staff) -> str:
+    found = office.service.purposes(staff.operator)
+    return next(one.id for one in found if one.name_en == "Incident response")
+
+
+def test_a_look_at_a_recording_says_which_span_in_record_and_log(office: Office, staff: Staff) -> None:
+    opened = office.service.open_access(
+        investigator(office, staff),
+        CHANNEL,
+        Action.RECORDING_VIEW,
+        purpose_id=incident(office, staff),
+        reason="accident at the gate",
+        protocol="ws",
+        detail={"from": "2026-11-22T04:00:00+00:00", "to": "2026-11-22T05:00:00+00:00"},
+    )
+    stored = office.service.access_record(opened.record.id)
+    assert stored.action is Action.RECORDING_VIEW
+    assert stored.detail == {"from": "2026-11-22T04:00:00+00:00", "to": "2026-11-22T05:00:00+00:00"}
+    with office.db.read() as conn:
+        entry = office.service.audit.entries(conn, None, 1)[0]
+    assert entry.detail["detail"] == stored.detail
+    assert opened.grant.actions == {Action.RECORDING_VIEW}
+
+
+def test_a_grant_to_look_live_opens_no_recording(office: Office, staff: Staff) -> None:
+    ines = investigator(office, staff)
+    live = office.service.open_live(ines, CHANNEL, purpose_id=incident(office, staff), reason="accident")
+    with pytest.raises(Forbidden) as refused:
+        office.service.open_access(
+            ines, CHANNEL, Action.RECORDING_VIEW, grant_id=live.grant.id, protocol="ws"
+        )
+    assert refused.value.code == "grant_action_not_covered"
+
+
+def test_an_operator_opens_no_recording_and_takes_none_away(office: Office, staff: Staff) -> None:
+    for action in (Action.RECORDING_VIEW, Action.EXPORT):
+        with pytest.raises(Forbidden) as refused:
+            office.service.open_access(
+                staff.operator,
+                CHANNEL,
+                action,
+                purpose_id=incident(office, staff),
+                reason="curious",
+                protocol="ws",
+            )
+        assert refused.value.code == "role_lacks_right"
+
+
+def test_whoever_looks_live_may_steer_that_camera_and_no_other(office: Office, staff: Staff) -> None:
+    with pytest.raises(Forbidden) as refused:
+        office.service.require_steering(staff.operator, CHANNEL)
+    assert refused.value.code == "grant_required"
+    live = office.service.open_live(
+        staff.operator, CHANNEL, purpose_id=duty(office, staff), reason="watch", duration_s=60
+    )
+    assert office.service.require_steering(staff.operator, CHANNEL) == live.grant.id
+    with pytest.raises(Forbidden) as refused:
+        office.service.require_steering(staff.operator, "another")
+    assert refused.value.code == "grant_channel_not_covered"
+    office.clock.advance(60)
+    with pytest.raises(Forbidden):
+        office.service.require_steering(staff.operator, CHANNEL)
+    assert audit_actions(office)[-1] == "camera.control"
+
+
+def test_a_purpose_without_steering_lets_look_but_not_steer(office: Office, staff: Staff) -> None:
+    purpose_id = duty(office, staff)
+    office.service.update_purpose(staff.supervisor, purpose_id, actions=frozenset({Action.LIVE_VIEW}))
+    office.service.open_live(staff.operator, CHANNEL, purpose_id=purpose_id, reason="watch")
+    with pytest.raises(Forbidden) as refused:
+        office.service.require_steering(staff.operator, CHANNEL)
+    assert refused.value.code == "grant_action_not_covered"
+
+
+def test_speaking_through_a_camera_is_asked_for_by_name(office: Office, staff: Staff) -> None:
+    purpose_id = incident(office, staff)
+    live = office.service.open_live(staff.operator, CHANNEL, purpose_id=purpose_id, reason="watch")
+    assert Action.CAMERA_TALK not in live.grant.actions
+    talk = office.service.open_access(
+        staff.operator, CHANNEL, Action.CAMERA_TALK, purpose_id=purpose_id, reason="warn", protocol="talk"
+    )
+    assert talk.record.protocol == "talk"
+
+
+def test_a_grant_for_what_needs_none_is_not_made(office: Office, staff: Staff) -> None:
+    with pytest.raises(Invalid) as refused:
+        office.service.request_grant(
+            staff.operator,
+            channel_ids=[CHANNEL],
+            purpose_id=duty(office, staff),
+            reason="ok",
+            actions=[Action.DEVICE_READ],
+        )
+    assert refused.value.code == "actions_invalid"

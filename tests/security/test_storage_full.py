@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from commonview.foundation.errors import StorageUnavailable
-from commonview.security import AccessOutcome, Forbidden, LiveAccess, Role
+from commonview.security import AccessOutcome, Forbidden, OpenedAccess, Role
 from commonview.security.verify import verify_audit
 from tests.security.conftest import Office, Staff, add_account, make_office, set_up
 
@@ -38,7 +38,7 @@ def rows(office: Office) -> tuple[int, ...]:
         )
 
 
-def look(office: Office, staff: Staff) -> LiveAccess:
+def look(office: Office, staff: Staff) -> OpenedAccess:
     purpose = office.service.purposes(staff.operator)[0]
     return office.service.open_live(staff.operator, "c1", purpose_id=purpose.id, reason="duty " * 80)
 

@@ -115,7 +115,8 @@ def test_a_refused_look_leaves_nothing_that_could_be_missing(books: Books, staff
         ("DELETE FROM access_records WHERE id = :ended", ["access record", "the database does not know it"]),
         (
             "INSERT INTO access_records SELECT 'forged', grant_id, account_id, channel_id, action, protocol, "
-            "client_address, started_at, ended_at, outcome, bytes_sent FROM access_records WHERE id = :ended",
+            "client_address, started_at, ended_at, outcome, bytes_sent, detail FROM access_records "
+            "WHERE id = :ended",
             ["access record forged", "no entry says that it was made"],
         ),
         ("UPDATE grants SET reason = 'nothing' WHERE id = :wide", ["reason is 'nothing'", "'two at once'"]),

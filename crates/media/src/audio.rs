@@ -36,6 +36,55 @@ impl AudioCodec {
     }
 }
 
+/// What a decoder must know of an AAC track (ISO/IEC 14496-3 1.6.2.1), as ADTS headers say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AacConfig {
+    /// `audioObjectType`, 1 to 4.
+    pub object_type: u8,
+    /// `samplingFrequencyIndex`, 0 to 12.
+    pub frequency_index: u8,
+    /// `channelConfiguration`, 0 to 7.
+    pub channels: u8,
+}
+
+impl AacConfig {
+    const RATES: [u32; 13] = [
+        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
+        8000, 7350,
+    ];
+
+    /// Samples per second; 0 for an index that is reserved.
+    pub fn sample_rate(&self) -> u32 {
+        let index = usize::from(self.frequency_index);
+        Self::RATES.get(index).copied().unwrap_or(0)
+    }
+
+    /// The `AudioSpecificConfig` of this track.
+    pub fn specific_config(&self) -> [u8; 2] {
+        [
+            self.object_type << 3 | self.frequency_index >> 1,
+            self.frequency_index << 7 | self.channels << 3,
+        ]
+    }
+
+    /// The ADTS header (ISO/IEC 13818-7 6.2, without CRC) of a frame of `length` bytes; `None` when it is too long for one.
+    pub fn adts_header(&self, length: usize) -> Option<[u8; 7]> {
+        let length = u16::try_from(length + 7)
+            .ok()
+            .filter(|&length| length < 1 << 13)?;
+        let [high, low] = length.to_be_bytes();
+        Some([
+            0xff,
+            0xf1,
+            (self.object_type - 1) << 6 | self.frequency_index << 2 | self.channels >> 2,
+            (self.channels & 3) << 6 | high >> 3,
+            high << 5 | low >> 3,
+            low << 5 | 0x1f,
+            0xfc,
+        ])
+    }
+}
+
 /// One audio PES payload (G.711) or one ADTS frame (AAC).
 #[derive(Clone, Debug)]
 pub struct AudioFrame {
@@ -47,6 +96,8 @@ pub struct AudioFrame {
     pub received_us: u64,
     /// The coded samples; AAC without its ADTS header.
     pub data: Bytes,
+    /// What the ADTS header said; none for other codecs.
+    pub aac: Option<AacConfig>,
 }
 
 /// Counters of the audio of a stream.
@@ -65,8 +116,8 @@ pub struct AudioStats {
 pub enum Collected {
     /// A codec seen for the first time.
     Detected(AudioCodec),
-    /// A frame: codec, device PTS, data.
-    Frame(AudioCodec, Option<u64>, Bytes),
+    /// A frame: codec, device PTS, data, and for AAC what its header said.
+    Frame(AudioCodec, Option<u64>, Bytes, Option<AacConfig>),
 }
 
 /// Collects the audio packets of one stream.
@@ -134,6 +185,7 @@ impl AudioCollector {
                     codec,
                     self.pts,
                     Bytes::copy_from_slice(&self.packet),
+                    None,
                 ));
             }
             AudioCodec::Aac => self.split_adts(sink),
@@ -157,13 +209,14 @@ impl AudioCollector {
         let mut rest = &self.packet[..];
         let mut count = 0;
         while let Some(adts) = Adts::parse(rest) {
-            let pts = self
-                .pts
-                .map(|pts| pts + count * AAC_SAMPLES * 90_000 / u64::from(adts.sample_rate));
+            let pts = self.pts.map(|pts| {
+                pts + count * AAC_SAMPLES * 90_000 / u64::from(adts.config.sample_rate())
+            });
             sink(Collected::Frame(
                 AudioCodec::Aac,
                 pts,
                 Bytes::copy_from_slice(&rest[adts.header..adts.length]),
+                Some(adts.config),
             ));
             self.stats.frames += 1;
             count += 1;
@@ -177,15 +230,11 @@ impl AudioCollector {
 struct Adts {
     header: usize,
     length: usize,
-    sample_rate: u32,
+    config: AacConfig,
 }
 
 impl Adts {
     fn parse(data: &[u8]) -> Option<Self> {
-        const RATES: [u32; 13] = [
-            96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
-            8000, 7350,
-        ];
         let head = data.first_chunk::<7>()?;
         if head[0] != 0xff || head[1] & 0xf6 != 0xf0 {
             return None;
@@ -193,11 +242,16 @@ impl Adts {
         let header = if head[1] & 1 == 1 { 7 } else { 9 };
         let length =
             usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
-        let sample_rate = *RATES.get(usize::from(head[2] >> 2 & 15))?;
-        (length > header && length <= data.len()).then_some(Self {
+        let config = AacConfig {
+            object_type: (head[2] >> 6) + 1,
+            frequency_index: head[2] >> 2 & 15,
+            channels: (head[2] & 1) << 2 | head[3] >> 6,
+        };
+        let is_whole = length > header && length <= data.len();
+        (is_whole && config.sample_rate() > 0).then_some(Self {
             header,
             length,
-            sample_rate,
+            config,
         })
     }
 }
@@ -215,7 +269,7 @@ mod tests {
         collector.start(stream_type, Some(900));
         collector.push(packet);
         collector.end(&mut |item| {
-            if let Collected::Frame(codec, pts, data) = item {
+            if let Collected::Frame(codec, pts, data, _) = item {
                 frames.push((codec, pts, data));
             }
         });
@@ -240,6 +294,29 @@ mod tests {
         let times: Vec<_> = frames.iter().map(|(_, pts, _)| pts.unwrap()).collect();
         assert_eq!(times, [900, 900 + 5760]);
         assert_eq!(frames[0].2, [1, 2][..]);
+    }
+
+    #[test]
+    fn an_adts_header_is_read_and_written_alike() {
+        let config = AacConfig {
+            object_type: 2,
+            frequency_index: 8,
+            channels: 1,
+        };
+        let frame = [&config.adts_header(2).unwrap()[..], &[1, 2]].concat();
+        assert_eq!(frame[..7], [0xff, 0xf1, 0x60, 0x40, 0x01, 0x3f, 0xfc]);
+        let mut collector = AudioCollector::default();
+        collector.start(None, None);
+        collector.push(&frame);
+        let mut read = None;
+        collector.end(&mut |item| {
+            if let Collected::Frame(_, _, data, aac) = item {
+                read = Some((data, aac));
+            }
+        });
+        assert_eq!(read, Some((Bytes::from(vec![1, 2]), Some(config))));
+        assert_eq!(config.specific_config(), [0x14, 0x08]);
+        assert_eq!(config.adts_header(1 << 13), None);
     }
 
     #[test]

@@ -201,12 +201,12 @@ impl ViewerConnection {
         now_us >= self.end_us
     }
 
-    /// Why the viewer must leave now, if it must.
-    pub fn overdue(&self, now_us: u64, media_wait_us: u64) -> Option<EndReason> {
+    /// Why the viewer must leave now, if it must. It waits for media since it joined, at the earliest since `since_us`.
+    pub fn overdue(&self, now_us: u64, since_us: u64, media_wait_us: u64) -> Option<EndReason> {
         if self.has_ended(now_us) {
             Some(EndReason::GrantEnded)
         } else if !self.queue.has_started()
-            && now_us.saturating_sub(self.joined_us) >= media_wait_us
+            && now_us.saturating_sub(self.joined_us.max(since_us)) >= media_wait_us
         {
             Some(EndReason::NoMedia)
         } else if self.is_blocked() && now_us.saturating_sub(self.progress_us) >= STUCK_US {

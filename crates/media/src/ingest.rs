@@ -9,7 +9,7 @@ use crate::access_unit::AccessUnit;
 use crate::assembler::AssemblerStats;
 use crate::audio::{AudioCodec, AudioFrame, AudioStats};
 use crate::demux::Demux;
-use crate::parameters::VideoParameters;
+use crate::parameters::{VideoCodec, VideoParameters};
 pub use crate::payload_format::PayloadFormat;
 use crate::ps::PsStats;
 use crate::reorder::{Reorder, SequenceWatch};
@@ -170,6 +170,8 @@ pub struct IngestStats {
     pub ssrc_dropped: u64,
     /// Packets held for reordering at this moment.
     pub held: u64,
+    /// Packets among the used ones that were dropped by a seek while they waited for an earlier one.
+    pub discontinued: u64,
     /// Times the numbering started anew.
     pub sequence_restarts: u64,
     /// Packets used before the payload format was known or in one without use.
@@ -276,6 +278,39 @@ impl Ingest {
         });
     }
 
+    /// A description says what comes: a codec with its parameter sets, or what shows by itself.
+    pub fn announce(&mut self, video: Option<(VideoCodec, &[Vec<u8>])>) {
+        self.core.demux.announce(video);
+    }
+
+    /// Takes one packet of a connection whose framing the caller has undone (RTSP interleaved).
+    pub fn push_frame(
+        &mut self,
+        now_us: u64,
+        packet: &[u8],
+        connection: SourceId,
+        out: &mut Vec<IngestOutput>,
+    ) {
+        self.core.frame(now_us, packet, connection, out);
+    }
+
+    /// Takes audio that came beside the video's own packets, placed on the stream's timeline.
+    pub fn push_audio(
+        &mut self,
+        now_us: u64,
+        stream_type: u8,
+        pts: i64,
+        data: &[u8],
+        out: &mut Vec<IngestOutput>,
+    ) {
+        self.core.demux.audio(now_us, stream_type, pts, data, out);
+    }
+
+    /// Where this moment lies on the stream's timeline, 90 kHz.
+    pub fn present(&self, now_us: u64) -> i64 {
+        self.core.demux.video().timeline().place_audio(None, now_us)
+    }
+
     /// Forgets the framing state of a TCP connection that has ended and lets out what is complete.
     pub fn close_connection(
         &mut self,
@@ -312,6 +347,27 @@ impl Ingest {
     /// The answer named another SSRC than the offer: follow that one from now on.
     pub fn set_ssrc(&mut self, ssrc: u32) {
         self.core.gate.expect(ssrc);
+    }
+
+    /// Playback jumps to another place or changes its speed: what is held and in the making is dropped, and the
+    /// next key frame follows the last picture without a hole.
+    pub fn discontinue(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
+        let core = &mut self.core;
+        let mut dropped = 0;
+        core.reorder.restart(&mut |_, _| dropped += 1);
+        core.watch.restart();
+        core.packets.discontinued += dropped;
+        core.demux.discontinue(now_us, out);
+    }
+
+    /// Playback pauses or goes on: the timeline gets no hole.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.core.demux.timeline_mut().pause(is_paused);
+    }
+
+    /// Playback at another speed; 1.0 is normal, below 0 is reverse. See [`crate::pace`].
+    pub fn set_scale(&mut self, scale: f64) {
+        self.core.demux.timeline_mut().set_scale(scale);
     }
 
     /// The counters.

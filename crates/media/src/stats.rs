@@ -72,6 +72,7 @@ impl StreamStats {
             ("out_of_range", pipeline.out_of_range),
             ("ssrc_dropped", pipeline.ssrc_dropped),
             ("held", pipeline.held),
+            ("discontinued", pipeline.discontinued),
             ("sequence_restarts", pipeline.sequence_restarts),
             ("unknown_payloads", pipeline.unknown_payloads),
             ("framing_frames", pipeline.framing.frames),
@@ -116,6 +117,9 @@ impl StreamStats {
             ("timeline_backwards", pipeline.timeline.backwards),
             ("timeline_repeated", pipeline.timeline.repeated),
             ("timeline_jumps", pipeline.timeline.jumps),
+            ("timeline_spliced", pipeline.timeline.spliced),
+            ("timeline_rescaled", pipeline.timeline.rescaled),
+            ("timeline_reversed", pipeline.timeline.reversed),
         ]
     }
 }

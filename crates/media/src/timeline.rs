@@ -11,7 +11,13 @@
 //! 5. Before rule 4: without DTS, a presentation time that steps back by at most [`MAX_UNDECLARED_REORDER`] is a reordered picture (B pictures
 //!    from a device that leaves out the DTS), and after rule 3 it ends a guess that went too far: the decoding time advances by [`MIN_STEP`] and the presentation time is kept.
 //!
+//! Playback (GB/T 28181-2022 9.8, Annex B) adds two rules that come before the others. After a seek and while paused a step of more than two
+//! frame durations becomes one frame duration, so that the viewer's timeline has no hole ([`Timeline::splice`], [`Timeline::pause`]). At another
+//! speed than normal steps go through [`crate::pace`], and reverse playback has no reordering.
+//!
 //! Decoding times increase strictly. The composition offset is kept when it is at most [`MAX_REORDER`].
+
+use crate::pace::Pace;
 
 /// Ticks of the 33-bit program stream clock (ISO/IEC 13818-1 2.4.3.7).
 const WRAP: i64 = 1 << 33;
@@ -61,6 +67,12 @@ pub struct TimelineStats {
     pub repeated: u64,
     /// Steps ahead by more than [`MAX_STEP`].
     pub jumps: u64,
+    /// Units placed right behind the last one after a seek or a pause.
+    pub spliced: u64,
+    /// Units whose step was divided because the device does not scale its time stamps (playback at another speed).
+    pub rescaled: u64,
+    /// Steps back in reverse playback, placed by the receiver's clock.
+    pub reversed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +93,12 @@ pub struct Timeline {
     duration: u32,
     /// Whether `duration` was seen and not assumed.
     has_duration: bool,
+    /// The next unit lies right behind the last one, whatever its time says.
+    is_spliced: bool,
+    is_paused: bool,
+    pace: Option<Pace>,
+    /// What was found out at the last speed.
+    leaves_unscaled: bool,
     stats: TimelineStats,
 }
 
@@ -90,6 +108,10 @@ impl Default for Timeline {
             last: None,
             duration: DEFAULT_DURATION,
             has_duration: false,
+            is_spliced: false,
+            is_paused: false,
+            pace: None,
+            leaves_unscaled: false,
             stats: TimelineStats::default(),
         }
     }
@@ -98,10 +120,18 @@ impl Default for Timeline {
 impl Timeline {
     /// Places the next access unit, which was complete at `received_us`.
     pub fn place(&mut self, time: Option<DeviceTime>, received_us: u64) -> Placed {
-        match (self.last, time) {
-            (None, _) => self.place_first(time, received_us),
-            (Some(last), None) => self.place_missing(&last, received_us),
-            (Some(last), Some(time)) => self.place_next(&last, time, received_us),
+        let Some(last) = self.last else {
+            self.is_spliced = false;
+            return self.place_first(time, received_us);
+        };
+        if let Some(placed) = self.place_spliced(&last, time, received_us) {
+            return placed;
+        }
+        match time {
+            None => self.place_missing(&last, received_us),
+            Some(time) => self
+                .place_paced(&last, time, received_us)
+                .unwrap_or_else(|| self.place_next(&last, time, received_us)),
         }
     }
 
@@ -114,6 +144,98 @@ impl Timeline {
             interpolated: 0,
         });
         self.placed(time.map_or(0, composition), 0)
+    }
+
+    /// A seek: the next unit follows the last one without a hole.
+    pub fn splice(&mut self) {
+        self.is_spliced = true;
+    }
+
+    /// While paused, and for the first unit after it, no hole opens.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.is_spliced |= self.is_paused && !is_paused;
+        self.is_paused = is_paused;
+    }
+
+    /// Playback goes on at another speed; 1.0 is normal, below 0 is reverse.
+    pub fn set_scale(&mut self, scale: f64) {
+        if let Some(pace) = &self.pace {
+            self.leaves_unscaled = pace.leaves_unscaled();
+        }
+        self.pace = (scale != 1.0).then(|| Pace::new(scale, self.leaves_unscaled));
+    }
+
+    /// After a seek or a pause: right behind the last unit, unless the device's step is an ordinary one.
+    fn place_spliced(
+        &mut self,
+        last: &Last,
+        time: Option<DeviceTime>,
+        received_us: u64,
+    ) -> Option<Placed> {
+        if !self.is_paused && !std::mem::take(&mut self.is_spliced) {
+            return None;
+        }
+        let device = time.map(|time| last.device + signed_distance(last.device, decoding(time)));
+        let duration = i64::from(self.duration);
+        let is_ordinary =
+            device.is_some_and(|device| (1..=2 * duration).contains(&(device - last.device)));
+        if is_ordinary {
+            return None;
+        }
+        self.stats.spliced += 1;
+        let dts = last.dts + duration;
+        self.advance(
+            device.unwrap_or(last.device + duration),
+            dts,
+            received_us,
+            0,
+        );
+        if let Some(pace) = &mut self.pace {
+            pace.anchor(dts, received_us);
+        }
+        let offset = time.filter(|_| !self.is_reverse()).map_or(0, composition);
+        Some(self.placed(dts + offset, dts))
+    }
+
+    /// At another speed than normal; `None` when the ordinary rules apply.
+    fn place_paced(&mut self, last: &Last, time: DeviceTime, received_us: u64) -> Option<Placed> {
+        let pace = self.pace.as_mut()?;
+        let device = last.device + signed_distance(last.device, decoding(time));
+        let device_step = device - last.device;
+        if !pace.is_anchored() {
+            pace.anchor(
+                last.dts,
+                last.received_us.max(received_us.saturating_sub(1_000_000)),
+            );
+        }
+        let is_forward = (1..=MAX_STEP).contains(&device_step);
+        let is_reordered =
+            time.dts.is_none() && (-MAX_UNDECLARED_REORDER..0).contains(&device_step);
+        if !is_forward && !pace.is_reverse() && is_reordered {
+            return None;
+        }
+        let step = if is_forward {
+            pace.forward(device_step, received_us)
+        } else {
+            pace.catch_up(last.dts, received_us)
+        };
+        let offset = if pace.is_reverse() {
+            0
+        } else {
+            pace.scaled(composition(time))
+        };
+        self.stats.rescaled += u64::from(is_forward && pace.leaves_unscaled());
+        self.stats.reversed += u64::from(!is_forward && pace.is_reverse());
+        self.advance(device, last.dts + step, received_us, 0);
+        if is_forward {
+            self.duration = step as u32;
+            self.has_duration = true;
+        }
+        Some(self.placed(last.dts + step + offset, last.dts + step))
+    }
+
+    fn is_reverse(&self) -> bool {
+        self.pace.as_ref().is_some_and(Pace::is_reverse)
     }
 
     fn place_missing(&mut self, last: &Last, received_us: u64) -> Placed {
@@ -173,7 +295,8 @@ impl Timeline {
         };
         let distance = signed_distance(last.device, ticks(pts));
         if distance.abs() <= MAX_STEP {
-            last.dts + distance
+            let scaled = |pace: &Pace| pace.scaled(distance);
+            last.dts + self.pace.as_ref().map_or(distance, scaled)
         } else {
             present
         }
@@ -240,144 +363,5 @@ fn passed(last: &Last, received_us: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(pts: u64) -> Option<DeviceTime> {
-        Some(DeviceTime { pts, dts: None })
-    }
-
-    #[test]
-    fn a_regular_stream_keeps_its_own_steps_whatever_the_network_does() {
-        let mut timeline = Timeline::default();
-        let arrivals = [(90_000, 0), (93_000, 100_000), (96_000, 101_000)];
-        assert_eq!(
-            arrivals.map(|(pts, us)| timeline.place(at(pts), us).dts),
-            [0, 3000, 6000]
-        );
-        assert_eq!(timeline.stats(), TimelineStats::default());
-    }
-
-    #[test]
-    fn the_33_bit_wrap_is_a_step_like_any_other() {
-        let mut timeline = Timeline::default();
-        timeline.place(at((1 << 33) - 1000), 0);
-        assert_eq!(timeline.place(at(2600), 40_000).dts, 3600);
-        assert_eq!(
-            timeline.place(at(6200), 80_000),
-            Placed {
-                pts: 7200,
-                dts: 7200,
-                duration: 3600
-            }
-        );
-    }
-
-    #[test]
-    fn a_jump_ahead_becomes_the_time_that_passed() {
-        let mut timeline = Timeline::default();
-        timeline.place(at(0), 0);
-        assert_eq!(timeline.place(at(90_000_000), 40_000).dts, 3600);
-        assert_eq!(
-            timeline.place(at(90_003_600), 90_000).dts,
-            7200,
-            "re-based on the new device time"
-        );
-        assert_eq!(timeline.stats().jumps, 1);
-    }
-
-    #[test]
-    fn a_step_back_becomes_the_time_that_passed() {
-        let mut timeline = Timeline::default();
-        timeline.place(at(90_000_000), 0);
-        assert_eq!(timeline.place(at(0), 40_000).dts, 3600);
-        assert_eq!(timeline.place(at(3600), 80_000).dts, 7200);
-        assert_eq!(timeline.stats().backwards, 1);
-    }
-
-    #[test]
-    fn a_frozen_clock_follows_the_receiver() {
-        let mut timeline = Timeline::default();
-        timeline.place(at(5), 0);
-        assert_eq!(
-            [1, 2, 3].map(|n| timeline.place(at(5), n * 40_000).dts),
-            [3600, 7200, 10_800]
-        );
-        assert_eq!(timeline.stats().repeated, 3);
-    }
-
-    #[test]
-    fn missing_times_follow_the_receiver_and_never_stand_still() {
-        let mut timeline = Timeline::default();
-        timeline.place(None, 0);
-        assert_eq!(timeline.place(None, 40_000).dts, 3600);
-        assert_eq!(timeline.place(None, 40_000).dts, 3600 + MIN_STEP);
-        assert_eq!(timeline.stats().missing, 3);
-    }
-
-    #[test]
-    fn pictures_that_share_one_time_stamp_follow_the_last_step() {
-        let mut timeline = Timeline::default();
-        let times = [at(0), at(3000), None, None, at(12_000), None, at(17_000)];
-        let placed = times.map(|time| timeline.place(time, 0).dts);
-        assert_eq!(placed, [0, 3000, 6000, 9000, 12_000, 15_000, 17_000]);
-        assert_eq!(
-            timeline.stats(),
-            TimelineStats {
-                interpolated: 3,
-                ..TimelineStats::default()
-            }
-        );
-    }
-
-    #[test]
-    fn a_guess_that_went_too_far_is_undone_without_stepping_back() {
-        let mut timeline = Timeline::default();
-        let times = [at(0), at(9000), None, at(12_000), at(21_000)];
-        let placed = times.map(|time| timeline.place(time, 0));
-        assert_eq!(
-            placed.map(|unit| unit.pts),
-            [0, 9000, 18_000, 12_000, 21_000]
-        );
-        assert!(placed.windows(2).all(|pair| pair[0].dts < pair[1].dts));
-    }
-
-    #[test]
-    fn b_pictures_keep_their_composition_offset() {
-        let mut timeline = Timeline::default();
-        let times = [(7200, 3600), (18_000, 7200), (10_800, 10_800)];
-        let placed = times.map(|(pts, dts)| {
-            timeline.place(
-                Some(DeviceTime {
-                    pts,
-                    dts: Some(dts),
-                }),
-                0,
-            )
-        });
-        assert_eq!(
-            placed.map(|unit| (unit.pts, unit.dts)),
-            [(3600, 0), (14_400, 3600), (7200, 7200)]
-        );
-    }
-
-    #[test]
-    fn reordered_pictures_without_dts_keep_their_presentation_time() {
-        let mut timeline = Timeline::default();
-        let placed = [0, 10_800, 3600, 7200, 21_600].map(|pts| timeline.place(at(pts), 0));
-        assert_eq!(
-            placed.map(|unit| unit.pts),
-            [0, 10_800, 3600, 7200, 21_600].map(|pts| pts as i64)
-        );
-        assert!(placed.windows(2).all(|pair| pair[0].dts < pair[1].dts));
-    }
-
-    #[test]
-    fn audio_lies_beside_the_video_of_the_same_clock() {
-        let mut timeline = Timeline::default();
-        timeline.place(at(1_000_000), 0);
-        timeline.place(at(1_003_600), 40_000);
-        assert_eq!(timeline.place_audio(Some(1_002_000), 40_000), 2000);
-        assert_eq!(timeline.place_audio(Some(500_000_000), 80_000), 7200);
-    }
-}
+#[path = "timeline_tests.rs"]
+mod tests;

@@ -47,6 +47,8 @@ pub struct VideoTrack {
     parameters: Option<Arc<VideoParameters>>,
     generation: u32,
     awaits_key_frame: bool,
+    /// After a seek: what comes before the next key frame is of another place and takes no time.
+    is_seeking: bool,
     sequence: u32,
     timeline: Timeline,
     stats: VideoStats,
@@ -63,6 +65,7 @@ impl VideoTrack {
             parameters: None,
             generation: 0,
             awaits_key_frame: true,
+            is_seeking: false,
             sequence: 0,
             timeline: Timeline::default(),
             stats: VideoStats::default(),
@@ -79,9 +82,51 @@ impl VideoTrack {
         &self.timeline
     }
 
+    /// The repaired timeline, to be paused or paced.
+    pub fn timeline_mut(&mut self) -> &mut Timeline {
+        &mut self.timeline
+    }
+
+    /// Parameter sets that a description gives; sets in the stream itself replace them.
+    pub fn announce(&mut self, codec: VideoCodec, sets: &[Vec<u8>]) {
+        if self.codec != Some(codec) {
+            self.codec = Some(codec);
+            self.sets = ParameterSets::default();
+            self.awaits_key_frame = true;
+        }
+        let (mut vps, mut sps) = (Vec::new(), Vec::new());
+        for nal in sets.iter().filter(|nal| nal.len() <= MAX_PARAMETER_SET) {
+            let kind = match (codec, nal.first()) {
+                (VideoCodec::H264, Some(header)) => header & 0x1f,
+                (VideoCodec::H265, Some(header)) => header >> 1 & 0x3f,
+                (_, None) => continue,
+            };
+            match (codec, kind) {
+                (VideoCodec::H265, 32) => vps.push(Bytes::copy_from_slice(nal)),
+                (VideoCodec::H264, 7) | (VideoCodec::H265, 33) => {
+                    sps.push(Bytes::copy_from_slice(nal))
+                }
+                (VideoCodec::H264, 8) | (VideoCodec::H265, 34) => {
+                    self.sets.put_pps(codec, nal);
+                }
+                _ => {}
+            }
+        }
+        vps.truncate(MAX_SEQUENCE_SETS);
+        sps.truncate(MAX_SEQUENCE_SETS);
+        self.sets.replace_sequence(vps, sps);
+    }
+
     /// The counters.
     pub fn stats(&self) -> VideoStats {
         self.stats
+    }
+
+    /// The source jumps to another place: the next key frame follows the last picture without a hole.
+    pub fn discontinue(&mut self) {
+        self.awaits_key_frame = true;
+        self.is_seeking = true;
+        self.timeline.splice();
     }
 
     /// Takes the next access unit, complete at `now_us`.
@@ -92,10 +137,9 @@ impl VideoTrack {
             self.sets = ParameterSets::default();
             self.awaits_key_frame = true;
         }
+        self.is_seeking &= !unit.is_key_frame || unit.is_damaged;
         // Time goes on for pictures that are dropped, so that the next one keeps its distance.
-        let placed = self
-            .parameters
-            .is_some()
+        let placed = (self.parameters.is_some() && !self.is_seeking)
             .then(|| self.timeline.place(unit.time, now_us));
         let may_skip = self.after_loss == AfterLoss::DropToKeyFrame;
         self.awaits_key_frame |= may_skip && unit.follows_loss;

@@ -25,7 +25,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
-from commonview.security import AccessOutcome, LiveAccess, NotSignedIn, SecurityService, Subject
+from commonview.security import AccessOutcome, Action, NotSignedIn, OpenedAccess, SecurityService, Subject
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class LiveRefused(CommonviewError):
 class Playable:
     """What a viewer was given. `path` holds the single-use ticket."""
 
-    access: LiveAccess
+    access: OpenedAccess
     session: LiveSession
     path: str
     start_by: datetime
@@ -112,6 +112,7 @@ class LiveDesk:
         duration_s: int | None,
         grant_id: str | None,
         protocol: ViewerProtocol,
+        stream_number: int = 0,
     ) -> Playable:
         """Grant, record, session, ticket: in this order. The camera is asked in the background.
 
@@ -124,7 +125,7 @@ class LiveDesk:
         self._network.channel(channel_id)
         with self._opening_for(subject.session_id):
             return await self._open_for(
-                subject, channel_id, purpose_id, reason, duration_s, grant_id, protocol
+                subject, channel_id, purpose_id, reason, duration_s, grant_id, protocol, stream_number
             )
 
     async def _open_for(
@@ -136,21 +137,26 @@ class LiveDesk:
         duration_s: int | None,
         grant_id: str | None,
         protocol: ViewerProtocol,
+        stream_number: int,
     ) -> Playable:
         access = await to_thread.run_sync(
-            lambda: self._security.open_live(
+            lambda: self._security.open_access(
                 subject,
                 channel_id,
+                Action.LIVE_VIEW,
                 purpose_id=purpose_id,
                 reason=reason,
                 duration_s=duration_s,
                 grant_id=grant_id,
                 protocol=protocol.value,
+                detail={"stream_number": stream_number},
             )
         )
         access_id = access.record.id
         try:
-            session = await self._network.start_live(channel_id, access_id=access_id)
+            session = await self._network.start_live(
+                channel_id, access_id=access_id, stream_number=stream_number
+            )
             self._require_signed_in(subject)
             playable = self._playable(access, session, protocol)
         except NotSignedIn:
@@ -192,7 +198,7 @@ class LiveDesk:
             if entry.sign_in in ended:
                 self._keep(asyncio.get_running_loop().create_task(self.leave(access_id)))
 
-    def _playable(self, access: LiveAccess, session: LiveSession, protocol: ViewerProtocol) -> Playable:
+    def _playable(self, access: OpenedAccess, session: LiveSession, protocol: ViewerProtocol) -> Playable:
         access_id = access.record.id
         if session.state is SessionState.FAILED and session.failure is not None:
             self.counters.refused_failed += 1

@@ -120,6 +120,10 @@ class RefusalOut(Answer):
     user_agent: str
 
 
+StreamNumber = Annotated[int, Field(ge=0, le=9)]
+"""0 main, 1 first sub stream, and so on (GB/T 28181-2022 Annex G)."""
+
+
 class LiveRequest(Request):
     """Asks to watch a channel under a new grant (purpose_id, reason) or under a running one (grant_id)."""
 
@@ -128,6 +132,7 @@ class LiveRequest(Request):
     reason: ReasonText | None = None
     duration_s: Annotated[int, Field(ge=1, le=86400)] | None = None
     grant_id: Id | None = None
+    stream_number: StreamNumber = 0
     protocol: ViewerProtocol = ViewerProtocol.WEBSOCKET
 
 
@@ -216,11 +221,12 @@ class StreamStatsOut(Answer):
 
 
 class SessionSummary(Answer):
-    """A live session of one channel, however many watch."""
+    """A live session of one stream of a channel, however many watch."""
 
     id: str
     channel_id: str
     device_id: str
+    stream_number: int
     state: SessionState
     transport: MediaTransport
     started_at: datetime

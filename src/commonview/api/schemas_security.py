@@ -187,6 +187,7 @@ class GrantCreate(Request):
     purpose_id: Id
     reason: ReasonText
     duration_s: Annotated[int, Field(ge=1, le=86400)] | None = None
+    actions: list[Action] = Field(default_factory=lambda: [Action.LIVE_VIEW], min_length=1, max_length=20)
 
 
 class AccessRecordOut(Answer):
@@ -204,6 +205,7 @@ class AccessRecordOut(Answer):
     ended_at: datetime | None
     outcome: AccessOutcome
     bytes_sent: int
+    detail: dict[str, str | int]
 
 
 class AuditEntryOut(Answer):

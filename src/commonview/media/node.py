@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from commonview.media import events
-from commonview.media.model import MediaTransport, NodeStats, Receiver, StreamStats
+from commonview.media.model import FileSinkStats, MediaTransport, NodeStats, Receiver, StreamStats
 
 
 class MediaNode(Protocol):
@@ -29,8 +30,68 @@ class MediaNode(Protocol):
         `host` is an IP address. Raises `StreamUnknown`, `TransportMismatch`, `InvalidMediaArgument`.
         """
 
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """Open a stream and ask an RTSP server for it; the outcome comes as `RtspConnected` or `RtspFailed`.
+
+        ``transport`` is ``tcp`` (interleaved) or ``udp``; ``address`` is the IP address that the URL's host
+        means; redirects are followed into ``networks`` only. After a failure the stream stays open, with its
+        viewers, until `retry_rtsp` or `close_stream`. Raises `StreamExists`, `InvalidMediaArgument`.
+        """
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """Ask the server of an RTSP stream again, with a session of its own. Raises `StreamUnknown`."""
+
     def set_ssrc(self, stream_id: str, ssrc: int) -> None:
         """Expect another SSRC from now on (the answer's `y=` differs). Raises `StreamUnknown`."""
+
+    def pause_stream(self, stream_id: str, paused: bool) -> None:
+        """A playback pauses or goes on (GB/T 28181-2022 9.8, MANSRTSP PAUSE and PLAY).
+
+        A paused stream keeps its viewers and is not reported stalled; a time-out counts anew from the end of
+        the pause. The viewers' timeline has no hole for it. Raises `StreamUnknown`.
+        """
+
+    def discontinue(self, stream_id: str) -> None:
+        """A playback jumps to another place (seek) or begins anew: call it with the command to the device.
+
+        What is on the way and the cached pictures are dropped; viewers stay, and their timeline continues
+        with the next key frame right behind the last picture. Raises `StreamUnknown`.
+        """
+
+    def set_scale(self, stream_id: str, scale: float) -> None:
+        """A playback runs at another speed: 1.0 normal, 1/32 to 32, below 0 reverse (MANSRTSP `Scale`).
+
+        Viewers get pictures in real time whether the device scales its time stamps or leaves them as
+        recorded; pictures of reverse playback play in the order they come.
+        Raises `StreamUnknown`, `InvalidMediaArgument`.
+        """
+
+    def open_file_sink(
+        self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None
+    ) -> None:
+        """Write a stream to `path` as fragmented MP4 from its cached or next key frame on.
+
+        Until it is finished the file is called `path` with `.part` behind it; it is on the disk when
+        `FileSinkEnded` comes. Nothing is written over. A slow disk slows a TCP source down; from a UDP source
+        pictures are dropped up to a key frame, and counted. `max_bytes` ends the file once it is reached.
+        Raises `StreamUnknown`, `OutputExists`, `InvalidMediaArgument` (the file exists or cannot be created).
+        """
+
+    def close_file_sink(self, sink_id: str) -> None:
+        """Finish a file; `FileSinkEnded` says when it is on the disk. Unknown ids are fine."""
+
+    def sink_stats(self, sink_id: str) -> FileSinkStats | None:
+        """Counters of a file being written, or None when it is finished or was never opened."""
 
     def close_stream(self, stream_id: str) -> None:
         """End a stream and its viewers. Its ports rest before they are used again. Unknown ids are fine."""

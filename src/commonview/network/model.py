@@ -23,6 +23,15 @@ class SignallingTransport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
+
+
+class DeviceOrigin(StrEnum):
+    """How a device came to be known, and so what is spoken with it."""
+
+    GB28181 = "gb28181"
+    RTSP = "rtsp"
+    ONVIF = "onvif"
 
 
 class DeviceState(StrEnum):
@@ -65,6 +74,14 @@ class ChannelStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ChannelFault(StrEnum):
+    """What a device says is wrong with a channel."""
+
+    VIDEO_LOST = "video_lost"  # VLOST in a catalogue notification
+    DEFECT = "defect"  # DEFECT in a catalogue notification
+    REPORTED = "reported"  # listed as faulty in the last keep-alive (9.6)
+
+
 class RefusalReason(StrEnum):
     """Why a registration or a keep-alive was turned away."""
 
@@ -76,6 +93,8 @@ class RefusalReason(StrEnum):
     NOT_REGISTERED = "not_registered"
     OTHER_ADDRESS = "other_address"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    QUARANTINED = "quarantined"  # knows the password, waits for an operator to approve it
+    BANNED = "banned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +167,7 @@ class Device:
     registered_at: datetime | None
     expires_at: datetime | None
     last_keepalive_at: datetime | None
+    origin: DeviceOrigin = DeviceOrigin.GB28181
     problems: tuple[DeviceProblem, ...] = ()
     catalogue: CatalogueProgress = field(default_factory=CatalogueProgress)
 
@@ -205,6 +225,7 @@ class Channel:
     latitude: float | None
     vanished_at: datetime | None
     watching: bool = False
+    fault: ChannelFault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +262,7 @@ class FailureCode(StrEnum):
     MEDIA_PORTS_EXHAUSTED = "media_ports_exhausted"
     MEDIA_UNAVAILABLE = "media_unavailable"  # [why]: the media node itself refused
     SSRC_EXHAUSTED = "ssrc_exhausted"
+    SSRC_REFUSED = "ssrc_refused"  # [expected, seen]: this device is held to the offered number
     INVITE_TIMEOUT = "invite_timeout"  # [seconds]
     INVITE_REFUSED = "invite_refused"  # [status, reason]
     SIGNALLING_BUSY = "signalling_busy"  # our own SIP stack has too much under way
@@ -300,12 +322,17 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """One live session of one channel, however many watch. ``stream_id`` names it at the media node."""
+    """One live session of one stream of a channel, however many watch.
+
+    ``stream_id`` names it at the media node; ``stream_number`` is 0 for the main stream, 1 for the first sub
+    stream and so on (GB/T 28181-2022 Annex G).
+    """
 
     id: str
     stream_id: str
     channel_id: str
     device_id: str
+    stream_number: int
     transport: MediaTransport
     state: SessionState
     started_at: datetime

@@ -19,6 +19,7 @@ GB_VERSION = "3.0"
 DEFAULT_EXPIRES_S = 86_400
 MAX_EXPIRES_S = 7 * 86_400
 
+_ID_DIGITS = 20
 _BEIJING = timezone(timedelta(hours=8))
 _USER = re.compile(r"<?\s*sips?:([^@:;>\s]{1,64})(?::[^@>\s]{0,64})?@", re.IGNORECASE)
 _EXPIRES_PARAM = re.compile(r";\s*expires\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
@@ -61,11 +62,7 @@ def read_register(headers: Headers) -> RegisterRequest:
         RegisterRefused: no usable device id, a registration for somebody else, or a malformed Expires.
     """
     first = headers.first
-    device_id = user_of(first.get("To"))
-    if device_id is None or not is_usable(device_id):
-        raise RegisterRefused(400, "To has no usable device id")
-    if user_of(first.get("From")) != device_id:
-        raise RegisterRefused(403, "From and To differ")
+    device_id = _registering(first.get("From"), first.get("To"))
     contact = first.get("Contact")
     expires_s = _expires(first.get("Expires"), contact)
     if contact == "*" and expires_s:
@@ -78,6 +75,20 @@ def read_register(headers: Headers) -> RegisterRequest:
         user_agent=readable(first.get("User-Agent", ""), 64),
         gb_version=version if _VERSION.fullmatch(version) else None,
     )
+
+
+def _registering(sender: str | None, target: str | None) -> str:
+    """Who registers. Some stacks put the registrar's domain where To should repeat the device (gb28181-rs
+    0.14, sb-im/sbgb28181): what is no 20-digit id names nobody else, and From stands."""
+    device_id, registered = user_of(sender), user_of(target)
+    domain_only = registered is None or (registered.isdigit() and len(registered) < _ID_DIGITS)
+    if domain_only and device_id is not None and len(device_id) == _ID_DIGITS:
+        registered = device_id
+    if registered is None or not is_usable(registered):
+        raise RegisterRefused(400, "To has no usable device id")
+    if device_id != registered:
+        raise RegisterRefused(403, "From and To differ")
+    return registered
 
 
 def _expires(header: str | None, contact: str | None) -> int:

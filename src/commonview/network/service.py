@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
-from commonview.network import store
+from commonview.network import quirks, store
+from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
+from commonview.network.control import Control
 from commonview.network.directory import Directory
 from commonview.network.errors import (
     ChannelUnknown,
@@ -27,13 +29,25 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.sip_strangers import StrangerLimit
+from commonview.network.sip_tls import server_context
 from commonview.network.ssrc import SsrcAllocator
-from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
+from commonview.network.subscription_client import SubscriptionClient
+from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.tree.service import ChannelTree
+from commonview.wire.manscdp import (
+    Catalog,
+    DeviceInfo,
+    DeviceStatus,
+    DeviceUpgradeResult,
+    UploadSnapShotFinished,
+)
+from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -104,19 +118,29 @@ class NetworkService:
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
         self.endpoint = SipEndpoint(
-            on_request=lambda transaction: self._router.on_request(transaction),
+            on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
-            takes_calls=False,  # talk and cascading upward are not offered
+            takes_calls=lambda request, flow: self.router.judge_call(request, flow),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
-            silence_s=settings.keepalive_interval_s * settings.keepalive_misses, on_problem=_log_problem
+            silence_s=settings.keepalive_interval_s * settings.keepalive_misses,
+            on_problem=_log_problem,
+            on_presence=lambda device_id, here: self.channel_tree.presence(device_id, here),
         )
+        self.channel_tree = ChannelTree(
+            database,
+            self._directory,
+            clock,
+            domain=settings.sip_domain,
+            on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
+        )
+        self._directory.find_channels_in(self.channel_tree)
         self._registrar = Registrar(
-            RegistrarSettings(settings.sip_domain, enrolment_password),
+            _registrar_settings(settings, enrolment_password),
             self._directory,
             database,
             vault,
@@ -125,6 +149,9 @@ class NetworkService:
             on_changed=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
+        self.control = Control(
+            self._directory, self.exchange, database, bus, clock, pictures=settings.data_dir / "snapshots"
+        )
         self._desk = MessageDesk(
             self._directory,
             self._registrar.refusals,
@@ -132,31 +159,38 @@ class NetworkService:
             on_back=self._on_back,
             on_changed=self._device_changed,
             take=self.exchange.take,
+            room=self.channel_tree.writer.room,
+            on_faulty=self._on_faulty,
         )
-        self._catalogue = Catalogue(
+        self._catalogue = self.catalogue = Catalogue(
             self._directory,
             database,
             self.endpoint,
             platform,
             clock,
+            self.channel_tree,
             on_changed=self._device_changed,
-            on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
             limits=catalogue_limits,
         )
         self._desk.enter(Catalog, self._catalogue.on_catalog)
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
+        self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
+        self._desk.enter(DeviceUpgradeResult, self.control.on_upgrade_result)
+        self._desk.enter(UploadSnapShotFinished, self.control.on_snapshot_finished)
         self._live = LiveSessions(
             _live_settings(settings, live_limits),
-            self.endpoint,
+            self._calls,
             node,
             SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
-            platform,
             clock,
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
-        self._router = Router(self._registrar, self._desk, self._live)
+        self.router = Router(self._registrar, self._desk, self._calls)
+        self.subscribers = SubscriptionServer(self.endpoint)
+        self.router.enter_subscriptions(self.subscribers.take)
+        self.subscribing = SubscriptionClient(self.endpoint)
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -169,16 +203,20 @@ class NetworkService:
         now = Moment(self._clock.monotonic(), self._clock.now())
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
+        await asyncio.to_thread(self.channel_tree.load)
         try:
             await self._listen()
+            await self._listen_tls()
         except StartupError:
             await self._registrar.close()
             await self.endpoint.close()
             raise
         self._catalogue.start()
+        await self.control.start()
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
@@ -216,9 +254,28 @@ class NetworkService:
                 ) from error
             return
 
+    async def _listen_tls(self) -> None:
+        settings = self._settings
+        certificate, key = settings.sip_tls_certificate, settings.sip_tls_key
+        if not settings.sip_tls_port or certificate is None or key is None:
+            return
+        try:
+            context = server_context(certificate, key, settings.sip_tls_client_ca)
+            await self.endpoint.listen_tls(settings.sip_host, settings.sip_tls_port, context)
+        except OSError as error:  # ssl.SSLError among them
+            raise StartupError(
+                f"cannot listen for SIP over TLS on {settings.sip_host}:{settings.sip_tls_port} with "
+                f"{certificate} and {key}: {error.strerror or error}",
+                code="sip_tls_unavailable",
+                port=settings.sip_tls_port,
+            ) from error
+
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.control.close()
+        await self._calls.close()
         await self._catalogue.close()
         tasks = list(self._tasks)
         for task in tasks:
@@ -227,6 +284,7 @@ class NetworkService:
         await self._registrar.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        self.channel_tree.close()
         await self.endpoint.close()
 
     def set_viewer_listener(self, on_viewer: Callable[[ViewerEvent], None]) -> None:
@@ -321,15 +379,15 @@ class NetworkService:
 
     # -- live
 
-    async def start_live(self, channel_id: str, *, access_id: str) -> LiveSession:
-        """The one session of the channel, started if there is none; returns before the camera answers.
+    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
+        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none.
 
-        ``access_id`` is expected to join within a minute; until then the session is not idle. A device that
-        is offline gives a session that has already failed with ``device_offline``, so that the console has
-        one place to look. Raises `ChannelUnknown`.
+        Returns before the camera answers. ``access_id`` is expected to join within a minute; until then the
+        session is not idle. A device that is offline gives a session that has already failed with
+        ``device_offline``, so that the console has one place to look. Raises `ChannelUnknown`.
         """
         record, channel = self._channel(channel_id)
-        return self._live.start(record, channel, access_id)
+        return self._live.start(record, channel, access_id, stream_number)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
@@ -360,9 +418,15 @@ class NetworkService:
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
             "exchange": self.exchange.counters,
+            "control": self.control.counters,
             "catalogue": self._catalogue.counters,
+            "catalogue_writer": self.channel_tree.writer.counters,
+            "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
-            "router": self._router.counters,
+            "calls": self._calls.counters,
+            "router": self.router.counters,
+            "subscribers": self.subscribers.counters,
+            "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
             "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),
@@ -383,6 +447,7 @@ class NetworkService:
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
         if record.peer is not None:
             self._strangers.proved(record.peer)
+        self._live.on_registered(record)
         if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
 
@@ -396,8 +461,12 @@ class NetworkService:
     def _on_back(self, record: DeviceRecord) -> None:
         if record.peer is not None:
             self._strangers.proved(record.peer)
-        if not record.channels:
+        if not record.channel_count:
             self._catalogue.refresh(record)
+
+    def _on_faulty(self, record: DeviceRecord, faulty: frozenset[str]) -> None:
+        record.faulty = faulty
+        self._bus.publish("channel.changed", {"device_id": record.id})
 
     # -- what goes on by itself
 
@@ -438,12 +507,20 @@ def _log_problem(record: DeviceRecord, problem: DeviceProblem) -> None:
     log.warning("device %s: %s %s", record.id, problem.code.value, problem.params)
 
 
+def _registrar_settings(settings: Settings, enrolment_password: str) -> RegistrarSettings:
+    try:
+        digest = DigestPolicy.parse(settings.sip_digest_algorithms, qop=settings.sip_digest_qop)
+        redirections = Redirections.parse(settings.sip_redirects)
+    except ValueError as error:
+        raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
+    return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
+
+
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
     return LiveSettings(
         rtp_host=settings.rtp_host,
         rtp_public_host=settings.rtp_public_host,
         default_transport=MediaTransport(settings.default_media_transport),
-        invite_timeout_s=settings.invite_timeout_s,
         dial_networks=settings.tcp_active_dial_networks(),
         limits=limits
         or LiveLimits(

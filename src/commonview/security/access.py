@@ -6,8 +6,9 @@ deletes one; the database itself refuses (migration 0001).
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
@@ -23,19 +24,28 @@ from commonview.security.model import (
     Action,
     Grant,
     HeldGrant,
-    LiveAccess,
+    OpenedAccess,
     Purpose,
     Resource,
     Subject,
 )
 from commonview.security.purposes import load_purpose
-from commonview.security.rules import decide
-from commonview.security.store import access_of, access_records, grants
+from commonview.security.roles import NEEDS_GRANT
+from commonview.security.rules import decide, plain_text
+from commonview.security.store import access_of, access_records, detail_text, grants, held_grants
 
 log = logging.getLogger(__name__)
 
 CLOSE_GRACE: Final = timedelta(seconds=30)
 """How long after a grant's end the media node may still report its viewers, with their byte counts."""
+
+DETAIL_MAX: Final = 16
+"""Names in the detail of an access record."""
+
+_DETAIL_CHARS: Final = 256
+
+NO_DETAIL: Final[Mapping[str, str | int]] = MappingProxyType({})
+"""A look at all there is."""
 
 
 class Access(Grants):
@@ -56,8 +66,38 @@ class Access(Grants):
         duration_s: int | None = None,
         grant_id: str | None = None,
         protocol: str = "ws",
-    ) -> LiveAccess:
-        """Permission to look at one channel now, on a new grant or on `grant_id`.
+    ) -> OpenedAccess:
+        """`open_access` to the live picture."""
+        return self.open_access(
+            subject,
+            channel_id,
+            Action.LIVE_VIEW,
+            purpose_id=purpose_id,
+            reason=reason,
+            duration_s=duration_s,
+            grant_id=grant_id,
+            protocol=protocol,
+        )
+
+    def open_access(
+        self,
+        subject: Subject,
+        channel_id: str,
+        action: Action,
+        *,
+        purpose_id: str | None = None,
+        reason: str | None = None,
+        duration_s: int | None = None,
+        grant_id: str | None = None,
+        protocol: str,
+        detail: Mapping[str, str | int] = NO_DETAIL,
+    ) -> OpenedAccess:
+        """Permission for `action` (one of `roles.NEEDS_GRANT`) on one channel now, on a new grant or on
+        `grant_id`.
+
+        `protocol` is a short word for how the pictures or the voice travel: `ws`, `http`, `download`,
+        `talk`, `snapshot`. `detail` says what of the channel is opened (a time range, for one) and stands in
+        the record and in the audit entry: at most `DETAIL_MAX` names with short values.
 
         Grant, access record and their audit entries are durable together before this returns; only then may
         a ticket be made, valid until `grant.ends_at` at most. When it raises, none of them exists.
@@ -68,52 +108,97 @@ class Access(Grants):
             NotFound: no such purpose, or no such grant of one's own.
             StorageUnavailable: `storage_full` and others.
         """
+        if action not in NEEDS_GRANT or len(detail) > DETAIL_MAX:
+            raise ValueError(f"{action.value} is not opened, or its detail is too long")
         if grant_id is None and purpose_id is None:
             raise Invalid("say what for: a purpose or a running grant", code="purpose_required")
         try:
             with self._write() as conn:
                 actor = self._fresh(conn, subject)
                 if grant_id is not None:
-                    grant, purpose = self._running_grant(conn, actor, grant_id, channel_id)
+                    grant, purpose = self._running_grant(conn, actor, action, grant_id, channel_id)
                 else:
                     grant, purpose = self._new_grant(
-                        conn, actor, frozenset({channel_id}), purpose_id or "", reason or "", duration_s
+                        conn,
+                        actor,
+                        frozenset({action}),
+                        frozenset({channel_id}),
+                        purpose_id or "",
+                        reason or "",
+                        duration_s,
                     )
-                record = self._open_record(conn, actor, grant, channel_id, protocol)
+                record = self._open_record(conn, actor, action, grant, channel_id, protocol, detail)
         except Forbidden as error:
-            self.record(subject, "access.opened", f"channel:{channel_id[:64]}", "denied", reason=error.code)
+            self.record(
+                subject,
+                "access.opened",
+                f"channel:{channel_id[:64]}",
+                "denied",
+                reason=error.code,
+                right=action.value,
+            )
             raise
         self._bus.publish("grant.changed", {"grant_id": grant.id})
-        return LiveAccess(grant, purpose, record)
+        return OpenedAccess(grant, purpose, record)
 
     def _running_grant(
-        self, conn: Connection, actor: Subject, grant_id: str, channel_id: str
+        self, conn: Connection, actor: Subject, action: Action, grant_id: str, channel_id: str
     ) -> tuple[Grant, Purpose]:
         grant = load_grant(conn, grant_id)
         if grant.account_id != actor.account_id:
             raise not_found("grant", grant_id)
         purpose = load_purpose(conn, grant.purpose_id)
         held = [HeldGrant(grant, purpose)]
-        decision = decide(actor, Action.LIVE_VIEW, Resource(channel_id), self._clock.now(), held)
+        decision = decide(actor, action, Resource(channel_id), self._clock.now(), held)
         if not decision.allow:
-            raise refusal(Action.LIVE_VIEW, decision.reason)
+            raise refusal(action, decision.reason)
         return grant, purpose
 
+    def require_steering(self, subject: Subject, channel_id: str) -> str:
+        """The right to steer this camera now: by role, and by a running grant of the subject's own that
+        covers the channel. Returns the id of that grant.
+
+        Raises:
+            Forbidden: code = `Reason`; the refusal is in the audit log.
+        """
+        now = self._clock.now()
+        with self._db.read() as conn:
+            held = held_grants(conn, subject.account_id, now)
+        decision = decide(subject, Action.CAMERA_CONTROL, Resource(channel_id), now, held)
+        if decision.grant_id is None:
+            self.record(
+                subject,
+                "camera.control",
+                f"channel:{channel_id[:64]}",
+                "denied",
+                reason=decision.reason.value,
+            )
+            raise refusal(Action.CAMERA_CONTROL, decision.reason)
+        return decision.grant_id
+
     def _open_record(
-        self, conn: Connection, actor: Subject, grant: Grant, channel_id: str, protocol: str
+        self,
+        conn: Connection,
+        actor: Subject,
+        action: Action,
+        grant: Grant,
+        channel_id: str,
+        protocol: str,
+        detail: Mapping[str, str | int],
     ) -> AccessRecord:
         record = AccessRecord(
             id=new_id(),
             grant_id=grant.id,
             account_id=actor.account_id,
             channel_id=channel_id,
-            action=Action.LIVE_VIEW,
+            action=action,
             protocol=protocol[:16],
             client_address=actor.client_address,
             started_at=self._clock.now(),
             ended_at=None,
             outcome=AccessOutcome.OPEN,
             bytes_sent=0,
+            detail=_bounded(detail),
         )
         conn.execute(
             insert(access_records).values(
@@ -127,6 +212,7 @@ class Access(Grants):
                 started_at=record.started_at,
                 outcome=record.outcome.value,
                 bytes_sent=0,
+                detail=detail_text(record.detail),
             )
         )
         self.audit.append(
@@ -141,6 +227,7 @@ class Access(Grants):
                 "action": record.action.value,
                 "protocol": record.protocol,
                 "started_at": record.started_at.isoformat(),
+                "detail": dict(record.detail),
             },
         )
         return record
@@ -249,6 +336,14 @@ class Access(Grants):
                 for access_id in found:
                     self._close(conn, access_id, AccessOutcome.INTERRUPTED, 0)
         return len(found)
+
+
+def _bounded(detail: Mapping[str, str | int]) -> dict[str, str | int]:
+    """The detail as it may stand in the books: plain text of bounded length, and numbers."""
+    return {
+        name: plain_text(value)[:_DETAIL_CHARS] if isinstance(value, str) else value
+        for name, value in detail.items()
+    }
 
 
 def _load_access(conn: Connection, access_id: str) -> AccessRecord:

@@ -38,7 +38,7 @@ from commonview.security.tiles import (
 
 log = logging.getLogger(__name__)
 
-Detail: TypeAlias = Mapping[str, "str | int | float | bool | list[str] | None"]
+Detail: TypeAlias = Mapping[str, "str | int | float | bool | list[str] | Mapping[str, str | int] | None"]
 
 SYSTEM_ACTOR: Final = Subject("system", "system", "system", frozenset())
 """Who acts when time or the program itself does."""

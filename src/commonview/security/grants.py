@@ -1,6 +1,7 @@
 """Grants: permission for one account, for one purpose, on named channels, between two moments."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import product
 from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
@@ -21,6 +22,7 @@ from commonview.security.model import (
     Subject,
 )
 from commonview.security.purposes import Purposes, load_purpose
+from commonview.security.roles import NEEDS_GRANT, actions_of
 from commonview.security.rules import decide, grant_end, stated_reason
 from commonview.security.store import grants, insert_grant, load_grants
 
@@ -46,12 +48,15 @@ class Grants(Purposes):
         purpose_id: str,
         reason: str,
         duration_s: int | None = None,
+        actions: Collection[Action] = (Action.LIVE_VIEW,),
     ) -> Grant:
-        """A live-view grant in one's own name, on 1 to `CHANNELS_MAX` channels.
+        """A grant in one's own name for `actions`, on 1 to `CHANNELS_MAX` channels.
+
+        Whoever may look live may also steer, as far as role and purpose allow it: see `_carried`.
 
         Raises:
             Forbidden: code = `Reason`.
-            Invalid: `channels_invalid`, `reason_required`, `reason_too_long`, `duration_*`.
+            Invalid: `channels_invalid`, `actions_invalid`, `reason_*`, `duration_*`.
             NotFound, StorageUnavailable.
         """
         wanted = frozenset(channel_ids)
@@ -62,7 +67,9 @@ class Grants(Purposes):
         try:
             with self._write() as conn:
                 actor = self._fresh(conn, subject)
-                grant, _ = self._new_grant(conn, actor, wanted, purpose_id, reason, duration_s)
+                grant, _ = self._new_grant(
+                    conn, actor, frozenset(actions), wanted, purpose_id, reason, duration_s
+                )
         except Forbidden as error:
             self.record(subject, "grant.requested", f"purpose:{purpose_id}", "denied", reason=error.code)
             raise
@@ -73,12 +80,17 @@ class Grants(Purposes):
         self,
         conn: Connection,
         actor: Subject,
+        actions: frozenset[Action],
         channel_ids: frozenset[str],
         purpose_id: str,
         reason: str,
         duration_s: int | None,
     ) -> tuple[Grant, Purpose]:
         self.require(actor, Action.GRANT_REQUEST)
+        if not actions or not actions <= NEEDS_GRANT:
+            raise Invalid(
+                "a grant allows at least one of: " + ", ".join(sorted(NEEDS_GRANT)), code="actions_invalid"
+            )
         purpose = load_purpose(conn, purpose_id)
         now = self._clock.now()
         ends_at = grant_end(
@@ -93,7 +105,7 @@ class Grants(Purposes):
             account_id=actor.account_id,
             purpose_id=purpose_id,
             reason=stated_reason(reason),
-            actions=frozenset({Action.LIVE_VIEW}),
+            actions=actions | _carried(actor, actions, purpose),
             channel_ids=channel_ids,
             starts_at=now,
             ends_at=ends_at,
@@ -103,11 +115,11 @@ class Grants(Purposes):
             origin=GrantOrigin.SELF_SERVICE,
         )
         # The same question that every later look will be asked: a grant that permits nothing is not made.
-        for channel_id in channel_ids:
-            held = [HeldGrant(grant, purpose)]
-            decision = decide(actor, Action.LIVE_VIEW, Resource(channel_id), now, held)
+        held = [HeldGrant(grant, purpose)]
+        for channel_id, action in product(channel_ids, sorted(grant.actions)):
+            decision = decide(actor, action, Resource(channel_id), now, held)
             if not decision.allow:
-                raise refusal(Action.LIVE_VIEW, decision.reason)
+                raise refusal(action, decision.reason)
         insert_grant(conn, grant)
         self.audit.append(
             conn,
@@ -215,6 +227,17 @@ class Grants(Purposes):
                     self.audit.append(conn, None, "grant.ended", f"grant:{grant.id}", "ok", detail)
         self._cut.difference_update(grant.id for grant in found)
         return [grant.id for grant in found]
+
+
+def _carried(actor: Subject, actions: frozenset[Action], purpose: Purpose) -> frozenset[Action]:
+    """What a grant for `actions` carries besides: steering goes with looking live.
+
+    A dome is steered by whoever looks through it. Where role or purpose do not allow that, the grant is for
+    looking alone; to speak through a camera or take pictures away is always asked for by name.
+    """
+    steering = Action.CAMERA_CONTROL
+    allowed = steering in actions_of(actor.roles) and steering in purpose.actions
+    return frozenset({steering}) if allowed and Action.LIVE_VIEW in actions else frozenset()
 
 
 def load_grant(conn: Connection, grant_id: str) -> Grant:

@@ -31,6 +31,8 @@ class Action(StrEnum):
     RECORDING_VIEW = "recording.view"
     EXPORT = "export"
     UNMASK = "unmask"
+    CAMERA_CONTROL = "camera.control"  # steer it: pan, tilt, zoom, presets
+    CAMERA_TALK = "camera.talk"  # speak through it
     GRANT_REQUEST = "grant.request"  # ask for a grant in one's own name
     GRANT_READ = "grant.read"  # everybody's; one's own are always readable
     GRANT_REVOKE = "grant.revoke"  # anybody's; one's own can always be given back
@@ -41,6 +43,8 @@ class Action(StrEnum):
     ACCOUNT_MANAGE = "account.manage"
     DEVICE_READ = "device.read"
     DEVICE_MANAGE = "device.manage"
+    SHARING_READ = "sharing.read"
+    SHARING_MANAGE = "sharing.manage"  # decide what other platforms may pull
     SESSION_READ = "session.read"  # media sessions: the hops of a stream
     SYSTEM_READ = "system.read"
     SYSTEM_MANAGE = "system.manage"
@@ -233,11 +237,13 @@ class AccessRecord:
     ended_at: datetime | None
     outcome: AccessOutcome
     bytes_sent: int
+    detail: Mapping[str, str | int] = field(default_factory=dict)
+    """What of the channel was opened: the time range of a recording, for one."""
 
 
 @dataclass(frozen=True, slots=True)
-class LiveAccess:
-    """What `open_live` gives: durable before it is returned; only now may a ticket be made."""
+class OpenedAccess:
+    """What `open_access` gives: durable before it is returned; only now may a ticket be made."""
 
     grant: Grant
     purpose: Purpose

@@ -28,7 +28,7 @@ SEEDS: Final[Sequence[Mapping[str, Any]]] = (
         "name_en": "Routine duty watch",
         "legal_basis": _DECREE,
         "owner": "值班室 / Duty office",
-        "actions": frozenset({Action.LIVE_VIEW}),
+        "actions": frozenset({Action.LIVE_VIEW, Action.CAMERA_CONTROL}),
         "max_duration_s": 8 * 3600,
     },
     {
@@ -36,7 +36,15 @@ SEEDS: Final[Sequence[Mapping[str, Any]]] = (
         "name_en": "Incident response",
         "legal_basis": _DECREE,
         "owner": "指挥中心 / Command centre",
-        "actions": frozenset({Action.LIVE_VIEW, Action.RECORDING_VIEW}),
+        "actions": frozenset(
+            {
+                Action.LIVE_VIEW,
+                Action.RECORDING_VIEW,
+                Action.EXPORT,
+                Action.CAMERA_CONTROL,
+                Action.CAMERA_TALK,
+            }
+        ),
         "max_duration_s": 4 * 3600,
     },
     {
@@ -47,7 +55,7 @@ SEEDS: Final[Sequence[Mapping[str, Any]]] = (
             "State Council Decree 799, Article 15"
         ),
         "owner": "运维部门 / Maintenance",
-        "actions": frozenset({Action.LIVE_VIEW}),
+        "actions": frozenset({Action.LIVE_VIEW, Action.CAMERA_CONTROL, Action.CAMERA_TALK}),
         "max_duration_s": 15 * 60,
     },
 )

@@ -14,22 +14,47 @@ from commonview.security.errors import ConflictingRoles, Invalid
 from commonview.security.model import Action, Role
 
 USING: Final = frozenset(
-    {Action.LIVE_VIEW, Action.RECORDING_VIEW, Action.EXPORT, Action.UNMASK, Action.GRANT_REQUEST}
+    {
+        Action.LIVE_VIEW,
+        Action.RECORDING_VIEW,
+        Action.EXPORT,
+        Action.UNMASK,
+        Action.CAMERA_CONTROL,
+        Action.CAMERA_TALK,
+        Action.GRANT_REQUEST,
+    }
 )
-"""Actions that show or take away pictures, and asking for them."""
+"""Actions that show or take away pictures, move or speak through a camera, and asking for them."""
 
 GRANTING: Final = frozenset(
-    {Action.PURPOSE_MANAGE, Action.GRANT_REVOKE, Action.ACCOUNT_MANAGE, Action.SYSTEM_MANAGE}
+    {
+        Action.PURPOSE_MANAGE,
+        Action.GRANT_REVOKE,
+        Action.SHARING_MANAGE,
+        Action.ACCOUNT_MANAGE,
+        Action.SYSTEM_MANAGE,
+    }
 )
 """Actions that decide who may look, and under which rules."""
 
-NEEDS_GRANT: Final = frozenset({Action.LIVE_VIEW, Action.RECORDING_VIEW, Action.EXPORT, Action.UNMASK})
+NEEDS_GRANT: Final = frozenset(
+    {
+        Action.LIVE_VIEW,
+        Action.RECORDING_VIEW,
+        Action.EXPORT,
+        Action.UNMASK,
+        Action.CAMERA_CONTROL,
+        Action.CAMERA_TALK,
+    }
+)
 """A role alone never permits these: a running grant must cover action and channel."""
 
 ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
     Role.OPERATOR: frozenset(
         {
             Action.LIVE_VIEW,
+            Action.CAMERA_CONTROL,
+            Action.CAMERA_TALK,
             Action.GRANT_REQUEST,
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
@@ -41,6 +66,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.LIVE_VIEW,
             Action.RECORDING_VIEW,
             Action.EXPORT,
+            Action.CAMERA_CONTROL,
             Action.GRANT_REQUEST,
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
@@ -57,16 +83,25 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.ACCOUNT_READ,
             Action.DEVICE_READ,
             Action.SESSION_READ,
+            Action.SHARING_READ,
+            Action.SHARING_MANAGE,
         }
     ),
     Role.MAINTAINER: frozenset(
-        {Action.DEVICE_READ, Action.DEVICE_MANAGE, Action.SESSION_READ, Action.SYSTEM_READ}
+        {
+            Action.DEVICE_READ,
+            Action.DEVICE_MANAGE,
+            Action.SESSION_READ,
+            Action.SHARING_READ,
+            Action.SYSTEM_READ,
+        }
     ),
     Role.SYSTEM_ADMIN: frozenset(
         {
             Action.DEVICE_READ,
             Action.DEVICE_MANAGE,
             Action.SESSION_READ,
+            Action.SHARING_READ,
             Action.SYSTEM_READ,
             Action.SYSTEM_MANAGE,
         }
@@ -88,6 +123,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.GRANT_READ,
             Action.PURPOSE_READ,
             Action.ACCOUNT_READ,
+            Action.SHARING_READ,
             Action.SYSTEM_READ,
         }
     ),
@@ -99,6 +135,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.GRANT_READ,
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
+            Action.SHARING_READ,
         }
     ),
 }

@@ -1,6 +1,7 @@
 """The tables of the security room and how their rows become its words. No other room reads them."""
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -121,6 +122,7 @@ access_records: Final = Table(
     Column("ended_at", UtcDateTime),
     Column("outcome", String(32), nullable=False),
     Column("bytes_sent", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False, server_default="{}"),  # see detail_text
 )
 
 audit_entries: Final = Table(
@@ -143,6 +145,11 @@ state: Final = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+
+def detail_text(detail: Mapping[str, object]) -> str:
+    """The detail of an access record as one column: the same text for the same content."""
+    return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def join_words(words: Iterable[str]) -> str:
@@ -211,6 +218,7 @@ def access_of(row: Row[tuple[object, ...]]) -> AccessRecord:
         ended_at=row.ended_at,
         outcome=AccessOutcome(row.outcome),
         bytes_sent=row.bytes_sent,
+        detail=json.loads(row.detail),
     )
 
 

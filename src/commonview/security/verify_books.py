@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from commonview.security.audit import decode_entry
 from commonview.security.model import AuditEntry
+from commonview.security.store import detail_text
 from commonview.security.verify_report import FindingKind, VerifyReport
 
 Fields: TypeAlias = dict[str, Any]
@@ -210,6 +211,8 @@ def _access_opened(entry: AuditEntry) -> _Said:
         "protocol": detail["protocol"],
         "client_address": detail["address"],
         "started_at": _micros(detail["started_at"]),
+        # Entries written before records had a detail speak of none.
+        "detail": detail_text(detail.get("detail", {})),
     }
     return _Said(_ACCESS, detail["access"], MADE, fields)
 

@@ -1,6 +1,7 @@
 """Dialogs: both sides, loose and strict routing, and peers that lose their tags (RFC 3261 12)."""
 
 from commonview.wire.sip.context import DialogTable
+from commonview.wire.sip.core import SipCore
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.message import SipRequest, SipResponse, parse_datagram
 from tests.wire.sip.conversation import (
@@ -8,6 +9,7 @@ from tests.wire.sip.conversation import (
     UDP,
     Conversation,
     answer_to,
+    fixed_random,
     invite_bytes,
     outgoing,
     received,
@@ -171,3 +173,74 @@ def test_the_table_forgets_a_dialog_entirely() -> None:
     table.remove(two)
     assert len(table) == 0
     assert table.find("c", "lt", "other") is None
+
+
+def subscribed(talk: Conversation, to_tag: str = "theirs") -> Dialog:
+    """A dialog we opened by SUBSCRIBE."""
+    tx = talk.core.request(talk.now, UDP, outgoing("SUBSCRIBE", body=b"<Query/>"), HERE)
+    [request] = sent(talk.core.drain())
+    assert isinstance(request, SipRequest)
+    talk.hear(answer_to(request, 200, to_tag=to_tag))
+    assert tx.dialog is not None
+    return tx.dialog
+
+
+def test_a_subscription_of_ours_makes_a_dialog_that_a_notify_finds() -> None:
+    talk = Conversation()
+    dialog = subscribed(talk)
+    notify = request_bytes("NOTIFY", call_id="out-1", from_tag="theirs", to_tag="ours")
+    [tx] = received(talk.hear(notify))
+    assert tx.dialog is dialog
+
+
+def test_a_refresh_answered_with_another_tag_stays_in_its_dialog() -> None:
+    talk = Conversation()
+    dialog = subscribed(talk)
+    tx = talk.core.request(talk.now, UDP, dialog.new_request("SUBSCRIBE"), HERE)
+    [refresh] = sent(talk.core.drain())
+    assert isinstance(refresh, SipRequest)
+    refresh.headers.set("To", "<sip:34020000001320000001@3402000000>;tag=invented")
+    talk.hear(answer_to(refresh, 200))
+    assert tx.dialog is dialog
+    assert talk.core.sizes()["dialogs"] == 1
+
+
+def test_a_refused_subscription_makes_no_dialog() -> None:
+    talk = Conversation()
+    tx = talk.core.request(talk.now, UDP, outgoing("SUBSCRIBE"), HERE)
+    [request] = sent(talk.core.drain())
+    assert isinstance(request, SipRequest)
+    talk.hear(answer_to(request, 403))
+    assert tx.dialog is None
+
+
+def test_answering_a_subscription_opens_a_dialog_that_its_refresh_finds() -> None:
+    talk = Conversation()
+    [tx] = received(talk.hear(request_bytes("SUBSCRIBE")))
+    talk.respond(tx, 200)
+    again = request_bytes("SUBSCRIBE", branch="z9hG4bKtwo", cseq=2, to_tag=tx.local_tag or "")
+    [second] = received(talk.hear(again))
+    talk.respond(second, 200)
+    assert second.dialog is tx.dialog
+    assert talk.core.sizes()["dialogs"] == 1
+
+
+def test_a_policy_decides_about_calls_and_refuses_without_keeping_state() -> None:
+    talk = Conversation()
+    talk.core = SipCore(takes_calls=lambda request, flow: 200 if flow is UDP else 403, random=fixed_random)
+    assert statuses(talk.hear(invite_bytes(), OTHER_UDP)) == [403]
+    assert talk.core.sizes()["invites"] == 0
+    [tx] = received(talk.hear(invite_bytes(branch="z9hG4bKmine", call_id="c2")))
+    talk.respond(tx, 200)
+    unknown = invite_bytes(branch="z9hG4bKthree", call_id="c3", to_tag="unknown")
+    assert statuses(talk.hear(unknown)) == [481]
+    inside = invite_bytes(branch="z9hG4bKfour", call_id="c2", cseq=2, to_tag=tx.local_tag)
+    [again] = received(talk.hear(inside))
+    assert again.dialog is tx.dialog
+
+
+def test_reliable_provisional_answers_are_not_offered() -> None:
+    talk = Conversation()
+    [answer] = sent(talk.hear(invite_bytes(lines=("Require: 100rel", "Content-Type: application/sdp"))))
+    assert isinstance(answer, SipResponse)
+    assert (answer.status, answer.headers.get("Unsupported")) == (420, "100rel")

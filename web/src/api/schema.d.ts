@@ -621,6 +621,10 @@ export interface components {
             channel_id: string;
             /** Client Address */
             client_address: string;
+            /** Detail */
+            detail: {
+                [key: string]: string | number;
+            };
             /** Ended At */
             ended_at: string | null;
             /** Grant Id */
@@ -702,7 +706,7 @@ export interface components {
          * @description Everything `decide()` can be asked about.
          * @enum {string}
          */
-        Action: "live.view" | "recording.view" | "export" | "unmask" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
         /**
          * AuditEntryOut
          * @description One line of the audit log.
@@ -906,7 +910,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -938,6 +942,8 @@ export interface components {
          * @description Asks for a grant in one's own name.
          */
         GrantCreate: {
+            /** Actions */
+            actions?: components["schemas"]["Action"][];
             /** Channel Ids */
             channel_ids: string[];
             /** Duration S */
@@ -1134,6 +1140,11 @@ export interface components {
             purpose_id?: string | null;
             /** Reason */
             reason?: string | null;
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
         };
         /**
          * LiveSessionOut
@@ -1156,6 +1167,8 @@ export interface components {
             started_at: string;
             state: components["schemas"]["SessionState"];
             stats: components["schemas"]["StreamStatsOut"] | null;
+            /** Stream Number */
+            stream_number: number;
             /** Timeline */
             timeline: components["schemas"]["TimelineStepOut"][];
             transport: components["schemas"]["MediaTransport"];
@@ -1319,7 +1332,7 @@ export interface components {
          * @description Why a registration or a keep-alive was turned away.
          * @enum {string}
          */
-        RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable";
+        RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable" | "quarantined" | "banned";
         /**
          * Role
          * @description What an account is for. See `roles.ROLE_ACTIONS` for the rights of each.
@@ -1359,7 +1372,7 @@ export interface components {
         SessionState: "starting" | "live" | "failed" | "ended";
         /**
          * SessionSummary
-         * @description A live session of one channel, however many watch.
+         * @description A live session of one stream of a channel, however many watch.
          */
         SessionSummary: {
             /** Channel Id */
@@ -1377,6 +1390,8 @@ export interface components {
              */
             started_at: string;
             state: components["schemas"]["SessionState"];
+            /** Stream Number */
+            stream_number: number;
             transport: components["schemas"]["MediaTransport"];
             /** Viewer Count */
             viewer_count: number;
@@ -1423,7 +1438,7 @@ export interface components {
          * @description What a device speaks SIP over.
          * @enum {string}
          */
-        SignallingTransport: "udp" | "tcp";
+        SignallingTransport: "udp" | "tcp" | "tls";
         /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.

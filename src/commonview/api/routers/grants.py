@@ -43,6 +43,7 @@ def request_grant(
         purpose_id=body.purpose_id,
         reason=body.reason,
         duration_s=body.duration_s,
+        actions=body.actions,
     )
     return _grants_out(context, caller, [grant])[0]
 
@@ -87,6 +88,7 @@ def _record_out(record: AccessRecord, names: dict[str, str]) -> AccessRecordOut:
         ended_at=record.ended_at,
         outcome=record.outcome,
         bytes_sent=record.bytes_sent,
+        detail=dict(record.detail),
     )
 
 

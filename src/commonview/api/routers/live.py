@@ -47,6 +47,7 @@ async def open_live(
         duration_s=body.duration_s,
         grant_id=body.grant_id,
         protocol=body.protocol,
+        stream_number=body.stream_number,
     )
     grant, purpose = playable.access.grant, playable.access.purpose
     origin = context.media_address.origin(body.protocol, request.headers.get("host", ""))
@@ -118,6 +119,7 @@ def _summary(session: LiveSession) -> SessionSummary:
         id=session.id,
         channel_id=session.channel_id,
         device_id=session.device_id,
+        stream_number=session.stream_number,
         state=session.state,
         transport=session.transport,
         started_at=session.started_at,

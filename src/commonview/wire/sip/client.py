@@ -34,6 +34,7 @@ _TIMER_EVENTS: Final = {
     Timer.GIVE_UP: Event.GIVE_UP,
     Timer.LINGER: Event.LINGER,
 }
+_DIALOG_MAKERS: Final = frozenset(("INVITE", "SUBSCRIBE"))
 # RFC 3261 17.1.1.2: timer D is at least 32 s over UDP.
 _TIMER_D_S: Final = 32.0
 
@@ -64,7 +65,7 @@ class ClientLayer:
         limits = self._context.limits
         if len(self._open) >= limits.client_transactions:
             raise SipOverload("too many SIP requests are waiting for an answer")
-        if request.method == "INVITE" and self._context.dialogs.full:
+        if request.method in _DIALOG_MAKERS and self._context.dialogs.full:
             raise SipOverload("too many SIP dialogs are open")
         for name in ("From", "To", "Call-ID", "CSeq"):
             if name not in request.headers:
@@ -185,8 +186,22 @@ class ClientLayer:
                 return
             tx.dialog = Dialog.of_client(tx.request, response, tx.flow.peer[0])
             self._context.dialogs.add(tx.dialog)
+        elif tx.request.method == "SUBSCRIBE" and 200 <= response.status < 300 and not tx.abandoned:
+            tx.dialog = self._subscribed(tx, response)
         if not tx.abandoned:
             self._context.outputs.append(ResponseReceived(tx, response))
+
+    def _subscribed(self, tx: ClientTransaction, response: SipResponse) -> Dialog | None:
+        """The dialog a SUBSCRIBE made, or refreshed whatever tag the answer has (RFC 6665 4.4.1)."""
+        sent = tx.request.headers.first
+        if refreshed := tag_of(sent["To"]):
+            return self._context.dialogs.find(sent["Call-ID"], tag_of(sent["From"]), refreshed)
+        dialog = Dialog.of_client(tx.request, response, tx.flow.peer[0])
+        known = self._context.dialogs.find(*dialog.id)
+        if known is not None:
+            return known
+        self._context.dialogs.add(dialog)
+        return dialog
 
     def _refuse_answer(self, now: float, tx: ClientTransaction, response: SipResponse) -> None:
         """Acknowledge a 2xx nobody wants, and say BYE at once (RFC 3261 13.2.2.4, 15)."""

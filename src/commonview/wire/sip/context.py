@@ -89,6 +89,9 @@ class Limits:
     answer_within_s: float = 180.0
 
 
+CallPolicy = Callable[[SipRequest, Flow], int]
+"""Whether an INVITE that opens a dialog is taken: 200, or the status that refuses it."""
+
 _POOL_BYTES: Final = 4096
 
 
@@ -172,7 +175,7 @@ class CoreContext:
     tokens: Tokens
     user_agent: str
     allow: tuple[str, ...]
-    takes_calls: bool = True
+    takes_calls: bool | CallPolicy = True
     counters: SipCounters = field(default_factory=SipCounters)
     outputs: deque[Output] = field(default_factory=deque)
     dialogs: DialogTable = field(init=False)

@@ -16,6 +16,7 @@ from typing import Final
 from commonview.wire.sip.client import ClientLayer
 from commonview.wire.sip.context import (
     AckReceived,
+    CallPolicy,
     Cancelled,
     CoreContext,
     Limits,
@@ -38,6 +39,7 @@ from commonview.wire.sip.transaction import ClientTransaction, ServerTransaction
 
 __all__ = [
     "AckReceived",
+    "CallPolicy",
     "Cancelled",
     "Limits",
     "Output",
@@ -73,12 +75,15 @@ class SipCore:
         *,
         user_agent: str = "Commonview",
         allow: tuple[str, ...] = DEFAULT_ALLOW,
-        takes_calls: bool = True,
+        takes_calls: bool | CallPolicy = True,
         limits: Limits | None = None,
         timing: Timing | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """``takes_calls`` False answers every INVITE 488, once and without keeping state."""
+        """``takes_calls`` False answers every INVITE 488, once and without keeping state.
+
+        A policy is asked of each INVITE that opens a dialog, and what it refuses is answered the same way.
+        """
         self._context = CoreContext(
             timing=timing or Timing(),
             limits=limits or Limits(),

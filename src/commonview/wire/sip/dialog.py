@@ -1,4 +1,4 @@
-"""Dialogs: what both sides remember of an answered INVITE (RFC 3261 12)."""
+"""Dialogs: what both sides remember of an answered INVITE or SUBSCRIBE (RFC 3261 12, RFC 6665 4.4.1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Dialog:
 
     ``local`` and ``remote`` are whole From/To values including tags; a peer that forgot its tag has ""
     (measured on a camera simulator), and is then found by Call-ID. ``remote_target`` is the peer's Contact
-    URI, or the URI it was called by when its Contact is missing or unreadable.
+    URI, or the URI it was called by when its Contact is missing or unreadable. ``owner`` is whatever the user
+    of the core keeps with it.
     """
 
     call_id: str
@@ -36,6 +37,7 @@ class Dialog:
     remote_cseq: int | None = None
     invite_cseq: int = 0
     ended: bool = False
+    owner: object = None
 
     @property
     def id(self) -> DialogId:
@@ -44,7 +46,7 @@ class Dialog:
 
     @staticmethod
     def of_client(request: SipRequest, response: SipResponse, peer_host: str) -> Dialog:
-        """UAC side, from our INVITE and its 2xx (RFC 3261 12.1.2).
+        """UAC side, from our INVITE or SUBSCRIBE and its 2xx (RFC 3261 12.1.2).
 
         Raises SipParseError if the pair names no dialog.
         """
@@ -70,7 +72,10 @@ class Dialog:
 
     @staticmethod
     def of_server(request: SipRequest, local: str, local_tag: str, peer_host: str) -> Dialog:
-        """UAS side, from an INVITE and the To value of our 2xx (RFC 3261 12.1.1). Raises SipParseError."""
+        """UAS side, from an INVITE or SUBSCRIBE and the To value of our 2xx (RFC 3261 12.1.1).
+
+        Raises SipParseError.
+        """
         headers = request.headers
         remote = headers.get("From")
         call_id = headers.get("Call-ID")

@@ -126,7 +126,7 @@ class ServerLayer:
     ) -> None:
         method = request.method
         try:
-            refusal = self._find_refusal(request, facts)
+            refusal = self._find_refusal(request, facts, flow)
         except SipParseError as error:
             error.partial = request
             self.refuse_unreadable(flow, error)
@@ -163,7 +163,9 @@ class ServerLayer:
                 self._context.dialogs.remove(dialog)
         self._context.outputs.append(RequestReceived(tx))
 
-    def _find_refusal(self, request: SipRequest, facts: RequestFacts) -> tuple[int, HeaderPairs] | None:
+    def _find_refusal(
+        self, request: SipRequest, facts: RequestFacts, flow: Flow
+    ) -> tuple[int, HeaderPairs] | None:
         """Status and headers for a request we do not take, in the order of RFC 3261 8.2; or None."""
         context, method, first = self._context, request.method, request.headers.first
         if method not in context.allow:
@@ -179,16 +181,27 @@ class ServerLayer:
         elif method in ("REGISTER", "INVITE"):
             check_addresses(request)
         if method == "INVITE":
-            if not context.takes_calls:
+            status = self._judge_call(request, facts, flow)
+            if status != 200:
                 # Without state, for a refusal over UDP is otherwise repeated for 32 s to whatever address a
-                # stranger wrote. 488 is the word for it (GB/T 28181-2022 Annex G note 17).
-                return 488, ()
+                # stranger wrote.
+                return status, ()
             if self._crowded_for_invites(request):
                 return 503, (("Retry-After", _RETRY_AFTER_S),)
             return _find_media_refusal(request)
-        if self._crowded(request):
+        if self._crowded(request) or (method == "SUBSCRIBE" and not facts.to_tag and context.dialogs.full):
             return 503, (("Retry-After", _RETRY_AFTER_S),)
         return None
+
+    def _judge_call(self, request: SipRequest, facts: RequestFacts, flow: Flow) -> int:
+        """200 to take an INVITE, else its refusal: 488 is the word (GB/T 28181-2022 Annex G note 17)."""
+        policy = self._context.takes_calls
+        if isinstance(policy, bool):
+            return 200 if policy else 488
+        if facts.to_tag is None:
+            return policy(request, flow)
+        # A re-INVITE: whether its dialog is ours shows next.
+        return 200
 
     def _crowded(self, request: SipRequest) -> bool:
         limits, count = self._context.limits, len(self._open)
@@ -288,15 +301,17 @@ class ServerLayer:
                     f"Record-Route: {route}\r\n" for route in tx.request.headers.get_all("Record-Route")
                 )
         tx.response = _response(status, reason, head, headers, body)
-        if tx.is_invite and event is Event.SUCCESS:
-            self._open_dialog(tx)
+        if event is Event.SUCCESS:
+            if tx.is_invite:
+                self._awaiting_ack[(tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])] = tx
+            if tx.is_invite or tx.request.method == "SUBSCRIBE":
+                self._open_dialog(tx)
         self._step(now, tx, event)
         return True
 
     def _open_dialog(self, tx: ServerTransaction) -> None:
-        self._awaiting_ack[(tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])] = tx
-        if tx.dialog is not None:
-            return  # a re-INVITE
+        if tx.dialog is not None or tx.facts.to_tag is not None:
+            return  # a re-INVITE, or the refresh of a subscription
         local = f"{tx.request.headers.first['To']};tag={tx.local_tag}"
         tx.dialog = Dialog.of_server(tx.request, local, tx.local_tag or "", tx.flow.peer[0])
         self._context.dialogs.add(tx.dialog)

@@ -1,0 +1,60 @@
+"""Peers as they are: what each does otherwise than the standard says, as data with a source and a counter.
+
+`peer_profile(record)` gives the profile; where a flag makes a difference call `note_fired(record, Flag.X)`.
+"""
+
+from commonview.network.quirks.model import (
+    Charset,
+    ConfigTarget,
+    Entry,
+    Flag,
+    Match,
+    MediaAddress,
+    Profile,
+    ScaleFormat,
+    SdpOrder,
+    SsrcPolicy,
+    SubStreamDialect,
+    TalkDialect,
+)
+from commonview.network.quirks.profile import (
+    Overrides,
+    Peer,
+    QuirkInvalid,
+    Reason,
+    Setting,
+    checked_overrides,
+    fired,
+    note_fired,
+    peer_profile,
+    reasons_of,
+    settings_of,
+    table,
+)
+
+__all__ = [
+    "Charset",
+    "ConfigTarget",
+    "Entry",
+    "Flag",
+    "Match",
+    "MediaAddress",
+    "Overrides",
+    "Peer",
+    "Profile",
+    "QuirkInvalid",
+    "Reason",
+    "ScaleFormat",
+    "SdpOrder",
+    "Setting",
+    "SsrcPolicy",
+    "SubStreamDialect",
+    "TalkDialect",
+    "checked_overrides",
+    "fired",
+    "note_fired",
+    "peer_profile",
+    "reasons_of",
+    "settings_of",
+    "table",
+]
