@@ -12,10 +12,12 @@ from commonview.network.sources.model import (
     SourceTransport,
     StreamProfile,
 )
+from commonview.network.sources.records import Listing
 from commonview.network.sources.service import Sources, SourceSettings
 
 __all__ = [
     "ChannelPlan",
+    "Listing",
     "Source",
     "SourceChannel",
     "SourceCheck",

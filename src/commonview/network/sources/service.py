@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from commonview.foundation.errors import CommonviewError
-from commonview.network.model import CatalogueProgress, CatalogueState, PresenceReason
+from commonview.network.model import CatalogueProgress, CatalogueState, DeviceOrigin, PresenceReason
 from commonview.network.sources import records, rtsp, store
 from commonview.network.sources.address import locate
 from commonview.network.sources.errors import SourceFailed, SourceInvalid, SourceUnknown
@@ -73,20 +73,18 @@ class Sources:
         node: MediaNode,
         clock: Clock,
         *,
+        listing: records.Listing,
         on_changed: Callable[[str], None],
-        on_channels: Callable[[str], None],
         on_gone: Callable[[str], None],
     ) -> None:
-        """The listeners hear of a device id: that it changed, that its channels did, that it is not to be
-        watched any more.
-        """
+        """The listeners hear of a device id: that it changed, that it is not to be watched any more."""
         self._settings = settings
         self._directory = directory
         self._database = database
         self._vault = vault
         self._clock = clock
         self._on_changed = on_changed
-        self._on_channels = on_channels
+        self._listing = listing
         self._on_gone = on_gone
         self._sources: dict[str, Source] = {}
         self._due: dict[str, float] = {}
@@ -98,8 +96,15 @@ class Sources:
         """Take the sources back from the database; their devices are in the directory already."""
         for source in await asyncio.to_thread(self._load):
             record = self._directory.get(source.id)
-            if record is not None:
-                self._keep(source, record)
+            if record is None:
+                continue
+            self._keep(source, record)
+            if record.cameras != len(source.channels):
+                # Stopped between storing a source and its channels.
+                await self._listing.write(record, records.items_of(source))
+        for record in list(self._directory.records()):
+            if record.origin is not DeviceOrigin.GB28181 and record.id not in self._sources:
+                self._directory.forget(record.id)
 
     def _load(self) -> list[Source]:
         with self._database.read() as conn:
@@ -165,7 +170,7 @@ class Sources:
         source, record = await asyncio.to_thread(self._store_new, source, password, tested)
         self._directory.adopt(record)
         self._keep(source, record)
-        self._on_channels(source.id)
+        await self._listing.write(record, records.items_of(source))
         self._on_changed(source.id)
         return self._sources[source.id]
 
@@ -183,20 +188,19 @@ class Sources:
                 model=tested.model,
                 firmware=tested.firmware,
             )
-            channels = records.channels_of(source)
-            store.add(conn, source, record, channels)
-        record.channels.update({channel.gb_id: channel for channel in channels})
+            store.add(conn, source, record)
         return source, record
 
     def _new_id(self, conn: Connection, type_code: TypeCode) -> str:
         try:
-            return records.new_id(conn, self._settings.domain, type_code, self._is_known)
+            return records.new_id(
+                conn,
+                self._settings.domain,
+                type_code,
+                lambda made: self._directory.get(made) is not None or store.is_channel(conn, made),
+            )
         except ValueError:
             raise SourceInvalid("every id of this type in our domain is used up", field="name") from None
-
-    def _is_known(self, gb_id: str) -> bool:
-        known = self._directory
-        return known.get(gb_id) is not None or any(gb_id in record.channels for record in known.records())
 
     async def update(
         self,
@@ -240,7 +244,8 @@ class Sources:
         except CommonviewError:
             record.name = before
             raise
-        record.channels.update({channel.gb_id: channel for channel in records.channels_of(changed)})
+        if plans is not None:
+            await self._listing.write(record, records.items_of(changed))
         if source.enabled and not changed.enabled:
             self._on_gone(source_id)
         self._keep(changed, record)
@@ -250,7 +255,6 @@ class Sources:
     def _store_change(self, source: Source, record: DeviceRecord) -> None:
         with self._database.begin() as conn:
             store.change(conn, source, record)
-            store.save_channels(conn, source.id, records.channels_of(source), self._clock.now())
 
     async def remove(self, source_id: str) -> None:
         """Forget a source with its channels; its streams end. Its ids are not given again.
@@ -262,8 +266,10 @@ class Sources:
         self._sources.pop(source_id, None)
         self._due.pop(source_id, None)
         self._on_gone(source_id)
+        record = self._directory.get(source_id)
+        if record is not None:
+            await self._listing.write(record, [])
         self._directory.forget(source_id)
-        self._on_channels(source_id)
         self._on_changed(source_id)
 
     def _store_removal(self, source_id: str) -> None:

@@ -17,15 +17,12 @@ from commonview.network.sources.model import (
     SourceTransport,
     StreamProfile,
 )
+from commonview.network.tree import store as tree_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
     from sqlalchemy import Connection
 
     from commonview.network.directory import DeviceRecord
-    from commonview.network.model import Channel
 
 sources = Table(
     "sources",
@@ -71,8 +68,8 @@ def load(conn: Connection) -> list[Source]:
     return [_source(dict(row)) for row in conn.execute(select(sources).order_by(sources.c.id)).mappings()]
 
 
-def add(conn: Connection, source: Source, record: DeviceRecord, channels: Iterable[Channel]) -> None:
-    """Store a source with its device and channels."""
+def add(conn: Connection, source: Source, record: DeviceRecord) -> None:
+    """Store a source with its device."""
     conn.execute(
         insert(network_store.devices).values(
             id=record.id,
@@ -84,7 +81,6 @@ def add(conn: Connection, source: Source, record: DeviceRecord, channels: Iterab
             origin=record.origin.value,
         )
     )
-    save_channels(conn, record.id, channels, source.created_at)
     conn.execute(insert(sources).values(id=source.id, created_at=source.created_at, **_values(source)))
 
 
@@ -103,16 +99,17 @@ def change(conn: Connection, source: Source, record: DeviceRecord) -> None:
     )
 
 
-def save_channels(conn: Connection, device_id: str, channels: Iterable[Channel], at: datetime) -> None:
-    """Store the channels of a source."""
-    network_store.save_channels(conn, device_id, [(channel, {}) for channel in channels], at)
+def is_channel(conn: Connection, gb_id: str) -> bool:
+    """Whether any device has, or had, a channel of this id."""
+    found = conn.execute(
+        select(tree_store.channels.c.no).where(tree_store.channels.c.gb_id == gb_id).limit(1)
+    )
+    return found.first() is not None
 
 
 def remove(conn: Connection, source_id: str) -> None:
-    """Forget a source with its device and channels. What access records say of them stays."""
+    """Forget a source. The rows of its device and channels stay, for what access records say of them."""
     conn.execute(delete(sources).where(sources.c.id == source_id))
-    conn.execute(delete(network_store.channels).where(network_store.channels.c.device_id == source_id))
-    conn.execute(delete(network_store.devices).where(network_store.devices.c.id == source_id))
 
 
 def _values(source: Source) -> dict[str, Any]:
