@@ -18,7 +18,6 @@ class StreamProfileOut(Answer):
 
     number: int
     url: str
-    token: str
     name: str
     codec: str
     width: int

@@ -1723,8 +1723,6 @@ export interface components {
             name: string;
             /** Number */
             number: number;
-            /** Token */
-            token: string;
             /** Url */
             url: string;
             /** Width */
