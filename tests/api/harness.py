@@ -55,7 +55,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
-from commonview.network.sources import Source, SourceUnknown
+from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 
@@ -72,6 +72,9 @@ class SourcesDouble:
 
     def list(self) -> tuple[Source, ...]:
         return ()
+
+    async def discover(self, *, interface: str, address: str) -> tuple[Discovered, ...]:
+        raise SourceInvalid(f"neither {interface!r} nor {address!r} is an address of ours")
 
     def get(self, source_id: str) -> Source:
         raise SourceUnknown("no such source", source_id=source_id)

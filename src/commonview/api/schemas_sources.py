@@ -92,6 +92,23 @@ class SourceUpdate(Request):
     enabled: bool | None = None
 
 
+class DiscoverRequest(Request):
+    """Where to look: one of the server's own IPv4 addresses (multicast there), or one device."""
+
+    interface: Annotated[str, Field(max_length=64)] = ""
+    address: Annotated[str, Field(max_length=64)] = ""
+
+
+class DiscoveredOut(Answer):
+    """A device that answered; `url` can be given to a new ONVIF source."""
+
+    address: str
+    url: str
+    name: str
+    hardware: str
+    endpoint: str
+
+
 class SourceTestOut(Answer):
     """What asking a source said; nothing is kept of it."""
 
