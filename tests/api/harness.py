@@ -55,6 +55,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.trace import TraceService
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 
@@ -79,6 +80,13 @@ class NetworkDouble:
         self.known = {DEVICE_ID: self._device(DEVICE_ID, online=True)}
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
+        self.trace = TraceService(
+            clock,
+            cast(MediaNode, MediaDouble()),
+            2**20,
+            local=lambda flow: f"{flow.local[0]}:{flow.local[1]}",
+            peer_of=lambda device_id: (device_id in self.known, None),
+        )
 
     def _device(self, device_id: str, *, online: bool) -> Device:
         return Device(

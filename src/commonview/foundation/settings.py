@@ -111,6 +111,14 @@ class Settings(BaseModel):
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
     )
+    trace_bytes: int = _field(
+        64 * 2**20,
+        _SIP,
+        "Memory for the latest signalling of all devices, kept without passwords for diagnosis, in bytes; "
+        "0 keeps none.",
+        ge=0,
+        le=16 * 2**30,
+    )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 
     media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")
