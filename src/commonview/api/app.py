@@ -16,6 +16,8 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    control,
+    device_upload,
     devices,
     events,
     grants,
@@ -27,7 +29,20 @@ from commonview.api.routers import (
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events)
+ROUTERS = (
+    setup,
+    session,
+    accounts,
+    purposes,
+    grants,
+    devices,
+    control,
+    device_upload,
+    live,
+    audit,
+    system,
+    events,
+)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;

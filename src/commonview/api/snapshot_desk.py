@@ -1,4 +1,4 @@
-"""Taking and showing a camera's own pictures: the same promise as for video, grant and access record first."""
+"""Taking and showing a camera's own pictures; the promise is that of video: grant and access record first."""
 
 import asyncio
 import logging
@@ -91,9 +91,7 @@ class SnapshotDesk:
             outcome = AccessOutcome.CLOSED if size_bytes else AccessOutcome.FAILED
             await self._close(access_id, outcome, size_bytes)
 
-    async def show(
-        self, subject: Subject, snapshot_id: str, grant_id: str | None
-    ) -> tuple[Snapshot, bytes]:
+    async def show(self, subject: Subject, snapshot_id: str, grant_id: str | None) -> tuple[Snapshot, bytes]:
         """One's own picture, under the grant it was taken under or another running one of one's own.
 
         Raises `SnapshotUnknown`, `NotFound` for somebody else's, and what `open_access` raises.

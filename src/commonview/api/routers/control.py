@@ -20,6 +20,7 @@ from commonview.api.schemas_control import (
     ConfigurationBlockOut,
     CruiseDetailOut,
     CruiseOut,
+    CruisePointOut,
     HomePositionOut,
     ManagingOrderRequest,
     MemoryCardOut,
@@ -195,8 +196,7 @@ async def get_cruise(channel_id: Id, number: int, context: Context) -> CruiseDet
     """The points of one cruise track."""
     target = context.network.control.channel(channel_id)
     found = await context.network.control.questions.cruise(target.record, target.gb_id, number)
-    points = [one for one in CruiseDetailOut.model_validate(found, from_attributes=True).points] \
-        if found.number is not None else []
+    points = [CruisePointOut.model_validate(one) for one in found.points]
     return CruiseDetailOut(number=number, name=found.name, points=points)
 
 
@@ -318,9 +318,7 @@ async def get_snapshot_picture(
 
 async def _commands(context: ApiContext, found: Iterable[Command]) -> list[CommandOut]:
     commands = list(found)
-    names = await to_thread.run_sync(
-        context.security.account_names, {one.account_id for one in commands}
-    )
+    names = await to_thread.run_sync(context.security.account_names, {one.account_id for one in commands})
     return [_command(one, names) for one in commands]
 
 

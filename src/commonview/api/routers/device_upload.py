@@ -13,8 +13,6 @@ from commonview.api.schemas import Answer
 
 router = APIRouter(prefix="/api", tags=["device upload"])
 
-PREFIX = "/api/device-upload/"
-
 UploadToken = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", max_length=64)]
 
 

@@ -29,8 +29,8 @@ from commonview.network.control.orders import AnyManagingOrder, AnyOrder, AnySte
 from commonview.network.control.service import Control, Target
 from commonview.network.control.snapshot_model import PICTURE_MAX_BYTES, Snapshot
 from commonview.network.control.snapshots import SnapshotLimits, SnapshotOrder
-from commonview.network.control.upload_address import UploadUnreachable, upload_base
 from commonview.network.control.steering import STILL, Vector
+from commonview.network.control.upload_address import UploadUnreachable, upload_base
 
 __all__ = [
     "PICTURE_MAX_BYTES",

@@ -370,14 +370,7 @@ class Osd(_Configuration2022):
 
 
 AnySteeringOrder: TypeAlias = Annotated[
-    PresetCall
-    | CruiseStart
-    | CruiseStop
-    | ScanStart
-    | ScanStop
-    | Auxiliary
-    | PreciseMove
-    | DragZoom,
+    PresetCall | CruiseStart | CruiseStop | ScanStart | ScanStop | Auxiliary | PreciseMove | DragZoom,
     Field(discriminator="kind"),
 ]
 """What steers a camera: needs camera.control and a running grant. Told apart by `kind`."""
