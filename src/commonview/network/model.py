@@ -74,6 +74,14 @@ class ChannelStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ChannelFault(StrEnum):
+    """What a device says is wrong with a channel."""
+
+    VIDEO_LOST = "video_lost"  # VLOST in a catalogue notification
+    DEFECT = "defect"  # DEFECT in a catalogue notification
+    REPORTED = "reported"  # listed as faulty in the last keep-alive (9.6)
+
+
 class RefusalReason(StrEnum):
     """Why a registration or a keep-alive was turned away."""
 
@@ -217,6 +225,7 @@ class Channel:
     latitude: float | None
     vanished_at: datetime | None
     watching: bool = False
+    fault: ChannelFault | None = None
 
 
 @dataclass(frozen=True, slots=True)
