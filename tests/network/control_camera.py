@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -180,6 +180,16 @@ class CameraDouble:
                 pass
 
 
+class OneCamera:
+    """The channels of the device: this camera."""
+
+    def channel(self, record: DeviceRecord, gb_id: str) -> Channel | None:
+        return _channel() if gb_id == CAMERA else None
+
+    def watchable(self, record: DeviceRecord) -> Sequence[Channel]:
+        return [_channel()]
+
+
 class ControlRoom:
     """One camera of one device, and the control of it over a real database."""
 
@@ -191,6 +201,7 @@ class ControlRoom:
         self.bus = bus
         self.database = database
         self.directory = Directory(silence_s=180)
+        self.directory.find_channels_in(OneCamera())
         self.exchange = Exchange(
             cast(SipEndpoint, self.camera),
             Platform(PLATFORM, DOMAIN),
@@ -232,7 +243,6 @@ class ControlRoom:
             Registration(DEVICE, flow or udp(), 3600, at, at + timedelta(hours=1), "", version),
             Moment(self.clock.monotonic(), at),
         )
-        self.record.channels.setdefault(CAMERA, _channel())
 
     async def give(self, order: Order) -> Command:
         """Give an order to the camera and wait until nothing more becomes of it."""

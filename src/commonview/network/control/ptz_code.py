@@ -33,9 +33,9 @@ def lens_code(vector: Vector) -> str:
     """Focus and aperture of a vector; both zero stop the lens."""
     lens = ptz.Lens(
         focus=_choose(vector.focus, ptz.Focus.NEAR, ptz.Focus.FAR, ptz.Focus.NONE),
-        iris=_choose(vector.aperture, ptz.Iris.OPEN, ptz.Iris.CLOSE, ptz.Iris.NONE),
+        aperture=_choose(vector.aperture, ptz.Aperture.OPEN, ptz.Aperture.CLOSE, ptz.Aperture.NONE),
         focus_speed=_speed(vector.focus),
-        iris_speed=_speed(vector.aperture),
+        aperture_speed=_speed(vector.aperture),
     )
     return ptz.write_ptz(lens)
 
