@@ -25,6 +25,7 @@ from commonview.api.routers import (
     purposes,
     session,
     setup,
+    sources,
     system,
 )
 from commonview.api.schemas import ErrorAnswer
@@ -42,6 +43,7 @@ ROUTERS = (
     audit,
     system,
     events,
+    sources,
 )
 
 _DESCRIPTION = """\
