@@ -79,8 +79,7 @@ class Router:
         """Hand a request on, or answer it."""
         method = transaction.request.method
         if method == "MESSAGE":
-            if not self._calls.on_message(transaction):
-                self._desk.on_message(transaction)
+            self._message(transaction)
         elif method == "REGISTER":
             self._registrar.on_register(transaction)
         elif method == "BYE":
@@ -103,6 +102,10 @@ class Router:
         else:
             self.counters["method_refused"] += 1
             transaction.respond(405, headers=(("Allow", ALLOW),))
+
+    def _message(self, transaction: ServerTransaction) -> None:
+        if not self._calls.on_message(transaction):
+            self._desk.on_message(transaction)
 
     def _invite(self, transaction: ServerTransaction) -> None:
         if transaction.dialog is not None:
