@@ -24,8 +24,10 @@ const DATAGRAMS_PER_TURN: usize = 64;
 const DIAL_TRIES: usize = 3;
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a source that is held back looks whether the disk has caught up.
+const DISK_PAUSE: Duration = Duration::from_millis(10);
 /// Sources of TCP connections are numbered above every UDP peer.
-const TCP_SOURCES: u64 = 1 << 63;
+pub(crate) const TCP_SOURCES: u64 = 1 << 63;
 
 /// The sockets of one receiver, bound by the control thread and then moved into the reactor.
 pub struct ReceiverSockets {
@@ -59,7 +61,7 @@ impl ReceiverSockets {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+pub(crate) fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -129,7 +131,7 @@ async fn drain_rtcp(reactor: Rc<Reactor>, cell: Rc<StreamCell>, socket: UdpSocke
 }
 
 /// Give every datagram to `each`, a turn's worth at a time, for as long as the runtime lives.
-async fn take_datagrams(
+pub(crate) async fn take_datagrams(
     reactor: &Reactor,
     socket: &UdpSocket,
     mut each: impl FnMut(&[u8], SocketAddr),
@@ -252,6 +254,11 @@ async fn receive_connection(
     source: SourceId,
 ) {
     let reason = loop {
+        while cell.stream.borrow().is_disk_behind() {
+            // A file cannot keep up: let the sender wait for the disk (TCP does it), nothing is lost.
+            reactor.shared.counters.count("sink_back_pressure");
+            sleep(DISK_PAUSE).await;
+        }
         // Through poll_read rather than try_read: it knows that a short read means an empty socket and saves the
         // call that would only say so.
         let read = poll_fn(|context| {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -15,12 +16,21 @@ from commonview.media.errors import (
     InvalidMediaArgument,
     MediaError,
     NodeUnavailable,
+    OutputExists,
+    OutputUnknown,
     PortsExhausted,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
 )
-from commonview.media.model import MediaNodeSettings, MediaTransport, NodeStats, Receiver, StreamStats
+from commonview.media.model import (
+    FileSinkStats,
+    MediaNodeSettings,
+    MediaTransport,
+    NodeStats,
+    Receiver,
+    StreamStats,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS_PER_DRAIN = 256
@@ -36,6 +46,8 @@ _ERRORS: dict[str, type[MediaError]] = {
         StreamUnknown,
         StreamExists,
         TransportMismatch,
+        OutputExists,
+        OutputUnknown,
         InvalidMediaArgument,
         NodeUnavailable,
     )
@@ -46,6 +58,8 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
     for kind in (
         events.TcpConnected,
         events.TcpFailed,
+        events.RtspConnected,
+        events.RtspFailed,
         events.FirstPacket,
         events.SsrcMismatch,
         events.FirstKeyFrame,
@@ -56,6 +70,7 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
         events.ViewerFirstBytes,
         events.ViewerLeft,
         events.TicketRefused,
+        events.FileSinkEnded,
         events.EventsLost,
     )
 }
@@ -120,6 +135,32 @@ class CoreMediaNode:
         except _core.CoreError as error:
             raise _media_error(error) from None
 
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """See `MediaNode.open_rtsp`."""
+        try:
+            self._core.open_rtsp(
+                stream_id, url, username, password, transport, address=address, networks=list(networks)
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """See `MediaNode.retry_rtsp`."""
+        try:
+            self._core.retry_rtsp(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
     def set_ssrc(self, stream_id: str, ssrc: int) -> None:
         """See `MediaNode.set_ssrc`."""
         try:
@@ -147,6 +188,24 @@ class CoreMediaNode:
             self._core.set_scale(stream_id, scale)
         except _core.CoreError as error:
             raise _media_error(error) from None
+
+    def open_file_sink(
+        self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None
+    ) -> None:
+        """See `MediaNode.open_file_sink`."""
+        try:
+            self._core.open_file_sink(sink_id, stream_id, str(path), max_bytes)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def close_file_sink(self, sink_id: str) -> None:
+        """See `MediaNode.close_file_sink`."""
+        self._core.close_file_sink(sink_id)
+
+    def sink_stats(self, sink_id: str) -> FileSinkStats | None:
+        """See `MediaNode.sink_stats`."""
+        values = self._core.sink_stats(sink_id)
+        return None if values is None else FileSinkStats(**cast(dict[str, Any], values))
 
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""

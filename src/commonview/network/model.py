@@ -23,6 +23,7 @@ class SignallingTransport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class DeviceOrigin(StrEnum):
@@ -84,6 +85,8 @@ class RefusalReason(StrEnum):
     NOT_REGISTERED = "not_registered"
     OTHER_ADDRESS = "other_address"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    QUARANTINED = "quarantined"  # knows the password, waits for an operator to approve it
+    BANNED = "banned"
 
 
 @dataclass(frozen=True, slots=True)

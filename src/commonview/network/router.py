@@ -38,17 +38,35 @@ class Router:
     """Takes every new request of the endpoint that is not inside a dialog somebody owns."""
 
     def __init__(self, registrar: Registrar, desk: MessageDesk, calls: Calls) -> None:
-        self._registrar = registrar
         self._desk = desk
         self._calls = calls
         self._callers: list[CallDesk] = []
+        self._messages: list[Callable[[ServerTransaction], bool]] = []
         self._subscribers: list[Callable[[ServerTransaction], bool]] = []
         self._notifiers: list[Callable[[ServerTransaction], bool]] = []
+        self._desks: dict[str, Callable[[ServerTransaction], None]] = {
+            "MESSAGE": self._message,
+            "REGISTER": registrar.on_register,
+            "INVITE": self._invite,
+            "BYE": self._bye,
+            "INFO": self._refuse_inside,
+            "SUBSCRIBE": self._subscribe,
+            "NOTIFY": self._notify,
+            "OPTIONS": lambda transaction: transaction.respond(200, headers=(("Allow", ALLOW),)),
+        }
         self.counters: Counter[str] = Counter()
 
     def enter_calls(self, desk: CallDesk) -> None:
         """Ask `desk` about every INVITE; the first desk that knows the caller decides."""
         self._callers.append(desk)
+
+    def enter_messages(self, take: Callable[[ServerTransaction], bool]) -> None:
+        """Offer every MESSAGE to `take` before the desk of the devices.
+
+        Superiors ask us, and some take us for dead when what they send to stay alive is not answered (trap
+        29).
+        """
+        self._messages.append(take)
 
     def enter_subscriptions(self, take: Callable[[ServerTransaction], bool]) -> None:
         """Offer every new SUBSCRIBE to `take`, which answers it and returns True, or returns False.
@@ -77,6 +95,7 @@ class Router:
 
     def on_request(self, transaction: ServerTransaction) -> None:
         """Hand a request on, or answer it."""
+<<<<<<< HEAD
         method = transaction.request.method
         if method == "MESSAGE":
             self._message(transaction)
@@ -100,8 +119,34 @@ class Router:
         elif method == "INFO":
             self._refuse_inside(transaction)
         else:
+=======
+        desk = self._desks.get(transaction.request.method)
+        if desk is None:
+>>>>>>> main
             self.counters["method_refused"] += 1
             transaction.respond(405, headers=(("Allow", ALLOW),))
+        else:
+            desk(transaction)
+
+    def _message(self, transaction: ServerTransaction) -> None:
+        if self._messages and _taken(self._messages, transaction):
+            return
+        if not self._calls.on_message(transaction):
+            self._desk.on_message(transaction)
+
+    def _bye(self, transaction: ServerTransaction) -> None:
+        if not self._calls.on_bye(transaction):
+            self.counters["bye_unknown"] += 1
+            transaction.respond(481)
+
+    def _subscribe(self, transaction: ServerTransaction) -> None:
+        if not _taken(self._subscribers, transaction):
+            self.counters["subscription_refused"] += 1
+            transaction.respond(403)
+
+    def _notify(self, transaction: ServerTransaction) -> None:
+        if not _taken(self._notifiers, transaction):
+            self._refuse_inside(transaction)
 
     def _message(self, transaction: ServerTransaction) -> None:
         if not self._calls.on_message(transaction):
