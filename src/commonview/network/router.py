@@ -95,34 +95,8 @@ class Router:
 
     def on_request(self, transaction: ServerTransaction) -> None:
         """Hand a request on, or answer it."""
-<<<<<<< HEAD
-        method = transaction.request.method
-        if method == "MESSAGE":
-            self._message(transaction)
-        elif method == "REGISTER":
-            self._registrar.on_register(transaction)
-        elif method == "BYE":
-            if not self._calls.on_bye(transaction):
-                self.counters["bye_unknown"] += 1
-                transaction.respond(481)
-        elif method == "OPTIONS":
-            transaction.respond(200, headers=(("Allow", ALLOW),))
-        elif method == "INVITE":
-            self._invite(transaction)
-        elif method == "SUBSCRIBE":
-            if not _taken(self._subscribers, transaction):
-                self.counters["subscription_refused"] += 1
-                transaction.respond(403)
-        elif method == "NOTIFY":
-            if not _taken(self._notifiers, transaction):
-                self._refuse_inside(transaction)
-        elif method == "INFO":
-            self._refuse_inside(transaction)
-        else:
-=======
         desk = self._desks.get(transaction.request.method)
         if desk is None:
->>>>>>> main
             self.counters["method_refused"] += 1
             transaction.respond(405, headers=(("Allow", ALLOW),))
         else:
@@ -147,10 +121,6 @@ class Router:
     def _notify(self, transaction: ServerTransaction) -> None:
         if not _taken(self._notifiers, transaction):
             self._refuse_inside(transaction)
-
-    def _message(self, transaction: ServerTransaction) -> None:
-        if not self._calls.on_message(transaction):
-            self._desk.on_message(transaction)
 
     def _invite(self, transaction: ServerTransaction) -> None:
         if transaction.dialog is not None:

@@ -24,6 +24,7 @@ from commonview.network.errors import (
     SessionUnknown,
 )
 from commonview.network.exchange import Exchange
+from commonview.network.history import Ground, History
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
@@ -39,10 +40,12 @@ from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.wire.manscdp import (
+    FILE_FINISHED,
     Catalog,
     DeviceInfo,
     DeviceStatus,
     DeviceUpgradeResult,
+    MediaStatus,
     UploadSnapShotFinished,
 )
 from commonview.wire.sip.digest import DigestPolicy
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
     from commonview.foundation.settings import Settings
-    from commonview.media import MediaNode, StreamStats
+    from commonview.media import MediaEvent, MediaNode, StreamStats
     from commonview.network.aggregation import AggregationLimits
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import (
@@ -173,6 +176,15 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self.history = History(
+            _ground(settings, self._calls, node, clock),
+            self.exchange,
+            settings.data_dir / "exports",
+            find=self._channel,
+            publish=bus.publish,
+            on_viewer=self._viewer_seen,
+        )
+        self._desk.enter(MediaStatus, self._media_status)
         self.router = Router(self._registrar, self._desk, self._calls)
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
@@ -197,6 +209,8 @@ class NetworkService:
             raise
         self._catalogue.start()
         await self.control.start()
+        await self.history.prepare()
+        self._spawn(self.history.run())
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
@@ -242,6 +256,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.history.close()
         await self.control.close()
         await self._calls.close()
         await self._catalogue.close()
@@ -359,6 +374,7 @@ class NetworkService:
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
+        self.history.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
@@ -389,6 +405,7 @@ class NetworkService:
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
             "calls": self._calls.counters,
+            "history": self.history.counters(),
             "router": self.router.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
@@ -449,7 +466,16 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
-                self._live.on_media(event)
+                self._media_event(event)
+
+    def _media_event(self, event: MediaEvent) -> None:
+        if not self.history.on_media(event):
+            self._live.on_media(event)
+
+    def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
+        """The end of a history file, told outside its call (trap 8)."""
+        if message.notify_type == FILE_FINISHED:
+            self._calls.finished(record, message.device_id)
 
     # -- telling others
 
@@ -475,6 +501,19 @@ def _registrar_settings(settings: Settings, enrolment_password: str) -> Registra
     except ValueError as error:
         raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
     return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
+
+
+def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> Ground:
+    return Ground(
+        calls=calls,
+        node=node,
+        ssrcs=SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000), history=True),
+        clock=clock,
+        rtp_host=settings.rtp_host,
+        rtp_public_host=settings.rtp_public_host,
+        default_transport=MediaTransport(settings.default_media_transport),
+        dial_networks=settings.tcp_active_dial_networks(),
+    )
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:

@@ -114,11 +114,14 @@ class History:
         return Counter({f"{part}.{name}": n for part, each in parts.items() for name, n in each.items()})
 
     async def run(self) -> None:
-        """Until cancelled: delete files whose time is over. Those of a former life go first."""
-        await asyncio.to_thread(self._prepare)
+        """Until cancelled: delete files whose time is over."""
         while True:
             await asyncio.sleep(_EXPIRE_EVERY_S)
             await self.downloads.expire()
+
+    async def prepare(self) -> None:
+        """Before anything else: make the folder, and remove what a former life left in it."""
+        await asyncio.to_thread(self._prepare)
 
     def _prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
