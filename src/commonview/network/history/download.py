@@ -49,7 +49,7 @@ KEPT = timedelta(hours=24)
 """How long a finished file stays."""
 
 SHORT_S = 3.0
-"""A file that lacks more than this of what was asked for is called short: cutting at key frames costs some."""
+"""A file that lacks more than this is called short; cutting at key frames always costs some."""
 
 _RUNNING_MAX = 8
 _REMEMBERED = 200

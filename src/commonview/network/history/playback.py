@@ -61,6 +61,7 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 200
 _NEAR_END_S = 3.0
+_NEVER_SEEN = {"no_video": FailureCode.NO_VIDEO, "no_key_frame": FailureCode.NO_KEY_FRAME}
 
 
 class Playbacks:
@@ -346,9 +347,10 @@ class Playbacks:
             self.counters["finished_by_silence"] += 1
             self._end(run, PlaybackState.FINISHED)
             return
-        code = FailureCode.NO_PACKETS if run.shown.state is PlaybackState.STARTING else FailureCode.MEDIA_LOST
-        params = {"why": reason} if code is FailureCode.MEDIA_LOST else {}
-        self._end(run, PlaybackState.FAILED, Failure(code, dict(params)))
+        failure = Failure(FailureCode.MEDIA_LOST, {"why": reason})
+        if run.shown.state is PlaybackState.STARTING:
+            failure = Failure(_NEVER_SEEN.get(reason, FailureCode.NO_PACKETS), {})
+        self._end(run, PlaybackState.FAILED, failure)
 
     def _hung_up(self, run: Run) -> None:
         """The device said BYE: at the end of the piece that is its way to say so."""
