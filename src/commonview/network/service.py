@@ -35,6 +35,7 @@ from commonview.network.registrar import Registrar, RegistrarSettings, vault_con
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
@@ -201,6 +202,10 @@ class NetworkService:
         )
         self._desk.enter(MediaStatus, self._media_status)
         self.router = Router(self._registrar, self._desk, self._calls)
+        notes = _note_policies(settings)
+        self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
+        if notes:
+            self.endpoint.integrity = self._integrity
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
@@ -462,6 +467,7 @@ class NetworkService:
             "calls": self._calls.counters,
             "history": self.history.counters(),
             "router": self.router.counters,
+            "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
@@ -573,6 +579,13 @@ def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> 
         default_transport=MediaTransport(settings.default_media_transport),
         dial_networks=settings.tcp_active_dial_networks(),
     )
+
+
+def _note_policies(settings: Settings) -> NotePolicies:
+    try:
+        return NotePolicies.parse(settings.sip_note_policies)
+    except ValueError as error:
+        raise StartupError(f"sip_note_policies: {error}") from error
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
