@@ -7,11 +7,15 @@ for command in "${!needs[@]}"; do
   command -v "$command" >/dev/null 2>&1 || missing+=("${needs[$command]}")
 done
 if command -v fc-list >/dev/null 2>&1 && [ -n "$(fc-list :lang=zh family)" ]; then :; else missing+=(fonts-noto-cjk); fi
+rtsp_server="import gi; gi.require_version('GstRtspServer', '1.0')"
+if [ ! -x /usr/bin/python3 ] || ! /usr/bin/python3 -c "$rtsp_server" >/dev/null 2>&1; then
+  missing+=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly})
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 echo "== Debian packages for the tests: ${missing[*]}"
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "This is not a Debian system: install by hand what provides chromium, ffprobe, sipp, tshark and a CJK font." >&2
+  echo "This is not a Debian system: install by hand what provides chromium, ffprobe, sipp, tshark, gst-rtsp-server and a CJK font." >&2
   exit 1
 fi
 as_root=()

@@ -97,7 +97,8 @@ Named = tuple[str, str]
 
 
 def words_of(name: str) -> list[str]:
-    """`FaceBox`, `face_box`, `face-box`, `HTTPFace2` -> lower-case words."""
+    """`FaceBox`, `face_box`, `face-box`, `HTTPFace2` -> lower-case words; an SD card is one word."""
+    name = name.replace("SDCard", "Sdcard")
     spaced = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)
     return (
         [word for word in re.split(r"[^A-Za-z]+", spaced.lower().replace("_", " ")) if word] if name else []

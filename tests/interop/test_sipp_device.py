@@ -65,5 +65,5 @@ async def test_foreign_device_registers_lists_its_channel_is_called_and_unregist
         assert (device.online, device.reason) == (False, PresenceReason.UNREGISTERED)
         counters = room.service.counters()
         assert counters["messages.keepalive"] >= 16
-        assert counters.get("live.bye_unanswered", 0) == 0
+        assert counters.get("calls.bye_unanswered", 0) == 0
         assert "messages.message_unreadable" not in counters

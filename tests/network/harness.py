@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +47,8 @@ class RecordedNode(RecordedPlayback):
         self.ports = ports
         self.open: dict[str, tuple[MediaTransport, int | None]] = {}
         self.closed: list[str] = []
+        self.asked: list[tuple[str, str, str, str]] = []
+        self.asked_again: list[str] = []
         self.dialled: list[tuple[str, str, int]] = []
         self.cut: list[str] = []
         self._events: asyncio.Queue[MediaEvent] = asyncio.Queue()
@@ -59,6 +61,22 @@ class RecordedNode(RecordedPlayback):
 
     def connect_receiver(self, stream_id: str, host: str, port: int) -> None:
         self.dialled.append((stream_id, host, port))
+
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        self.asked.append((stream_id, url, transport, address))
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        self.asked_again.append(stream_id)
 
     def set_ssrc(self, stream_id: str, ssrc: int) -> None:
         self.open[stream_id] = (self.open[stream_id][0], ssrc)

@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from commonview.network.directory import DeviceRecord, Directory, Registration
 from commonview.network.live_machine import Moment
 from commonview.network.model import (
@@ -78,6 +80,7 @@ def test_renewal_from_the_same_address_is_no_news() -> None:
     assert not directory.apply(registration(A, 50), at(50))
 
 
+@pytest.mark.trap(12)
 def test_claim_from_an_unknown_address_rebinds_nothing_and_is_no_duplicate() -> None:
     directory, record = registered()
     assert not directory.registered_here(record, B, at(10).mono)
@@ -128,6 +131,7 @@ def test_closed_connection_takes_its_devices_offline_at_once() -> None:
     assert not directory.registered_here(record, tcp(8), at(1).mono)
 
 
+@pytest.mark.trap(13)
 def test_old_connection_closing_after_a_new_registration_changes_nothing() -> None:
     directory, record = registered(tcp(7))
     directory.apply(registration(tcp(8, 40001), 10), at(10))

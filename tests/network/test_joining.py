@@ -84,6 +84,7 @@ async def test_channel_that_a_later_catalogue_lacks_is_marked_vanished_not_delet
     assert [channel.vanished_at is None for channel in channels] == [True, True, False]
 
 
+@pytest.mark.trap(10)
 async def test_silent_device_goes_offline_and_its_next_keepalive_brings_it_back(tmp_path: Path) -> None:
     async with (
         open_room(tmp_path) as room,

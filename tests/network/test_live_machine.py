@@ -282,3 +282,36 @@ def test_whatever_happens_every_dialog_gets_one_bye_and_the_stream_one_close(
         if machine.phase in (Phase.CLOSED, Phase.WAITING):
             assert not dialog
         assert machine.retries <= len(LIMITS.retry_delays_s)
+
+
+@pytest.mark.trap(46)
+def test_device_that_was_restarted_is_asked_anew_after_a_bye_and_leaves_no_ghost() -> None:
+    machine = flowing_machine()
+    assert machine.restarted(at(20)) == [Command.BYE]
+    assert machine.tick(at(21)) == [Command.INVITE]
+    assert machine.snapshot().state is SessionState.STARTING
+
+
+@pytest.mark.trap(46)
+def test_restarted_device_that_nobody_watches_any_more_is_not_asked_again() -> None:
+    machine = flowing_machine(viewer=False)
+    assert machine.restarted(at(20)) == [Command.BYE, Command.CLOSE]
+
+
+def test_device_that_says_when_to_ask_again_is_asked_then_and_not_for_ever() -> None:
+    machine = new_machine()
+    machine.promise("v", at(0))
+    now = 0.5
+    for _ in range(LIMITS.refusals_max):
+        assert machine.refused(REFUSED, 5.0, at(now)) == []
+        assert machine.tick(at(now + 4.9)) == []
+        assert machine.tick(at(now + 5)) == [Command.INVITE]
+        now += 5.5
+    assert machine.refused(REFUSED, 5.0, at(now)) == [Command.ABANDON_INVITE, Command.CLOSE]
+    assert machine.snapshot().failure == REFUSED
+
+
+def test_refusal_without_a_time_to_ask_again_is_final() -> None:
+    machine = new_machine()
+    machine.promise("v", at(0))
+    assert machine.refused(REFUSED, None, at(0.5)) == [Command.ABANDON_INVITE, Command.CLOSE]

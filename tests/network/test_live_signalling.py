@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commonview.media import FirstKeyFrame, FirstPacket, StreamStalled, ViewerJoined, ViewerLeft
+from commonview.media import FirstKeyFrame, FirstPacket, SsrcMismatch, StreamStalled, ViewerJoined, ViewerLeft
 from commonview.network import (
     CatalogueState,
     ChannelUnknown,
@@ -17,6 +17,7 @@ from commonview.network import (
     Step,
     ViewerEventKind,
 )
+from commonview.network.quirks import Flag, SsrcPolicy
 from commonview.simulator import Faults, SimulatedCamera
 from tests.network.harness import DEVICE, Room, now, open_room, until
 
@@ -240,7 +241,7 @@ def forget_everything(room: Room) -> None:
     for run in live._by_stream.values():
         if run.timer is not None:
             run.timer.cancel()
-    for table in (live._by_stream, live._by_id, live._by_call, live._by_access):
+    for table in (live._by_stream, live._by_id, room.service._calls._by_id, live._by_access):
         table.clear()
     room.node.open.clear()
 
@@ -287,3 +288,19 @@ async def test_main_and_sub_stream_of_a_channel_are_two_sessions(tmp_path: Path)
         assert (again.id, again.stream_number) == (sub.id, 1)
         await until(lambda: camera.counters.invites == 2)
         await until(lambda: len(camera.calls) == 2)
+
+
+@pytest.mark.trap(34)
+async def test_device_held_to_its_number_is_refused_when_it_sends_with_another(tmp_path: Path) -> None:
+    async with watched_room(tmp_path) as (room, camera):
+        record = room.service._directory.get(DEVICE)
+        assert record is not None
+        record.quirk_overrides = ((Flag.SSRC.value, SsrcPolicy.STRICT.value),)
+        session_id = await start(room)
+        await camera.wait_streaming()
+        room.node.say(SsrcMismatch(now(), session_id, 200000001, 7))
+        await until(lambda: state_is(room, session_id, SessionState.FAILED))
+        failure = room.service.session(session_id).failure
+        assert failure is not None
+        assert failure.code is FailureCode.SSRC_REFUSED
+        await until(lambda: not camera.calls)

@@ -66,6 +66,7 @@ def test_keepalive_of_an_unknown_device_is_answered_403_and_remembered() -> None
     assert desk.directory.get(DEVICE) is None
 
 
+@pytest.mark.trap(12)
 def test_keepalive_from_another_address_binds_nothing() -> None:
     desk = Desk()
     desk.register()
@@ -76,6 +77,7 @@ def test_keepalive_from_another_address_binds_nothing() -> None:
     assert desk.refusals.lines()[0].reason is RefusalReason.OTHER_ADDRESS
 
 
+@pytest.mark.trap(12)
 def test_silent_device_cannot_be_brought_back_by_a_stranger() -> None:
     desk = Desk()
     desk.register()
@@ -87,6 +89,7 @@ def test_silent_device_cannot_be_brought_back_by_a_stranger() -> None:
     assert desk.back == [DEVICE]
 
 
+@pytest.mark.trap(5)
 def test_message_without_a_body_is_answered_400() -> None:
     desk = Desk()
     desk.register()

@@ -3,15 +3,17 @@ from ipaddress import ip_network
 import pytest
 
 from commonview.media import MediaTransport
+from commonview.network.directory import DeviceRecord
 from commonview.network.offer import (
     AnswerUnusable,
-    StreamDialect,
-    default_dialect,
     live_offer,
     live_subject,
+    media_transport,
     read_answer,
     stream_attributes,
 )
+from commonview.network.quirks import Profile, SubStreamDialect
+from commonview.wire.version import GbVersion
 
 SSRC = "0200000001"
 HEAD = "v=0\r\no=34020000001320000001 0 0 IN IP4 10.0.0.9\r\ns=Play\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\n"
@@ -27,6 +29,7 @@ def offer(transport: MediaTransport) -> list[str]:
     return text.splitlines()
 
 
+@pytest.mark.trap(36)
 def test_offer_over_udp_is_the_golden_one() -> None:
     assert offer(MediaTransport.UDP) == [
         "v=0",
@@ -53,21 +56,25 @@ def test_offer_over_tcp_names_our_role_and_ends_with_y(transport: MediaTransport
     assert lines[-1] == "y=0200000001", "Hikvision answers 415 unless y= is last"
 
 
+@pytest.mark.trap(32)
 def test_subject_names_the_camera_as_sender_and_a_constant_live_source() -> None:
     first = live_subject("34020000001320000001", "34020000002000000001", SSRC)
     assert first == "34020000001320000001:0000000000,34020000002000000001:0200000001"
 
 
+@pytest.mark.trap(33)
 def test_missing_y_means_the_offered_number() -> None:
     answer = read_answer(UDP.encode(), MediaTransport.UDP, SSRC, DIALABLE)
     assert answer.ssrc is None
     assert answer.params["ssrc"] == SSRC
 
 
+@pytest.mark.trap(34)
 def test_same_number_without_leading_zeros_is_the_same_number() -> None:
     assert read_answer((UDP + "y=200000001\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE).ssrc is None
 
 
+@pytest.mark.trap(34)
 def test_other_number_of_the_camera_is_followed() -> None:
     assert (
         read_answer((UDP + "y=0999999999\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE).ssrc
@@ -75,12 +82,14 @@ def test_other_number_of_the_camera_is_followed() -> None:
     )
 
 
+@pytest.mark.trap(34)
 def test_number_that_is_none_is_noted_and_the_offered_one_holds() -> None:
     answer = read_answer((UDP + "y=34020000001320000001\r\n").encode(), MediaTransport.UDP, SSRC, DIALABLE)
     assert answer.ssrc is None
     assert answer.params["ssrc_unusable"] == 1
 
 
+@pytest.mark.trap(45)
 def test_address_to_dial_comes_from_the_connection_line() -> None:
     answer = read_answer(TCP.encode(), MediaTransport.TCP_ACTIVE, SSRC, DIALABLE)
     assert answer.dial == ("192.0.2.5", 9000)
@@ -117,30 +126,39 @@ def test_answer_that_cannot_be_used_says_why(body: str, transport: MediaTranspor
 
 
 @pytest.mark.parametrize(
-    ("dialect", "number", "asked"),
+    ("profile", "number", "asked"),
     [
-        (StreamDialect.STREAM_NUMBER, 0, ("streamnumber:0",)),
-        (StreamDialect.STREAM_NUMBER, 2, ("streamnumber:2",)),
-        (StreamDialect.STREAM, 1, ("stream:1",)),
-        (StreamDialect.STREAM_PROFILE, 1, ("streamprofile:1",)),
-        (StreamDialect.STREAM_MODE, 1, ("streamMode:SUB",)),
-        (StreamDialect.STREAM, 0, ()),
-        (StreamDialect.STREAM_PROFILE, 0, ()),
-        (StreamDialect.STREAM_MODE, 0, ()),
+        (Profile(version=GbVersion.V2022), 0, ("streamnumber:0",)),
+        (Profile(version=GbVersion.V2022), 2, ("streamnumber:2",)),
+        (Profile(sub_stream=SubStreamDialect.STREAM), 1, ("stream:1",)),
+        (Profile(sub_stream=SubStreamDialect.STREAMPROFILE), 1, ("streamprofile:1",)),
+        (Profile(sub_stream=SubStreamDialect.STREAM_MODE), 1, ("streamMode:SUB",)),
+        (Profile(sub_stream=SubStreamDialect.STREAM), 0, ()),
+        (Profile(sub_stream=SubStreamDialect.STREAM_MODE), 0, ()),
     ],
 )
 def test_a_stream_is_asked_for_in_the_words_of_the_peer(
-    dialect: StreamDialect, number: int, asked: tuple[str, ...]
+    profile: Profile, number: int, asked: tuple[str, ...]
 ) -> None:
-    assert stream_attributes(number, dialect) == asked
+    assert stream_attributes(number, profile) == asked
 
 
-@pytest.mark.parametrize(
-    ("version", "dialect"),
-    [("3.0", StreamDialect.STREAM_NUMBER), ("2.0", StreamDialect.STREAM), (None, StreamDialect.STREAM)],
-)
-def test_only_a_peer_of_2022_is_asked_by_stream_number(version: str | None, dialect: StreamDialect) -> None:
-    assert default_dialect(version) is dialect
+@pytest.mark.trap(45)
+def test_a_device_behind_nat_is_dialled_where_it_signals_from() -> None:
+    at_home = TCP.replace("192.0.2.5", "192.168.1.64").encode()
+    with pytest.raises(AnswerUnusable):
+        read_answer(at_home, MediaTransport.TCP_ACTIVE, SSRC, DIALABLE)
+    answer = read_answer(at_home, MediaTransport.TCP_ACTIVE, SSRC, DIALABLE, instead="192.0.2.5")
+    assert answer.dial == ("192.0.2.5", 9000)
+
+
+@pytest.mark.trap(44)
+def test_a_device_that_refuses_to_dial_us_is_dialled() -> None:
+    huawei = DeviceRecord("34020000001110000001", manufacturer="Huawei", model="D2120")
+    assert media_transport(huawei, MediaTransport.TCP_PASSIVE) is MediaTransport.TCP_ACTIVE
+    assert media_transport(huawei, MediaTransport.UDP) is MediaTransport.UDP
+    huawei.media_transport = MediaTransport.TCP_PASSIVE
+    assert media_transport(huawei, MediaTransport.UDP) is MediaTransport.TCP_PASSIVE
 
 
 def test_main_and_sub_stream_are_two_sources_of_one_camera() -> None:

@@ -105,6 +105,7 @@ async def test_answer_to_a_registration_carries_date_version_expiry_and_contact(
     assert office.registered == [(DEVICE, True)]
 
 
+@pytest.mark.trap(12)
 async def test_renewal_is_challenged_too_and_is_no_newcomer(office: Office) -> None:
     await office.join()
     await office.join()
@@ -112,6 +113,7 @@ async def test_renewal_is_challenged_too_and_is_no_newcomer(office: Office) -> N
     assert office.registrar.counters["register_challenged"] == 2
 
 
+@pytest.mark.trap(12)
 async def test_unregistering_is_challenged_too(office: Office) -> None:
     await office.join()
     await office.challenge(expires=0)
@@ -193,6 +195,7 @@ async def test_device_with_a_password_of_its_own_is_not_let_in_with_the_common_o
     "authorization",
     ["Digest", "Digest username=", 'Digest username="x", realm="y"', "Basic eDp5", "Digest " + "x" * 9000],
 )
+@pytest.mark.trap(6)
 async def test_damaged_credentials_are_answered_400_and_remembered(
     office: Office, authorization: str
 ) -> None:
@@ -231,6 +234,7 @@ async def test_registrations_survive_a_restart(office: Office) -> None:
     assert record.gb_version == "3.0"
 
 
+@pytest.mark.trap(13)
 async def test_many_registrations_share_few_transactions(office: Office) -> None:
     transactions = []
     for number in range(200):

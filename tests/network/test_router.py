@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from commonview.network.router import Router
 from commonview.network.sip_dialogs import DialogOwners
 from commonview.network.sip_endpoint import ServerTransaction
@@ -19,6 +21,12 @@ class Quiet:
 
     def on_bye(self, _: object) -> bool:
         return False
+
+    def on_register(self, _: object) -> None: ...
+
+    def on_message(self, transaction: ServerTransaction) -> bool:
+        transaction.respond(403)
+        return True
 
 
 def router() -> Router:
@@ -103,6 +111,22 @@ def test_subscriptions_and_stray_notifications_go_to_whoever_takes_them() -> Non
         desks.on_request(request.as_transaction())
         assert request.answer.status == 200
     assert seen == ["SUBSCRIBE", "NOTIFY"]
+
+
+@pytest.mark.trap(29)
+def test_what_a_superior_says_to_see_whether_we_live_is_answered() -> None:
+    desks, stranger, superior = router(), asked("MESSAGE"), asked("MESSAGE", flow=udp("198.51.100.1"))
+
+    def take(transaction: ServerTransaction) -> bool:
+        if transaction.flow.peer[0] != "198.51.100.1":
+            return False
+        transaction.respond(200)
+        return True
+
+    desks.enter_messages(take)
+    for message in (stranger, superior):
+        desks.on_request(message.as_transaction())
+    assert (stranger.answer.status, superior.answer.status) == (403, 200)
 
 
 def test_what_nobody_takes_gets_its_proper_answer() -> None:

@@ -371,6 +371,7 @@ def test_a_message_split_at_any_byte_is_answered() -> None:
     run(test)
 
 
+@pytest.mark.trap(1)
 def test_a_body_behind_a_count_of_zero_is_answered_though_the_peer_falls_silent() -> None:
     async def test() -> None:
         async with pair() as both:
@@ -416,6 +417,7 @@ def test_a_peer_that_does_not_read_is_disconnected() -> None:
     run(test)
 
 
+@pytest.mark.trap(13)
 def test_more_connections_than_the_bound_are_refused() -> None:
     async def test() -> None:
         async with pair(transport_limits=TransportLimits(connections=5, connections_per_host=2)) as both:
@@ -597,6 +599,7 @@ def test_closing_fails_what_is_pending_and_may_be_done_twice() -> None:
     run(test)
 
 
+@pytest.mark.trap(15)
 def test_a_wildcard_address_is_never_advertised() -> None:
     async def test() -> None:
         def ignore(_: ServerTransaction) -> None:

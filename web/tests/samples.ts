@@ -53,6 +53,7 @@ export function session(change: Partial<LiveSession> = {}): LiveSession {
     id: 's1',
     channel_id: 'd1-c1',
     device_id: 'd1',
+    stream_number: 0,
     state: 'live',
     transport: 'tcp-passive',
     started_at: '2026-11-22T10:00:00Z',

@@ -118,6 +118,11 @@ impl Assembler {
         self.codec
     }
 
+    /// A description names the codec, whose parameter sets may not come in the stream at all.
+    pub fn announce(&mut self, codec: VideoCodec) {
+        self.codec.get_or_insert(codec);
+    }
+
     /// The counters.
     pub fn stats(&self) -> AssemblerStats {
         self.stats

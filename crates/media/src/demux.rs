@@ -4,6 +4,7 @@ use crate::assembler::{Assembler, AssemblerStats, RawUnit};
 use crate::audio::{AudioCodec, AudioCollector, AudioFrame, AudioStats, Collected};
 use crate::ingest::{AfterLoss, IngestOutput, NoVideoReason};
 use crate::nal_payload::{NalDepacketizer, NalFormat};
+use crate::parameters::VideoCodec;
 use crate::payload_format::PayloadFormat;
 use crate::ps::{PsDemux, PsSink, PsStats};
 use crate::rtp::RtpPacket;
@@ -18,6 +19,7 @@ const PACK_START: [u8; 4] = [0, 0, 1, 0xba];
 #[derive(Debug)]
 pub struct Demux {
     format: Option<PayloadFormat>,
+    announced: Option<VideoCodec>,
     ps: PsDemux,
     nal: Option<NalDepacketizer>,
     tracks: Tracks,
@@ -31,6 +33,7 @@ impl Demux {
     pub fn new(after_loss: AfterLoss, max_access_unit_bytes: usize) -> Self {
         Self {
             format: None,
+            announced: None,
             ps: PsDemux::new(),
             nal: None,
             tracks: Tracks {
@@ -106,6 +109,50 @@ impl Demux {
         }
         self.format = None;
         self.clock = RtpClock::default();
+        if let Some(codec) = self.announced {
+            let (format, nal) = match codec {
+                VideoCodec::H264 => (PayloadFormat::RtpH264, NalFormat::H264),
+                VideoCodec::H265 => (PayloadFormat::RtpH265, NalFormat::H265),
+            };
+            self.format = Some(format);
+            self.nal = Some(NalDepacketizer::new(nal));
+            out.push(IngestOutput::FormatDetected(format));
+        }
+    }
+
+    /// A description (SDP of RTSP) says what the sources to come send; `None`: what shows by itself.
+    pub fn announce(&mut self, video: Option<(VideoCodec, &[Vec<u8>])>) {
+        self.announced = video.map(|(codec, _)| codec);
+        if let Some((codec, sets)) = video {
+            self.tracks.assembler.announce(codec);
+            self.tracks.video.announce(codec, sets);
+        }
+    }
+
+    /// Audio of a track with packets of its own, placed already.
+    pub fn audio(
+        &mut self,
+        now_us: u64,
+        stream_type: u8,
+        pts: i64,
+        data: &[u8],
+        out: &mut Vec<IngestOutput>,
+    ) {
+        let audio = &mut self.tracks.audio;
+        audio.start(Some(stream_type), None);
+        audio.push(data);
+        audio.end(&mut |item| match item {
+            Collected::Detected(codec) => out.push(IngestOutput::AudioDetected(codec)),
+            Collected::Frame(codec, _, data, aac) => {
+                out.push(IngestOutput::AudioFrame(AudioFrame {
+                    codec,
+                    pts,
+                    received_us: now_us,
+                    data,
+                    aac,
+                }))
+            }
+        });
     }
 
     /// The source jumps to another place (seek): what is in the making is dropped, the next key frame is awaited.

@@ -9,7 +9,7 @@ use crate::access_unit::AccessUnit;
 use crate::assembler::AssemblerStats;
 use crate::audio::{AudioCodec, AudioFrame, AudioStats};
 use crate::demux::Demux;
-use crate::parameters::VideoParameters;
+use crate::parameters::{VideoCodec, VideoParameters};
 pub use crate::payload_format::PayloadFormat;
 use crate::ps::PsStats;
 use crate::reorder::{Reorder, SequenceWatch};
@@ -276,6 +276,39 @@ impl Ingest {
         self.framers[index].1.push(bytes, &mut |frame| {
             core.frame(now_us, frame, connection, out)
         });
+    }
+
+    /// A description says what comes: a codec with its parameter sets, or what shows by itself.
+    pub fn announce(&mut self, video: Option<(VideoCodec, &[Vec<u8>])>) {
+        self.core.demux.announce(video);
+    }
+
+    /// Takes one packet of a connection whose framing the caller has undone (RTSP interleaved).
+    pub fn push_frame(
+        &mut self,
+        now_us: u64,
+        packet: &[u8],
+        connection: SourceId,
+        out: &mut Vec<IngestOutput>,
+    ) {
+        self.core.frame(now_us, packet, connection, out);
+    }
+
+    /// Takes audio that came beside the video's own packets, placed on the stream's timeline.
+    pub fn push_audio(
+        &mut self,
+        now_us: u64,
+        stream_type: u8,
+        pts: i64,
+        data: &[u8],
+        out: &mut Vec<IngestOutput>,
+    ) {
+        self.core.demux.audio(now_us, stream_type, pts, data, out);
+    }
+
+    /// Where this moment lies on the stream's timeline, 90 kHz.
+    pub fn present(&self, now_us: u64) -> i64 {
+        self.core.demux.video().timeline().place_audio(None, now_us)
     }
 
     /// Forgets the framing state of a TCP connection that has ended and lets out what is complete.

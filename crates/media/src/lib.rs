@@ -33,6 +33,7 @@ pub mod receiver;
 pub mod reorder;
 pub mod rfc4571;
 pub mod rtp;
+pub mod rtsp;
 pub mod settings;
 pub mod shared;
 pub mod ssrc;

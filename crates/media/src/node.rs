@@ -14,6 +14,10 @@ use crate::pace::is_valid_scale;
 use crate::ports::{AllocationError, PortsExhausted};
 use crate::reactor::{self, Command, Cut, Handle, Playback};
 use crate::receiver::ReceiverSockets;
+use crate::rtsp::auth::Credentials;
+use crate::rtsp::client::Delivery;
+use crate::rtsp::session::{Network, RtspTarget};
+use crate::rtsp::url::RtspUrl;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
@@ -175,6 +179,76 @@ impl Node {
         self.send(reactor, command)
             .inspect_err(|_| self.shared.forget_stream(&stream_id))?;
         Ok(port)
+    }
+
+    /// Open a stream that is asked for by URL at `address`, which is what the host of the URL means. Redirects lead
+    /// to `networks` only.
+    pub fn open_rtsp(
+        &self,
+        stream_id: &str,
+        url: &str,
+        credentials: Credentials,
+        transport: &str,
+        address: &str,
+        networks: &[String],
+    ) -> Result<(), NodeError> {
+        check_id("stream_id", stream_id)?;
+        // Nothing of the URL is repeated: it may hold a password.
+        let url = RtspUrl::parse(url)
+            .ok_or_else(|| NodeError::Invalid("the URL is not an rtsp:// URL".to_owned()))?;
+        let ip: IpAddr = address
+            .parse()
+            .map_err(|_| NodeError::Invalid(format!("{address:?} is not an IP address")))?;
+        let (transport, delivery) = match transport {
+            "tcp" => (Transport::TcpActive, Delivery::Tcp),
+            "udp" => (Transport::Udp, Delivery::Udp),
+            other => {
+                return Err(NodeError::Invalid(format!(
+                    "no RTSP transport is called {other:?}"
+                )));
+            }
+        };
+        let networks = networks
+            .iter()
+            .map(|text| {
+                Network::parse(text)
+                    .ok_or_else(|| NodeError::Invalid(format!("{text:?} is no network")))
+            })
+            .collect::<Result<_, _>>()?;
+        let target = Box::new(RtspTarget {
+            address: SocketAddr::new(ip, url.port),
+            url,
+            credentials,
+            delivery,
+            networks,
+        });
+        let mut owners = self.shared.owners();
+        if owners.contains_key(stream_id) {
+            return Err(NodeError::StreamExists(stream_id.to_owned()));
+        }
+        let reactor = self.least_loaded(owners.values());
+        let owner = Owner {
+            reactor,
+            port: 0,
+            is_active: false,
+        };
+        let stream_id = stream_id.to_owned();
+        owners.insert(stream_id.clone(), owner);
+        drop(owners);
+        let command = Command::OpenRtsp {
+            stream_id: stream_id.clone(),
+            transport,
+            target,
+        };
+        self.send(reactor, command)
+            .inspect_err(|_| self.shared.forget_stream(&stream_id))
+    }
+
+    /// Ask the server of a stream opened by [`Node::open_rtsp`] again, with a new session.
+    pub fn retry_rtsp(&self, stream_id: &str) -> Result<(), NodeError> {
+        let owner = self.owner(stream_id)?;
+        let stream_id = stream_id.to_owned();
+        self.send(owner.reactor, Command::RetryRtsp { stream_id })
     }
 
     /// Dial the camera of a stream.

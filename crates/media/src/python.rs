@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::events::Value;
 use crate::node::{Node as CoreNode, NodeError};
 use crate::reactor::Playback;
+use crate::rtsp::auth::Credentials;
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
@@ -117,6 +118,30 @@ impl Node {
     ) -> PyResult<()> {
         let sent = py.detach(|| self.core.connect_receiver(stream_id, host, port));
         sent.map_err(|error| raise(py, &error))
+    }
+
+    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks))]
+    #[allow(clippy::too_many_arguments)] // keyword-only where it matters
+    fn open_rtsp(
+        &self,
+        py: Python<'_>,
+        stream_id: &str,
+        url: &str,
+        username: String,
+        password: String,
+        transport: &str,
+        address: &str,
+        networks: Vec<String>,
+    ) -> PyResult<()> {
+        let credentials = Credentials { username, password };
+        let core = &self.core;
+        py.detach(|| core.open_rtsp(stream_id, url, credentials, transport, address, &networks))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn retry_rtsp(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.retry_rtsp(stream_id))
+            .map_err(|error| raise(py, &error))
     }
 
     fn set_ssrc(&self, py: Python<'_>, stream_id: &str, ssrc: u32) -> PyResult<()> {

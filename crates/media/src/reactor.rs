@@ -20,6 +20,7 @@ use crate::connection::EndReason;
 use crate::ingest::{MAX_CONNECTIONS, SourceId};
 use crate::outlet::{self, NewViewer};
 use crate::receiver::{self, ReceiverSockets};
+use crate::rtsp::session::{self, RtspTarget};
 use crate::shared::{Shared, Slots};
 use crate::stats::StreamStats;
 use crate::stream::{Stream, Transport};
@@ -68,6 +69,20 @@ pub enum Command {
         ssrc: Option<u32>,
         /// Its sockets.
         sockets: ReceiverSockets,
+    },
+    /// Own a stream that is asked for by URL.
+    OpenRtsp {
+        /// Its id.
+        stream_id: String,
+        /// How its media comes.
+        transport: Transport,
+        /// Whom to ask.
+        target: Box<RtspTarget>,
+    },
+    /// Ask the server of such a stream again.
+    RetryRtsp {
+        /// The stream.
+        stream_id: String,
     },
     /// Dial the camera of a stream.
     Dial {
@@ -189,6 +204,7 @@ pub struct StreamCell {
     /// The stream. Borrowed for one call, never across an await.
     pub stream: RefCell<Stream>,
     tasks: RefCell<Vec<AbortHandle>>,
+    rtsp: Option<Rc<RtspTarget>>,
     /// Oldest first, at most [`MAX_CONNECTIONS`], one a peer.
     media: RefCell<Vec<MediaConnection>>,
     dialling: RefCell<Option<AbortHandle>>,
@@ -208,6 +224,16 @@ pub struct MediaConnection {
 }
 
 impl StreamCell {
+    fn new(stream: Stream, rtsp: Option<Rc<RtspTarget>>) -> StreamCell {
+        StreamCell {
+            stream: RefCell::new(stream),
+            tasks: RefCell::default(),
+            rtsp,
+            media: RefCell::default(),
+            dialling: RefCell::default(),
+        }
+    }
+
     /// Run a task for as long as the stream lives.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks
@@ -315,6 +341,12 @@ impl Reactor {
                 let stream = Stream::new(stream_id, transport, port, ssrc, shared, self.now_us());
                 self.open(stream, sockets);
             }
+            Command::OpenRtsp {
+                stream_id,
+                transport,
+                target,
+            } => self.open_rtsp(stream_id, transport, *target),
+            Command::RetryRtsp { stream_id } => self.ask_rtsp(&stream_id),
             Command::Dial {
                 stream_id,
                 local,
@@ -365,14 +397,35 @@ impl Reactor {
         former.inspect(AbortHandle::abort);
     }
 
+    fn open_rtsp(self: &Rc<Self>, stream_id: String, transport: Transport, target: RtspTarget) {
+        let shared = Arc::clone(&self.shared);
+        let stream = Stream::new(stream_id.clone(), transport, 0, None, shared, self.now_us());
+        let cell = StreamCell::new(stream, Some(Rc::new(target)));
+        self.streams
+            .borrow_mut()
+            .insert(stream_id.clone(), Rc::new(cell));
+        self.load.fetch_add(1, Ordering::Relaxed);
+        self.ask_rtsp(&stream_id);
+    }
+
+    /// Begin a session with the server; one that stands is ended.
+    fn ask_rtsp(self: &Rc<Self>, stream_id: &str) {
+        let Some(cell) = self.find(stream_id) else {
+            return;
+        };
+        let Some(target) = cell.rtsp.clone() else {
+            return;
+        };
+        let task = session::run(Rc::clone(self), Rc::clone(&cell), target);
+        let former = cell
+            .dialling
+            .replace(Some(spawn_local(task).abort_handle()));
+        former.inspect(AbortHandle::abort);
+    }
+
     fn open(self: &Rc<Self>, stream: Stream, sockets: ReceiverSockets) {
         let stream_id = stream.id().to_owned();
-        let cell = Rc::new(StreamCell {
-            stream: RefCell::new(stream),
-            tasks: RefCell::default(),
-            media: RefCell::default(),
-            dialling: RefCell::default(),
-        });
+        let cell = Rc::new(StreamCell::new(stream, None));
         self.streams
             .borrow_mut()
             .insert(stream_id.clone(), Rc::clone(&cell));

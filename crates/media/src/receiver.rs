@@ -25,7 +25,7 @@ const DIAL_TRIES: usize = 3;
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Sources of TCP connections are numbered above every UDP peer.
-const TCP_SOURCES: u64 = 1 << 63;
+pub(crate) const TCP_SOURCES: u64 = 1 << 63;
 
 /// The sockets of one receiver, bound by the control thread and then moved into the reactor.
 pub struct ReceiverSockets {
@@ -59,7 +59,7 @@ impl ReceiverSockets {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+pub(crate) fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -129,7 +129,7 @@ async fn drain_rtcp(reactor: Rc<Reactor>, cell: Rc<StreamCell>, socket: UdpSocke
 }
 
 /// Give every datagram to `each`, a turn's worth at a time, for as long as the runtime lives.
-async fn take_datagrams(
+pub(crate) async fn take_datagrams(
     reactor: &Reactor,
     socket: &UdpSocket,
     mut each: impl FnMut(&[u8], SocketAddr),

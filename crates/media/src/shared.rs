@@ -79,7 +79,8 @@ impl Shared {
     /// The stream is gone: forget its owner, let its port rest.
     pub fn forget_stream(&self, stream_id: &str) {
         let owner = self.owners().remove(stream_id);
-        if let Some(owner) = owner {
+        // Streams that we ask for by URL hold no port of their own.
+        if let Some(owner) = owner.filter(|owner| owner.port != 0) {
             self.ports().release(Instant::now(), owner.port);
         }
     }

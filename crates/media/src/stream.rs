@@ -11,6 +11,8 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, Value, text};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput, SourceId, SsrcPolicy};
 use crate::parameters::VideoParameters;
+use crate::rtsp::sdp::Track;
+use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
 use crate::stats::{RateWindow, StreamStats};
 use crate::ticket::Protocol;
@@ -78,6 +80,7 @@ pub struct Stream {
     port: u16,
     shared: Arc<Shared>,
     ingest: Ingest,
+    rtsp: RtspTracks,
     outputs: Vec<IngestOutput>,
     cache: KeyFrameCache,
     parameters: Option<Arc<VideoParameters>>,
@@ -122,6 +125,7 @@ impl Stream {
             port,
             shared,
             ingest: Ingest::new(config),
+            rtsp: RtspTracks::default(),
             outputs: Vec::new(),
             cache,
             parameters: None,
@@ -173,6 +177,48 @@ impl Stream {
     ) {
         self.ingest
             .push_stream(now_us, source, bytes, &mut self.outputs);
+        self.arrived(now_us, peer, source);
+        self.deliver(now_us);
+    }
+
+    /// The server of an RTSP stream plays these tracks now.
+    pub fn rtsp_connected(&mut self, peer: SocketAddr, tracks: &[Track]) {
+        self.rtsp = RtspTracks::begin(tracks, &mut self.ingest);
+        self.peer = Some(peer);
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("peer", text(peer.to_string())),
+            ("tracks", Value::Number(tracks.len() as u64)),
+        ];
+        self.report(Event::lifecycle("RtspConnected", fields));
+    }
+
+    /// The RTSP session is over or did not come about.
+    pub fn rtsp_failed(&mut self, reason: &'static str, status: u16) {
+        let fields = vec![
+            ("stream_id", text(&*self.id)),
+            ("reason", text(reason)),
+            ("status", Value::Number(status.into())),
+        ];
+        self.report(Event::lifecycle("RtspFailed", fields));
+    }
+
+    /// A packet of a track of the RTSP session; `is_ordered` when it came inside the connection.
+    pub fn push_rtsp(
+        &mut self,
+        now_us: u64,
+        track: usize,
+        packet: &[u8],
+        (peer, source): (SocketAddr, SourceId),
+        is_ordered: bool,
+    ) {
+        self.rtsp.push(
+            &mut self.ingest,
+            now_us,
+            (track, packet),
+            (source, is_ordered),
+            &mut self.outputs,
+        );
         self.arrived(now_us, peer, source);
         self.deliver(now_us);
     }

@@ -87,6 +87,36 @@ impl VideoTrack {
         &mut self.timeline
     }
 
+    /// Parameter sets that a description gives; sets in the stream itself replace them.
+    pub fn announce(&mut self, codec: VideoCodec, sets: &[Vec<u8>]) {
+        if self.codec != Some(codec) {
+            self.codec = Some(codec);
+            self.sets = ParameterSets::default();
+            self.awaits_key_frame = true;
+        }
+        let (mut vps, mut sps) = (Vec::new(), Vec::new());
+        for nal in sets.iter().filter(|nal| nal.len() <= MAX_PARAMETER_SET) {
+            let kind = match (codec, nal.first()) {
+                (VideoCodec::H264, Some(header)) => header & 0x1f,
+                (VideoCodec::H265, Some(header)) => header >> 1 & 0x3f,
+                (_, None) => continue,
+            };
+            match (codec, kind) {
+                (VideoCodec::H265, 32) => vps.push(Bytes::copy_from_slice(nal)),
+                (VideoCodec::H264, 7) | (VideoCodec::H265, 33) => {
+                    sps.push(Bytes::copy_from_slice(nal))
+                }
+                (VideoCodec::H264, 8) | (VideoCodec::H265, 34) => {
+                    self.sets.put_pps(codec, nal);
+                }
+                _ => {}
+            }
+        }
+        vps.truncate(MAX_SEQUENCE_SETS);
+        sps.truncate(MAX_SEQUENCE_SETS);
+        self.sets.replace_sequence(vps, sps);
+    }
+
     /// The counters.
     pub fn stats(&self) -> VideoStats {
         self.stats

@@ -77,6 +77,22 @@ class Settings(BaseModel):
     sip_domain: str = _field(
         "3402000000", _SIP, "SIP domain and digest realm.", pattern=r"^[0-9]{10}([0-9]{10})?$"
     )
+    sip_digest_algorithms: str = _field(
+        "MD5",
+        _SIP,
+        "Digest algorithms offered to registering devices, in order, separated by commas: MD5, SHA-256, SM3. "
+        "Many devices refuse a choice; credentials with an algorithm that is not offered are not accepted.",
+        pattern=r"(?i)^\s*(MD5|SHA-256|SM3)(\s*,\s*(MD5|SHA-256|SM3)){0,2}\s*$",
+    )
+    sip_digest_qop: bool = _field(
+        False, _SIP, "Offer qop=auth with the digest; devices before 2022 do not know it."
+    )
+    sip_redirects: str = _field(
+        "",
+        _SIP,
+        "Devices that register elsewhere (302), by the first digits of their ids, separated by commas: "
+        "DIGITS=SERVER_ID@HOST:PORT, such as 340200000113=34020000002000000002@192.0.2.20:5060.",
+    )
     keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100

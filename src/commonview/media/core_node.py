@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
@@ -46,6 +46,8 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
     for kind in (
         events.TcpConnected,
         events.TcpFailed,
+        events.RtspConnected,
+        events.RtspFailed,
         events.FirstPacket,
         events.SsrcMismatch,
         events.FirstKeyFrame,
@@ -117,6 +119,32 @@ class CoreMediaNode:
         """See `MediaNode.connect_receiver`."""
         try:
             self._core.connect_receiver(stream_id, host, port)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """See `MediaNode.open_rtsp`."""
+        try:
+            self._core.open_rtsp(
+                stream_id, url, username, password, transport, address=address, networks=list(networks)
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """See `MediaNode.retry_rtsp`."""
+        try:
+            self._core.retry_rtsp(stream_id)
         except _core.CoreError as error:
             raise _media_error(error) from None
 

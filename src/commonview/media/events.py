@@ -33,6 +33,31 @@ class TcpFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RtspConnected:
+    """An RTSP server plays the stream; ``tracks`` is how many of it are taken (video, perhaps audio)."""
+
+    at: datetime
+    stream_id: str
+    peer: str
+    tracks: int
+
+
+@dataclass(frozen=True, slots=True)
+class RtspFailed:
+    """An RTSP session did not come about or has ended; the stream stays open.
+
+    `reason`: `refused`, `unreachable`, `timeout`, `unauthorised`, `not_found`, `status`, `no_media`,
+    `transport`, `protocol`, `redirect`, `ports`; `closed`: a standing session ended. `status` is the server's
+    answer, 0 when there was none.
+    """
+
+    at: datetime
+    stream_id: str
+    reason: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class FirstPacket:
     """The first RTP packet of the stream, and again when another source takes the stream over."""
 
@@ -154,6 +179,8 @@ class EventsLost:
 MediaEvent = (
     TcpConnected
     | TcpFailed
+    | RtspConnected
+    | RtspFailed
     | FirstPacket
     | SsrcMismatch
     | FirstKeyFrame

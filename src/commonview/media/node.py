@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from commonview.media import events
@@ -28,6 +28,27 @@ class MediaNode(Protocol):
 
         `host` is an IP address. Raises `StreamUnknown`, `TransportMismatch`, `InvalidMediaArgument`.
         """
+
+    def open_rtsp(
+        self,
+        stream_id: str,
+        url: str,
+        *,
+        username: str,
+        password: str,
+        transport: str,
+        address: str,
+        networks: Sequence[str],
+    ) -> None:
+        """Open a stream and ask an RTSP server for it; the outcome comes as `RtspConnected` or `RtspFailed`.
+
+        ``transport`` is ``tcp`` (interleaved) or ``udp``; ``address`` is the IP address that the URL's host
+        means; redirects are followed into ``networks`` only. After a failure the stream stays open, with its
+        viewers, until `retry_rtsp` or `close_stream`. Raises `StreamExists`, `InvalidMediaArgument`.
+        """
+
+    def retry_rtsp(self, stream_id: str) -> None:
+        """Ask the server of an RTSP stream again, with a session of its own. Raises `StreamUnknown`."""
 
     def set_ssrc(self, stream_id: str, ssrc: int) -> None:
         """Expect another SSRC from now on (the answer's `y=` differs). Raises `StreamUnknown`."""

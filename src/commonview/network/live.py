@@ -24,6 +24,7 @@ from commonview.media import (
     ViewerJoined,
     ViewerLeft,
 )
+from commonview.network.calls import CallFailed, obstacle
 from commonview.network.live_machine import Command, LiveLimits, LiveMachine, Moment, Phase
 from commonview.network.media_events import react, viewer_event
 from commonview.network.model import (
@@ -31,21 +32,21 @@ from commonview.network.model import (
     Failure,
     FailureCode,
     LiveSession,
-    PresenceReason,
     ViewerEvent,
 )
 from commonview.network.offer import (
     AnswerUnusable,
-    default_dialect,
     live_offer,
     live_subject,
+    media_host,
+    media_transport,
     read_answer,
     stream_attributes,
+    subject_sender,
 )
+from commonview.network.quirks import SsrcPolicy, peer_profile
 from commonview.network.requests import advertised_host
-from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.network.ssrc import SsrcExhaustedError
-from commonview.wire.charset import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -54,19 +55,17 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent, MediaNode
+    from commonview.network.calls import Call, Calls
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
-    from commonview.network.requests import Platform
-    from commonview.network.sip_endpoint import InviteResult, ServerTransaction, SipEndpoint
     from commonview.network.ssrc import SsrcAllocator
-    from commonview.wire.sip.dialog import Dialog
     from commonview.wire.sip.flow import Flow
-    from commonview.wire.sip.message import SipRequest, SipResponse
+    from commonview.wire.sip.message import SipResponse
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 500
-_BYE_TIMEOUT_S = 5.0
+_RESTART_SILENCE_MS = 1500
 _VIEWERS_LEAVE_S = 1.0
 _VIEWERS_LEAVE_STEPS = 50
 
@@ -81,7 +80,6 @@ class LiveSettings:
     rtp_host: str
     rtp_public_host: str
     default_transport: MediaTransport
-    invite_timeout_s: float
     limits: LiveLimits
     dial_networks: tuple[IpNetwork, ...] = ()
 
@@ -95,10 +93,7 @@ class _Run:
     channel: Channel
     ssrc: str = ""
     port: int = 0
-    flow: Flow | None = None
-    dialog: Dialog | None = None
-    call_id: str = ""
-    hung_up: bool = False
+    call: Call | None = None
     invite: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -109,10 +104,9 @@ class LiveSessions:
     def __init__(
         self,
         settings: LiveSettings,
-        endpoint: SipEndpoint,
+        calls: Calls,
         node: MediaNode,
         ssrcs: SsrcAllocator,
-        platform: Platform,
         clock: Clock,
         *,
         on_changed: Callable[[str, str], None],
@@ -120,16 +114,14 @@ class LiveSessions:
     ) -> None:
         """``on_changed(session_id, channel_id)`` after every step, ``on_viewer`` for access records."""
         self._settings = settings
-        self._endpoint = endpoint
+        self._calls = calls
         self._node = node
         self._ssrcs = ssrcs
-        self._platform = platform
         self._clock = clock
         self._on_changed = on_changed
         self._on_viewer = on_viewer
         self._by_id: dict[str, _Run] = {}
         self._by_stream: dict[tuple[str, int], _Run] = {}
-        self._by_call: dict[str, _Run] = {}
         self._by_access: dict[str, _Run] = {}
         self._ended: deque[_Run] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,13 +145,13 @@ class LiveSessions:
 
     def _open(self, record: DeviceRecord, channel: Channel, stream_number: int, now: Moment) -> _Run:
         self.counters["sessions"] += 1
-        transport = record.media_transport or self._settings.default_transport
+        transport = media_transport(record, self._settings.default_transport)
         machine = LiveMachine(
             new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
         )
         run = _Run(machine, record, channel)
         self._by_id[machine.id] = run
-        failure = _obstacle(run.record) or self._receive(run, now)
+        failure = obstacle(run.record) or self._receive(run, now)
         if failure is not None:
             self._carry_out(run, machine.fail(failure, now))
             return run
@@ -215,8 +207,6 @@ class LiveSessions:
         """End every session with its BYE, and wait for the answers a little."""
         for run in list(self._by_stream.values()):
             self._carry_out(run, run.machine.stop(EndReason.SHUTDOWN, self._now()))
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=_BYE_TIMEOUT_S)
         for task in list(self._tasks):
             task.cancel()
         # Their streams are closed; what the node says of each viewer's end closes its access record.
@@ -229,84 +219,63 @@ class LiveSessions:
 
     async def _invite(self, run: _Run) -> None:
         """One INVITE from first to last. Cancelling this task sends CANCEL."""
-        machine, flow = run.machine, run.record.flow
-        obstacle = _obstacle(run.record)
-        if flow is None or obstacle is not None:
-            self._carry_out(run, machine.fail(obstacle or _absent(run.record), self._now()))
-            return
-        request = self._invite_request(run, flow)
-        machine.invited(f"{flow.peer[0]}:{flow.peer[1]}", run.ssrc, self._now())
-        self._changed(run)
+        machine = run.machine
         try:
-            result = await self._endpoint.invite(
-                request,
-                flow,
-                timeout_s=self._settings.invite_timeout_s,
-                on_provisional=lambda response: self._provisional(run, response),
-            )
-        except SipTimeout:
-            seconds = round(self._settings.invite_timeout_s)
-            self._fail_invite(run, Failure(FailureCode.INVITE_TIMEOUT, {"seconds": seconds}))
-        except FlowClosed:
-            self._fail_invite(run, Failure(FailureCode.SIGNALLING_LOST, {}))
-        except SipOverload:
-            self._fail_invite(run, Failure(FailureCode.SIGNALLING_BUSY, {}))
-        else:
-            await self._final(run, flow, result)
+            call = run.call = self._prepare(run)
+            machine.invited(f"{call.flow.peer[0]}:{call.flow.peer[1]}", run.ssrc, self._now())
+            self._changed(run)
+            response = await self._calls.place(call, lambda answer: self._provisional(run, answer))
+        except CallFailed as error:
+            run.invite = None
+            self._carry_out(run, machine.refused(error.failure, error.retry_after_s, self._now()))
+            return
+        run.invite = None
+        self._answered(run, call, response)
 
-    def _invite_request(self, run: _Run, flow: Flow) -> SipRequest:
-        settings, platform = self._settings, self._platform
-        host = advertised_host(settings.rtp_public_host, settings.rtp_host, flow.peer[0])
-        asked = stream_attributes(run.machine.stream_number, default_dialect(run.record.gb_version))
-        offer = live_offer(platform.sip_id, host, run.port, run.machine.transport, run.ssrc, asked)
-        subject = live_subject(run.channel.gb_id, platform.sip_id, run.ssrc, run.machine.stream_number)
-        request = platform.invite(run.channel.gb_id, flow, offer, subject)
-        run.flow = flow
-        run.hung_up = False
-        run.call_id = request.headers.first["Call-ID"]
-        self._by_call[run.call_id] = run
-        return request
+    def _prepare(self, run: _Run) -> Call:
+        machine, record, settings = run.machine, run.record, self._settings
+        absent = obstacle(record)
+        if record.flow is None or absent is not None:
+            raise CallFailed(absent or Failure(FailureCode.DEVICE_OFFLINE, {"reason": record.reason.value}))
+        host = advertised_host(settings.rtp_public_host, settings.rtp_host, record.flow.peer[0])
+        asked = stream_attributes(machine.stream_number, peer_profile(record))
+        offer = live_offer(self._calls.platform_id, host, run.port, machine.transport, run.ssrc, asked)
+        sender = subject_sender(record, run.channel.gb_id)
+        subject = live_subject(sender, self._calls.platform_id, run.ssrc, machine.stream_number)
+        return self._calls.prepare(
+            record, run.channel.gb_id, offer, subject, on_hung_up=lambda: self._hung_up(run)
+        )
 
     def _provisional(self, run: _Run, response: SipResponse) -> None:
         run.machine.provisional(response.status, self._now())
         self._changed(run)
 
-    def _fail_invite(self, run: _Run, failure: Failure) -> None:
-        run.invite = None
-        self._by_call.pop(run.call_id, None)
-        self._carry_out(run, run.machine.fail(failure, self._now()))
-
-    async def _final(self, run: _Run, flow: Flow, result: InviteResult) -> None:
-        response = result.response
-        if result.dialog is None:
-            refusal = Failure(
-                FailureCode.INVITE_REFUSED,
-                {"status": response.status, "reason": readable(response.reason, 64)},
+    def _answered(self, run: _Run, call: Call, response: SipResponse) -> None:
+        machine = run.machine
+        profile = peer_profile(call.record)
+        try:
+            answer = read_answer(
+                response.body,
+                machine.transport,
+                run.ssrc,
+                self._may_dial(call.flow),
+                instead=media_host(call.record, call.flow),
             )
-            self._fail_invite(run, refusal)
-            return
-        run.invite = None
-        run.dialog, run.flow = result.dialog, flow
-        await result.ack()
-        try:
-            answer = read_answer(response.body, run.machine.transport, run.ssrc, self._may_dial(flow))
         except AnswerUnusable as error:
-            self._carry_out(run, run.machine.unusable(error.why, self._now()))
+            self._carry_out(run, machine.unusable(error.why, self._now()))
             return
-        commands = run.machine.answered(answer.params, self._now())
-        if run.hung_up:
-            self._by_call.pop(run.call_id, None)
-            run.dialog = None
-            self._carry_out(run, commands or run.machine.device_ended(self._now()))
+        commands = machine.answered(answer.params, self._now())
+        if call.hung_up:
+            self._carry_out(run, commands or machine.device_ended(self._now()))
             return
         try:
-            if answer.ssrc is not None and not commands:
-                self._node.set_ssrc(run.machine.id, answer.ssrc)
+            if answer.ssrc is not None and not commands and profile.ssrc is not SsrcPolicy.STRICT:
+                self._node.set_ssrc(machine.id, answer.ssrc)
             if answer.dial is not None and not commands:
-                self._node.connect_receiver(run.machine.id, *answer.dial)
+                self._node.connect_receiver(machine.id, *answer.dial)
         except MediaError as error:
             failure = Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
-            commands = run.machine.fail(failure, self._now())
+            commands = machine.fail(failure, self._now())
         self._carry_out(run, commands)
 
     def _may_dial(self, flow: Flow) -> tuple[IpNetwork, ...]:
@@ -314,38 +283,19 @@ class LiveSessions:
         own = flow.peer[0].partition("%")[0]  # a link-local address comes with its zone
         return (ip_network(own), *self._settings.dial_networks)
 
-    def on_bye(self, transaction: ServerTransaction) -> bool:
-        """A BYE from a device; False when it belongs to no session. Matched by Call-ID first (trap 8)."""
-        run = self._by_call.get(transaction.request.headers.first.get("Call-ID", ""))
-        if run is None or run.flow is None or (run.dialog is None and transaction.dialog is None):
-            return False
-        if transaction.flow.peer[0] != (run.record.flow or run.flow).peer[0]:
-            self.counters["bye_from_elsewhere"] += 1
-            return False
-        transaction.respond(200)
-        if run.dialog is None:
-            # It came on the heels of its 2xx, which waits for its turn in `_final`.
-            run.hung_up = True
-            return True
-        self._by_call.pop(run.call_id, None)
-        run.dialog = None
+    def _hung_up(self, run: _Run) -> None:
+        run.call = None
         self._carry_out(run, run.machine.device_ended(self._now()))
-        return True
 
-    def _bye(self, run: _Run) -> None:
-        dialog, run.dialog = run.dialog, None
-        flow = run.record.flow or run.flow
-        self._by_call.pop(run.call_id, None)
-        if dialog is not None and flow is not None:
-            self._spawn(self._send_bye(dialog, flow), run)
-
-    async def _send_bye(self, dialog: Dialog, flow: Flow) -> None:
-        try:
-            await self._endpoint.request(dialog.new_request("BYE"), flow, timeout_s=_BYE_TIMEOUT_S)
-        except (SipEndpointError, SipOverload) as error:
-            self.counters["bye_unanswered"] += 1
-            self._endpoint.end_dialog(dialog)
-            log.info("BYE to %s:%d: %s", *flow.peer, error)
+    def on_registered(self, record: DeviceRecord) -> None:
+        """A device registered. One that was switched off and on has forgotten its calls (trap 46): its
+        sessions that have fallen silent are asked for anew at once instead of after the long wait."""
+        for run in [run for run in self._by_stream.values() if run.record is record]:
+            stats = self._node.stream_stats(run.machine.id)
+            silent = stats is not None and (stats.last_packet_age_ms or 0) >= _RESTART_SILENCE_MS
+            if silent and run.machine.phase is Phase.FLOWING:
+                self.counters["device_restarted"] += 1
+                self._carry_out(run, run.machine.restarted(self._now()))
 
     # -- commands of the machine
 
@@ -380,8 +330,12 @@ class LiveSessions:
         self._ssrcs.release(run.ssrc, now.mono)
         run.ssrc = ssrc
 
+    def _bye(self, run: _Run) -> None:
+        call, run.call = run.call, None
+        if call is not None:
+            self._calls.hang_up(call)
+
     def _abandon(self, run: _Run) -> None:
-        self._by_call.pop(run.call_id, None)
         task, run.invite = run.invite, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -431,7 +385,8 @@ class LiveSessions:
         if isinstance(event, (ViewerJoined, ViewerFirstBytes, ViewerLeft)):
             self._viewer(run, event, now)
         else:
-            self._carry_out(run, react(run.machine, event, now))
+            strict = peer_profile(run.record).ssrc is SsrcPolicy.STRICT
+            self._carry_out(run, react(run.machine, event, now, strict_ssrc=strict))
 
     def _viewer(self, run: _Run, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
         if isinstance(event, ViewerJoined):
@@ -464,16 +419,3 @@ class LiveSessions:
             log.error("the task of live session %s failed", run.machine.id, exc_info=error)
             failure = Failure(FailureCode.INTERNAL, {"why": type(error).__name__})
             self._carry_out(run, run.machine.fail(failure, self._now()))
-
-
-def _absent(record: DeviceRecord) -> Failure:
-    return Failure(FailureCode.DEVICE_OFFLINE, {"reason": record.reason.value})
-
-
-def _obstacle(record: DeviceRecord) -> Failure | None:
-    """What stands in the way of an INVITE before it is sent.
-
-    A restored device that has not been heard since the start may well be there: its answer will tell.
-    """
-    perhaps = record.online or record.reason is PresenceReason.NOT_HEARD_SINCE_START
-    return None if perhaps and record.flow is not None else _absent(record)

@@ -79,6 +79,7 @@ class LiveLimits:
     answer_media_s: float = 15.0
     retry_delays_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
     steady_s: float = 30.0
+    refusals_max: int = 3
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class LiveMachine:
     places: dict[str, float] = field(default_factory=dict)
     dialog: bool = False
     retries: int = 0
+    refusals: int = 0
     _idle_at: float | None = None
     _media_due: float | None = None
     _retry_at: float | None = None
@@ -137,6 +139,28 @@ class LiveMachine:
             self.phase = Phase.ANSWERED
             self._media_due = now.mono + self.limits.answer_media_s
         return []
+
+    def refused(self, failure: Failure, retry_after_s: float | None, now: Moment) -> list[Command]:
+        """The INVITE failed. A device that says when to ask again (Retry-After) is asked again then."""
+        waits = (
+            retry_after_s is not None and self.phase is Phase.INVITING and bool(self.viewers or self.places)
+        )
+        if not waits or self._lost is not None or self.refusals >= self.limits.refusals_max:
+            return self.fail(failure, now)
+        self.refusals += 1
+        self.phase = Phase.WAITING
+        self._retry_at = now.mono + max(1.0, retry_after_s or 0.0)
+        self._note(
+            Step.RETRYING,
+            now,
+            {"code": failure.code.value, **failure.params, "after_s": retry_after_s or 0.0},
+        )
+        return []
+
+    def restarted(self, now: Moment) -> list[Command]:
+        """The device was switched off and on and has forgotten the call; what little it may still know of it
+        is ended with BYE before it is asked anew (trap 46: some answer 486 until then)."""
+        return self._lose(Failure(FailureCode.MEDIA_LOST, {"why": "device_restarted"}), now)
 
     def unusable(self, why: str, now: Moment) -> list[Command]:
         """A 2xx came whose SDP cannot be used: the dialog stands and must be ended."""

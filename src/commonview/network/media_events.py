@@ -17,11 +17,12 @@ from commonview.media import (
     ViewerJoined,
     ViewerLeft,
 )
-from commonview.network.model import ViewerEvent, ViewerEventKind
+from commonview.network.model import Failure, FailureCode, ViewerEvent, ViewerEventKind
 
 if TYPE_CHECKING:
     from commonview.media import MediaEvent
     from commonview.network.live_machine import Command, LiveMachine, Moment
+    from commonview.network.model import Params
 
 
 def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | ViewerLeft) -> ViewerEvent:
@@ -35,8 +36,14 @@ def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | 
     return ViewerEvent(ViewerEventKind.LEFT, *names, event.reason, *counts)
 
 
-def react(machine: LiveMachine, event: MediaEvent, now: Moment) -> list[Command]:
-    """Tell the machine what happened to its stream; returns what to do."""
+def react(
+    machine: LiveMachine, event: MediaEvent, now: Moment, *, strict_ssrc: bool = False
+) -> list[Command]:
+    """Tell the machine what happened to its stream; returns what to do.
+
+    With ``strict_ssrc`` another number than the offered one ends the session; otherwise it is followed, and
+    noted (trap 34).
+    """
     match event:
         case TcpConnected():
             machine.tcp_connected(event.peer, now)
@@ -44,6 +51,9 @@ def react(machine: LiveMachine, event: MediaEvent, now: Moment) -> list[Command]
             return machine.tcp_failed(event.reason, now)
         case FirstPacket():
             machine.first_packet(event.peer, event.ssrc, event.payload_type, now)
+        case SsrcMismatch() if strict_ssrc:
+            params: Params = {"expected": f"{event.expected:010d}", "seen": f"{event.seen:010d}"}
+            return machine.fail(Failure(FailureCode.SSRC_REFUSED, params), now)
         case SsrcMismatch():
             machine.note({"code": "ssrc_mismatch", "expected": event.expected, "seen": event.seen}, now)
         case FirstKeyFrame():

@@ -23,6 +23,7 @@ class SignallingTransport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class DeviceOrigin(StrEnum):
@@ -84,6 +85,8 @@ class RefusalReason(StrEnum):
     NOT_REGISTERED = "not_registered"
     OTHER_ADDRESS = "other_address"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    QUARANTINED = "quarantined"  # knows the password, waits for an operator to approve it
+    BANNED = "banned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ class FailureCode(StrEnum):
     MEDIA_PORTS_EXHAUSTED = "media_ports_exhausted"
     MEDIA_UNAVAILABLE = "media_unavailable"  # [why]: the media node itself refused
     SSRC_EXHAUSTED = "ssrc_exhausted"
+    SSRC_REFUSED = "ssrc_refused"  # [expected, seen]: this device is held to the offered number
     INVITE_TIMEOUT = "invite_timeout"  # [seconds]
     INVITE_REFUSED = "invite_refused"  # [status, reason]
     SIGNALLING_BUSY = "signalling_busy"  # our own SIP stack has too much under way

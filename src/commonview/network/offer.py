@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from commonview.media import MediaTransport
+from commonview.network.quirks import Flag, MediaAddress, SubStreamDialect, note_fired, peer_profile
 from commonview.wire import sdp
 from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from commonview.foundation.settings import IpNetwork
+    from commonview.network.directory import DeviceRecord
     from commonview.network.model import Params
+    from commonview.network.quirks import Profile
+    from commonview.wire.sip.flow import Flow
 
 _LIVE_SOURCE = "000000000{}"
 """Sender's stream number in Subject: first digit 0 for live, and the same for every request of one live
@@ -36,35 +40,51 @@ class LiveAnswer:
     params: Params
 
 
-class StreamDialect(StrEnum):
-    """How an offer names the stream it wants: `streamnumber` is GB/T 28181-2022 Annex G, the others are what
-    makers used before the standard had a word."""
-
-    STREAM_NUMBER = "streamnumber"
-    STREAM = "stream"
-    STREAM_PROFILE = "streamprofile"  # Dahua
-    STREAM_MODE = "streamMode"  # Mercury, TP-LINK: MAIN and SUB instead of numbers
-
-
-def stream_attributes(number: int, dialect: StreamDialect) -> tuple[str, ...]:
-    """The ``a=`` values that ask for stream ``number``.
+def stream_attributes(number: int, profile: Profile) -> tuple[str, ...]:
+    """The ``a=`` values that ask for stream ``number`` in the peer's dialect.
 
     The main stream of a peer that is older than 2022 is asked for by saying nothing: some refuse what they do
     not know.
     """
-    match dialect:
-        case StreamDialect.STREAM_NUMBER:
-            return (f"streamnumber:{number}",)
-        case StreamDialect.STREAM_MODE:
-            return ("streamMode:SUB",) if number else ()
-        case _:
-            return (f"{dialect.value}:{number}",) if number else ()
+    dialect = profile.sub_stream
+    if number == 0:
+        return ("streamnumber:0",) if profile.version is GbVersion.V2022 else ()
+    if dialect is SubStreamDialect.STREAM_MODE:
+        return ("streamMode:SUB",)
+    return (f"{dialect.value}:{number}",)
 
 
-def default_dialect(gb_version: str | None) -> StreamDialect:
-    """What a peer of this X-GB-Ver is asked in, when no quirk says otherwise."""
-    is_2022 = gb_version is not None and gb_version.strip().startswith("3.")
-    return StreamDialect.STREAM_NUMBER if is_2022 else StreamDialect.STREAM
+def subject_sender(record: DeviceRecord, gb_id: str) -> str:
+    """Whose id stands first in Subject: the camera's (Hikvision insists, trap 32), for few the device's."""
+    if peer_profile(record).subject_uses_camera_id:
+        return gb_id
+    note_fired(record, Flag.SUBJECT_USES_CAMERA_ID)
+    return record.id
+
+
+def media_transport(record: DeviceRecord, default: MediaTransport) -> MediaTransport:
+    """How this device is to send: as the operator chose, else the default, unless it is known to refuse it.
+
+    Huawei D2120 refuses an offer to be dialled (WVP#902): it is dialled instead (trap 44).
+    """
+    if record.media_transport is not None:
+        return record.media_transport
+    if default is MediaTransport.TCP_PASSIVE and peer_profile(record).tcp_passive_refused:
+        note_fired(record, Flag.TCP_PASSIVE_REFUSED)
+        return MediaTransport.TCP_ACTIVE
+    return default
+
+
+def media_host(record: DeviceRecord, flow: Flow) -> str | None:
+    """The address to use instead of the one in the answer's ``c=``: where the device signals from.
+
+    For devices behind NAT that name the address they have at home (WVP play_error document); None for all
+    others.
+    """
+    if peer_profile(record).media_address is not MediaAddress.SIGNALLING:
+        return None
+    note_fired(record, Flag.MEDIA_ADDRESS)
+    return flow.peer[0].partition("%")[0]
 
 
 class AnswerUnusable(Exception):
@@ -105,13 +125,18 @@ def live_subject(channel_gb_id: str, sip_id: str, ssrc: str, stream_number: int 
 
 
 def read_answer(
-    body: bytes, transport: MediaTransport, offered_ssrc: str, dialable: Sequence[IpNetwork]
+    body: bytes,
+    transport: MediaTransport,
+    offered_ssrc: str,
+    dialable: Sequence[IpNetwork],
+    *,
+    instead: str | None = None,
 ) -> LiveAnswer:
     """Take an answer in.
 
     A missing ``y=`` means the offered number (trap 33), another one is followed (trap 34); the address to
     dial comes from ``c=`` (trap 45). Only an address in ``dialable`` is dialled: a device must not choose
-    any host and port of our network for us to connect to.
+    any host and port of our network for us to connect to. ``instead`` replaces the address of ``c=``.
 
     Raises:
         AnswerUnusable: no SDP, no media, or for TCP active no address that may be dialled.
@@ -122,6 +147,8 @@ def read_answer(
         answer = parse_sdp(body)
     except SdpError as error:
         raise AnswerUnusable("malformed") from error
+    if instead is not None:
+        answer = replace(answer, address=instead)
     if answer.port == 0:
         raise AnswerUnusable("media_refused")
     over_tcp = answer.transport is sdp.MediaTransport.TCP

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from commonview.network import store
@@ -17,6 +18,7 @@ from commonview.network.directory import Directory, Registration
 from commonview.network.group_commit import GroupCommit
 from commonview.network.live_machine import Moment
 from commonview.network.model import Params, ProblemCode, RefusalReason
+from commonview.network.redirection import REDIRECT_EXPIRES_S, Redirections
 from commonview.network.refusals import GuessLimiter, LineLimit, RefusalBook
 from commonview.network.registration import (
     GB_VERSION,
@@ -25,7 +27,7 @@ from commonview.network.registration import (
     date_header,
     read_register,
 )
-from commonview.wire.sip.digest import Challenge, Credentials, hash_secret, verify_hash
+from commonview.wire.sip.digest import Credentials, DigestPolicy, hash_secret, verify_hash
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.nonces import NonceBook, NonceVerdict
 
@@ -63,10 +65,30 @@ def vault_context(device_id: str) -> str:
 @dataclass(frozen=True, slots=True)
 class RegistrarSettings:
     """``realm`` is the SIP domain. ``enrolment_password`` lets in devices that have no password of their
-    own."""
+    own. ``digest`` is offered to devices that have no policy of their own."""
 
     realm: str
     enrolment_password: str
+    digest: DigestPolicy = field(default_factory=DigestPolicy)
+    redirections: Redirections = field(default_factory=Redirections)
+
+
+class Admission(StrEnum):
+    """Whether a device may register at all, before and beside its password."""
+
+    ALLOW = "allow"
+    QUARANTINE = "quarantine"  # it proves its password and is turned away until an operator approves it
+    REFUSE = "refuse"  # not even challenged
+
+
+def allow_all(device_id: str, host: str) -> Admission:
+    """No list of anybody: the password decides."""
+    return Admission.ALLOW
+
+
+def usual_digest(device_id: str) -> DigestPolicy | None:
+    """No device has a digest policy of its own."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +113,22 @@ class Registrar:
         *,
         on_registered: Callable[[DeviceRecord, bool], None],
         on_changed: Callable[[str], None],
+        admit: Callable[[str, str], Admission] = allow_all,
+        digest_of: Callable[[str], DigestPolicy | None] = usual_digest,
     ) -> None:
-        """``on_registered(record, newcomer)``: newcomer when the device was not present a moment ago."""
+        """``on_registered(record, newcomer)``: newcomer when the device was not present a moment ago.
+
+        ``admit(device_id, host)`` is asked of every REGISTER, so it must be cheap; ``digest_of`` gives a
+        device a digest policy of its own, None for the usual one.
+        """
         self._settings = settings
         self._directory = directory
         self._vault = vault
         self._clock = clock
         self._on_registered = on_registered
         self._on_changed = on_changed
+        self._admit = admit
+        self._digest_of = digest_of
         self._nonces = NonceBook()
         self._limiter = GuessLimiter()
         self._log_lines = LineLimit()
@@ -119,9 +149,12 @@ class Registrar:
         except RegisterRefused as refused:
             self._refuse_unread(transaction, refused)
             return
+        if self._admit(request.device_id, transaction.flow.peer[0]) is Admission.REFUSE:
+            self._refuse(transaction, request, RefusalReason.BANNED, 403)
+            return
         authorization = headers.first.get("Authorization")
         if authorization is None:
-            self._challenge(transaction, stale=False)
+            self._challenge(transaction, request.device_id, stale=False)
             return
         try:
             credentials = Credentials.parse(authorization)
@@ -136,10 +169,12 @@ class Registrar:
     ) -> None:
         now = self._clock.monotonic()
         host = transaction.flow.peer[0]
-        if credentials.realm != self._settings.realm:
-            self._challenge(transaction, stale=False)
+        offered = self._digest(request.device_id).algorithms
+        if credentials.realm != self._settings.realm or credentials.algorithm not in offered:
+            self._challenge(transaction, request.device_id, stale=False)
         elif self._nonces.redeem(credentials.nonce, now, host) is not NonceVerdict.ACCEPTED:
-            self._challenge(transaction, stale=True)
+            # A nonce is good for one request, so its count (nc) can only say 1 and is not asked for.
+            self._challenge(transaction, request.device_id, stale=True)
         elif not self._limiter.allows(host, request.device_id, now):
             self._refuse(transaction, request, RefusalReason.TOO_MANY_FAILURES, 403)
         elif not verify_hash(credentials, self._secret_hash(request.device_id, credentials), "REGISTER"):
@@ -148,7 +183,22 @@ class Registrar:
             self._show_wrong_password(request, transaction.flow)
         else:
             self._limiter.right(host, request.device_id)
+            self._proved(transaction, request)
+
+    def _proved(self, transaction: ServerTransaction, request: RegisterRequest) -> None:
+        """The password was right: accepted, sent elsewhere, or kept waiting for an operator."""
+        target = self._settings.redirections.of(request.device_id) if request.expires_s else None
+        if target is not None:
+            self.counters["register_redirected"] += 1
+            headers = (("Contact", target.contact), ("Expires", str(REDIRECT_EXPIRES_S)), _VERSION_HEADER)
+            transaction.respond(302, headers=headers)
+        elif self._admit(request.device_id, transaction.flow.peer[0]) is Admission.QUARANTINE:
+            self._refuse(transaction, request, RefusalReason.QUARANTINED, 403)
+        else:
             self._accept(transaction, request)
+
+    def _digest(self, device_id: str) -> DigestPolicy:
+        return self._digest_of(device_id) or self._settings.digest
 
     def _secret_hash(self, device_id: str, credentials: Credentials) -> str:
         record = self._directory.get(device_id)
@@ -163,11 +213,12 @@ class Registrar:
             record.ha1 = secret
         return secret
 
-    def _challenge(self, transaction: ServerTransaction, *, stale: bool) -> None:
+    def _challenge(self, transaction: ServerTransaction, device_id: str, *, stale: bool) -> None:
         self.counters["register_stale" if stale else "register_challenged"] += 1
         nonce = self._nonces.issue(self._clock.monotonic(), transaction.flow.peer[0])
-        challenge = Challenge(self._settings.realm, nonce, stale=stale).encode()
-        transaction.respond(401, headers=(("WWW-Authenticate", challenge), _VERSION_HEADER))
+        values = self._digest(device_id).challenges(self._settings.realm, nonce, stale=stale)
+        headers = [("WWW-Authenticate", value) for value in values]
+        transaction.respond(401, headers=[*headers, _VERSION_HEADER])
 
     def _accept(self, transaction: ServerTransaction, request: RegisterRequest) -> None:
         now = self._clock.now()

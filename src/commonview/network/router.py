@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from commonview.network.live import LiveSessions
+    from commonview.network.calls import Calls
     from commonview.network.messages import MessageDesk
     from commonview.network.registrar import Registrar
     from commonview.network.sip_endpoint import ServerTransaction
@@ -37,18 +37,36 @@ class CallDesk(Protocol):
 class Router:
     """Takes every new request of the endpoint that is not inside a dialog somebody owns."""
 
-    def __init__(self, registrar: Registrar, desk: MessageDesk, live: LiveSessions) -> None:
-        self._registrar = registrar
+    def __init__(self, registrar: Registrar, desk: MessageDesk, calls: Calls) -> None:
         self._desk = desk
-        self._live = live
+        self._calls = calls
         self._callers: list[CallDesk] = []
+        self._messages: list[Callable[[ServerTransaction], bool]] = []
         self._subscribers: list[Callable[[ServerTransaction], bool]] = []
         self._notifiers: list[Callable[[ServerTransaction], bool]] = []
+        self._desks: dict[str, Callable[[ServerTransaction], None]] = {
+            "MESSAGE": self._message,
+            "REGISTER": registrar.on_register,
+            "INVITE": self._invite,
+            "BYE": self._bye,
+            "INFO": self._refuse_inside,
+            "SUBSCRIBE": self._subscribe,
+            "NOTIFY": self._notify,
+            "OPTIONS": lambda transaction: transaction.respond(200, headers=(("Allow", ALLOW),)),
+        }
         self.counters: Counter[str] = Counter()
 
     def enter_calls(self, desk: CallDesk) -> None:
         """Ask `desk` about every INVITE; the first desk that knows the caller decides."""
         self._callers.append(desk)
+
+    def enter_messages(self, take: Callable[[ServerTransaction], bool]) -> None:
+        """Offer every MESSAGE to `take` before the desk of the devices.
+
+        Superiors ask us, and some take us for dead when what they send to stay alive is not answered (trap
+        29).
+        """
+        self._messages.append(take)
 
     def enter_subscriptions(self, take: Callable[[ServerTransaction], bool]) -> None:
         """Offer every new SUBSCRIBE to `take`, which answers it and returns True, or returns False.
@@ -77,31 +95,32 @@ class Router:
 
     def on_request(self, transaction: ServerTransaction) -> None:
         """Hand a request on, or answer it."""
-        method = transaction.request.method
-        if method == "MESSAGE":
-            self._desk.on_message(transaction)
-        elif method == "REGISTER":
-            self._registrar.on_register(transaction)
-        elif method == "BYE":
-            if not self._live.on_bye(transaction):
-                self.counters["bye_unknown"] += 1
-                transaction.respond(481)
-        elif method == "OPTIONS":
-            transaction.respond(200, headers=(("Allow", ALLOW),))
-        elif method == "INVITE":
-            self._invite(transaction)
-        elif method == "SUBSCRIBE":
-            if not _taken(self._subscribers, transaction):
-                self.counters["subscription_refused"] += 1
-                transaction.respond(403)
-        elif method == "NOTIFY":
-            if not _taken(self._notifiers, transaction):
-                self._refuse_inside(transaction)
-        elif method == "INFO":
-            self._refuse_inside(transaction)
-        else:
+        desk = self._desks.get(transaction.request.method)
+        if desk is None:
             self.counters["method_refused"] += 1
             transaction.respond(405, headers=(("Allow", ALLOW),))
+        else:
+            desk(transaction)
+
+    def _message(self, transaction: ServerTransaction) -> None:
+        if self._messages and _taken(self._messages, transaction):
+            return
+        if not self._calls.on_message(transaction):
+            self._desk.on_message(transaction)
+
+    def _bye(self, transaction: ServerTransaction) -> None:
+        if not self._calls.on_bye(transaction):
+            self.counters["bye_unknown"] += 1
+            transaction.respond(481)
+
+    def _subscribe(self, transaction: ServerTransaction) -> None:
+        if not _taken(self._subscribers, transaction):
+            self.counters["subscription_refused"] += 1
+            transaction.respond(403)
+
+    def _notify(self, transaction: ServerTransaction) -> None:
+        if not _taken(self._notifiers, transaction):
+            self._refuse_inside(transaction)
 
     def _invite(self, transaction: ServerTransaction) -> None:
         if transaction.dialog is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import store
+from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
 from commonview.network.directory import Directory
 from commonview.network.errors import (
@@ -27,6 +28,7 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.requests import Platform
 from commonview.network.router import Router
@@ -36,6 +38,7 @@ from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
+from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -118,7 +121,7 @@ class NetworkService:
             silence_s=settings.keepalive_interval_s * settings.keepalive_misses, on_problem=_log_problem
         )
         self._registrar = Registrar(
-            RegistrarSettings(settings.sip_domain, enrolment_password),
+            _registrar_settings(settings, enrolment_password),
             self._directory,
             database,
             vault,
@@ -148,17 +151,17 @@ class NetworkService:
         self._desk.enter(Catalog, self._catalogue.on_catalog)
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
+        self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
         self._live = LiveSessions(
             _live_settings(settings, live_limits),
-            self.endpoint,
+            self._calls,
             node,
             SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
-            platform,
             clock,
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
-        self.router = Router(self._registrar, self._desk, self._live)
+        self.router = Router(self._registrar, self._desk, self._calls)
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
@@ -226,6 +229,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self._calls.close()
         await self._catalogue.close()
         tasks = list(self._tasks)
         for task in tasks:
@@ -369,6 +373,7 @@ class NetworkService:
             "exchange": self.exchange.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
+            "calls": self._calls.counters,
             "router": self.router.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
@@ -392,6 +397,7 @@ class NetworkService:
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
         if record.peer is not None:
             self._strangers.proved(record.peer)
+        self._live.on_registered(record)
         if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
 
@@ -447,12 +453,20 @@ def _log_problem(record: DeviceRecord, problem: DeviceProblem) -> None:
     log.warning("device %s: %s %s", record.id, problem.code.value, problem.params)
 
 
+def _registrar_settings(settings: Settings, enrolment_password: str) -> RegistrarSettings:
+    try:
+        digest = DigestPolicy.parse(settings.sip_digest_algorithms, qop=settings.sip_digest_qop)
+        redirections = Redirections.parse(settings.sip_redirects)
+    except ValueError as error:
+        raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
+    return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
+
+
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
     return LiveSettings(
         rtp_host=settings.rtp_host,
         rtp_public_host=settings.rtp_public_host,
         default_transport=MediaTransport(settings.default_media_transport),
-        invite_timeout_s=settings.invite_timeout_s,
         dial_networks=settings.tcp_active_dial_networks(),
         limits=limits
         or LiveLimits(

@@ -16,21 +16,30 @@ DAMAGED: Final = "GB18030-damaged"
 _UTF_8_MARK = b"\xef\xbb\xbf"
 
 
-def decode_text(data: bytes) -> tuple[str, str]:
+def decode_text(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode `data`; returns the text and the charset that fitted: UTF-8, GB18030 or `DAMAGED`.
 
-    Never raises. A leading UTF-8 byte order mark is removed.
+    Never raises. A leading UTF-8 byte order mark is removed. `declared` decides only what the bytes leave
+    open: single characters in GB2312 can be valid UTF-8 of Latin, Greek or Cyrillic letters (the two bytes
+    of U+591C read as U+04B9), while Chinese in UTF-8 takes three bytes a character.
     """
     if data.startswith(_UTF_8_MARK):
-        data = data[len(_UTF_8_MARK) :]
+        data, declared = data[len(_UTF_8_MARK) :], UTF_8
     try:
-        return data.decode("utf-8"), UTF_8
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        pass
+        text = None
+    if text is not None and (text.isascii() or not declared.upper().startswith("GB") or _is_chinese(text)):
+        return text, UTF_8
     try:
         return data.decode("gb18030"), GB18030
     except UnicodeDecodeError:
-        return data.decode("gb18030", errors="replace"), DAMAGED
+        return (text, UTF_8) if text is not None else (data.decode("gb18030", errors="replace"), DAMAGED)
+
+
+def _is_chinese(text: str) -> bool:
+    """Whether a character lies beyond the two-byte sequences of UTF-8, as every Chinese one does."""
+    return max(text) >= "\u0800"
 
 
 def encode_text(text: str, charset: str = GB2312) -> tuple[bytes, str]:

@@ -20,19 +20,11 @@ from commonview.wire.manscdp import (
     encode,
     registered,
 )
-
-DEVICE = "34020000001320000001"
-CHANNEL = "34020000001310000001"
-
-
-def document(root: str, *lines: str, charset: str = "GB2312") -> bytes:
-    text = "\r\n".join([f'<?xml version="1.0" encoding="{charset}"?>', f"<{root}>", *lines, f"</{root}>", ""])
-    return text.encode(charset)
-
-
-def head(cmd_type: str, sn: int = 17) -> tuple[str, str, str]:
-    return f"<CmdType>{cmd_type}</CmdType>", f"<SN>{sn}</SN>", f"<DeviceID>{DEVICE}</DeviceID>"
-
+from commonview.wire.version import GbVersion
+from tests.wire.manscdp.golden_config import CONFIG_GOLDEN
+from tests.wire.manscdp.golden_control import CONTROL_GOLDEN
+from tests.wire.manscdp.golden_others import OTHERS_GOLDEN
+from tests.wire.manscdp.golden_text import CHANNEL, DEVICE, Golden, document, head
 
 GOLDEN: list[tuple[Message, bytes]] = [
     (
@@ -164,8 +156,41 @@ def test_golden_bytes_are_read_as_the_message(message: Message, wire: bytes) -> 
     assert decode(wire, "Application/MANSCDP+xml") == message
 
 
+BY_EDITION: list[Golden] = [*CONTROL_GOLDEN, *CONFIG_GOLDEN, *OTHERS_GOLDEN]
+
+
+def name_of(golden: Golden) -> str:
+    message, version, _ = golden
+    inside = getattr(message, "command", None) or (getattr(message, "blocks", None) or [None])[0]
+    return f"{message.root}-{message.cmd_type}-{type(inside).__name__ if inside else ''}-{version.header}"
+
+
+@pytest.mark.parametrize("golden", BY_EDITION, ids=name_of)
+def test_message_is_written_for_its_edition_as_the_golden_bytes(golden: Golden) -> None:
+    message, version, wire = golden
+    assert encode(message, version.charset, version).decode("gb18030") == wire.decode("gb18030")
+
+
+@pytest.mark.parametrize("golden", BY_EDITION, ids=name_of)
+def test_golden_bytes_of_an_edition_are_read_as_the_message(golden: Golden) -> None:
+    message, _, wire = golden
+    assert decode(wire, "Application/MANSCDP+xml") == message
+
+
+@pytest.mark.parametrize("golden", BY_EDITION, ids=name_of)
+def test_a_message_is_refused_to_editions_before_its_own(golden: Golden) -> None:
+    message, version, _ = golden
+    assert message.allowed_for(version)
+    for earlier in GbVersion:
+        if not message.allowed_for(earlier):
+            with pytest.raises(ManscdpError) as caught:
+                encode(message, earlier.charset, earlier)
+            assert caught.value.fault is ManscdpFault.NOT_IN_VERSION
+
+
 def test_every_registered_message_has_golden_bytes() -> None:
-    assert {(message.root, message.cmd_type) for message, _ in GOLDEN} == registered()
+    seen = {(message.root, message.cmd_type) for message, _ in GOLDEN}
+    assert seen | {(message.root, message.cmd_type) for message, _, _ in BY_EDITION} == registered()
 
 
 def test_a_name_outside_gb2312_moves_the_document_to_a_true_gb18030_declaration() -> None:

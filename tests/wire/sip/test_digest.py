@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from commonview.wire.sip.digest import (
     Challenge,
     Credentials,
+    DigestPolicy,
     answer,
+    choose,
     compute_response,
     hash_secret,
     verify,
@@ -67,7 +69,7 @@ def test_verifying_from_a_stored_hash_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("qop", ["", "auth"])
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SM3"])
 def test_an_answer_to_a_challenge_verifies_after_a_trip_over_the_wire(qop: str, algorithm: str) -> None:
     challenge = Challenge.parse(
         Challenge("3402000000", "n-1", qop=qop, algorithm=algorithm, opaque="o").encode()
@@ -94,6 +96,7 @@ def test_fields_are_read_with_odd_spacing_quotes_and_case() -> None:
 WHOLE = 'Digest username="u", realm="r", nonce="n", uri="sip:a@b", response="0123", algorithm=MD5'
 
 
+@pytest.mark.trap(6)
 @pytest.mark.parametrize(
     "value",
     [
@@ -131,7 +134,7 @@ def test_an_authorization_damaged_anywhere_is_read_or_refused(at: int, noise: st
     [
         'Digest realm="r"',
         'Digest nonce="n"',
-        'Digest realm="r", nonce="n", algorithm=SM3',
+        'Digest realm="r", nonce="n", algorithm=SHA-512-256',
         'Digest realm="r", nonce="n", qop="auth-int"',
     ],
 )
@@ -156,3 +159,63 @@ def test_a_field_with_a_line_break_is_not_written() -> None:
         Challenge("a\r\nb", "n").encode()
     with pytest.raises(ValueError, match="cnonce"):
         answer(Challenge("r", "n", qop="auth"), username="u", password="p", method="REGISTER", uri="sip:a@b")
+
+
+def test_the_md5_example_of_rfc_7616_verifies() -> None:
+    given_fields = replace(
+        MUFASA,
+        realm="http-auth@example.org",
+        nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+        cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+        response="8ca523f5e9506fed4657c9700eebdbec",
+    )
+    assert verify(given_fields, "Circle of Life", "GET")
+
+
+# Computed with `openssl dgst -sm3`.
+@pytest.mark.parametrize(
+    ("qop", "response"),
+    [
+        ("", "76b03dd1eff1cc4a9dc3477e4c3fb9c0d22c21543373651b1ddd468217260452"),
+        ("auth", "201ea08fe5cf57298f4a872d1b22f47a37ef7b700bb13796dfd8ae433a87e60d"),
+    ],
+)
+def test_an_sm3_response_is_computed_like_any_other(qop: str, response: str) -> None:
+    credentials = answer(
+        Challenge("3402000000", "n-1", qop=qop, algorithm="SM3"),
+        username="34020000001320000001",
+        password="12345678",
+        method="REGISTER",
+        uri="sip:34020000002000000001@3402000000",
+        cnonce="0a4f113b",
+    )
+    assert credentials.response == response
+
+
+def test_a_client_answers_the_strongest_challenge_it_knows() -> None:
+    offered = [Challenge("r", "n", algorithm=name).encode() for name in ("MD5", "SM3", "SHA-256")]
+    assert choose(offered).algorithm == "SM3"
+    assert choose(reversed(offered)).algorithm == "SM3"
+    assert choose(offered[:1]).algorithm == "MD5"
+    foreign = 'Digest realm="r", nonce="n", algorithm=SHA-512-256'
+    assert choose([foreign, *offered[:1]]).algorithm == "MD5"
+    with pytest.raises(SipParseError):
+        choose([foreign, "Basic realm=r"])
+
+
+def test_a_policy_offers_one_challenge_an_algorithm_in_its_order() -> None:
+    policy = DigestPolicy.parse(" sm3, MD5 ", qop=True)
+    offered = [Challenge.parse(value) for value in policy.challenges("r", "n", stale=True)]
+    assert [(one.algorithm, one.qop, one.stale) for one in offered] == [
+        ("SM3", "auth", True),
+        ("MD5", "auth", True),
+    ]
+    assert [
+        one.algorithm for one in map(Challenge.parse, DigestPolicy().challenges("r", "n", stale=False))
+    ] == ["MD5"]
+
+
+@pytest.mark.parametrize("text", ["", "MD6", "MD5,MD5"])
+def test_a_policy_that_cannot_be_kept_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="digest algorithm"):
+        DigestPolicy.parse(text)

@@ -30,6 +30,7 @@ def test_a_request_is_handed_over_once_and_its_answer_goes_back_to_the_source() 
     assert ";tag=" in (response.headers.get("To") or "")
 
 
+@pytest.mark.trap(11)
 def test_a_retransmission_gets_the_same_bytes_for_32_seconds() -> None:
     talk = Conversation()
     [tx] = received(talk.hear(request_bytes()))

@@ -75,12 +75,14 @@ def test_empty_lines_between_messages_are_keepalives() -> None:
 
 
 @pytest.mark.parametrize("length", [0, None, 7, len(XML) - 3, len(XML) - 2])
+@pytest.mark.trap(1)
 def test_a_count_that_is_too_small_is_repaired_up_to_the_closing_tag(length: int | None) -> None:
     items, framer = feed(message(length) + NEXT)
     assert [body.strip() for body in bodies(items)] == [XML.strip(), b""]
     assert framer.junk_bytes == 0
 
 
+@pytest.mark.trap(2)
 def test_a_count_that_is_too_large_ends_where_the_next_message_starts() -> None:
     items, framer = feed(message(len(XML) + 40) + NEXT)
     assert bodies(items) == [XML.rstrip(), b""]
@@ -104,6 +106,7 @@ def test_doubt_about_the_end_is_held_until_flush() -> None:
     assert framer.flush() == []
 
 
+@pytest.mark.trap(2)
 def test_a_body_shorter_than_its_count_is_released_by_flush() -> None:
     framer = StreamFramer()
     assert framer.feed(message(len(XML) + 5)) == []

@@ -910,7 +910,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -1332,7 +1332,7 @@ export interface components {
          * @description Why a registration or a keep-alive was turned away.
          * @enum {string}
          */
-        RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable";
+        RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable" | "quarantined" | "banned";
         /**
          * Role
          * @description What an account is for. See `roles.ROLE_ACTIONS` for the rights of each.
@@ -1438,7 +1438,7 @@ export interface components {
          * @description What a device speaks SIP over.
          * @enum {string}
          */
-        SignallingTransport: "udp" | "tcp";
+        SignallingTransport: "udp" | "tcp" | "tls";
         /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.

@@ -12,6 +12,7 @@ export const failureCodes = [
   'media_ports_exhausted',
   'media_unavailable',
   'ssrc_exhausted',
+  'ssrc_refused',
   'invite_timeout',
   'invite_refused',
   'signalling_lost',

@@ -37,7 +37,7 @@ function rememberedLayout(): Layout {
 }
 
 async function openLive(channelId: string, terms: Terms): Promise<LiveAccess> {
-  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', ...terms } }))
+  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', stream_number: 0, ...terms } }))
 }
 
 function releaseAccess(accessId: string): void {

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from commonview.wire.gbid import is_usable
+from commonview.wire.manscdp.body import Body, number
 from commonview.wire.manscdp.errors import Repair
-from commonview.wire.manscdp.registry import Body, Message, message, number
-from commonview.wire.manscdp.xml import Element, clean, element, finish
+from commonview.wire.manscdp.registry import Message, message
+from commonview.wire.manscdp.schema import write_decimal
+from commonview.wire.manscdp.xml import Element, clean, element
+from commonview.wire.version import GbVersion
 
 _TEXT_FIELDS = (
     ("name", "Name"),
@@ -34,14 +37,17 @@ class CatalogQuery(Message):
     end_time: str = ""
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
         """Take the optional times from the body."""
+        yield from ()
         start, end = body.text("StartTime"), body.text("EndTime")
         return cls(
             sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs, start_time=start, end_time=end
         )
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """StartTime and EndTime when given."""
         times = (("StartTime", self.start_time), ("EndTime", self.end_time))
         return [element(name, value) for name, value in times if value]
@@ -128,7 +134,7 @@ class CatalogItem:
 
 
 def _written(value: float | None) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else write_decimal(value)
 
 
 def _degrees(text: str, bound: int) -> float | None:
@@ -139,9 +145,8 @@ def _degrees(text: str, bound: int) -> float | None:
     return degrees if -bound <= degrees <= bound else None
 
 
-@message("Response", "Catalog")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog(Message):
+class _Page(Message):
     """One page. `sum_num` is the claimed grand total, None when absent; `refused_items` had no usable id."""
 
     sum_num: int | None
@@ -149,15 +154,10 @@ class Catalog(Message):
     refused_items: int = 0
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
-        """Take SumNum and the items; never trusts the Num attribute."""
-        return finish(cls.read_in_steps(sn, device_id, body, repairs))
-
-    @classmethod
     def read_in_steps(
         cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
     ) -> Generator[None, None, Self]:
-        """As `read`, some items at a time."""
+        """Take SumNum and the items, some at a time; never trusts the Num attribute."""
         sum_num = body.number("SumNum")
         listed = body.take("DeviceList")
         read: list[CatalogItem | None] = []
@@ -176,9 +176,21 @@ class Catalog(Message):
             refused_items=len(read) - len(items),
         )
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """SumNum and the list; an empty result has no list element (Annex M)."""
         total = element("SumNum", len(self.items) if self.sum_num is None else self.sum_num)
         if not self.items:
             return (total,)
         return (total, element("DeviceList", [each.element() for each in self.items], Num=len(self.items)))
+
+
+@message("Response", "Catalog")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog(_Page):
+    """One page of the answer to a query. See the fields of the page: `sum_num`, `items`, `refused_items`."""
+
+
+@message("Notify", "Catalog")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogNotify(_Page):
+    """What changed, in a NOTIFY of the catalogue subscription: each item's `event` says how (9.11)."""

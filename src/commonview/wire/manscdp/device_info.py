@@ -1,12 +1,14 @@
 """Query and Response DeviceInfo: who made a device (GB/T 28181-2022 A.2.4.4, A.2.6.5)."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from commonview.wire.manscdp.body import Body
 from commonview.wire.manscdp.errors import Repair
-from commonview.wire.manscdp.registry import Body, Message, message
+from commonview.wire.manscdp.registry import Message, message
 from commonview.wire.manscdp.xml import Element, element
+from commonview.wire.version import GbVersion
 
 
 @message("Query", "DeviceInfo")
@@ -33,8 +35,11 @@ class DeviceInfo(Message):
         return self.result.upper() != "ERROR"
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
         """Take the fields of A.2.6.5 from the body."""
+        yield from ()
         known = {
             "device_name": body.text("DeviceName"),
             "result": body.text("Result"),
@@ -45,7 +50,7 @@ class DeviceInfo(Message):
         channel = body.number("Channel")
         return cls(sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs, channel=channel, **known)
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """In schema order; empty optional fields are left out."""
         fields = (
             ("DeviceName", self.device_name),

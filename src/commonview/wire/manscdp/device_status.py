@@ -1,12 +1,14 @@
 """Query and Response DeviceStatus: how a device is (GB/T 28181-2022 A.2.4.2, A.2.6.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from commonview.wire.manscdp.body import Body
 from commonview.wire.manscdp.errors import Repair
-from commonview.wire.manscdp.registry import Body, Message, message
+from commonview.wire.manscdp.registry import Message, message
 from commonview.wire.manscdp.xml import Element, clean, element
+from commonview.wire.version import GbVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class DeviceStatus(Message):
         return self.result.upper() != "ERROR" and self.status.upper() != "ERROR"
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
         """Take the fields of A.2.6.6 from the body."""
+        yield from ()
         known = {
             "result": body.text("Result"),
             "online": body.text("Online"),
@@ -68,7 +73,7 @@ class DeviceStatus(Message):
             sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs, alarm_inputs=inputs, **known
         )
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """In schema order; empty optional fields are left out."""
         fields = (
             ("Result", self.result),

@@ -17,6 +17,7 @@ class ManscdpFault(Enum):
     MISSING_FIELD = "missing_field"
     BAD_VALUE = "bad_value"
     NOT_ENCODABLE = "not_encodable"
+    NOT_IN_VERSION = "not_in_version"
 
 
 class ManscdpError(ValueError):
@@ -37,3 +38,7 @@ class Repair(Enum):
     TRAILING_BYTES = "trailing_bytes"
     ATTRIBUTE_HEAD = "attribute_head"
     SN_MISSING = "sn_missing"
+    UNREADABLE_VALUE = "unreadable_value"
+    REFUSED_ITEM = "refused_item"
+    WRONG_CMD_TYPE = "wrong_cmd_type"
+    RENAMED_BLOCK = "renamed_block"

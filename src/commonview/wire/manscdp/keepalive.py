@@ -1,12 +1,14 @@
 """Notify/Keepalive: a device says that it works (GB/T 28181-2022 9.6, A.2.5.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from commonview.wire.manscdp.body import Body
 from commonview.wire.manscdp.errors import Repair
-from commonview.wire.manscdp.registry import Body, Message, message
+from commonview.wire.manscdp.registry import Message, message
 from commonview.wire.manscdp.xml import Element, element
+from commonview.wire.version import GbVersion
 
 
 @message("Notify", "Keepalive")
@@ -23,8 +25,11 @@ class Keepalive(Message):
         return self.status.upper() != "ERROR"
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
         """Take Status and Info/DeviceID from the body."""
+        yield from ()
         status = body.text("Status")
         info = body.take("Info")
         faulty: tuple[str, ...] = ()
@@ -34,7 +39,7 @@ class Keepalive(Message):
             sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs, status=status, faulty_ids=faulty
         )
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """Status, and Info only when a child is faulty."""
         status = element("Status", self.status)
         if not self.faulty_ids:

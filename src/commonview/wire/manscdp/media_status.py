@@ -1,12 +1,14 @@
 """Notify/MediaStatus: the sender of a stream tells of its end (GB/T 28181-2022 A.2.5.4)."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from commonview.wire.manscdp.body import Body
 from commonview.wire.manscdp.errors import Repair
-from commonview.wire.manscdp.registry import Body, Message, message
+from commonview.wire.manscdp.registry import Message, message
 from commonview.wire.manscdp.xml import Element, element
+from commonview.wire.version import GbVersion
 
 FILE_FINISHED: Final = "121"
 
@@ -19,11 +21,14 @@ class MediaStatus(Message):
     notify_type: str = FILE_FINISHED
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
+    def read_in_steps(
+        cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
+    ) -> Generator[None, None, Self]:
         """Take NotifyType from the body."""
+        yield from ()
         notify_type = body.text("NotifyType")
         return cls(sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs, notify_type=notify_type)
 
-    def elements(self) -> Sequence[Element]:
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """NotifyType."""
         return (element("NotifyType", self.notify_type),)

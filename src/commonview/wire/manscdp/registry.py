@@ -11,57 +11,14 @@ from typing import ClassVar, Final, Self, TypeVar
 
 from commonview.wire.charset import GB2312
 from commonview.wire.gbid import is_usable
+from commonview.wire.manscdp.body import MAX_DIGITS, Body, number
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
-from commonview.wire.manscdp.xml import Element, clean, element, finish, read_document, write_document
+from commonview.wire.manscdp.schema import newer_fields, read_fields_in_steps, text, write_fields
+from commonview.wire.manscdp.xml import Element, element, finish, read_document, write_document
+from commonview.wire.version import GbVersion
 
 CONTENT_TYPE: Final = "Application/MANSCDP+xml"
 ROOTS: Final = frozenset({"Control", "Query", "Notify", "Response"})
-_MAX_SN_DIGITS: Final = 20
-
-
-class Body:
-    """The elements under the root, taken one by one by a message; what nobody takes stays as `rest`."""
-
-    __slots__ = ("_fields", "_more")
-
-    def __init__(self, root: Element) -> None:
-        fields: dict[str, Element] = {}
-        more: list[Element] = []
-        for child in root.children:
-            if child.name in fields:
-                more.append(child)
-            else:
-                fields[child.name] = child
-        self._fields = fields
-        self._more = more
-
-    def take(self, name: str) -> Element | None:
-        """Remove and return the element called `name`; letter case is disregarded as a second try."""
-        found = self._fields.pop(name, None)
-        if found is None and self._fields:
-            folded = name.casefold()
-            for key in self._fields:
-                if key.casefold() == folded:
-                    return self._fields.pop(key)
-        return found
-
-    def text(self, name: str) -> str:
-        """Take `name` and return its text; empty when absent, blank or "null"."""
-        found = self.take(name)
-        return "" if found is None else clean(found.text)
-
-    def number(self, name: str) -> int | None:
-        """Take `name` as a non-negative integer; None when absent or not a number of at most 20 digits."""
-        return number(self.text(name))
-
-    def rest(self) -> tuple[Element, ...]:
-        """Everything not taken, in document order per name."""
-        return (*self._fields.values(), *self._more)
-
-
-def number(text: str) -> int | None:
-    """A non-negative integer of at most 20 digits, else None."""
-    return int(text) if len(text) <= _MAX_SN_DIGITS and text.isascii() and text.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +31,9 @@ class Message:
 
     root: ClassVar[str] = ""
     cmd_type: ClassVar[str] = ""
+    since: ClassVar[GbVersion] = GbVersion.V2011
+    addressed: ClassVar[bool] = True
+    """Whether DeviceID is mandatory in the head."""
 
     sn: int
     device_id: str
@@ -81,21 +41,46 @@ class Message:
     repairs: tuple[Repair, ...] = ()
 
     @classmethod
-    def read(cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]) -> Self:
-        """Build the message from its body. Subclasses with fields of their own replace this."""
-        return cls(sn=sn, device_id=device_id, extra=body.rest(), repairs=repairs)
-
-    @classmethod
     def read_in_steps(
         cls, sn: int, device_id: str, body: Body, repairs: tuple[Repair, ...]
     ) -> Generator[None, None, Self]:
-        """As `read`, divided by the subclasses that can be long."""
-        yield from ()
-        return cls.read(sn, device_id, body, repairs)
+        """Build the message from its body, long lists some items at a time.
 
-    def elements(self) -> Sequence[Element]:
+        Raises `ManscdpError` when a mandatory field is missing. Messages that need more than a schema, and
+        those that come in great numbers, replace this.
+        """
+        mended = list(repairs)
+        values = yield from read_fields_in_steps(cls, body, mended)
+        return cls(sn=sn, device_id=device_id, extra=body.rest(), repairs=tuple(mended), **values)
+
+    def elements(self, version: GbVersion = GbVersion.V2022) -> Sequence[Element]:
         """The message's own elements in the order of the standard's schema, without head and extra."""
-        return ()
+        return write_fields(self, version)
+
+    def allowed_for(self, version: GbVersion) -> bool:
+        """Whether a peer of that edition has this message at all (Annex I: avoid what it cannot read)."""
+        return self.since <= version
+
+    def newer_than(self, version: GbVersion) -> tuple[str, ...]:
+        """The elements of this message that the edition does not have; `encode` leaves them out."""
+        return newer_fields(self, version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Message):
+    """A Response. `result` is what the device wrote, empty when it wrote none."""
+
+    result: str = field(default="", metadata=text("Result"))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the device said that it failed: ERROR in any spelling, or any other word than OK."""
+        return self.result.upper() not in {"", "OK", "SUCCESS"}
+
+    @property
+    def ok(self) -> bool:
+        """Whether the device said OK; a missing Result is no success (trap 23)."""
+        return self.result.upper() in {"OK", "SUCCESS"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +124,25 @@ _FOLDED: dict[tuple[str, str], type[Message]] = {}
 M = TypeVar("M", bound=Message)
 
 
-def message(root: str, cmd_type: str) -> Callable[[type[M]], type[M]]:
-    """Class decorator that enters a message into the table. Raises `ValueError` for a taken key."""
+def message(
+    root: str, cmd_type: str, *, since: GbVersion = GbVersion.V2011, read_as: tuple[str, ...] = ()
+) -> Callable[[type[M]], type[M]]:
+    """Class decorator that enters a message into the table.
+
+    `since` is the first edition that has it. `read_as` are wrong CmdTypes under which devices send it
+    (trap 23): read, counted as a repair, never written. Raises `ValueError` for a taken key.
+    """
 
     def enter(cls: type[M]) -> type[M]:
         key = (root, cmd_type)
-        if root not in ROOTS or key in _REGISTRY:
+        folded = [(root, each.casefold()) for each in (cmd_type, *read_as)]
+        if root not in ROOTS or key in _REGISTRY or any(each in _FOLDED for each in folded):
             raise ValueError(f"cannot register {key}: unknown root or already taken")
         cls.root = root
         cls.cmd_type = cmd_type
+        cls.since = since
         _REGISTRY[key] = cls
-        _FOLDED[(root, cmd_type.casefold())] = cls
+        _FOLDED.update(dict.fromkeys(folded, cls))
         return cls
 
     return enter
@@ -211,8 +204,10 @@ def _decode(body: bytes, content_type: str | None) -> Generator[None, None, Mess
         return UnknownMessage(
             root=root.name, cmd_type=cmd_type, sn=sn, device_id=device_id, body=root, repairs=tuple(repairs)
         )
-    if not device_id:
+    if not device_id and cls.addressed:
         raise ManscdpError(ManscdpFault.MISSING_FIELD, "DeviceID")
+    if cls.cmd_type.casefold() != cmd_type.casefold():
+        repairs.append(Repair.WRONG_CMD_TYPE)
     return (yield from cls.read_in_steps(sn, device_id, fields, tuple(repairs)))
 
 
@@ -223,19 +218,23 @@ def _attribute(root: Element, name: str, repairs: list[Repair]) -> str:
     return value.strip()
 
 
-def encode(sent: Message, charset: str = GB2312) -> bytes:
+def encode(sent: Message, charset: str = GB2312, version: GbVersion = GbVersion.V2022) -> bytes:
     """Write one message, strictly: head first, then the fields in the order of the schema.
 
-    Raises `ManscdpError` when the head is not valid (SN at least 1, a usable DeviceID) or a text holds
+    `version` is the edition to speak with the peer: fields that it does not have are left out
+    (`Message.newer_than` tells which). Raises `ManscdpError` when it does not have the message at all, when
+    the head is not valid (SN at least 1, a usable DeviceID), a value is out of bounds, or a text holds
     characters that XML cannot carry. The declaration is true: see `write_document`.
     """
-    if sent.sn < 1 or sent.sn >= 10**_MAX_SN_DIGITS:
+    if not sent.allowed_for(version):
+        raise ManscdpError(
+            ManscdpFault.NOT_IN_VERSION, f"{sent.cmd_type} is not in X-GB-Ver {version.header}"
+        )
+    if sent.sn < 1 or sent.sn >= 10**MAX_DIGITS:
         raise ManscdpError(ManscdpFault.NOT_ENCODABLE, f"SN {sent.sn} is not a positive integer")
-    if not is_usable(sent.device_id):
+    if not is_usable(sent.device_id) and (sent.device_id or sent.addressed):
         raise ManscdpError(ManscdpFault.NOT_ENCODABLE, f"DeviceID {sent.device_id[:40]!r}")
-    head = (
-        element("CmdType", sent.cmd_type),
-        element("SN", sent.sn),
-        element("DeviceID", sent.device_id),
-    )
-    return write_document(element(sent.root, (*head, *sent.elements(), *sent.extra)), charset)
+    head = [element("CmdType", sent.cmd_type), element("SN", sent.sn)]
+    if sent.device_id:
+        head.append(element("DeviceID", sent.device_id))
+    return write_document(element(sent.root, (*head, *sent.elements(version), *sent.extra)), charset)

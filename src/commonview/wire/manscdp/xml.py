@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _NO_CHILDREN: Final[tuple["Element", ...]] = ()
 _NO_ATTRIBUTES: Final[dict[str, str]] = {}
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,80}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _FORBIDDEN = re.compile(r"<!(?!--|\[CDATA\[)")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _RAW_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -206,7 +207,8 @@ def read_document(body: bytes) -> Generator[None, None, tuple[Element, list[Repa
         raise ManscdpError(ManscdpFault.EMPTY, "the message has no body")
     if len(body) > MAX_BODY_BYTES:
         raise ManscdpError(ManscdpFault.TOO_LARGE, f"{len(body)} bytes, at most {MAX_BODY_BYTES} are read")
-    text, charset = decode_text(body)
+    declared = _DECLARED.match(body)
+    text, charset = decode_text(body, "" if declared is None else declared[1].decode("ascii"))
     repairs = [Repair.DAMAGED_TEXT] if charset is DAMAGED else []
     if "<!" in text and _FORBIDDEN.search(text):
         raise ManscdpError(ManscdpFault.FORBIDDEN_MARKUP, "document types and entities are not accepted")

@@ -1,11 +1,14 @@
-"""HTTP digest as SIP uses it (RFC 2617, RFC 7616, RFC 3261 22): both sides, with and without ``qop=auth``."""
+"""HTTP digest as SIP uses it, both sides, with and without ``qop=auth``.
+
+RFC 2617, RFC 7616, RFC 3261 22; SM3 beside them as GB/T 28181-2022 8.3 recommends it (GB/T 32905).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +30,13 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-_HASHES: Final[dict[str, Callable[[str], str]]] = {"MD5": _md5, "SHA-256": _sha256}
+def _sm3(text: str) -> str:
+    return hashlib.new("sm3", text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_HASHES: Final[dict[str, Callable[[str], str]]] = {"MD5": _md5, "SHA-256": _sha256, "SM3": _sm3}
+ALGORITHMS: Final = ("SM3", "SHA-256", "MD5")
+"""What can be computed here, the strongest and for its field most usual first."""
 
 
 def _quote(text: str) -> str:
@@ -101,6 +110,53 @@ class Challenge:
         if self.qop:
             parts.append(f'qop="{self.qop}"')
         return ", ".join(parts)
+
+
+def choose(values: Iterable[str]) -> Challenge:
+    """The strongest of several WWW-Authenticate values that can be answered (RFC 7616 3.7).
+
+    Raises SipParseError(400) when there is none.
+    """
+    best: Challenge | None = None
+    for value in values:
+        try:
+            challenge = Challenge.parse(value)
+        except SipParseError:
+            continue  # an algorithm of another trade does not spoil the one we know
+        if best is None or ALGORITHMS.index(challenge.algorithm) < ALGORITHMS.index(best.algorithm):
+            best = challenge
+    if best is None:
+        raise SipParseError(400, "no Digest challenge that can be answered")
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPolicy:
+    """What a server offers: one challenge an algorithm, in this order.
+
+    The default is one MD5 challenge without qop: many devices of 2016 choke on a second WWW-Authenticate and
+    know no qop.
+    """
+
+    algorithms: tuple[str, ...] = ("MD5",)
+    qop: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.algorithms or any(name not in _HASHES for name in self.algorithms):
+            raise ValueError(f"digest algorithms are some of {', '.join(ALGORITHMS)}")
+        if len(set(self.algorithms)) != len(self.algorithms):
+            raise ValueError("a digest algorithm is offered once")
+
+    @staticmethod
+    def parse(text: str, *, qop: bool = False) -> DigestPolicy:
+        """From names separated by commas. Raises ValueError."""
+        names = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+        return DigestPolicy(names, qop)
+
+    def challenges(self, realm: str, nonce: str, *, stale: bool) -> list[str]:
+        """The WWW-Authenticate values of one 401; one nonce serves them all, it is good for one use."""
+        qop = "auth" if self.qop else ""
+        return [Challenge(realm, nonce, qop, name, stale=stale).encode() for name in self.algorithms]
 
 
 @dataclass(frozen=True, slots=True)
