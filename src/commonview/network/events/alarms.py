@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from commonview.foundation.ids import new_id
-from commonview.network.channels import channel_key_of
 from commonview.network.events import store
 from commonview.network.events.errors import AlarmAcknowledged, AlarmUnknown
 from commonview.network.events.model import AlarmCode, AlarmState, DeviceAlarm
@@ -62,10 +61,15 @@ class AlarmBook:
         exchange: Exchange,
         clock: Clock,
         *,
+        channel_of: Callable[[str, str], str | None],
         on_raised: Callable[[DeviceAlarm], None],
         on_changed: Callable[[str], None],
     ) -> None:
-        """``on_raised``: a new alarm is durable; ``on_changed(alarm_id)``: one changed."""
+        """``channel_of(device_id, gb_id)``: the house-wide id, if there is such a channel.
+
+        ``on_raised``: a new alarm is durable; ``on_changed(alarm_id)``: one changed.
+        """
+        self._channel_of = channel_of
         self._database = database
         self._exchange = exchange
         self._clock = clock
@@ -89,7 +93,7 @@ class AlarmBook:
             return
         self.counters["alarm"] += 1
         now = self._clock.now()
-        raised = _read(record, message, now)
+        raised = _read(record, message, now, self._channel_of(record.id, message.device_id))
         key = (record.id, raised.source_id, raised.method, raised.type)
         known = self._recent.pop(key, None)
         again = known is not None and repeats(known, raised)
@@ -208,13 +212,12 @@ class AlarmBook:
         self.counters["alarm_forgotten"] += await asyncio.to_thread(write)
 
 
-def _read(record: DeviceRecord, message: Alarm, now: datetime) -> DeviceAlarm:
-    source_id = message.device_id
+def _read(record: DeviceRecord, message: Alarm, now: datetime, channel_id: str | None) -> DeviceAlarm:
     return DeviceAlarm(
         id=new_id(),
         device_id=record.id,
-        source_id=source_id,
-        channel_id=channel_key_of(record, source_id),
+        source_id=message.device_id,
+        channel_id=channel_id,
         priority=message.alarm_priority,
         method=message.alarm_method,
         type=message.alarm_type,
