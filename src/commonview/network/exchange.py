@@ -25,9 +25,10 @@ from commonview.network.aggregation import (
     PageOutcome,
 )
 from commonview.network.errors import NetworkError
+from commonview.network.quirks import peer_profile
 from commonview.network.sip_endpoint import SipEndpointError, SipOverload
-from commonview.wire.charset import GB2312, GB18030
 from commonview.wire.manscdp import Body, ManscdpError, Message, UnknownMessage
+from commonview.wire.manscdp.xml import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -154,11 +155,6 @@ class _Question:
 class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
-
-
-def peer_charset(record: DeviceRecord) -> str:
-    """2022 says GB18030, 2016 GB2312 (6.10); a peer that names no version gets the older one."""
-    return GB18030 if (record.gb_version or "") >= "3.0" else GB2312
 
 
 class Exchange:
@@ -299,7 +295,8 @@ class Exchange:
             raise PeerOffline(
                 f"device {record.id} is offline", device_id=record.id, reason=record.reason.value
             )
-        request = self._platform.message(message.device_id, flow, message, peer_charset(record))
+        profile = peer_profile(record)
+        request = self._platform.message(message.device_id, flow, message, profile.charset, profile.version)
         try:
             response = await self._endpoint.request(request, flow, timeout_s=timeout_s)
         except (SipEndpointError, SipOverload) as error:
@@ -398,7 +395,7 @@ class Exchange:
             body.take(name)
         device_id = message.device_id or exact[0].peer
         try:
-            read = exact[0].kinds[0].read(message.sn, device_id, body, message.repairs)
+            read = finish(exact[0].kinds[0].read_in_steps(message.sn, device_id, body, message.repairs))
         except ManscdpError:
             self.counters["answer_misnamed_unreadable"] += 1
             return False

@@ -13,6 +13,7 @@ from commonview.wire.manscdp import encode
 from commonview.wire.sdp import CONTENT_TYPE as SDP
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
+from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:
     from commonview.wire.manscdp import Message
@@ -60,9 +61,19 @@ class Platform:
         )
         return SipRequest(method, uri, headers, body)
 
-    def message(self, device_id: str, flow: Flow, message: Message, charset: str) -> SipRequest:
-        """A MESSAGE that carries a MANSCDP query or command."""
-        return self._request("MESSAGE", device_id, flow, encode(message, charset), MANSCDP)
+    def message(
+        self,
+        device_id: str,
+        flow: Flow,
+        message: Message,
+        charset: str,
+        version: GbVersion = GbVersion.V2022,
+    ) -> SipRequest:
+        """A MESSAGE that carries a MANSCDP query or command, as a peer of that edition can read it.
+
+        Raises `ManscdpError` when it cannot be written so.
+        """
+        return self._request("MESSAGE", device_id, flow, encode(message, charset, version), MANSCDP)
 
     def subscribe(
         self, device_id: str, flow: Flow, message: Message, charset: str, version: GbVersion

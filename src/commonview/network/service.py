@@ -14,6 +14,7 @@ from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import store
 from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
+from commonview.network.control import Control
 from commonview.network.directory import Directory
 from commonview.network.errors import (
     ChannelUnknown,
@@ -37,7 +38,13 @@ from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
-from commonview.wire.manscdp import Catalog, DeviceInfo, DeviceStatus
+from commonview.wire.manscdp import (
+    Catalog,
+    DeviceInfo,
+    DeviceStatus,
+    DeviceUpgradeResult,
+    UploadSnapShotFinished,
+)
 from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
@@ -130,6 +137,9 @@ class NetworkService:
             on_changed=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
+        self.control = Control(
+            self._directory, self.exchange, database, bus, clock, pictures=settings.data_dir / "snapshots"
+        )
         self._desk = MessageDesk(
             self._directory,
             self._registrar.refusals,
@@ -152,6 +162,8 @@ class NetworkService:
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
+        self._desk.enter(DeviceUpgradeResult, self.control.on_upgrade_result)
+        self._desk.enter(UploadSnapShotFinished, self.control.on_snapshot_finished)
         self._live = LiveSessions(
             _live_settings(settings, live_limits),
             self._calls,
@@ -184,6 +196,7 @@ class NetworkService:
             await self.endpoint.close()
             raise
         self._catalogue.start()
+        await self.control.start()
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
@@ -229,6 +242,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.control.close()
         await self._calls.close()
         await self._catalogue.close()
         tasks = list(self._tasks)
@@ -371,6 +385,7 @@ class NetworkService:
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
             "exchange": self.exchange.counters,
+            "control": self.control.counters,
             "catalogue": self._catalogue.counters,
             "live": self._live.counters,
             "calls": self._calls.counters,
