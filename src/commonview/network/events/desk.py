@@ -77,9 +77,7 @@ class EventDesk:
             on_raised=self._raised,
             on_changed=lambda alarm_id: bus.publish("alarm.changed", {"alarm_id": alarm_id}),
         )
-        self.positions = PositionBook(
-            database, clock, keep=settings.keep_positions, on_moved=self._moved
-        )
+        self.positions = PositionBook(database, clock, keep=settings.keep_positions, on_moved=self._moved)
         self.subscriptions = DeviceSubscriptions(
             database,
             client,

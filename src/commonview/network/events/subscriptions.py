@@ -139,7 +139,7 @@ class DeviceSubscriptions:
     # -- devices come and go
 
     def device_joined(self, record: DeviceRecord) -> None:
-        """A device registered, or is heard again: subscribe anew, its old dialogs are gone with its restart."""
+        """A device registered, or is heard again: its restart ended its dialogs, so subscribe anew."""
         if not self._wanted(record.id):
             return
         device = self._devices.setdefault(record.id, _Device())
