@@ -1,9 +1,9 @@
 """Fuzz target: any bytes as a MANSCDP body are read or refused, and what was read can be written again."""
 
 from commonview.wire.manscdp import ManscdpError, ManscdpFault, Message, decode, encode
-from tests.wire.manscdp.test_golden import GOLDEN
+from tests.wire.manscdp.test_golden import BY_EDITION, GOLDEN
 
-SEEDS = [wire for _, wire in GOLDEN]
+SEEDS = [*(wire for _, wire in GOLDEN), *(wire for _, _, wire in BY_EDITION)]
 
 
 def one_input(data: bytes) -> None:

@@ -29,7 +29,7 @@ from commonview.network.live_machine import LiveLimits
 from commonview.security.secrets import Vault
 from commonview.simulator import CameraSettings, Channel, Server
 from commonview.simulator.frames import Frame, FrameKind, SourceFormat, StreamType
-from tests.network.recorded_media import RecordedPlayback
+from tests.network.recorded_media import RecordedOutlets
 
 PASSWORD = "enrolment password"
 DEVICE = "34020000001110000001"
@@ -37,7 +37,7 @@ LIMITS = LiveLimits(idle_stop_s=0.3, place_s=2.0, answer_media_s=5.0, retry_dela
 PAGES = AggregationLimits(first_page_s=5.0, quiet_s=0.5, settle_s=0.05, linger_s=2.0)
 
 
-class RecordedNode(RecordedPlayback):
+class RecordedNode(RecordedOutlets):
     """Stands where a media node stands: hands out ports, keeps what it is told, says what a test says."""
 
     viewer_port = 8001

@@ -16,6 +16,8 @@ pub enum Value {
     Number(u64),
     /// Milliseconds and rates.
     Real(f64),
+    /// Yes or no.
+    Flag(bool),
 }
 
 /// Something that happened, as `commonview.media.events` names it.

@@ -22,7 +22,8 @@ const TFHD: usize = 16;
 const TFDT: usize = 20;
 const TRUN: usize = 12 + 8 + 16;
 const TRAF: usize = 8 + TFHD + TFDT + TRUN;
-const MOOF: usize = 8 + MFHD + TRAF;
+/// Bytes of a `moof` with one sample.
+pub const MOOF: usize = 8 + MFHD + TRAF;
 const MDAT_HEADER: usize = 8;
 
 /// Bytes in front of the first NAL unit's length.
@@ -146,6 +147,28 @@ fn write_moof(out: &mut Vec<u8>, sample: &Sample, payload: usize) {
     debug_assert_eq!(out.len() - begin, MOOF);
 }
 
+/// The `moof` of a fragment made by [`fragment`], for another place: a file has its own numbering, time and durations.
+/// Returns it with the `mdat` behind it, which stays shared. `None` when `fragment` was made otherwise.
+pub fn moved(
+    fragment: &Fragment,
+    sequence: u32,
+    decode_time: u64,
+    duration: u32,
+) -> Option<([u8; MOOF], Bytes)> {
+    const SEQUENCE: usize = 8 + 12;
+    const DECODE_TIME: usize = 8 + MFHD + 8 + TFHD + 12;
+    const DURATION: usize = 8 + MFHD + 8 + TFHD + TFDT + 12 + 8;
+    let boxes = fragment.boxes();
+    let mut moof = *boxes.first_chunk::<MOOF>()?;
+    if moof[4..8] != *b"moof" || boxes.len() < MOOF + MDAT_HEADER {
+        return None;
+    }
+    moof[SEQUENCE..][..4].copy_from_slice(&sequence.to_be_bytes());
+    moof[DECODE_TIME..][..8].copy_from_slice(&decode_time.to_be_bytes());
+    moof[DURATION..][..4].copy_from_slice(&duration.to_be_bytes());
+    Some((moof, boxes.slice(MOOF..)))
+}
+
 /// Writes `ftyp` + `moov` for one video track. `record` is the `avcC` or `hvcC` payload.
 pub fn init_segment(codec: VideoCodec, width: u32, height: u32, record: &[u8]) -> Fragment {
     let mut out = Vec::with_capacity(1024);
@@ -176,9 +199,16 @@ pub fn init_segment(codec: VideoCodec, width: u32, height: u32, record: &[u8]) -
 }
 
 /// The unity matrix (6.2.2).
-const MATRIX: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
+pub(crate) const MATRIX: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
 
-fn put_track(out: &mut Vec<u8>, codec: VideoCodec, width: u32, height: u32, record: &[u8]) {
+/// The `trak` content of the video.
+pub(crate) fn put_track(
+    out: &mut Vec<u8>,
+    codec: VideoCodec,
+    width: u32,
+    height: u32,
+    record: &[u8],
+) {
     // track_enabled, track_in_movie (8.3.2).
     put_full_box(out, b"tkhd", 0, 3, |out| {
         put_words(out, &[0, 0, TRACK_ID, 0, 0, 0, 0, 0, 0]);
@@ -239,7 +269,7 @@ fn put_sample_table(out: &mut Vec<u8>, codec: VideoCodec, width: u32, height: u3
     put_full_box(out, b"stsz", 0, 0, |out| put_words(out, &[0, 0]));
 }
 
-fn put_box(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn put_box(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();
     put_header(out, 0, kind);
     content(out);
@@ -247,7 +277,7 @@ fn put_box(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)
     out[begin..begin + 4].copy_from_slice(&size.to_be_bytes());
 }
 
-fn put_full_box(
+pub(crate) fn put_full_box(
     out: &mut Vec<u8>,
     kind: &[u8; 4],
     version: u8,
@@ -260,21 +290,27 @@ fn put_full_box(
     });
 }
 
-fn put_header(out: &mut Vec<u8>, size: usize, kind: &[u8; 4]) {
+pub(crate) fn put_header(out: &mut Vec<u8>, size: usize, kind: &[u8; 4]) {
     put_u32(out, size as u32);
     out.extend_from_slice(kind);
 }
 
-fn put_full_header(out: &mut Vec<u8>, size: usize, kind: &[u8; 4], version: u8, flags: u32) {
+pub(crate) fn put_full_header(
+    out: &mut Vec<u8>,
+    size: usize,
+    kind: &[u8; 4],
+    version: u8,
+    flags: u32,
+) {
     put_header(out, size, kind);
     put_u32(out, u32::from(version) << 24 | flags);
 }
 
-fn put_u32(out: &mut Vec<u8>, value: u32) {
+pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-fn put_words(out: &mut Vec<u8>, words: &[u32]) {
+pub(crate) fn put_words(out: &mut Vec<u8>, words: &[u32]) {
     for &word in words {
         put_u32(out, word);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::events::unix_us;
+use crate::file_sink::{FileSink, SinkEnd, SinkStats};
 use crate::pace::is_valid_scale;
 use crate::ports::{AllocationError, PortsExhausted};
 use crate::reactor::{self, Command, Cut, Handle, Playback};
@@ -26,6 +28,8 @@ use crate::ticket::{KEY_MIN, Verifier, is_valid_id};
 
 /// A reactor that does not answer within this is in trouble; the control plane must not hang with it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// What a closing node waits for files to be on the disk.
+const FILES_FINISH_WITHIN: Duration = Duration::from_secs(10);
 const BACKLOG: i32 = 1024;
 
 /// Why a command was not carried out.
@@ -39,6 +43,10 @@ pub enum NodeError {
     StreamExists(String),
     /// Not a stream that is dialled.
     NotActive(String),
+    /// No sender, file or talk of that id.
+    OutputUnknown(String),
+    /// A sender, file or talk of that id exists already.
+    OutputExists(String),
     /// A value that makes no sense; says which and why.
     Invalid(String),
     /// Closed, not startable or not answering; says which.
@@ -53,6 +61,8 @@ impl NodeError {
             NodeError::StreamUnknown(_) => "media_stream_unknown",
             NodeError::StreamExists(_) => "media_stream_exists",
             NodeError::NotActive(_) => "media_transport_mismatch",
+            NodeError::OutputUnknown(_) => "media_output_unknown",
+            NodeError::OutputExists(_) => "media_output_exists",
             NodeError::Invalid(_) => "media_invalid_argument",
             NodeError::Unavailable(_) => "media_node_unavailable",
         }
@@ -71,6 +81,10 @@ impl fmt::Display for NodeError {
                 out,
                 "stream {id} was not opened as tcp-active, so it is not dialled"
             ),
+            NodeError::OutputUnknown(id) => {
+                write!(out, "no sender, file or talk {id} on this node")
+            }
+            NodeError::OutputExists(id) => write!(out, "{id} is open already; close it first"),
             NodeError::Invalid(what) | NodeError::Unavailable(what) => out.write_str(what),
         }
     }
@@ -311,6 +325,42 @@ impl Node {
         self.send(owner.reactor, Command::Playback { stream_id, change })
     }
 
+    /// Write a stream to a file from its next key frame on. The file has its name when it is finished.
+    pub fn open_file_sink(
+        &self,
+        sink_id: &str,
+        stream_id: &str,
+        path: &Path,
+        max_bytes: Option<u64>,
+    ) -> Result<(), NodeError> {
+        check_id("sink_id", sink_id)?;
+        let owner = self.owner(stream_id)?;
+        let mut sinks = self.shared.sinks();
+        if sinks.contains_key(sink_id) {
+            return Err(NodeError::OutputExists(sink_id.to_owned()));
+        }
+        let sink = FileSink::open(&self.shared, sink_id, stream_id, path, max_bytes);
+        let sink = sink.map_err(|error| {
+            NodeError::Invalid(format!("cannot write {}: {error}", path.display()))
+        })?;
+        sinks.insert(sink_id.to_owned(), Arc::clone(&sink));
+        drop(sinks);
+        let command = Command::AttachSink(Arc::clone(&sink));
+        self.send(owner.reactor, command)
+            .inspect_err(|_| sink.end(SinkEnd::StreamEnded))
+    }
+
+    /// Finish a file; `FileSinkEnded` comes when it is on the disk. Fine for files that are finished.
+    pub fn close_file_sink(&self, sink_id: &str) {
+        let sink = self.shared.sinks().get(sink_id).cloned();
+        sink.inspect(|sink| sink.end(SinkEnd::Closed));
+    }
+
+    /// Counters of a file being written, or none.
+    pub fn sink_stats(&self, sink_id: &str) -> Option<SinkStats> {
+        self.shared.sinks().get(sink_id).map(|sink| sink.stats())
+    }
+
     /// End a stream and its viewers; its sockets are closed on return. Fine for streams that are gone.
     pub fn close_stream(&self, stream_id: &str) -> Result<(), NodeError> {
         let Ok(owner) = self.owner(stream_id) else {
@@ -404,9 +454,21 @@ impl Node {
                 self.shared.counters.count("reactors_failed");
             }
         }
+        self.finish_files();
         // In this order: a reader that is woken by the last events finds the node closed after them.
         self.is_closed.store(true, Ordering::Release);
         self.shared.events.wake();
+    }
+
+    /// The streams have ended: give their files time to reach the disk, and their events the reader.
+    fn finish_files(&self) {
+        let until = Instant::now() + FILES_FINISH_WITHIN;
+        let open: Vec<_> = self.shared.sinks().values().cloned().collect();
+        // One whose stream never learned of it would wait for ever; for the others this is a second end, which is ignored.
+        open.iter().for_each(|sink| sink.end(SinkEnd::StreamEnded));
+        while !self.shared.sinks().is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Whether [`Node::close`] has come to its end: no further events will come.

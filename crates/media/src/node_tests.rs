@@ -322,3 +322,57 @@ fn a_closed_node_answers_that_it_is_closed() {
     assert_eq!(await_event(&node, "StreamEnded").fields.len(), 2);
     assert_eq!(node.node_stats().streams, 0);
 }
+
+/// A picture of `length` bytes as one RTP packet of H.264 in a program stream that needs no map.
+fn key_frame_packet(sequence: u16, length: usize) -> Vec<u8> {
+    let sps = [
+        0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xda, 0x0b, 0x13, 0x90, 0, 0, 0, 1, 0x68, 0xee, 0x3c,
+        0x80, 0, 0, 0, 1, 0x65, 0x88,
+    ];
+    let mut packet = rtp(sequence, 7);
+    packet[1] |= 0x80;
+    packet.truncate(12);
+    packet.extend([
+        0, 0, 1, 0xba, 0x44, 0, 4, 0, 4, 1, 0, 0, 3, 0xf8, 0, 0, 1, 0xe0, 0, 0, 0x80, 0, 0,
+    ]);
+    packet.extend(sps);
+    packet.resize(length, 0x55);
+    [&(length as u16).to_be_bytes()[..], &packet].concat()
+}
+
+#[test]
+fn a_disk_that_cannot_keep_up_holds_back_a_tcp_source_and_loses_nothing() {
+    let node = node(24_360);
+    let port = node
+        .open_receiver("s1", Transport::TcpPassive, None)
+        .unwrap();
+    let (sink, disk) = FileSink::on_a_stuck_disk("s1");
+    node.send(0, Command::AttachSink(sink.clone())).unwrap();
+    let mut camera = connect_from(1, port);
+    camera.set_nonblocking(true).unwrap();
+    const PICTURES: usize = 500;
+    let all: Vec<u8> = (0..PICTURES as u16)
+        .flat_map(|n| key_frame_packet(n, 60_000))
+        .collect();
+    let mut sent = 0;
+    let mut written = 0;
+    let mut was_held_back = false;
+    let until = Instant::now() + Duration::from_secs(20);
+    while written < PICTURES {
+        assert!(Instant::now() < until, "{written} pictures, {sent} bytes");
+        match camera.write(&all[sent..]) {
+            Ok(more) => sent += more,
+            Err(_would_block) if sink.is_behind() => {
+                was_held_back = true;
+                written += disk.take();
+            }
+            Err(_would_block) => std::thread::sleep(Duration::from_millis(1)),
+        }
+        if sent == all.len() {
+            written += disk.take();
+        }
+    }
+    assert!(was_held_back);
+    assert_eq!((written, sink.stats().drops), (PICTURES, 0));
+    assert!(node.node_stats().counters["sink_back_pressure"] > 0);
+}

@@ -66,6 +66,8 @@ pub struct VideoParameters {
     pub codec_string: String,
     /// VPS (H.265 only), SPS and PPS NAL units in decoding order, without start codes.
     pub parameter_sets: Vec<Bytes>,
+    /// The `avcC` or `hvcC` payload.
+    pub record: Bytes,
     /// fMP4 init segment (`ftyp` + `moov`) of this generation, ready for HTTP and WebSocket.
     pub init: Fragment,
 }
@@ -155,6 +157,7 @@ impl ParameterSets {
             width: format.width,
             height: format.height,
             init: fmp4::init_segment(codec, format.width, format.height, &record),
+            record,
             codec_string: format.codec_string,
             parameter_sets: [&self.vps, &self.sps, &self.pps]
                 .into_iter()

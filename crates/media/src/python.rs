@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::events::Value;
+use crate::file_sink::SinkStats;
 use crate::node::{Node as CoreNode, NodeError};
 use crate::reactor::Playback;
 use crate::rtsp::auth::Credentials;
@@ -161,6 +163,34 @@ impl Node {
         self.play(py, stream_id, Playback::Scale(scale))
     }
 
+    fn open_file_sink(
+        &self,
+        py: Python<'_>,
+        sink_id: &str,
+        stream_id: &str,
+        path: PathBuf,
+        max_bytes: Option<u64>,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            self.core
+                .open_file_sink(sink_id, stream_id, &path, max_bytes)
+        })
+        .map_err(|error| raise(py, &error))
+    }
+
+    fn close_file_sink(&self, py: Python<'_>, sink_id: &str) {
+        py.detach(|| self.core.close_file_sink(sink_id));
+    }
+
+    fn sink_stats<'py>(
+        &self,
+        py: Python<'py>,
+        sink_id: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.sink_stats(sink_id));
+        stats.map(|stats| sink_dict(py, &stats)).transpose()
+    }
+
     fn close_stream(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {
         py.detach(|| self.core.close_stream(stream_id))
             .map_err(|error| raise(py, &error))
@@ -207,6 +237,7 @@ impl Node {
                     Value::Text(text) => fields.set_item(name, text)?,
                     Value::Number(number) => fields.set_item(name, number)?,
                     Value::Real(real) => fields.set_item(name, real)?,
+                    Value::Flag(flag) => fields.set_item(name, flag)?,
                 }
             }
             list.append((event.kind, event.at_us, fields))?;
@@ -271,6 +302,20 @@ fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py,
         details.set_item(name, value)?;
     }
     dict.set_item("details", details)?;
+    Ok(dict)
+}
+
+fn sink_dict<'py>(py: Python<'py>, stats: &SinkStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("sink_id", &stats.sink_id)?;
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("bytes", stats.bytes)?;
+    dict.set_item("duration_ms", stats.duration_ms)?;
+    dict.set_item("pictures", stats.pictures)?;
+    dict.set_item("drops", stats.drops)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("audio_skipped", stats.audio_skipped)?;
+    dict.set_item("format_changes", stats.format_changes)?;
     Ok(dict)
 }
 

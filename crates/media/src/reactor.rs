@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use crate::connection::EndReason;
+use crate::file_sink::{FileSink, SinkEnd};
 use crate::ingest::{MAX_CONNECTIONS, SourceId};
 use crate::outlet::{self, NewViewer};
 use crate::receiver::{self, ReceiverSockets};
@@ -107,6 +108,8 @@ pub enum Command {
         /// How.
         change: Playback,
     },
+    /// Write a stream to a file.
+    AttachSink(Arc<FileSink>),
     /// End a stream; the answer comes when its sockets are closed.
     Close {
         /// The stream.
@@ -358,6 +361,12 @@ impl Reactor {
                 }
             }
             Command::Playback { stream_id, change } => self.play(&stream_id, change),
+            Command::AttachSink(sink) => match self.find(sink.stream_id()) {
+                Some(cell) => {
+                    self.guarded(&cell, |stream| stream.attach_sink(sink));
+                }
+                None => sink.end(SinkEnd::StreamEnded),
+            },
             Command::Close { stream_id, reply } => {
                 self.end_stream(&stream_id, "closed");
                 // Tasks run in turn: the ended ones have dropped their sockets when this one's turn comes.

@@ -24,6 +24,8 @@ const DATAGRAMS_PER_TURN: usize = 64;
 const DIAL_TRIES: usize = 3;
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a source that is held back looks whether the disk has caught up.
+const DISK_PAUSE: Duration = Duration::from_millis(10);
 /// Sources of TCP connections are numbered above every UDP peer.
 pub(crate) const TCP_SOURCES: u64 = 1 << 63;
 
@@ -252,6 +254,11 @@ async fn receive_connection(
     source: SourceId,
 ) {
     let reason = loop {
+        while cell.stream.borrow().is_disk_behind() {
+            // A file cannot keep up: let the sender wait for the disk (TCP does it), nothing is lost.
+            reactor.shared.counters.count("sink_back_pressure");
+            sleep(DISK_PAUSE).await;
+        }
         // Through poll_read rather than try_read: it knows that a short read means an empty socket and saves the
         // call that would only say so.
         let read = poll_fn(|context| {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::events::EventQueue;
+use crate::file_sink::FileSink;
 use crate::ports::PortAllocator;
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
 use crate::ticket::{TicketBook, Verifier};
@@ -38,6 +39,7 @@ pub struct Shared {
     tickets: Mutex<TicketBook>,
     owners: Mutex<HashMap<String, Owner>>,
     ports: Mutex<PortAllocator>,
+    sinks: Mutex<HashMap<String, Arc<FileSink>>>,
 }
 
 impl Shared {
@@ -57,6 +59,7 @@ impl Shared {
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
             owners: Mutex::new(HashMap::new()),
             ports: Mutex::new(ports),
+            sinks: Mutex::default(),
             settings,
         })
     }
@@ -74,6 +77,11 @@ impl Shared {
     /// Receivers' ports.
     pub fn ports(&self) -> MutexGuard<'_, PortAllocator> {
         lock(&self.ports)
+    }
+
+    /// Files being written.
+    pub fn sinks(&self) -> MutexGuard<'_, HashMap<String, Arc<FileSink>>> {
+        lock(&self.sinks)
     }
 
     /// The stream is gone: forget its owner, let its port rest.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::access_unit::AccessUnit;
+use crate::audio::AudioFrame;
 use crate::cache::KeyFrameCache;
 use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, Value, text};
+use crate::file_sink::{FileSink, SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput, SourceId, SsrcPolicy};
 use crate::parameters::VideoParameters;
 use crate::rtsp::sdp::Track;
@@ -85,6 +87,7 @@ pub struct Stream {
     cache: KeyFrameCache,
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
+    sinks: Vec<SinkFeed>,
     peer: Option<SocketAddr>,
     opened_us: u64,
     is_paused: bool,
@@ -130,6 +133,7 @@ impl Stream {
             cache,
             parameters: None,
             viewers: Slab::new(),
+            sinks: Vec::new(),
             peer: None,
             opened_us: now_us,
             is_paused: false,
@@ -326,6 +330,31 @@ impl Stream {
         key
     }
 
+    /// Write the stream to a file as well, from the cached key frame on.
+    pub fn attach_sink(&mut self, sink: Arc<FileSink>) {
+        let mut feed = SinkFeed::new(sink);
+        if let Some(parameters) = &self.parameters {
+            for unit in self.cache.units() {
+                feed.picture(unit, parameters);
+            }
+        }
+        self.sinks.push(feed);
+    }
+
+    /// Whether a disk is so far behind that a source that can be slowed down should not be read on.
+    pub fn is_disk_behind(&self) -> bool {
+        self.sinks.iter().any(|feed| feed.sink().is_behind())
+    }
+
+    fn feed_sinks(&mut self, unit: &AccessUnit) {
+        self.sinks.retain(|feed| !feed.sink().has_ended());
+        if let Some(parameters) = &self.parameters {
+            for feed in &mut self.sinks {
+                feed.picture(unit, parameters);
+            }
+        }
+    }
+
     /// Write what waits for a viewer, as far as its socket takes it.
     pub fn flush(&mut self, key: usize, now_us: u64) {
         let Some(viewer) = self.viewers.get_mut(key) else {
@@ -379,6 +408,9 @@ impl Stream {
     /// End the stream: its viewers first, so that each leaves before the stream does.
     pub fn end(&mut self, reason: &'static str) {
         self.cut(|_| true, EndReason::StreamEnded);
+        for feed in self.sinks.drain(..) {
+            feed.sink().end(SinkEnd::StreamEnded);
+        }
         self.cache.clear();
         self.report(Event::lifecycle(
             "StreamEnded",
@@ -479,10 +511,9 @@ impl Stream {
                 IngestOutput::SsrcMismatch { expected, seen, .. } => {
                     self.ssrc_mismatch(expected, seen)
                 }
-                // Audio is a track in the counters; it has no outlet here.
-                IngestOutput::FormatDetected(_)
-                | IngestOutput::AudioDetected(_)
-                | IngestOutput::AudioFrame(_) => {}
+                IngestOutput::AudioFrame(frame) => self.audio(&frame),
+                // Audio is a track in the counters; viewers do not get it.
+                IngestOutput::FormatDetected(_) | IngestOutput::AudioDetected(_) => {}
             }
         }
         // Keep the allocation: this runs for every picture.
@@ -497,7 +528,16 @@ impl Stream {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
+        if !self.sinks.is_empty() {
+            self.feed_sinks(&unit);
+        }
         self.cache.push(unit);
+    }
+
+    fn audio(&mut self, frame: &AudioFrame) {
+        for feed in &self.sinks {
+            feed.audio(frame);
+        }
     }
 
     fn fan_out(&mut self, unit: &AccessUnit, now_us: u64) {
@@ -612,6 +652,10 @@ impl Stream {
     fn watch_for_stall(&mut self, now_us: u64) {
         if self.is_paused {
             return;
+        }
+        if self.is_disk_behind() {
+            // It is us who do not read on.
+            self.resumed_us = now_us;
         }
         let timeout_us = self.shared.settings.media_timeout.as_micros() as u64;
         let is_late = |at: u64| now_us.saturating_sub(at.max(self.resumed_us)) >= timeout_us;

@@ -25,6 +25,7 @@ fn parameters(generation: u32) -> VideoParameters {
         height: 1080,
         codec_string: "avc1.64001f".into(),
         parameter_sets: vec![],
+        record: Bytes::new(),
         init: fragment(b"INIT"),
     }
 }

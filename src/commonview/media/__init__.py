@@ -10,6 +10,8 @@ from commonview.media.errors import (
     InvalidMediaArgument,
     MediaError,
     NodeUnavailable,
+    OutputExists,
+    OutputUnknown,
     PortsExhausted,
     StreamExists,
     StreamUnknown,
@@ -17,6 +19,7 @@ from commonview.media.errors import (
 )
 from commonview.media.events import (
     EventsLost,
+    FileSinkEnded,
     FirstKeyFrame,
     FirstPacket,
     MediaEvent,
@@ -34,6 +37,7 @@ from commonview.media.events import (
     ViewerLeft,
 )
 from commonview.media.model import (
+    FileSinkStats,
     MediaNodeSettings,
     MediaTransport,
     NodeStats,
@@ -51,6 +55,8 @@ __all__ = [
     "CoreMediaNode",
     "EventsInUse",
     "EventsLost",
+    "FileSinkEnded",
+    "FileSinkStats",
     "FirstKeyFrame",
     "FirstPacket",
     "InvalidMediaArgument",
@@ -61,6 +67,8 @@ __all__ = [
     "MediaTransport",
     "NodeStats",
     "NodeUnavailable",
+    "OutputExists",
+    "OutputUnknown",
     "PortsExhausted",
     "Receiver",
     "RtspConnected",

@@ -6,6 +6,7 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -15,12 +16,21 @@ from commonview.media.errors import (
     InvalidMediaArgument,
     MediaError,
     NodeUnavailable,
+    OutputExists,
+    OutputUnknown,
     PortsExhausted,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
 )
-from commonview.media.model import MediaNodeSettings, MediaTransport, NodeStats, Receiver, StreamStats
+from commonview.media.model import (
+    FileSinkStats,
+    MediaNodeSettings,
+    MediaTransport,
+    NodeStats,
+    Receiver,
+    StreamStats,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS_PER_DRAIN = 256
@@ -36,6 +46,8 @@ _ERRORS: dict[str, type[MediaError]] = {
         StreamUnknown,
         StreamExists,
         TransportMismatch,
+        OutputExists,
+        OutputUnknown,
         InvalidMediaArgument,
         NodeUnavailable,
     )
@@ -58,6 +70,7 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
         events.ViewerFirstBytes,
         events.ViewerLeft,
         events.TicketRefused,
+        events.FileSinkEnded,
         events.EventsLost,
     )
 }
@@ -175,6 +188,24 @@ class CoreMediaNode:
             self._core.set_scale(stream_id, scale)
         except _core.CoreError as error:
             raise _media_error(error) from None
+
+    def open_file_sink(
+        self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None
+    ) -> None:
+        """See `MediaNode.open_file_sink`."""
+        try:
+            self._core.open_file_sink(sink_id, stream_id, str(path), max_bytes)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def close_file_sink(self, sink_id: str) -> None:
+        """See `MediaNode.close_file_sink`."""
+        self._core.close_file_sink(sink_id)
+
+    def sink_stats(self, sink_id: str) -> FileSinkStats | None:
+        """See `MediaNode.sink_stats`."""
+        values = self._core.sink_stats(sink_id)
+        return None if values is None else FileSinkStats(**cast(dict[str, Any], values))
 
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""

@@ -32,6 +32,20 @@ class StreamExists(MediaError):
     http_status = 409
 
 
+class OutputUnknown(MediaError):
+    """The node has no sender, file sink or talk of that id (never opened, or ended meanwhile)."""
+
+    default_code = "media_output_unknown"
+    http_status = 404
+
+
+class OutputExists(MediaError):
+    """A sender, file sink or talk of that id is open already; close it first."""
+
+    default_code = "media_output_exists"
+    http_status = 409
+
+
 class TransportMismatch(MediaError):
     """The command does not fit the transport the stream was opened with."""
 

@@ -169,6 +169,30 @@ class TicketRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSinkEnded:
+    """A file is finished and on the disk, or given up.
+
+    `reason`: `closed` (asked for), `stream_ended`, `max_bytes`, `codec_changed` (the camera went from H.264
+    to H.265 or back, which one file cannot hold); not complete: `disk_full`, `write_failed`,
+    `internal_error`. `path` is the finished file when `is_complete`, else what could be written of it
+    (`....part`, readable as far as it goes), and empty when not one picture came. `drops` are pictures lost
+    to a disk that was too slow.
+    """
+
+    at: datetime
+    sink_id: str
+    stream_id: str
+    reason: str
+    path: str
+    is_complete: bool
+    bytes_written: int
+    duration_ms: int
+    pictures: int
+    drops: int
+    audio_skipped: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventsLost:
     """`count` events before this one were dropped because they were not read in time."""
 
@@ -191,5 +215,6 @@ MediaEvent = (
     | ViewerFirstBytes
     | ViewerLeft
     | TicketRefused
+    | FileSinkEnded
     | EventsLost
 )

@@ -97,6 +97,27 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSinkStats:
+    """Counters of a file being written."""
+
+    sink_id: str
+    stream_id: str
+    bytes: int
+    """Bytes written."""
+    duration_ms: int
+    """Media time from the first picture to the end of the last one written."""
+    pictures: int
+    drops: int
+    """Pictures lost because the disk was slower than a stream that cannot be slowed down (UDP)."""
+    waiting_bytes: int
+    """Bytes in memory that wait for the disk."""
+    audio_skipped: int
+    """Audio frames that are not in the file: of another codec than its track, or the track came too late."""
+    format_changes: int
+    """Key frames that brought other parameter sets, which stand in front of them in the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStats:
     """Counters of one node since it was started."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from commonview.media import events
-from commonview.media.model import MediaTransport, NodeStats, Receiver, StreamStats
+from commonview.media.model import FileSinkStats, MediaTransport, NodeStats, Receiver, StreamStats
 
 
 class MediaNode(Protocol):
@@ -74,6 +75,23 @@ class MediaNode(Protocol):
         recorded; pictures of reverse playback play in the order they come.
         Raises `StreamUnknown`, `InvalidMediaArgument`.
         """
+
+    def open_file_sink(
+        self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None
+    ) -> None:
+        """Write a stream to `path` as fragmented MP4 from its cached or next key frame on.
+
+        Until it is finished the file is called `path` with `.part` behind it; it is on the disk when
+        `FileSinkEnded` comes. Nothing is written over. A slow disk slows a TCP source down; from a UDP source
+        pictures are dropped up to a key frame, and counted. `max_bytes` ends the file once it is reached.
+        Raises `StreamUnknown`, `OutputExists`, `InvalidMediaArgument` (the file exists or cannot be created).
+        """
+
+    def close_file_sink(self, sink_id: str) -> None:
+        """Finish a file; `FileSinkEnded` says when it is on the disk. Unknown ids are fine."""
+
+    def sink_stats(self, sink_id: str) -> FileSinkStats | None:
+        """Counters of a file being written, or None when it is finished or was never opened."""
 
     def close_stream(self, stream_id: str) -> None:
         """End a stream and its viewers. Its ports rest before they are used again. Unknown ids are fine."""

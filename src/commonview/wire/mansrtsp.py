@@ -200,7 +200,7 @@ def _response(status: int, reason: str, headers: dict[str, str]) -> MansrtspResp
         marks.setdefault(name.strip().casefold(), value.strip())
     return MansrtspResponse(
         status=status,
-        reason="".join(each for each in reason.strip()[:100] if each.isprintable()),
+        reason="".join(each for each in reason[:100] if each.isprintable()).strip(),
         cseq=_integer(headers.get("cseq")) or 0,
         scale=read_scale(headers.get("scale")),
         range_start_s=start,

@@ -20,7 +20,8 @@ _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})T?(\d{2})(\d{2})(\d{2})()(Z|z|[+-]\
 def parse_time(text: str) -> datetime | None:
     """A moment with its zone (Beijing when none is written); None when the text is no time.
 
-    24:00:00 is the midnight that ends the day, a sixtieth second the one after.
+    24:00:00 is the midnight that ends the day, a sixtieth second the one after. Years before 1900 and after
+    9998 are no time, so that every moment can be told in any zone.
     """
     found = _TIME.fullmatch(text.strip()) or _COMPACT.fullmatch(text.strip())
     if found is None:
@@ -29,6 +30,8 @@ def parse_time(text: str) -> datetime | None:
     late = timedelta(seconds=1) if second == 60 else timedelta(0)
     if hour == 24 and minute == second == 0:
         hour, late = 0, timedelta(days=1)
+    if not 1900 <= year <= 9998:
+        return None
     micro = int((found[7] or "0").ljust(6, "0")[:6])
     try:
         return datetime(year, month, day, hour, minute, min(second, 59), micro, _zone(found[8])) + late
@@ -50,4 +53,4 @@ def write_time(moment: datetime) -> str:
     """The moment in Beijing time, whole seconds, no suffix. A moment without a zone is taken as Beijing's."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(BEIJING)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
