@@ -17,7 +17,7 @@ from commonview.foundation.ids import new_id
 from commonview.network.events import store
 from commonview.network.events.errors import AlarmAcknowledged, AlarmUnknown
 from commonview.network.events.model import AlarmCode, AlarmState, DeviceAlarm
-from commonview.network.events.rules import REPEATED_WITHIN, alarm_code, repeats
+from commonview.network.events.rules import REPEATED_WITHIN, alarm_code, in_utc, repeats
 from commonview.network.exchange import PeerRefused
 from commonview.network.group_commit import GroupCommit
 from commonview.wire.manscdp import AlarmResponse
@@ -226,7 +226,7 @@ def _read(record: DeviceRecord, message: Alarm, now: datetime, channel_id: str |
         description=message.alarm_description[:_DESCRIPTION_CHARS],
         longitude=message.longitude,
         latitude=message.latitude,
-        device_time=message.alarm_time,
+        device_time=in_utc(message.alarm_time),
         received_at=now,
         last_at=now,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from commonview.foundation.errors import CommonviewError
 from commonview.network.events import store
 from commonview.network.events.model import DevicePosition
+from commonview.network.events.rules import in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class PositionBook:
                 device_id=record.id,
                 source_id=told.device_id or message.device_id,
                 at=now,
-                device_time=told.capture_time or message.time,
+                device_time=in_utc(told.capture_time or message.time),
                 longitude=told.longitude,
                 latitude=told.latitude,
                 speed_kmh=told.speed_kmh,

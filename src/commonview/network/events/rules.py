@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from commonview.network.events.model import AlarmCode, DeviceAlarm, Linkage, SubscriptionKind
@@ -91,3 +91,8 @@ def sets_off(linkage: Linkage, alarm: DeviceAlarm, fired_at: datetime | None) ->
         and linkage.source_id in (None, alarm.source_id)
         and (not linkage.codes or alarm.code in linkage.codes)
     )
+
+
+def in_utc(at: datetime | None) -> datetime | None:
+    """A device's time, which is Beijing time, as every time of the house is kept."""
+    return None if at is None else at.astimezone(UTC)
