@@ -70,6 +70,20 @@ class Settings(BaseModel):
 
     sip_host: str = _field("127.0.0.1", _SIP, "Address SIP listens on, UDP and TCP.")
     sip_port: Port = _field(5060, _SIP, "Port SIP listens on, UDP and TCP; 0 picks a free one.")
+    sip_tls_port: Port = _field(
+        0,
+        _SIP,
+        "Port SIP listens on for TLS, usually 5061; 0 for none. Needs sip_tls_certificate and sip_tls_key.",
+    )
+    sip_tls_certificate: Path | None = _field(
+        None, _SIP, "Certificate shown to peers over TLS, with its chain, as a PEM file."
+    )
+    sip_tls_key: Path | None = _field(None, _SIP, "Private key of sip_tls_certificate, as a PEM file.")
+    sip_tls_client_ca: Path | None = _field(
+        None,
+        _SIP,
+        "Certificate authorities, as a PEM file: peers must show a certificate that one of them signed.",
+    )
     sip_public_host: str = _field(
         "", _SIP, "Address told to devices in Via, Contact and SDP, when it differs from sip_host."
     )
@@ -130,6 +144,15 @@ class Settings(BaseModel):
     )
     rtp_port_min: Port = _field(30000, _MEDIA, "First port for video from devices.")
     rtp_port_max: Port = _field(30499, _MEDIA, "Last port for video from devices; each stream takes two.")
+    source_networks: str = _field(
+        "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7",
+        _MEDIA,
+        "Addresses or networks, separated by commas, in which RTSP and ONVIF sources may be asked; their "
+        "redirects are followed there only.",
+    )
+    source_check_s: Seconds = _field(
+        30, _MEDIA, "Seconds between two questions to an RTSP or ONVIF source whether it is still there."
+    )
     default_media_transport: Literal["udp", "tcp-passive", "tcp-active"] = _field(
         "tcp-passive",
         _MEDIA,
@@ -177,8 +200,11 @@ class Settings(BaseModel):
                 "rtp_port_min must be 1024 or more, and rtp_port_max at least one above it "
                 f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
             )
+        if self.sip_tls_port and (self.sip_tls_certificate is None or self.sip_tls_key is None):
+            raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
         self.proxy_networks()
         self.tcp_active_dial_networks()
+        self.source_dial_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
                 f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
@@ -192,6 +218,10 @@ class Settings(BaseModel):
     def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`tcp_active_networks` as networks. Raises ValueError for what is none."""
         return _networks(self.tcp_active_networks)
+
+    def source_dial_networks(self) -> tuple[IpNetwork, ...]:
+        """`source_networks` as networks. Raises ValueError for what is none."""
+        return _networks(self.source_networks)
 
 
 def _networks(text: str) -> tuple[IpNetwork, ...]:

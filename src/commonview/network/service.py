@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
-from commonview.network import store
+from commonview.network import quirks, store
 from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
@@ -30,7 +30,7 @@ from commonview.network.exchange import Exchange
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
-from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
+from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
@@ -38,11 +38,15 @@ from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.sip_strangers import StrangerLimit
+from commonview.network.sip_tls import server_context
+from commonview.network.sources import Listing, Sources, SourceSettings
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
     Catalog,
+    CatalogNotify,
     DeviceControl,
     DeviceInfo,
     DeviceStatus,
@@ -132,8 +136,18 @@ class NetworkService:
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
-            silence_s=settings.keepalive_interval_s * settings.keepalive_misses, on_problem=_log_problem
+            silence_s=settings.keepalive_interval_s * settings.keepalive_misses,
+            on_problem=_log_problem,
+            on_presence=lambda device_id, here: self.channel_tree.presence(device_id, here),
         )
+        self.channel_tree = ChannelTree(
+            database,
+            self._directory,
+            clock,
+            domain=settings.sip_domain,
+            on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
+        )
+        self._directory.find_channels_in(self.channel_tree)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -154,18 +168,23 @@ class NetworkService:
             on_back=self._on_back,
             on_changed=self._device_changed,
             take=self.exchange.take,
+            room=self.channel_tree.writer.room,
+            on_faulty=self._on_faulty,
         )
-        self._catalogue = Catalogue(
+        self._catalogue = self.catalogue = Catalogue(
             self._directory,
             database,
             self.endpoint,
             platform,
             clock,
+            self.channel_tree,
             on_changed=self._device_changed,
-            on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
             limits=catalogue_limits,
         )
         self._desk.enter(Catalog, self._catalogue.on_catalog)
+        self._desk.enter(
+            CatalogNotify, lambda record, notice: self._catalogue.apply_notify(record, notice.items)
+        )
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
@@ -201,6 +220,18 @@ class NetworkService:
                 lambda channel_id, preset: self._call_preset(channel_id, preset),
             ),
         )
+        self.sources = Sources(
+            SourceSettings(settings.source_dial_networks(), settings.source_check_s, settings.sip_domain),
+            self._directory,
+            database,
+            vault,
+            node,
+            clock,
+            listing=Listing(self.channel_tree),
+            on_changed=self._device_changed,
+            on_gone=self._live.stop_device,
+        )
+        self._live.sources = self.sources.streams
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -213,8 +244,10 @@ class NetworkService:
         now = Moment(self._clock.monotonic(), self._clock.now())
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
+        await asyncio.to_thread(self.channel_tree.load)
         try:
             await self._listen()
+            await self._listen_tls()
         except StartupError:
             await self._registrar.close()
             await self.events.close()
@@ -227,6 +260,8 @@ class NetworkService:
             self._spawn(work)
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
+        await self.sources.start()
+        self._spawn(self.sources.watch())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
@@ -266,10 +301,27 @@ class NetworkService:
                 ) from error
             return
 
+    async def _listen_tls(self) -> None:
+        settings = self._settings
+        certificate, key = settings.sip_tls_certificate, settings.sip_tls_key
+        if not settings.sip_tls_port or certificate is None or key is None:
+            return
+        try:
+            context = server_context(certificate, key, settings.sip_tls_client_ca)
+            await self.endpoint.listen_tls(settings.sip_host, settings.sip_tls_port, context)
+        except OSError as error:  # ssl.SSLError among them
+            raise StartupError(
+                f"cannot listen for SIP over TLS on {settings.sip_host}:{settings.sip_tls_port} with "
+                f"{certificate} and {key}: {error.strerror or error}",
+                code="sip_tls_unavailable",
+                port=settings.sip_tls_port,
+            ) from error
+
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.sources.close()
         await self.control.close()
         await self._calls.close()
         await self._catalogue.close()
@@ -282,6 +334,7 @@ class NetworkService:
             await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        self.channel_tree.close()
         await self.endpoint.close()
 
     def set_viewer_listener(self, on_viewer: Callable[[ViewerEvent], None]) -> None:
@@ -355,6 +408,9 @@ class NetworkService:
         Raises `DeviceUnknown`, `DeviceOffline`.
         """
         record = self._record(device_id)
+        if record.origin is not DeviceOrigin.GB28181:
+            await self.sources.refresh(device_id)
+            return record.snapshot()
         if not record.online:
             raise DeviceOffline(
                 f"device {device_id} is offline", device_id=device_id, reason=record.reason.value
@@ -412,11 +468,14 @@ class NetworkService:
     def counters(self) -> dict[str, int]:
         """Everything this room counts, by stable dotted names."""
         parts: dict[str, Counter[str]] = {
+            "sources": self.sources.counters,
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
             "exchange": self.exchange.counters,
             "control": self.control.counters,
             "catalogue": self._catalogue.counters,
+            "catalogue_writer": self.channel_tree.writer.counters,
+            "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
             "router": self.router.counters,
@@ -473,7 +532,7 @@ class NetworkService:
         self.events.subscriptions.device_joined(record)
         if record.peer is not None:
             self._strangers.proved(record.peer)
-        if not record.channels:
+        if not record.channel_count:
             self._catalogue.refresh(record)
 
     async def _call_preset(self, channel_id: str, preset: int) -> None:
@@ -484,6 +543,10 @@ class NetworkService:
         command = PtzCmd(code=code)
         message = DeviceControl(sn=self.exchange.next_sn(), device_id=channel.gb_id, command=command)
         await self.exchange.send(record, message)
+
+    def _on_faulty(self, record: DeviceRecord, faulty: frozenset[str]) -> None:
+        record.faulty = faulty
+        self._bus.publish("channel.changed", {"device_id": record.id})
 
     # -- what goes on by itself
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from commonview.foundation.errors import StorageUnavailable
-from commonview.network import CatalogueState
+from commonview.network import CatalogueState, ChannelStatus
 from commonview.network.events import (
     AlarmAcknowledged,
     AlarmCode,
@@ -180,6 +180,18 @@ async def test_device_is_subscribed_to_notifies_and_is_asked_anew_after_it_regis
         [line] = [one for one in room.service.subscriptions_of(DEVICE) if one.kind is SubscriptionKind.ALARM]
         assert (line.notices, line.wanted, line.answer) == (1, True, 200)
         assert len(await room.service.events.alarms.list()) == 1
+
+
+async def test_catalogue_notice_changes_the_channel_it_names(tmp_path: Path) -> None:
+    body = (
+        f"<Notify><CmdType>Catalog</CmdType><SN>4</SN><DeviceID>{DEVICE}</DeviceID><SumNum>1</SumNum>"
+        f'<DeviceList Num="1"><Item><DeviceID>{CAMERA}</DeviceID><Event>OFF</Event></Item></DeviceList></Notify>'
+    )
+    async with joined(tmp_path) as (room, device):
+        assert room.service.channel(CHANNEL).status is ChannelStatus.ON
+        say(device, "NOTIFY", body, 70, "Event: Catalog;id=1", "Subscription-State: active")
+        await device.receive("SIP/2.0 200", holding="Call-ID: own70")
+        await until(lambda: room.service.channel(CHANNEL).status is ChannelStatus.OFF)
 
 
 @pytest.mark.trap(27)
