@@ -56,6 +56,7 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
+from commonview.network.sources import Source, SourceUnknown
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from tests.api.events_room import EventsRoom
@@ -68,6 +69,16 @@ TICKET_KEY = bytes(range(32))
 _QUICK = Passwords(memory_kib=16, passes=1)  # the real cost is tested in tests/security
 
 
+class SourcesDouble:
+    """A room without any source: everything asked of one is answered 404."""
+
+    def list(self) -> tuple[Source, ...]:
+        return ()
+
+    def get(self, source_id: str) -> Source:
+        raise SourceUnknown("no such source", source_id=source_id)
+
+
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
@@ -75,6 +86,7 @@ class NetworkDouble:
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self.sources = SourcesDouble()
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []

@@ -107,6 +107,12 @@ class Settings(BaseModel):
         "Devices that register elsewhere (302), by the first digits of their ids, separated by commas: "
         "DIGITS=SERVER_ID@HOST:PORT, such as 340200000113=34020000002000000002@192.0.2.20:5060.",
     )
+    sip_note_policies: str = _field(
+        "",
+        _SIP,
+        "Peers whose requests carry a keyed digest (Note, GB/T 28181-2022 8.3), by the first digits of their "
+        "ids, separated by commas: DIGITS=accept (a wrong one is refused) or DIGITS=require.",
+    )
     keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100

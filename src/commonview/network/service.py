@@ -37,6 +37,7 @@ from commonview.network.registrar import Registrar, RegistrarSettings, vault_con
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
@@ -200,6 +201,10 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self.router = Router(self._registrar, self._desk, self._calls)
+        notes = _note_policies(settings)
+        self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
+        if notes:
+            self.endpoint.integrity = self._integrity
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
@@ -479,6 +484,7 @@ class NetworkService:
             "live": self._live.counters,
             "calls": self._calls.counters,
             "router": self.router.counters,
+            "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
@@ -594,6 +600,13 @@ def _registrar_settings(settings: Settings, enrolment_password: str) -> Registra
     except ValueError as error:
         raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
     return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
+
+
+def _note_policies(settings: Settings) -> NotePolicies:
+    try:
+        return NotePolicies.parse(settings.sip_note_policies)
+    except ValueError as error:
+        raise StartupError(f"sip_note_policies: {error}") from error
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
