@@ -16,6 +16,7 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    device_events,
     devices,
     events,
     grants,
@@ -28,7 +29,20 @@ from commonview.api.routers import (
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events, sources)
+ROUTERS = (
+    setup,
+    session,
+    accounts,
+    purposes,
+    grants,
+    devices,
+    device_events,
+    live,
+    audit,
+    system,
+    events,
+    sources,
+)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;
