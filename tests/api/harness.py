@@ -57,9 +57,11 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.network.control import Control
+from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.sources import Source, SourceUnknown
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from tests.api.events_room import EventsRoom
 from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
@@ -84,6 +86,7 @@ class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
     control: Control
+    events: EventsRoom
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -147,6 +150,19 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        self.device(device_id)
+        off = SubscriptionStatus.OFF
+        return tuple(
+            DeviceSubscription(device_id, kind, False, off, None, None, None, 0) for kind in SubscriptionKind
+        )
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        self.updates.append({"kind": kind, "wanted": wanted})
+        return self.subscriptions_of(device_id)
 
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
@@ -292,6 +308,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.events = EventsRoom(db, clock, bus)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
@@ -331,6 +348,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         await live.drain()
         await room.control.close()
         await snapshots.close()
+    await network.events.close()
     security.close()
     db.close()
 
