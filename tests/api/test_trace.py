@@ -20,7 +20,8 @@ def said(made: Harness, number: int) -> None:
         "REGISTER sip:34020000002000000001@3402000000 SIP/2.0\r\n"
         f"Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{number}\r\n"
         f"From: <sip:{DEVICE_ID}@3402000000>;tag=1\r\nTo: <sip:{DEVICE_ID}@3402000000>\r\n"
-        f"Call-ID: c{number}\r\nCSeq: {number} REGISTER\r\nAuthorization: Basic c2VjcmV0\r\nExpires: 60\r\n\r\n"
+        f"Call-ID: c{number}\r\nCSeq: {number} REGISTER\r\n"
+        "Authorization: Basic c2VjcmV0\r\nExpires: 60\r\n\r\n"
     )
     answer = request.partition("\r\n")[2].replace("Authorization: Basic c2VjcmV0\r\n", "")
     made.network.trace.recorder.received(made.clock.monotonic(), PEER, request.encode())
