@@ -20,6 +20,8 @@ from commonview.network.sip_endpoint import (
 )
 from commonview.simulator.answers import answers_to
 from commonview.simulator.call import Call, CallRefused, read_offer
+from commonview.simulator.controls import Controls
+from commonview.simulator.controls_shell import ControlsShell, TurnableSource
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
@@ -30,6 +32,7 @@ from commonview.wire.sip.uri import NameAddr, SipUri
 
 _REFRESH_SHARE: Final = 0.8
 _UNREGISTER_S: Final = 2.0
+_TURN_EVERY_S: Final = 0.1
 _ALLOW: Final = "INVITE, ACK, CANCEL, BYE, MESSAGE, OPTIONS"
 
 
@@ -77,6 +80,19 @@ class SimulatedCamera:
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+        self.controls = Controls(settings)
+        self._shell = ControlsShell(
+            self.controls,
+            self._channels,
+            send=self._send,
+            next_sn=lambda: self._writer.next_sn(),
+            restart=self._restart,
+            now=lambda: self._clock.now(),
+            say=self._say,
+            upgrade_failure=lambda: self.faults.upgrade_failure,
+            upgrade_s=settings.upgrade_s,
+        )
+        self._turning: asyncio.Task[None] | None = None
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
     @property
@@ -272,7 +288,11 @@ class SimulatedCamera:
 
     async def _send_keepalive(self, flow: Flow) -> int | None:
         """The status the platform answered, None for silence."""
-        notice = manscdp.Keepalive(sn=self._writer.next_sn(), device_id=self.settings.device_id)
+        notice = manscdp.Keepalive(
+            sn=self._writer.next_sn(),
+            device_id=self.settings.device_id,
+            faulty_ids=self.faults.faulty_channels,
+        )
         request = self._writer.message(notice)
         timeout_s = min(self.settings.request_timeout_s, max(0.1, self.settings.keepalive_s))
         try:
@@ -328,7 +348,14 @@ class SimulatedCamera:
         self.counters.queries += 1
         faults = self.faults
         await asyncio.sleep(faults.answer_delay_s)
-        pages = answers_to(query, self.settings, now=self._clock.now(), streaming=self.streaming)
+        reaction = self.controls.take(query, asyncio.get_running_loop().time())
+        pages = list(reaction.answers)
+        if not reaction.ours:
+            told = answers_to(query, self.settings, now=self._clock.now(), streaming=self.streaming)
+            pages = [self.controls.touch(page) for page in told]
+        for effect in reaction.effects:
+            self._spawn(self._shell.carry_out(effect))
+        self._follow_head(query.device_id)
         if query.cmd_type == "Catalog" and pages:
             self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
         with contextlib.suppress(SipEndpointError):
@@ -340,6 +367,38 @@ class SimulatedCamera:
                     await self._sip().request(
                         self._writer.message(page), flow, timeout_s=self.settings.request_timeout_s
                     )
+
+    async def _send(self, message: manscdp.Message) -> None:
+        """Send a notice to the platform, if there is one to hear it."""
+        if self._flow is None:
+            return
+        with contextlib.suppress(SipEndpointError):
+            timeout_s = self.settings.request_timeout_s
+            await self._sip().request(self._writer.message(message), self._flow, timeout_s=timeout_s)
+
+    async def _restart(self) -> None:
+        await self.vanish()
+        await asyncio.sleep(self.settings.reboot_s)
+        await self.come_back()
+
+    def _follow_head(self, channel_id: str) -> None:
+        """Let the picture turn with the head for as long as it moves."""
+        if self._turning is None or self._turning.done():
+            self._turning = asyncio.ensure_future(self._turn_picture(channel_id))
+            self._chores.add(self._turning)
+            self._turning.add_done_callback(self._chores.discard)
+
+    async def _turn_picture(self, channel_id: str) -> None:
+        channel = self._channels.get(channel_id) or next(iter(self._channels.values()), None)
+        if channel is None or not isinstance(channel.source, TurnableSource):
+            return
+        head = self.controls.channels[channel.channel_id].head
+        clock = asyncio.get_running_loop().time
+        moving = True
+        while moving:
+            channel.source.turn(head.look(clock()).pan)
+            moving = head.moving or head.cruising
+            await asyncio.sleep(_TURN_EVERY_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         chore = asyncio.ensure_future(work)
