@@ -55,8 +55,11 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
+from commonview.network.sources import Source, SourceUnknown
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from tests.api.events_room import EventsRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -66,11 +69,24 @@ TICKET_KEY = bytes(range(32))
 _QUICK = Passwords(memory_kib=16, passes=1)  # the real cost is tested in tests/security
 
 
+class SourcesDouble:
+    """A room without any source: everything asked of one is answered 404."""
+
+    def list(self) -> tuple[Source, ...]:
+        return ()
+
+    def get(self, source_id: str) -> Source:
+        raise SourceUnknown("no such source", source_id=source_id)
+
+
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
+    events: EventsRoom
+
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self.sources = SourcesDouble()
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []
@@ -130,6 +146,19 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        self.device(device_id)
+        off = SubscriptionStatus.OFF
+        return tuple(
+            DeviceSubscription(device_id, kind, False, off, None, None, None, 0) for kind in SubscriptionKind
+        )
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        self.updates.append({"kind": kind, "wanted": wanted})
+        return self.subscriptions_of(device_id)
 
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
@@ -274,6 +303,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.events = EventsRoom(db, clock, bus)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
@@ -304,6 +334,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     async with made.stack:
         yield made
         await live.drain()
+    await network.events.close()
     security.close()
     db.close()
 

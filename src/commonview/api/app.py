@@ -16,6 +16,7 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    device_events,
     devices,
     events,
     grants,
@@ -23,11 +24,25 @@ from commonview.api.routers import (
     purposes,
     session,
     setup,
+    sources,
     system,
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events)
+ROUTERS = (
+    setup,
+    session,
+    accounts,
+    purposes,
+    grants,
+    devices,
+    device_events,
+    live,
+    audit,
+    system,
+    events,
+    sources,
+)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;

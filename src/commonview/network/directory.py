@@ -221,6 +221,26 @@ class Directory:
         record.reason = PresenceReason.NOT_HEARD_SINCE_START
         self._set_deadline(record, record.expires)
 
+    def adopt(self, record: DeviceRecord) -> None:
+        """Take in a device that does not register: a source that we ask."""
+        self._records[record.id] = record
+        self._sorted = None
+
+    def forget(self, device_id: str) -> None:
+        """A source was removed; ids that are not known are no error."""
+        record = self._records.pop(device_id, None)
+        self._sorted = None
+        if record is not None and record.online and self._on_presence is not None:
+            self._on_presence(device_id, False)
+
+    def judge(self, record: DeviceRecord, reason: PresenceReason, *, online: bool) -> bool:
+        """What asking a source says of its presence; True when that is news."""
+        changed = (record.online, record.reason) != (online, reason)
+        if record.online != online and self._on_presence is not None:
+            self._on_presence(record.id, online)
+        record.online, record.reason = online, reason
+        return changed
+
     # -- presence
 
     def apply(self, registration: Registration, now: Moment) -> bool:
@@ -269,7 +289,8 @@ class Directory:
         record.deadline = deadline if deadline < record.expires else record.expires
         if record.online:
             return False
-        record.flow = flow
+        if flow.connection_id is None or record.transport is not SignallingTransport.UDP:
+            record.flow = flow
         self._come_online(record, PresenceReason.KEPT_ALIVE, now)
         return True
 
@@ -285,12 +306,15 @@ class Directory:
         """Whether this path is the one the device's valid registration was made on.
 
         Over TCP it must be the very connection; over UDP the same address, also after a restart of the
-        server.
+        server. What is too large for a datagram comes over a connection of its own (RFC 3261 18.1.1, Annex
+        M): that is believed from the registered host, and binds nothing.
         """
         if now >= record.expires:
             return False
         if flow.connection_id is None:
             return record.peer == flow.peer and record.transport is SignallingTransport.UDP
+        if record.transport is SignallingTransport.UDP:
+            return record.peer is not None and record.peer[0] == flow.peer[0]
         bound = record.flow
         return bound is not None and bound.connection_id == flow.connection_id
 

@@ -19,9 +19,9 @@ from commonview.network.sip_endpoint import (
     SipTimeout,
 )
 from commonview.simulator.answers import answers_to
-from commonview.simulator.call import Call, CallRefused, read_offer
+from commonview.simulator.call import Call, CallRefused, Offer, read_offer
 from commonview.simulator.controls import Controls
-from commonview.simulator.controls_shell import ControlsShell, TurnableSource
+from commonview.simulator.controls_shell import ControlsShell
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
@@ -32,8 +32,7 @@ from commonview.wire.sip.uri import NameAddr, SipUri
 
 _REFRESH_SHARE: Final = 0.8
 _UNREGISTER_S: Final = 2.0
-_TURN_EVERY_S: Final = 0.1
-_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, MESSAGE, OPTIONS"
+_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, OPTIONS"
 
 
 class CameraState(Enum):
@@ -92,7 +91,6 @@ class SimulatedCamera:
             upgrade_failure=lambda: self.faults.upgrade_failure,
             upgrade_s=settings.upgrade_s,
         )
-        self._turning: asyncio.Task[None] | None = None
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
     @property
@@ -325,6 +323,8 @@ class SimulatedCamera:
                 self._take_invite(transaction)
             case "BYE":
                 self._take_bye(transaction)
+            case "INFO":
+                self._take_info(transaction)
             case "OPTIONS":
                 transaction.respond(200, headers=[("Allow", _ALLOW)])
             case _:
@@ -348,14 +348,16 @@ class SimulatedCamera:
         self.counters.queries += 1
         faults = self.faults
         await asyncio.sleep(faults.answer_delay_s)
-        reaction = self.controls.take(query, asyncio.get_running_loop().time())
-        pages = list(reaction.answers)
-        if not reaction.ours:
-            told = answers_to(query, self.settings, now=self._clock.now(), streaming=self.streaming)
+        pages = self._controlled(query)
+        if pages is None:
+            told = answers_to(
+                query,
+                self.settings,
+                now=self._clock.now(),
+                streaming=self.streaming,
+                record_items_max=faults.record_items_max,
+            )
             pages = [self.controls.touch(page) for page in told]
-        for effect in reaction.effects:
-            self._spawn(self._shell.carry_out(effect))
-        self._follow_head(query.device_id)
         if query.cmd_type == "Catalog" and pages:
             self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
         with contextlib.suppress(SipEndpointError):
@@ -381,24 +383,16 @@ class SimulatedCamera:
         await asyncio.sleep(self.settings.reboot_s)
         await self.come_back()
 
-    def _follow_head(self, channel_id: str) -> None:
-        """Let the picture turn with the head for as long as it moves."""
-        if self._turning is None or self._turning.done():
-            self._turning = asyncio.ensure_future(self._turn_picture(channel_id))
-            self._chores.add(self._turning)
-            self._turning.add_done_callback(self._chores.discard)
-
-    async def _turn_picture(self, channel_id: str) -> None:
-        channel = self._channels.get(channel_id) or next(iter(self._channels.values()), None)
-        if channel is None or not isinstance(channel.source, TurnableSource):
-            return
-        head = self.controls.channels[channel.channel_id].head
-        clock = asyncio.get_running_loop().time
-        moving = True
-        while moving:
-            channel.source.turn(head.look(clock()).pan)
-            moving = head.moving or head.cruising
-            await asyncio.sleep(_TURN_EVERY_S)
+    def _controlled(self, message: manscdp.Message) -> list[manscdp.Message] | None:
+        """What control answers, its effects under way; None when the message is none of control's."""
+        reaction = self.controls.take(message, asyncio.get_running_loop().time())
+        for effect in reaction.effects:
+            self._spawn(self._shell.carry_out(effect))
+        if not reaction.ours:
+            return None
+        if self._shell.head_moves(message.device_id):
+            self._spawn(self._shell.turn_picture(message.device_id))
+        return list(reaction.answers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         chore = asyncio.ensure_future(work)
@@ -413,13 +407,20 @@ class SimulatedCamera:
             channel = self._called_channel(transaction)
             offer = read_offer(transaction.request)
             self._make_room(channel, offer.stream_key)
+            call = self._make_call(transaction, offer, channel)
         except CallRefused as refusal:
             self.counters.invites_refused += 1
             self._say(f"refuses a call: {refusal.status} {refusal.reason}")
             transaction.respond(refusal.status, refusal.reason)
             return
-        flow = transaction.flow
-        call = Call(
+        self._calls[call.call_id] = call
+        self._spawn(self._tell())
+        self._say(f"is asked for {channel.name} over {offer.role.value}")
+        transaction.respond(100)
+        call.start(on_stream=self._stream_started, on_end=self._call_over)
+
+    def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
+        return Call(
             transaction,
             offer,
             channel,
@@ -427,13 +428,8 @@ class SimulatedCamera:
             faults=lambda: self.faults,
             endpoint=self._sip(),
             counters=self.counters,
-            contact=self._writer.contact(flow),
+            contact=self._writer.contact(transaction.flow),
         )
-        self._calls[call.call_id] = call
-        self._spawn(self._tell())
-        self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
-        call.start(on_stream=self._stream_started, on_end=self._call_over)
 
     def _called_channel(self, transaction: ServerTransaction) -> Channel:
         """The channel an INVITE names: by Request-URI, else by To. The device's own id means its first."""
@@ -466,6 +462,13 @@ class SimulatedCamera:
             return
         transaction.respond(200)
         call.taken_down()
+
+    def _take_info(self, transaction: ServerTransaction) -> None:
+        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
+        if call is None:
+            transaction.respond(481)
+        else:
+            call.take_info(transaction)
 
     def _stream_started(self) -> None:
         self._spawn(self._tell())

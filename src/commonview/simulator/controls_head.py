@@ -93,14 +93,18 @@ class Head:
         return self._look
 
     @property
-    def cruising(self) -> bool:
-        """Whether a cruise is under way."""
-        return self._cruise is not None
+    def moving(self) -> bool:
+        """Whether the head moved at the moment it was last asked about."""
+        return self._turning is not None or self._glide is not None or self._scanning
 
     @property
-    def moving(self) -> bool:
-        """Whether the head moves at the moment it was last asked about."""
-        return self._turning is not None or self._glide is not None or self._scanning
+    def under_way(self) -> bool:
+        """Whether the head moves, or will of its own: it cruises or waits to return home."""
+        return self.moving or self._cruise is not None or (self.home_preset in self.presets and self._waits)
+
+    @property
+    def _waits(self) -> bool:
+        return self._idle_since != inf
 
     def stop(self, now: float) -> None:
         """Stop turning, gliding, cruising and scanning."""

@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from commonview.wire.manscdp import DeviceUpgradeResult, Message, UploadSnapShot
 from commonview.wire.times import BEIJING
 
 _UPLOAD_TIMEOUT_S: Final = 10.0
+_TURN_EVERY_S: Final = 0.1
 _IMAGE_CODE: Final = "02"
 
 
@@ -61,6 +62,7 @@ class ControlsShell:
     say: Report
     upgrade_failure: Callable[[], str | None]
     upgrade_s: float = 1.0
+    _turning: set[str] = field(default_factory=set)
 
     async def carry_out(self, effect: Effect) -> None:
         """Do what one effect asks for, to its end."""
@@ -89,6 +91,27 @@ class ControlsShell:
                         upgrade_failed_reason=failure or "",
                     )
                 )
+
+    def head_moves(self, channel_id: str) -> bool:
+        """Whether a head has begun to move whose picture does not turn with it yet."""
+        state = self.controls.channels.get(channel_id)
+        return state is not None and state.head.under_way and channel_id not in self._turning
+
+    async def turn_picture(self, channel_id: str) -> None:
+        """Let the picture turn with the head for as long as it moves."""
+        source = self._source(channel_id)
+        if not isinstance(source, TurnableSource):
+            return
+        head = self.controls.channels[channel_id].head
+        clock = asyncio.get_running_loop().time
+        self._turning.add(channel_id)
+        try:
+            while head.under_way:
+                source.turn(head.look(clock()).pan)
+                await asyncio.sleep(_TURN_EVERY_S)
+            source.turn(head.look(clock()).pan)
+        finally:
+            self._turning.discard(channel_id)
 
     def _source(self, channel_id: str) -> object:
         channel = self.channels.get(channel_id) or next(iter(self.channels.values()), None)

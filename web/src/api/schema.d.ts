@@ -132,6 +132,66 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alarms
+         * @description Alarms of devices, newest first.
+         */
+        get: operations["list_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alarm
+         * @description One alarm.
+         */
+        get: operations["get_alarm"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge Alarm
+         * @description Say that somebody has looked at it. The device is reset by a command of its own.
+         */
+        post: operations["acknowledge_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -232,6 +292,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Subscriptions
+         * @description Our subscriptions to a device and where each stands.
+         */
+        get: operations["device_subscriptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/subscriptions/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Want Subscription
+         * @description Subscribe to a device or not, whatever the setting says.
+         */
+        put: operations["want_subscription"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/track": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Track
+         * @description The way a mobile device took; asking for it is on record, because somebody wore or drove it.
+         */
+        get: operations["device_track"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -316,6 +436,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/linkages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Linkages
+         * @description What alarms set off.
+         */
+        get: operations["list_linkages"];
+        put?: never;
+        /**
+         * Add Linkage
+         * @description Let an alarm set something off.
+         */
+        post: operations["add_linkage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/linkages/{linkage_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Linkage
+         * @description Replace a linkage.
+         */
+        put: operations["change_linkage"];
+        post?: never;
+        /**
+         * Remove Linkage
+         * @description Delete a linkage.
+         */
+        delete: operations["remove_linkage"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/live": {
         parameters: {
             query?: never;
@@ -391,6 +559,26 @@ export interface paths {
          * @description This description.
          */
         get: operations["openapi_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Latest Positions
+         * @description The newest position of every mobile device.
+         */
+        get: operations["latest_positions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -555,6 +743,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sources
+         * @description Every source; its device and channels stand in the tree like any other.
+         */
+        get: operations["list_sources"];
+        put?: never;
+        /**
+         * Add Source
+         * @description Add a source. An ONVIF device must answer, for it says itself which channels it has.
+         */
+        post: operations["add_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Source
+         * @description Ask a source that is not added, and keep nothing.
+         */
+        post: operations["test_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/{source_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Source
+         * @description Forget a source with its device and channels; its streams end.
+         */
+        delete: operations["remove_source"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Source
+         * @description Change a source; streams that run go on as they were, unless it is turned off.
+         */
+        patch: operations["update_source"];
+        trace?: never;
+    };
+    "/api/sources/{source_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Known Source
+         * @description Ask a source with what is kept of it.
+         */
+        post: operations["test_known_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system": {
         parameters: {
             query?: never;
@@ -706,7 +982,96 @@ export interface components {
          * @description Everything `decide()` can be asked about.
          * @enum {string}
          */
-        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        /**
+         * AlarmAcknowledge
+         * @description What somebody found.
+         */
+        AlarmAcknowledge: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * AlarmCode
+         * @description What an alarm says, by its method and type (A.2.5.3 and the table of alarm types).
+         * @enum {string}
+         */
+        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "unknown";
+        /**
+         * AlarmOut
+         * @description An alarm that a device raised. `priority` 1 (gravest) to 4; `repeats`: the same one sent again.
+         */
+        AlarmOut: {
+            /** Acknowledged At */
+            acknowledged_at: string | null;
+            /** Acknowledged By */
+            acknowledged_by: string | null;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channel Name */
+            channel_name: string | null;
+            code: components["schemas"]["AlarmCode"];
+            /** Description */
+            description: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Name */
+            device_name: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Event Type */
+            event_type: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Latitude */
+            latitude: number | null;
+            /** Longitude */
+            longitude: number | null;
+            /** Method */
+            method: number | null;
+            /** Note */
+            note: string;
+            /** Priority */
+            priority: number | null;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Repeats */
+            repeats: number;
+            /** Source Id */
+            source_id: string;
+            state: components["schemas"]["AlarmState"];
+            /** Type */
+            type: number | null;
+        };
+        /**
+         * AlarmState
+         * @description Whether somebody has looked at it.
+         * @enum {string}
+         */
+        AlarmState: "open" | "acknowledged";
+        /**
+         * AlarmsOut
+         * @description A page of alarms, newest first; `cursor` asks for the next page, null at the end. `open` in all.
+         */
+        AlarmsOut: {
+            /** Cursor */
+            cursor: string | null;
+            /** Items */
+            items: components["schemas"]["AlarmOut"][];
+            /** Open */
+            open: number;
+        };
         /**
          * AuditEntryOut
          * @description One line of the audit log.
@@ -812,6 +1177,16 @@ export interface components {
             watching: boolean;
         };
         /**
+         * ChannelPlanIn
+         * @description A picture of an RTSP source: its name and the URLs of its streams, the main one first.
+         */
+        ChannelPlanIn: {
+            /** Name */
+            name: string;
+            /** Urls */
+            urls: string[];
+        };
+        /**
          * ChannelStatus
          * @description What the device's catalogue says about a channel.
          * @enum {string}
@@ -910,7 +1285,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -1064,6 +1439,16 @@ export interface components {
             /** Items */
             items: components["schemas"]["GrantOut"][];
         };
+        /** Items[LinkageOut] */
+        Items_LinkageOut_: {
+            /** Items */
+            items: components["schemas"]["LinkageOut"][];
+        };
+        /** Items[PositionOut] */
+        Items_PositionOut_: {
+            /** Items */
+            items: components["schemas"]["PositionOut"][];
+        };
         /** Items[PurposeOut] */
         Items_PurposeOut_: {
             /** Items */
@@ -1078,6 +1463,88 @@ export interface components {
         Items_SessionSummary_: {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
+        };
+        /** Items[SourceOut] */
+        Items_SourceOut_: {
+            /** Items */
+            items: components["schemas"]["SourceOut"][];
+        };
+        /** Items[SubscriptionOut] */
+        Items_SubscriptionOut_: {
+            /** Items */
+            items: components["schemas"]["SubscriptionOut"][];
+        };
+        /**
+         * LinkageAction
+         * @description What an alarm sets off.
+         *
+         *     PREPARE_STREAM starts the channel's stream, so that whoever holds a grant sees it without waiting; it
+         *     shows nothing to anybody. CALL_PRESET turns a camera to a preset.
+         * @enum {string}
+         */
+        LinkageAction: "prepare_stream" | "call_preset";
+        /**
+         * LinkageBody
+         * @description When such an alarm comes, do this. No `codes`, and null, mean any. At most once in `dead_time_s`.
+         */
+        LinkageBody: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes?: components["schemas"]["AlarmCode"][];
+            /**
+             * Dead Time S
+             * @default 60
+             */
+            dead_time_s: number;
+            /** Device Id */
+            device_id?: string | null;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset?: number | null;
+            /** Priority At Most */
+            priority_at_most?: number | null;
+            /** Source Id */
+            source_id?: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
+        };
+        /**
+         * LinkageOut
+         * @description A linkage as it stands.
+         */
+        LinkageOut: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes: components["schemas"]["AlarmCode"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Dead Time S */
+            dead_time_s: number;
+            /** Device Id */
+            device_id: string | null;
+            /** Enabled */
+            enabled: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset: number | null;
+            /** Priority At Most */
+            priority_at_most: number | null;
+            /** Source Id */
+            source_id: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
         };
         /**
          * LiveGrantOut
@@ -1206,6 +1673,33 @@ export interface components {
         PictureReport: {
             /** Elapsed Ms */
             elapsed_ms: number;
+        };
+        /**
+         * PositionOut
+         * @description Where a device said it was: degrees WGS-84, km/h, degrees clockwise from north, metres.
+         */
+        PositionOut: {
+            /** Altitude M */
+            altitude_m: number | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Direction */
+            direction: number | null;
+            /** Latitude */
+            latitude: number;
+            /** Longitude */
+            longitude: number;
+            /** Source Id */
+            source_id: string;
+            /** Speed Kmh */
+            speed_kmh: number | null;
         };
         /**
          * ProblemCode
@@ -1440,11 +1934,193 @@ export interface components {
          */
         SignallingTransport: "udp" | "tcp" | "tls";
         /**
+         * SourceAdd
+         * @description A source to add.
+         */
+        SourceAdd: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /** @default tcp */
+            transport: components["schemas"]["SourceTransport"];
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceAsk
+         * @description Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service).
+         */
+        SourceAsk: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceChannelOut
+         * @description One picture of a source; `gb_id` is the id it has here.
+         */
+        SourceChannelOut: {
+            /** Gb Id */
+            gb_id: string;
+            /** Has Ptz */
+            has_ptz: boolean;
+            /** Name */
+            name: string;
+            /** Profiles */
+            profiles: components["schemas"]["StreamProfileOut"][];
+        };
+        /**
+         * SourceCheckOut
+         * @description What came of asking the source the last time.
+         */
+        SourceCheckOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Detail */
+            detail: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceKind
+         * @description How a source is spoken to.
+         * @enum {string}
+         */
+        SourceKind: "rtsp" | "onvif";
+        /**
+         * SourceOut
+         * @description A source. `id` is the id of its device; the password is never shown.
+         */
+        SourceOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            check: components["schemas"]["SourceCheckOut"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            transport: components["schemas"]["SourceTransport"];
+            /** Url */
+            url: string;
+            /** Username */
+            username: string;
+        };
+        /**
+         * SourceOutcome
+         * @description What came of asking a source; the words of the media core's `RtspFailed` and a few of our own.
+         * @enum {string}
+         */
+        SourceOutcome: "answered" | "refused" | "unreachable" | "timeout" | "unauthorised" | "not_found" | "status" | "no_media" | "transport" | "protocol" | "redirect" | "forbidden" | "name_unknown" | "fault" | "unsupported";
+        /**
+         * SourceTestOut
+         * @description What asking a source said; nothing is kept of it.
+         */
+        SourceTestOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            /** Detail */
+            detail: string;
+            /** Firmware */
+            firmware: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceTransport
+         * @description How its media comes: inside the RTSP connection, or to UDP ports of ours.
+         * @enum {string}
+         */
+        SourceTransport: "tcp" | "udp";
+        /**
+         * SourceUpdate
+         * @description What to change of a source; what is absent stays, an empty password forgets the one that is kept.
+         */
+        SourceUpdate: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][] | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Name */
+            name?: string | null;
+            /** Password */
+            password?: string | null;
+            transport?: components["schemas"]["SourceTransport"] | null;
+            /** Username */
+            username?: string | null;
+        };
+        /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.
          * @enum {string}
          */
         Step: "registered" | "invited" | "trying" | "answered" | "tcp_connected" | "first_packet" | "first_key_frame" | "viewer_joined" | "first_picture" | "viewer_left" | "note" | "retrying" | "ended" | "failed";
+        /**
+         * StreamProfileOut
+         * @description One stream of a channel; 0 is the main stream.
+         */
+        StreamProfileOut: {
+            /** Codec */
+            codec: string;
+            /** Height */
+            height: number;
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Token */
+            token: string;
+            /** Url */
+            url: string;
+            /** Width */
+            width: number;
+        };
         /**
          * StreamStatsOut
          * @description Counters of a stream since it was opened.
@@ -1502,6 +2178,44 @@ export interface components {
             viewers: number;
             /** Width */
             width: number | null;
+        };
+        /**
+         * SubscriptionKind
+         * @description What can be subscribed to (GB/T 28181-2022 9.11).
+         * @enum {string}
+         */
+        SubscriptionKind: "catalogue" | "alarm" | "mobile_position" | "ptz_position";
+        /**
+         * SubscriptionOut
+         * @description One subscription to one device. `answer`: the status of the device's last answer to SUBSCRIBE.
+         */
+        SubscriptionOut: {
+            /** Answer */
+            answer: number | null;
+            kind: components["schemas"]["SubscriptionKind"];
+            /** Last Notice At */
+            last_notice_at: string | null;
+            /** Notices */
+            notices: number;
+            /** Since */
+            since: string | null;
+            status: components["schemas"]["SubscriptionStatus"];
+            /** Wanted */
+            wanted: boolean;
+        };
+        /**
+         * SubscriptionStatus
+         * @description Where a subscription of ours stands.
+         * @enum {string}
+         */
+        SubscriptionStatus: "off" | "queued" | "asking" | "active" | "waiting" | "refused";
+        /**
+         * SubscriptionWish
+         * @description Whether this device shall be subscribed to; null returns to the installation's setting.
+         */
+        SubscriptionWish: {
+            /** Wanted */
+            wanted: boolean | null;
         };
         /**
          * System
@@ -2055,6 +2769,164 @@ export interface operations {
             };
         };
     };
+    list_alarms: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["AlarmState"] | null;
+                device_id?: string | null;
+                channel_id?: string | null;
+                code?: components["schemas"]["AlarmCode"][] | null;
+                since?: string | null;
+                until?: string | null;
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    acknowledge_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmAcknowledge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_audit_entries: {
         parameters: {
             query?: {
@@ -2270,6 +3142,163 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    want_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+                kind: components["schemas"]["SubscriptionKind"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_track: {
+        parameters: {
+            query: {
+                since: string;
+                until: string;
+                source_id?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
                 };
             };
             /** @description The request does not fit its description */
@@ -2548,6 +3577,204 @@ export interface operations {
             };
         };
     };
+    list_linkages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LinkageOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     open_live: {
         parameters: {
             query?: never;
@@ -2715,6 +3942,53 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    latest_positions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
                 };
             };
             /** @description The request does not fit its description */
@@ -3250,6 +4524,304 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_AccountOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SourceOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAsk"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_known_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
                 };
             };
             /** @description The request does not fit its description */

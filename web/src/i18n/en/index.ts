@@ -1,3 +1,4 @@
+import alarms from './alarms.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -5,4 +6,12 @@ import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
-export default { ...shell, ...diagnosis, ...entry, ...live, ...failures, ...manage }
+export default {
+  ...alarms,
+  ...diagnosis,
+  ...entry,
+  ...failures,
+  ...live,
+  ...manage,
+  ...shell,
+}
