@@ -35,6 +35,7 @@ from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReaso
 from commonview.network.presence import PresenceKeeper
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
@@ -146,6 +147,7 @@ class NetworkService:
             strangers=self._strangers,
             observer=self.trace.recorder,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
