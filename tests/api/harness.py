@@ -24,6 +24,7 @@ from commonview.api.context import ApiContext
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
@@ -55,8 +56,13 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.control import Control
+from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
+from commonview.network.sources import Source, SourceUnknown
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from tests.api.events_room import EventsRoom
+from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -66,11 +72,25 @@ TICKET_KEY = bytes(range(32))
 _QUICK = Passwords(memory_kib=16, passes=1)  # the real cost is tested in tests/security
 
 
+class SourcesDouble:
+    """A room without any source: everything asked of one is answered 404."""
+
+    def list(self) -> tuple[Source, ...]:
+        return ()
+
+    def get(self, source_id: str) -> Source:
+        raise SourceUnknown("no such source", source_id=source_id)
+
+
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
+    control: Control
+    events: EventsRoom
+
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self.sources = SourcesDouble()
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []
@@ -130,6 +150,19 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        self.device(device_id)
+        off = SubscriptionStatus.OFF
+        return tuple(
+            DeviceSubscription(device_id, kind, False, off, None, None, None, 0) for kind in SubscriptionKind
+        )
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        self.updates.append({"kind": kind, "wanted": wanted})
+        return self.subscriptions_of(device_id)
 
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
@@ -240,6 +273,7 @@ class Harness:
     network: NetworkDouble
     media: MediaDouble
     live: LiveDesk
+    room: ControlRoom
     accounts: dict[Role, str] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -274,12 +308,19 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.events = EventsRoom(db, clock, bus)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
     )
     loop = asyncio.get_running_loop()
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
+    room = ControlRoom(tmp_path, db, bus, clock)
+    await room.control.start()
+    network.control = room.control
+    snapshots = SnapshotDesk(
+        security=security, network=cast(NetworkService, network), address=lambda _target: BASE
+    )
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -291,6 +332,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         media=cast(MediaNode, media),
         media_address=MediaAddress(chosen, media.viewer_port),
         live=live,
+        snapshots=snapshots,
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),
@@ -298,12 +340,15 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     console = tmp_path / "console"
     app = create_app(context, console=console)
-    made = Harness(app, context, db, data, clock, bus, security, network, media, live)
+    made = Harness(app, context, db, data, clock, bus, security, network, media, live, room)
     if roles:
         made.accounts = {role: role.value for role in Role}
     async with made.stack:
         yield made
         await live.drain()
+        await room.control.close()
+        await snapshots.close()
+    await network.events.close()
     security.close()
     db.close()
 

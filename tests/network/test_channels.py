@@ -1,11 +1,17 @@
 import pytest
 
-from commonview.network.channels import channel_of, kind_of, vanished, watchable
-from commonview.network.model import ChannelKind, ChannelStatus
+from commonview.network.channels import kind_of, watchable
+from commonview.network.model import Channel, ChannelKind, ChannelStatus
+from commonview.network.tree.rows import channel_of_row, row_of
 from commonview.wire.manscdp import CatalogItem
 
 NVR = "34020000001180000001"
 CAMERA = "34020000001320000001"
+
+
+def channel_of(device_id: str, item: CatalogItem) -> Channel:
+    given = dict.fromkeys(("given_name", "given_place", "given_longitude", "given_latitude", "vanished_at"))
+    return channel_of_row({**row_of(device_id, item), **given})
 
 
 @pytest.mark.parametrize(
@@ -45,9 +51,3 @@ def test_recorder_with_cameras_shows_the_cameras_and_one_without_shows_itself() 
     alarm = channel_of(NVR, CatalogItem(device_id="34020000001340000001"))
     assert watchable({NVR: itself, CAMERA: camera, alarm.gb_id: alarm}) == [camera]
     assert watchable({NVR: itself, alarm.gb_id: alarm}) == [itself]
-
-
-def test_channel_that_is_listed_no_more_has_vanished() -> None:
-    first = channel_of(NVR, CatalogItem(device_id=CAMERA))
-    second = channel_of(NVR, CatalogItem(device_id="34020000001320000002"))
-    assert vanished([first, second], [CAMERA]) == [second]

@@ -11,14 +11,11 @@ from commonview.foundation.database import Database, migrate
 from commonview.foundation.errors import StorageUnavailable
 from commonview.media import MediaTransport
 from commonview.network import store
-from commonview.network.channels import channel_of
 from commonview.network.directory import Registration
 from commonview.network.group_commit import GroupCommit
-from commonview.wire.manscdp import CatalogItem
 from commonview.wire.sip.flow import Flow
 
 DEVICE = "34020000001110000001"
-CAMERA = "34020000001320000001"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -57,25 +54,6 @@ def test_registering_again_keeps_what_is_known_of_the_device(database: Database)
     assert record.media_transport is MediaTransport.UDP
     assert record.last_keepalive_at == AT
     assert record.expires_at is None
-
-
-def test_channel_comes_back_as_it_was_stored_and_a_vanished_one_keeps_its_row(database: Database) -> None:
-    item = CatalogItem(device_id=CAMERA, name="北门 & co", status="OFF", longitude=121.5, latitude=31.2)
-    channel = channel_of(DEVICE, item)
-    with database.begin() as conn:
-        store.save_registrations(conn, [registration()])
-        store.save_channels(conn, DEVICE, [(channel, [["Owner", "x"]])], AT)
-        store.save_channels(conn, DEVICE, [(channel, [])], AT)
-    with database.read() as conn:
-        assert store.load(conn)[0].channels == {CAMERA: channel}
-    with database.begin() as conn:
-        store.mark_vanished(conn, [channel.id], AT)
-    with database.read() as conn:
-        assert store.load(conn)[0].channels[CAMERA].vanished_at == AT
-    with database.begin() as conn:
-        store.save_channels(conn, DEVICE, [(channel, [])], AT)
-    with database.read() as conn:
-        assert store.load(conn)[0].channels[CAMERA].vanished_at is None
 
 
 @pytest.mark.anyio

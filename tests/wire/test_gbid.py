@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonview.wire.gbid import (
+    IdKind,
     IdProblem,
+    Industry,
+    Network,
     TypeCode,
     classify,
     compose,
@@ -91,3 +94,67 @@ def test_ids_are_counted_up_to_the_end_of_their_serial() -> None:
         successor("34020000001320999999")
     with pytest.raises(ValueError):
         successor("camera-1")
+
+
+@pytest.mark.parametrize(
+    ("type_code", "kind"),
+    [
+        (111, IdKind.MAIN_DEVICE),
+        (118, IdKind.MAIN_DEVICE),
+        (121, IdKind.MAIN_DEVICE),
+        (130, IdKind.MAIN_DEVICE),
+        (132, IdKind.PERIPHERAL),
+        (137, IdKind.PERIPHERAL),
+        (143, IdKind.PERIPHERAL),
+        (200, IdKind.PLATFORM),
+        (216, IdKind.PLATFORM),
+        (300, IdKind.CENTRE_USER),
+        (400, IdKind.TERMINAL_USER),
+        (505, IdKind.EXTERNAL),
+        (0, IdKind.OTHER),
+        (999, IdKind.OTHER),
+    ],
+)
+def test_every_type_code_lies_in_a_range(type_code: int, kind: IdKind) -> None:
+    assert classify(f"3402000000{type_code:03d}1000001").kind is kind
+
+
+def test_a_code_without_a_name_in_a_known_range_is_no_problem() -> None:
+    assert classify("34020000001251000001").problems == ()
+    assert classify("34020000009991000001").problems == (IdProblem.UNKNOWN_TYPE,)
+
+
+@pytest.mark.parametrize(
+    ("digits", "group", "letter"),
+    [
+        ("00", Industry.PUBLIC_ORDER, None),
+        ("05", Industry.TRAFFIC, None),
+        ("14", Industry.CITY, None),
+        ("40", Industry.NATIONAL, "A"),
+        ("59", Industry.NATIONAL, "T"),
+        ("90", Industry.CUSTOM, None),
+        ("30", Industry.RESERVED, None),
+    ],
+)
+def test_industry_digits(digits: str, group: Industry, letter: str | None) -> None:
+    gb_id = classify(f"34020000{digits}1321000001")
+    assert (gb_id.industry_group, gb_id.industry_letter) == (group, letter)
+
+
+@pytest.mark.parametrize(
+    ("digit", "network"),
+    [
+        (0, Network.VIDEO),
+        (1, Network.VIDEO),
+        (2, Network.INDUSTRY),
+        (7, Network.INTERNET),
+        (9, Network.RESERVED),
+    ],
+)
+def test_network_digit(digit: int, network: Network) -> None:
+    assert classify(f"3402000000132{digit}000001").network_kind is network
+
+
+def test_an_identifier_of_another_form_has_no_parts() -> None:
+    gb_id = classify("camera-1")
+    assert (gb_id.kind, gb_id.industry_group, gb_id.network_kind) == (IdKind.OTHER, None, None)

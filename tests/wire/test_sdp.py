@@ -185,9 +185,9 @@ class TestField:
         )
         assert (read.download_speed, read.file_size_bytes) == (4, 1_234_567)
 
-    def test_dialect_attributes_stay_raw(self) -> None:
-        assert answer("a=streamnumber:1", "a=streamMode:SUB").stream_number == 1
-        assert answer("a=streamnumber:1", "a=streamMode:SUB").attributes == ("streamMode:SUB",)
+    def test_the_first_dialect_of_a_stream_counts_and_the_others_are_remembered(self) -> None:
+        read = answer("a=streamnumber:1", "a=streamMode:SUB")
+        assert (read.stream_number, len(read.stream_dialects), read.attributes) == (1, 2, ())
 
     def test_gb18030_bytes_do_not_stop_the_reading(self) -> None:
         assert parse_sdp(TCP_OFFER_WIRE + "a=tool:摄像机\r\n".encode("gb18030")).attributes == (

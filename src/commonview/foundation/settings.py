@@ -70,6 +70,20 @@ class Settings(BaseModel):
 
     sip_host: str = _field("127.0.0.1", _SIP, "Address SIP listens on, UDP and TCP.")
     sip_port: Port = _field(5060, _SIP, "Port SIP listens on, UDP and TCP; 0 picks a free one.")
+    sip_tls_port: Port = _field(
+        0,
+        _SIP,
+        "Port SIP listens on for TLS, usually 5061; 0 for none. Needs sip_tls_certificate and sip_tls_key.",
+    )
+    sip_tls_certificate: Path | None = _field(
+        None, _SIP, "Certificate shown to peers over TLS, with its chain, as a PEM file."
+    )
+    sip_tls_key: Path | None = _field(None, _SIP, "Private key of sip_tls_certificate, as a PEM file.")
+    sip_tls_client_ca: Path | None = _field(
+        None,
+        _SIP,
+        "Certificate authorities, as a PEM file: peers must show a certificate that one of them signed.",
+    )
     sip_public_host: str = _field(
         "", _SIP, "Address told to devices in Via, Contact and SDP, when it differs from sip_host."
     )
@@ -93,9 +107,31 @@ class Settings(BaseModel):
         "Devices that register elsewhere (302), by the first digits of their ids, separated by commas: "
         "DIGITS=SERVER_ID@HOST:PORT, such as 340200000113=34020000002000000002@192.0.2.20:5060.",
     )
+    sip_note_policies: str = _field(
+        "",
+        _SIP,
+        "Peers whose requests carry a keyed digest (Note, GB/T 28181-2022 8.3), by the first digits of their "
+        "ids, separated by commas: DIGITS=accept (a wrong one is refused) or DIGITS=require.",
+    )
     keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
+    )
+    device_subscriptions: str = _field(
+        "catalogue,alarm",
+        _SIP,
+        "What every device is subscribed to, separated by commas: catalogue, alarm, mobile_position, "
+        "ptz_position. Empty for nothing; each device can be told otherwise.",
+        pattern=r"^\s*((catalogue|alarm|mobile_position|ptz_position)\s*(,\s*|$))*$",
+    )
+    subscription_delay_s: int = _field(
+        10, _SIP, "Seconds between a device's registration and the subscriptions to it.", ge=0, le=3600
+    )
+    alarm_keep_days: int = _field(
+        180, _SIP, "Days for which acknowledged alarms of devices are kept.", ge=1, le=3650
+    )
+    position_keep_days: int = _field(
+        7, _SIP, "Days for which the ways of mobile devices are kept.", ge=1, le=3650
     )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 
@@ -114,6 +150,15 @@ class Settings(BaseModel):
     )
     rtp_port_min: Port = _field(30000, _MEDIA, "First port for video from devices.")
     rtp_port_max: Port = _field(30499, _MEDIA, "Last port for video from devices; each stream takes two.")
+    source_networks: str = _field(
+        "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7",
+        _MEDIA,
+        "Addresses or networks, separated by commas, in which RTSP and ONVIF sources may be asked; their "
+        "redirects are followed there only.",
+    )
+    source_check_s: Seconds = _field(
+        30, _MEDIA, "Seconds between two questions to an RTSP or ONVIF source whether it is still there."
+    )
     default_media_transport: Literal["udp", "tcp-passive", "tcp-active"] = _field(
         "tcp-passive",
         _MEDIA,
@@ -161,8 +206,11 @@ class Settings(BaseModel):
                 "rtp_port_min must be 1024 or more, and rtp_port_max at least one above it "
                 f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
             )
+        if self.sip_tls_port and (self.sip_tls_certificate is None or self.sip_tls_key is None):
+            raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
         self.proxy_networks()
         self.tcp_active_dial_networks()
+        self.source_dial_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
                 f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
@@ -176,6 +224,10 @@ class Settings(BaseModel):
     def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`tcp_active_networks` as networks. Raises ValueError for what is none."""
         return _networks(self.tcp_active_networks)
+
+    def source_dial_networks(self) -> tuple[IpNetwork, ...]:
+        """`source_networks` as networks. Raises ValueError for what is none."""
+        return _networks(self.source_networks)
 
 
 def _networks(text: str) -> tuple[IpNetwork, ...]:

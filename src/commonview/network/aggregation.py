@@ -107,6 +107,10 @@ class Aggregator(Generic[ItemT]):
             answer.queued_for = answer.due_at
             heapq.heappush(self._heap, (answer.due_at, key))
 
+    def knows(self, key: AnswerKey) -> bool:
+        """Whether pages under this key are still taken in."""
+        return key in self._open
+
     def forget(self, key: AnswerKey) -> None:
         """Drop an open answer: the query could not be sent, or a newer one replaces it."""
         self._open.pop(key, None)

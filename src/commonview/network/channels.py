@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commonview.network.model import Channel, ChannelKind, ChannelStatus, channel_key
+from commonview.network.model import ChannelKind
 from commonview.wire.gbid import ORGANISATION_TYPES, TypeCode, classify, is_region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from commonview.wire.manscdp import CatalogItem
-
-_TEXT_CHARS = 256
+    from commonview.network.model import Channel
 
 _NOT_VIDEO = frozenset(
     {
@@ -59,30 +57,3 @@ def watchable(channels: Mapping[str, Channel]) -> list[Channel]:
     ordered = [channels[gb_id] for gb_id in sorted(channels)]
     video = [channel for channel in ordered if channel.kind is ChannelKind.VIDEO]
     return video or [channel for channel in ordered if channel.kind is ChannelKind.DEVICE]
-
-
-def channel_of(device_id: str, item: CatalogItem) -> Channel:
-    """The channel that a catalogue item describes; texts from outside are cut to a bounded length."""
-    status = {True: ChannelStatus.ON, False: ChannelStatus.OFF, None: ChannelStatus.UNKNOWN}[item.on]
-    return Channel(
-        id=channel_key(device_id, item.device_id),
-        device_id=device_id,
-        gb_id=item.device_id,
-        kind=kind_of(item.device_id),
-        name=(item.name or item.device_id)[:_TEXT_CHARS],
-        status=status,
-        parent_id="/".join(item.parent_ids)[:_TEXT_CHARS],
-        manufacturer=item.manufacturer[:_TEXT_CHARS],
-        model=item.model[:_TEXT_CHARS],
-        civil_code=item.civil_code[:_TEXT_CHARS],
-        place=item.address[:_TEXT_CHARS],
-        longitude=item.longitude,
-        latitude=item.latitude,
-        vanished_at=None,
-    )
-
-
-def vanished(known: Iterable[Channel], listed: Iterable[str]) -> list[Channel]:
-    """Channels that were there and are not listed any more."""
-    present = set(listed)
-    return [channel for channel in known if channel.gb_id not in present and channel.vanished_at is None]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from commonview.network.channels import watchable
 from commonview.network.liveness import LivenessWatch
 from commonview.network.model import (
     CatalogueProgress,
@@ -28,7 +27,7 @@ from commonview.network.model import (
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from commonview.media import MediaTransport
@@ -77,7 +76,12 @@ class DeviceRecord:
     origin: DeviceOrigin = DeviceOrigin.GB28181
     quirk_overrides: Overrides = ()
     quirks_fired: Counter[Flag] | None = None
-    channels: dict[str, Channel] = field(default_factory=dict)
+    channel_count: int = 0  # rows of the catalogue, vanished ones too
+    cameras: int = 0
+    cameras_on: int = 0
+    faulty: frozenset[str] = frozenset()  # children that the last keep-alive called faulty (9.6)
+    settling_s: float = 0.0
+    silence_s: float | None = None  # learnt from the device's own BasicParam; None: the installation's
 
     @property
     def address(self) -> str | None:
@@ -127,6 +131,23 @@ class Registration:
     gb_version: str | None
 
 
+class Channels(Protocol):
+    """Where the channels of devices are found; they are too many to stand in the records."""
+
+    def channel(self, record: DeviceRecord, gb_id: str) -> Channel | None:
+        """One channel of a device."""
+
+    def watchable(self, record: DeviceRecord) -> Sequence[Channel]:
+        """What can be watched of a device, by id."""
+
+
+TREE_DEVICES = 2_000
+TREE_CHANNELS = 20_000
+"""What `Directory.tree` gives at most; larger fleets are asked for a level at a time."""
+
+KEEPALIVE_BOUNDS_S = (5, 3600)
+
+
 class Directory:
     """Every known device, its presence and its troubles."""
 
@@ -135,13 +156,17 @@ class Directory:
         *,
         silence_s: float,
         on_problem: Callable[[DeviceRecord, DeviceProblem], None] | None = None,
+        on_presence: Callable[[str, bool], None] | None = None,
     ) -> None:
         """``silence_s``: a device not heard for so long is offline (interval times misses).
 
-        ``on_problem`` hears of each trouble when it begins.
+        ``on_problem`` hears of each trouble when it begins, ``on_presence`` of every coming and going.
         """
         self._silence_s = silence_s
         self._on_problem = on_problem
+        self._on_presence = on_presence
+        self._channels: Channels | None = None
+        self._sorted: list[str] | None = None
         self._records: dict[str, DeviceRecord] = {}
         self._watch: LivenessWatch[DeviceRecord] = LivenessWatch()
         self._by_connection: dict[int, set[str]] = {}
@@ -154,6 +179,28 @@ class Directory:
         """The record of a device, ``None`` when it was never heard of."""
         return self._records.get(device_id)
 
+    def find_channels_in(self, channels: Channels) -> None:
+        """Name where channels are, when it had to be made after this directory."""
+        self._channels = channels
+
+    def sorted_ids(self) -> list[str]:
+        """Every device id in order; not to be changed."""
+        if self._sorted is None:
+            self._sorted = sorted(self._records)
+        return self._sorted
+
+    def learn_keepalive(self, record: DeviceRecord, interval_s: int, misses: int) -> bool:
+        """A device told its own keep-alive interval and misses (BasicParam); True when they are usable.
+
+        Parameters may be null or absurd (WVP#1902): what is out of bounds changes nothing.
+        """
+        low, high = KEEPALIVE_BOUNDS_S
+        if not (low <= interval_s <= high and 1 <= misses <= 100):
+            return False
+        # Never stricter than the installation: devices are slower than they say.
+        record.silence_s = max(self._silence_s, float(interval_s * misses))
+        return True
+
     def records(self) -> Iterable[DeviceRecord]:
         """Every record, in no order."""
         return self._records.values()
@@ -161,6 +208,7 @@ class Directory:
     def restore(self, record: DeviceRecord, now: Moment) -> None:
         """Take a device back from the database: registered perhaps, but present only once it is heard."""
         self._records[record.id] = record
+        self._sorted = None
         if record.expires_at is None or record.peer is None:
             record.reason = (
                 PresenceReason.UNREGISTERED if record.registered_at else PresenceReason.NEVER_REGISTERED
@@ -173,6 +221,26 @@ class Directory:
         record.reason = PresenceReason.NOT_HEARD_SINCE_START
         self._set_deadline(record, record.expires)
 
+    def adopt(self, record: DeviceRecord) -> None:
+        """Take in a device that does not register: a source that we ask."""
+        self._records[record.id] = record
+        self._sorted = None
+
+    def forget(self, device_id: str) -> None:
+        """A source was removed; ids that are not known are no error."""
+        record = self._records.pop(device_id, None)
+        self._sorted = None
+        if record is not None and record.online and self._on_presence is not None:
+            self._on_presence(device_id, False)
+
+    def judge(self, record: DeviceRecord, reason: PresenceReason, *, online: bool) -> bool:
+        """What asking a source says of its presence; True when that is news."""
+        changed = (record.online, record.reason) != (online, reason)
+        if record.online != online and self._on_presence is not None:
+            self._on_presence(record.id, online)
+        record.online, record.reason = online, reason
+        return changed
+
     # -- presence
 
     def apply(self, registration: Registration, now: Moment) -> bool:
@@ -180,6 +248,7 @@ class Directory:
         record = self._records.get(registration.device_id)
         if record is None:
             record = self._records[registration.device_id] = DeviceRecord(registration.device_id)
+            self._sorted = None
         record.user_agent = registration.user_agent or record.user_agent
         record.gb_version = registration.gb_version or record.gb_version
         if registration.expires_s == 0:
@@ -216,11 +285,12 @@ class Directory:
         record.heard = now.mono
         record.last_keepalive_at = now.at
         record.keepalive_unsaved = True
-        deadline = now.mono + self._silence_s
+        deadline = now.mono + self._silence(record)
         record.deadline = deadline if deadline < record.expires else record.expires
         if record.online:
             return False
-        record.flow = flow
+        if flow.connection_id is None or record.transport is not SignallingTransport.UDP:
+            record.flow = flow
         self._come_online(record, PresenceReason.KEPT_ALIVE, now)
         return True
 
@@ -236,12 +306,15 @@ class Directory:
         """Whether this path is the one the device's valid registration was made on.
 
         Over TCP it must be the very connection; over UDP the same address, also after a restart of the
-        server.
+        server. What is too large for a datagram comes over a connection of its own (RFC 3261 18.1.1, Annex
+        M): that is believed from the registered host, and binds nothing.
         """
         if now >= record.expires:
             return False
         if flow.connection_id is None:
             return record.peer == flow.peer and record.transport is SignallingTransport.UDP
+        if record.transport is SignallingTransport.UDP:
+            return record.peer is not None and record.peer[0] == flow.peer[0]
         bound = record.flow
         return bound is not None and bound.connection_id == flow.connection_id
 
@@ -307,13 +380,20 @@ class Directory:
                 del self._by_connection[connection_id]
 
     def _come_online(self, record: DeviceRecord, reason: PresenceReason, now: Moment) -> None:
+        came = not record.online
         record.online = True
         record.reason = reason
         record.heard = now.mono
-        self._set_deadline(record, min(now.mono + self._silence_s, record.expires))
+        if came and self._on_presence is not None:
+            self._on_presence(record.id, True)
+        self._set_deadline(record, min(now.mono + self._silence(record), record.expires))
 
-    @staticmethod
-    def _go_offline(record: DeviceRecord, reason: PresenceReason) -> None:
+    def _silence(self, record: DeviceRecord) -> float:
+        return self._silence_s if record.silence_s is None else record.silence_s
+
+    def _go_offline(self, record: DeviceRecord, reason: PresenceReason) -> None:
+        if record.online and self._on_presence is not None:
+            self._on_presence(record.id, False)
         record.online = False
         record.reason = reason
         record.deadline = math.inf
@@ -358,20 +438,21 @@ class Directory:
 
     def devices(self) -> tuple[Device, ...]:
         """Every device, by id."""
-        return tuple(self._records[device_id].snapshot() for device_id in sorted(self._records))
+        return tuple(self._records[device_id].snapshot() for device_id in self.sorted_ids())
 
     def tree(self, watched: frozenset[str]) -> tuple[TreeDevice, ...]:
-        """Every device with what can be watched of it; ``watched``: channel keys with a running session."""
-        return tuple(
-            TreeDevice(
-                self._records[device_id].snapshot(),
-                tuple(
-                    replace(channel, watching=True) if channel.id in watched else channel
-                    for channel in watchable(self._records[device_id].channels)
-                ),
-            )
-            for device_id in sorted(self._records)
-        )
+        """The first `TREE_DEVICES` devices with what can be watched of them, `TREE_CHANNELS` in all.
+
+        ``watched``: channel keys with a running session.
+        """
+        branches, room = [], TREE_CHANNELS
+        for device_id in self.sorted_ids()[:TREE_DEVICES]:
+            record = self._records[device_id]
+            found = self._channels.watchable(record)[:room] if self._channels is not None else ()
+            room -= len(found)
+            shown = tuple(replace(one, watching=True) if one.id in watched else one for one in found)
+            branches.append(TreeDevice(record.snapshot(), shown))
+        return tuple(branches)
 
     def channel(self, channel_id: str) -> tuple[DeviceRecord, Channel] | None:
         """The device and the channel behind a house-wide channel key."""
@@ -379,7 +460,9 @@ class Directory:
         cut = channel_id.find("-")
         while cut >= 0:
             record = self._records.get(channel_id[:cut])
-            if record is not None and (channel := record.channels.get(channel_id[cut + 1 :])) is not None:
-                return record, channel
+            if record is not None and self._channels is not None:
+                channel = self._channels.channel(record, channel_id[cut + 1 :])
+                if channel is not None:
+                    return record, channel
             cut = channel_id.find("-", cut + 1)
         return None

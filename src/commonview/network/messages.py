@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 LONG_BYTES = 16 * 1024
 """A body of this size is read in a few milliseconds; a longer one waits for `MessageDesk.read_long`."""
 
+_FAULTY = 1_000
 _LONG_WAITING = 256
 _LONG_WAITING_BYTES = 32 * 1024 * 1024
 
@@ -58,15 +59,21 @@ class MessageDesk:
         on_back: Callable[[DeviceRecord], None],
         on_changed: Callable[[str], None],
         take: Callable[[DeviceRecord, Message | UnknownMessage], bool] = lambda _record, _message: False,
+        room: Callable[[], Awaitable[None]] | None = None,
+        on_faulty: Callable[[DeviceRecord, frozenset[str]], None] = lambda _record, _faulty: None,
     ) -> None:
         """``on_back``: a keep-alive brought a device back that had been silent. ``take`` is offered every
-        message but keep-alives first and says whether it was the answer to a question of ours."""
+        message but keep-alives first and says whether it was the answer to a question of ours. ``room`` is
+        awaited before a long message is read; ``on_faulty`` hears when a device lists other faulty children
+        than before (9.6)."""
         self._directory = directory
         self._refusals = refusals
         self._clock = clock
         self._on_back = on_back
         self._on_changed = on_changed
         self._take_answer = take
+        self._room = room
+        self._on_faulty = on_faulty
         self._handlers: dict[tuple[str, str], Handler] = {}
         self._long: asyncio.Queue[tuple[DeviceRecord, ServerTransaction]] = asyncio.Queue()
         self._long_bytes = 0
@@ -124,7 +131,7 @@ class MessageDesk:
         if type(message) is Keepalive:
             self._keepalive(record, message, transaction, mono)
         else:
-            self._hand_on(record, message)
+            self.hand_on(record, message)
 
     # -- long bodies: a catalogue of thousands must not keep ten thousand keep-alives waiting
 
@@ -153,6 +160,8 @@ class MessageDesk:
                 transaction.respond(500)
 
     async def _read_long(self, record: DeviceRecord, transaction: ServerTransaction) -> None:
+        if self._room is not None:
+            await self._room()
         request = transaction.request
         steps = decode_in_steps(request.body, request.headers.first.get("Content-Type"), self.decoding)
         with _no_garbage_collection():
@@ -173,6 +182,10 @@ class MessageDesk:
         if self._directory.heard(record, transaction.flow, now):
             self._on_back(record)
             self._on_changed(record.id)
+        if message.faulty_ids or record.faulty:
+            faulty = frozenset(message.faulty_ids[:_FAULTY])
+            if faulty != record.faulty:
+                self._on_faulty(record, faulty)
         if not message.ok:
             if self._directory.set_problem(
                 record, ProblemCode.FAULT_REPORTED, {"status": message.status[:32]}, now.at
@@ -181,7 +194,8 @@ class MessageDesk:
         elif record.problems and self._directory.clear_problem(record, ProblemCode.FAULT_REPORTED):
             self._on_changed(record.id)
 
-    def _hand_on(self, record: DeviceRecord, message: Message | UnknownMessage) -> None:
+    def hand_on(self, record: DeviceRecord, message: Message | UnknownMessage) -> None:
+        """Give a message to whom it concerns, however it came."""
         if self._take_answer(record, message):
             self.counters["message_answers"] += 1
             return

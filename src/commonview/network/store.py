@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
-    Float,
-    ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Table,
@@ -22,13 +19,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from commonview.foundation.database import UtcDateTime, metadata
 from commonview.media import MediaTransport
-from commonview.network.channels import kind_of
 from commonview.network.directory import DeviceRecord
 from commonview.network.model import (
     CatalogueProgress,
     CatalogueState,
-    Channel,
-    ChannelStatus,
     DeviceOrigin,
     SignallingTransport,
 )
@@ -65,27 +59,6 @@ devices = Table(
     Column("quirks", Text, nullable=False, server_default="[]"),
 )
 
-channels = Table(
-    "channels",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("device_id", Text, ForeignKey("devices.id"), nullable=False),
-    Column("gb_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("parent_id", Text, nullable=False),
-    Column("manufacturer", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("civil_code", Text, nullable=False),
-    Column("place", Text, nullable=False),
-    Column("longitude", Float),
-    Column("latitude", Float),
-    Column("extra", Text, nullable=False),
-    Column("seen_at", UtcDateTime, nullable=False),
-    Column("vanished_at", UtcDateTime),
-    Index("ix_channels_device_id", "device_id"),
-)
-
 _BLANK_DEVICE = {"name": "", "manufacturer": "", "model": "", "firmware": ""}
 _REGISTRATION_COLUMNS = (
     "user_agent",
@@ -96,7 +69,6 @@ _REGISTRATION_COLUMNS = (
     "registered_at",
     "expires_at",
 )
-_CHANNEL_COLUMNS = tuple(column.name for column in channels.columns if column.name != "id")
 
 
 def _upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -156,43 +128,8 @@ def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> Non
     conn.execute(update(devices).where(devices.c.id == device_id).values(**values))
 
 
-def save_channels(
-    conn: Connection, device_id: str, listed: Iterable[tuple[Channel, object]], seen_at: datetime
-) -> None:
-    """Store the channels of a catalogue answer; each comes with the raw rest of its item."""
-    rows = [
-        {
-            "id": channel.id,
-            "device_id": device_id,
-            "gb_id": channel.gb_id,
-            "name": channel.name,
-            "status": channel.status.value,
-            "parent_id": channel.parent_id,
-            "manufacturer": channel.manufacturer,
-            "model": channel.model,
-            "civil_code": channel.civil_code,
-            "place": channel.place,
-            "longitude": channel.longitude,
-            "latitude": channel.latitude,
-            "extra": json.dumps(extra, ensure_ascii=False, separators=(",", ":")),
-            "seen_at": seen_at,
-            "vanished_at": None,
-        }
-        for channel, extra in listed
-    ]
-    _upsert(conn, channels, rows, _CHANNEL_COLUMNS)
-
-
-def mark_vanished(conn: Connection, channel_ids: Iterable[str], at: datetime) -> None:
-    """Note that channels are no longer listed; their rows stay."""
-    rows = [{"channel": channel_id} for channel_id in channel_ids]
-    if rows:
-        statement = update(channels).where(channels.c.id == bindparam("channel"))
-        conn.execute(statement.values(vanished_at=at), rows)
-
-
 def load(conn: Connection) -> list[DeviceRecord]:
-    """Every device with its channels, as it was when it was last written."""
+    """Every device, as it was when it was last written."""
     records: dict[str, DeviceRecord] = {}
     for row in conn.execute(select(devices)).mappings():
         records[row["id"]] = DeviceRecord(
@@ -220,22 +157,5 @@ def load(conn: Connection) -> list[DeviceRecord]:
             ),
             origin=DeviceOrigin(row["origin"]),
             quirk_overrides=tuple((flag, value) for flag, value in json.loads(row["quirks"])),
-        )
-    for row in conn.execute(select(channels)).mappings():
-        records[row["device_id"]].channels[row["gb_id"]] = Channel(
-            id=row["id"],
-            device_id=row["device_id"],
-            gb_id=row["gb_id"],
-            kind=kind_of(row["gb_id"]),
-            name=row["name"],
-            status=ChannelStatus(row["status"]),
-            parent_id=row["parent_id"],
-            manufacturer=row["manufacturer"],
-            model=row["model"],
-            civil_code=row["civil_code"],
-            place=row["place"],
-            longitude=row["longitude"],
-            latitude=row["latitude"],
-            vanished_at=row["vanished_at"],
         )
     return list(records.values())

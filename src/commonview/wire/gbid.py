@@ -41,6 +41,68 @@ class TypeCode(IntEnum):
     SECURITY_GATEWAY = 211
     BUSINESS_GROUP = 215
     VIRTUAL_ORGANISATION = 216
+    CENTRE_USER = 300
+    TERMINAL_USER = 400
+
+
+class IdKind(Enum):
+    """What range of Annex E a type code lies in; enough to place an identifier whose code is not named."""
+
+    MAIN_DEVICE = "main_device"
+    PERIPHERAL = "peripheral"
+    PLATFORM = "platform"
+    CENTRE_USER = "centre_user"
+    TERMINAL_USER = "terminal_user"
+    EXTERNAL = "external"
+    OTHER = "other"
+
+
+_KINDS: Final = (
+    (range(111, 131), IdKind.MAIN_DEVICE),
+    (range(131, 200), IdKind.PERIPHERAL),
+    (range(200, 300), IdKind.PLATFORM),
+    (range(300, 400), IdKind.CENTRE_USER),
+    (range(400, 500), IdKind.TERMINAL_USER),
+    (range(500, 600), IdKind.EXTERNAL),
+)
+
+
+class Industry(Enum):
+    """Digits 9 and 10 of an identifier (Annex E, table E.2), in groups."""
+
+    PUBLIC_ORDER = "public_order"
+    TRAFFIC = "traffic"
+    CITY = "city"
+    NATIONAL = "national"
+    CUSTOM = "custom"
+    RESERVED = "reserved"
+
+
+_INDUSTRIES: Final = (
+    (range(4), Industry.PUBLIC_ORDER),
+    (range(4, 8), Industry.TRAFFIC),
+    (range(8, 15), Industry.CITY),
+    (range(40, 60), Industry.NATIONAL),
+    (range(90, 100), Industry.CUSTOM),
+)
+
+
+class Network(Enum):
+    """Digit 14 of an identifier in 2022 (2016 used it otherwise): the network a device is on."""
+
+    VIDEO = "video"
+    INDUSTRY = "industry"
+    POLITICAL_LEGAL = "political_legal"
+    POLICE_MOBILE = "police_mobile"
+    POLICE_INFORMATION = "police_information"
+    E_GOVERNMENT = "e_government"
+    INTERNET = "internet"
+    LEASED = "leased"
+    RESERVED = "reserved"
+
+
+_NETWORKS: Final = (Network.VIDEO, *Network)
+"""By digit: 0 and 1 are the video network of the police."""
 
 
 class IdProblem(Enum):
@@ -77,6 +139,31 @@ class GbId:
             return None
 
     @property
+    def kind(self) -> IdKind:
+        """The range of Annex E that the type code lies in."""
+        return kind_of(self.type_code)
+
+    @property
+    def industry_group(self) -> Industry | None:
+        """The group of the industry digits, None when the identifier has no parts."""
+        if self.industry is None:
+            return None
+        digits = int(self.industry)
+        return next((group for span, group in _INDUSTRIES if digits in span), Industry.RESERVED)
+
+    @property
+    def industry_letter(self) -> str | None:
+        """The letter A to T of GB/T 4754 for the national industries (40 to 59), None for others."""
+        if self.industry is None or not 40 <= int(self.industry) <= 59:
+            return None
+        return chr(ord("A") + int(self.industry) - 40)
+
+    @property
+    def network_kind(self) -> Network | None:
+        """The network by the 2022 table, None when the identifier has no parts."""
+        return None if self.network is None else _NETWORKS[int(self.network)]
+
+    @property
     def civil_code(self) -> str | None:
         """The region (GB/T 2260) of 2 to 8 digits, trailing empty levels removed; None when unknown."""
         return trim_region(self.centre) if self.centre is not None else None
@@ -85,6 +172,11 @@ class GbId:
     def domain(self) -> str | None:
         """The first ten digits, which name the SIP domain (6.1.2)."""
         return self.value[:10] if self.centre is not None else None
+
+
+def kind_of(type_code: int | None) -> IdKind:
+    """The range of Annex E that a type code lies in; `OTHER` for None and codes of no range."""
+    return next((kind for span, kind in _KINDS if type_code is not None and type_code in span), IdKind.OTHER)
 
 
 def is_usable(text: str) -> bool:
@@ -112,7 +204,7 @@ def classify(text: str) -> GbId:
         return GbId(text, None, None, None, None, None, (IdProblem.NOT_TWENTY_DIGITS,))
     type_code = int(text[10:13])
     problems: list[IdProblem] = []
-    if type_code not in _TYPE_CODES:
+    if type_code not in _TYPE_CODES and kind_of(type_code) is IdKind.OTHER:
         problems.append(IdProblem.UNKNOWN_TYPE)
     if trim_region(text[:8]) is None:
         problems.append(IdProblem.NO_CIVIL_CODE)

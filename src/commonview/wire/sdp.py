@@ -1,7 +1,8 @@
 """The SDP dialect of GB/T 28181 (2022 Annex G, clauses 9.2 to 9.9), read tolerantly and written strictly.
 
 `y=` (SSRC) and `f=` (media format) are not SDP (RFC 8866), which is why general parsers choke on it. One
-offer or answer describes one media stream; of several the first video line, else the first line, is taken.
+offer or answer describes one media stream; of several the first video line, else the first line, is taken
+and the others are kept in `further_media`.
 """
 
 import re
@@ -10,6 +11,15 @@ from enum import Enum
 from typing import Final, Literal
 
 from commonview.wire.charset import decode_text
+from commonview.wire.media_format import MediaFormat
+from commonview.wire.sdp_dialects import (
+    RecordUri,
+    SessionKind,
+    StreamDialect,
+    read_stream,
+    stream_dialect,
+    write_stream,
+)
 
 CONTENT_TYPE: Final = "application/sdp"
 MAX_SDP_BYTES: Final = 16 * 1024
@@ -62,6 +72,20 @@ PS: Final = RtpMap(PS_PAYLOAD_TYPE, "PS", 90_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLine:
+    """A further `m=` line beside the one that is used, for instance the audio of a talk."""
+
+    media: str
+    port: int
+    transport: MediaTransport
+    payload_types: tuple[int, ...]
+    rtpmaps: tuple[RtpMap, ...] = ()
+    direction: Direction | None = None
+    address: str | None = None
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GbSdp:
     """One offer or answer.
 
@@ -69,7 +93,8 @@ class GbSdp:
     `o=`, which `address_from_origin` then tells. `ssrc_text` is `y=` as written, `ssrc` its value or None
     when it is absent or no 32-bit number (20-digit device ids are seen): then the offered one holds
     (trap 33). `payload_types` are those of `m=`, `rtpmaps` what `a=rtpmap` says of them, in order.
-    `attributes` are all other `a=` lines, raw. Times in seconds since 1970, 0 for live.
+    `attributes` are all other `a=` lines, raw. Times in seconds since 1970, 0 for live. `stream_dialects` are
+    the attributes that named `stream_number`, or are to name it.
     """
 
     owner_id: str
@@ -89,10 +114,27 @@ class GbSdp:
     start_time_s: int = 0
     stop_time_s: int = 0
     stream_number: int | None = None
+    stream_dialects: tuple[StreamDialect, ...] = (StreamDialect.STREAM_NUMBER,)
     download_speed: int | None = None
     file_size_bytes: int | None = None
     attributes: tuple[str, ...] = ()
     address_from_origin: bool = False
+    further_media: tuple[MediaLine, ...] = ()
+
+    @property
+    def kind(self) -> SessionKind | None:
+        """What `s=` asks for, None when it is none of the standard's words."""
+        return SessionKind.of(self.session_name)
+
+    @property
+    def format(self) -> MediaFormat | None:
+        """`f=` taken apart, None when absent or not of the form."""
+        return MediaFormat.parse(self.media_format)
+
+    @property
+    def record_uri(self) -> RecordUri | None:
+        """`u=` taken apart, None when absent or not of the form."""
+        return RecordUri.parse(self.uri)
 
     @property
     def ssrc(self) -> int | None:
@@ -126,6 +168,8 @@ class GbSdp:
             f"m={self.media} {self.port} {self.transport.value} {' '.join(map(str, self.payload_types))}",
         ]
         lines += [f"a={each}" for each in self._attribute_lines()]
+        for media in self.further_media:
+            lines += _media_lines(media)
         if self.media_format is not None:
             lines.append(f"f={self.media_format}")
         if self.ssrc_text is not None:
@@ -142,11 +186,13 @@ class GbSdp:
         optional = (
             ("setup", self.setup),
             ("connection", self.connection),
-            ("streamnumber", self.stream_number),
             ("downloadspeed", self.download_speed),
             ("filesize", self.file_size_bytes),
         )
-        lines += [f"{name}:{value}" for name, value in optional if value is not None]
+        lines += [f"{name}:{value}" for name, value in optional[:2] if value is not None]
+        if self.stream_number is not None:
+            lines += write_stream(self.stream_number, self.stream_dialects)
+        lines += [f"{name}:{value}" for name, value in optional[2:] if value is not None]
         return [*lines, *self.attributes]
 
     def _check(self) -> None:
@@ -160,6 +206,22 @@ class GbSdp:
             raise SdpError(f"m= payload types {self.payload_types[:8]}")
         if self.ssrc_text is not None and not (len(self.ssrc_text) == 10 and self.ssrc_text.isdigit()):
             raise SdpError(f"y= has 10 digits, got {self.ssrc_text[:40]!r}")
+
+
+def _media_lines(media: MediaLine) -> list[str]:
+    """The lines of one further media section. Raises `SdpError` for a port or payload type out of bounds."""
+    if not 0 <= media.port <= 65535 or any(not 0 <= each <= 127 for each in media.payload_types):
+        raise SdpError(f"m= {media.media[:20]} port {media.port} or its payload types")
+    types = " ".join(map(str, media.payload_types))
+    lines = [f"m={media.media} {media.port} {media.transport.value} {types}".rstrip()]
+    if media.address is not None:
+        if _ADDRESS.fullmatch(media.address) is None:
+            raise SdpError(f"c= address {media.address[:40]!r}")
+        lines.append(f"c=IN {'IP6' if ':' in media.address else 'IP4'} {media.address}")
+    if media.direction is not None:
+        lines.append(f"a={media.direction}")
+    lines += [f"a=rtpmap:{each.payload_type} {each.encoding}/{each.clock_hz}" for each in media.rtpmaps]
+    return [*lines, *(f"a={each}" for each in media.attributes)]
 
 
 def ssrc_value(text: str | None) -> int | None:
@@ -192,6 +254,7 @@ class _Media:
     address: str | None = None
     rtpmaps: list[RtpMap] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
+    streams: dict[StreamDialect, int] = field(default_factory=dict)
     direction: Direction | None = None
     attributes: list[str] = field(default_factory=list)
 
@@ -301,7 +364,9 @@ def _read_attribute(section: _Media, value: str) -> None:
         read = _rtpmap(rest)
         if read is not None and len(section.rtpmaps) < MAX_PAYLOADS:
             section.rtpmaps.append(read)
-    elif name in {"setup", "connection", "streamnumber", "downloadspeed", "filesize"}:
+    elif (dialect := stream_dialect(name)) is not None and (number := read_stream(rest)) is not None:
+        section.streams.setdefault(dialect, number)
+    elif name in {"setup", "connection", "downloadspeed", "filesize"}:
         section.values.setdefault(name, rest)
     elif value:
         section.attributes.append(value)
@@ -328,6 +393,7 @@ def _assemble(session: _Session) -> GbSdp:
     if address is None:
         raise SdpError("no address in c= nor o=")
     values = {**common.values, **media.values}
+    streams = {**common.streams, **media.streams}
     rtpmaps = media.rtpmaps or common.rtpmaps
     return GbSdp(
         owner_id=session.owner_id,
@@ -346,9 +412,33 @@ def _assemble(session: _Session) -> GbSdp:
         uri=session.uri,
         start_time_s=session.times[0],
         stop_time_s=session.times[1],
-        stream_number=_integer(values.get("streamnumber", "")),
+        stream_number=next(iter(streams.values()), None),
+        stream_dialects=tuple(streams) or (StreamDialect.STREAM_NUMBER,),
         download_speed=_integer(values.get("downloadspeed", "")),
         file_size_bytes=_integer(values.get("filesize", "")),
         attributes=(*common.attributes, *media.attributes),
         address_from_origin=from_origin,
+        further_media=tuple(_further(each) for each in session.media if each is not media),
     )
+
+
+def _further(media: _Media) -> MediaLine:
+    return MediaLine(
+        media=media.kind,
+        port=media.port,
+        transport=media.transport,
+        payload_types=media.payload_types,
+        rtpmaps=tuple(media.rtpmaps),
+        direction=media.direction,
+        address=media.address,
+        attributes=(
+            *(f"{name}:{value}" for name, value in media.values.items()),
+            *_written_streams(media.streams),
+            *media.attributes,
+        ),
+    )
+
+
+def _written_streams(streams: dict[StreamDialect, int]) -> list[str]:
+    """Stream attributes as they were read."""
+    return [line for dialect, number in streams.items() for line in write_stream(number, (dialect,))]

@@ -132,6 +132,66 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alarms
+         * @description Alarms of devices, newest first.
+         */
+        get: operations["list_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alarm
+         * @description One alarm.
+         */
+        get: operations["get_alarm"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge Alarm
+         * @description Say that somebody has looked at it. The device is reset by a command of its own.
+         */
+        post: operations["acknowledge_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -166,6 +226,258 @@ export interface paths {
         get: operations["audit_checkpoint"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Channel Commands
+         * @description The newest commands to a camera.
+         */
+        get: operations["list_channel_commands"];
+        put?: never;
+        /**
+         * Channel Order
+         * @description Change something at a camera; follow the command to see whether it happened.
+         */
+        post: operations["channel_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Channel Configuration
+         * @description Blocks of a camera's configuration, asked of its device now; what it does not tell is absent.
+         */
+        get: operations["get_channel_configuration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Steering Order
+         * @description Call a preset, start a cruise, switch the wiper: what steers a camera.
+         */
+        post: operations["steering_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/cruises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Cruises
+         * @description The cruise tracks, asked of the camera now.
+         */
+        get: operations["list_cruises"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/cruises/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cruise
+         * @description The points of one cruise track.
+         */
+        get: operations["get_cruise"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/home-position": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Home Position
+         * @description Where the camera returns to by itself; null when it tells nothing.
+         */
+        get: operations["get_home_position"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/position": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Position
+         * @description Where the camera looks now.
+         */
+        get: operations["get_position"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Presets
+         * @description The presets, asked of the camera now.
+         */
+        get: operations["list_presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Snapshot
+         * @description Have the camera take pictures and upload them here, under a grant; follow the command.
+         */
+        post: operations["take_snapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/steer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Steer
+         * @description Move a camera until renewed or stopped. One steers at a time: 409 `ptz_busy` names who.
+         */
+        post: operations["steer"];
+        /**
+         * Release Steering
+         * @description Stop, and let others steer. Needs no grant: stopping is always allowed to who moves.
+         */
+        delete: operations["release_steering"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/commands/{command_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Command
+         * @description One command, step by step.
+         */
+        get: operations["get_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/device-upload/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Snapshot
+         * @description The same, for devices that PUT.
+         */
+        put: operations["put_snapshot"];
+        /**
+         * Upload Snapshot
+         * @description Pictures of a camera that was asked for them.
+         */
+        post: operations["upload_snapshot"];
         delete?: never;
         options?: never;
         head?: never;
@@ -212,6 +524,66 @@ export interface paths {
         patch: operations["update_device"];
         trace?: never;
     };
+    "/api/devices/{device_id}/capabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Capabilities
+         * @description What a device and its cameras turned out to do or not to do, with the command that showed it.
+         */
+        get: operations["list_capabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/capabilities/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Capability
+         * @description Begin anew with one kind of command, after a new firmware perhaps.
+         */
+        delete: operations["forget_capability"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/cards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Memory Cards
+         * @description The memory cards, asked of the device now.
+         */
+        get: operations["list_memory_cards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/catalogue": {
         parameters: {
             query?: never;
@@ -226,6 +598,110 @@ export interface paths {
          * @description Ask the device for its catalogue again; progress shows in `catalogue`.
          */
         post: operations["refresh_catalogue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Device Commands
+         * @description The newest commands to a device and its cameras.
+         */
+        get: operations["list_device_commands"];
+        put?: never;
+        /**
+         * Device Order
+         * @description Change something at a device; follow the command to see whether it happened.
+         */
+        post: operations["device_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Device Configuration
+         * @description Blocks of a device's configuration, asked of it now; what it does not tell is absent.
+         */
+        get: operations["get_device_configuration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Subscriptions
+         * @description Our subscriptions to a device and where each stands.
+         */
+        get: operations["device_subscriptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/subscriptions/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Want Subscription
+         * @description Subscribe to a device or not, whatever the setting says.
+         */
+        put: operations["want_subscription"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/track": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Track
+         * @description The way a mobile device took; asking for it is on record, because somebody wore or drove it.
+         */
+        get: operations["device_track"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -316,6 +792,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/linkages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Linkages
+         * @description What alarms set off.
+         */
+        get: operations["list_linkages"];
+        put?: never;
+        /**
+         * Add Linkage
+         * @description Let an alarm set something off.
+         */
+        post: operations["add_linkage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/linkages/{linkage_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Linkage
+         * @description Replace a linkage.
+         */
+        put: operations["change_linkage"];
+        post?: never;
+        /**
+         * Remove Linkage
+         * @description Delete a linkage.
+         */
+        delete: operations["remove_linkage"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/live": {
         parameters: {
             query?: never;
@@ -391,6 +915,26 @@ export interface paths {
          * @description This description.
          */
         get: operations["openapi_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Latest Positions
+         * @description The newest position of every mobile device.
+         */
+        get: operations["latest_positions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -555,6 +1099,134 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Snapshots
+         * @description The pictures one had taken in the last 24 hours, newest first.
+         */
+        get: operations["list_snapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/snapshots/{snapshot_id}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Snapshot Picture
+         * @description The picture itself (JPEG), under a running grant; every showing leaves an access record.
+         */
+        get: operations["get_snapshot_picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sources
+         * @description Every source; its device and channels stand in the tree like any other.
+         */
+        get: operations["list_sources"];
+        put?: never;
+        /**
+         * Add Source
+         * @description Add a source. An ONVIF device must answer, for it says itself which channels it has.
+         */
+        post: operations["add_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Source
+         * @description Ask a source that is not added, and keep nothing.
+         */
+        post: operations["test_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/{source_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Source
+         * @description Forget a source with its device and channels; its streams end.
+         */
+        delete: operations["remove_source"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Source
+         * @description Change a source; streams that run go on as they were, unless it is turned off.
+         */
+        patch: operations["update_source"];
+        trace?: never;
+    };
+    "/api/sources/{source_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Known Source
+         * @description Ask a source with what is kept of it.
+         */
+        post: operations["test_known_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system": {
         parameters: {
             query?: never;
@@ -706,7 +1378,154 @@ export interface components {
          * @description Everything `decide()` can be asked about.
          * @enum {string}
          */
-        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        /**
+         * AlarmAcknowledge
+         * @description What somebody found.
+         */
+        AlarmAcknowledge: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * AlarmCode
+         * @description What an alarm says, by its method and type (A.2.5.3 and the table of alarm types).
+         * @enum {string}
+         */
+        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "unknown";
+        /**
+         * AlarmOut
+         * @description An alarm that a device raised. `priority` 1 (gravest) to 4; `repeats`: the same one sent again.
+         */
+        AlarmOut: {
+            /** Acknowledged At */
+            acknowledged_at: string | null;
+            /** Acknowledged By */
+            acknowledged_by: string | null;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channel Name */
+            channel_name: string | null;
+            code: components["schemas"]["AlarmCode"];
+            /** Description */
+            description: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Name */
+            device_name: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Event Type */
+            event_type: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Latitude */
+            latitude: number | null;
+            /** Longitude */
+            longitude: number | null;
+            /** Method */
+            method: number | null;
+            /** Note */
+            note: string;
+            /** Priority */
+            priority: number | null;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Repeats */
+            repeats: number;
+            /** Source Id */
+            source_id: string;
+            state: components["schemas"]["AlarmState"];
+            /** Type */
+            type: number | null;
+        };
+        /**
+         * AlarmRecord
+         * @description Recording on alarm.
+         */
+        AlarmRecord: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_record";
+            /**
+             * Pre Record S
+             * @default 5
+             */
+            pre_record_s: number;
+            /**
+             * Record S
+             * @default 30
+             */
+            record_s: number;
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
+        };
+        /**
+         * AlarmReport
+         * @description Whether motion and field alarms are reported.
+         */
+        AlarmReport: {
+            /** Field Detection */
+            field_detection: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_report";
+            /** Motion Detection */
+            motion_detection: boolean;
+        };
+        /**
+         * AlarmReset
+         * @description Reset alarms, all or those of a method (1..7) and type.
+         */
+        AlarmReset: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_reset";
+            /** Method */
+            method?: number | null;
+            /** Type */
+            type?: number | null;
+        };
+        /**
+         * AlarmState
+         * @description Whether somebody has looked at it.
+         * @enum {string}
+         */
+        AlarmState: "open" | "acknowledged";
+        /**
+         * AlarmsOut
+         * @description A page of alarms, newest first; `cursor` asks for the next page, null at the end. `open` in all.
+         */
+        AlarmsOut: {
+            /** Cursor */
+            cursor: string | null;
+            /** Items */
+            items: components["schemas"]["AlarmOut"][];
+            /** Open */
+            open: number;
+        };
         /**
          * AuditEntryOut
          * @description One line of the audit log.
@@ -752,6 +1571,73 @@ export interface components {
             /** State */
             state: string;
         };
+        /**
+         * Auxiliary
+         * @description Switch something at the camera: 1 is the wiper; makers use 2 for infrared, 3 heater, 4 defog, 5
+         *     cooler.
+         */
+        Auxiliary: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "auxiliary";
+            /** On */
+            on: boolean;
+            /** Switch */
+            switch: number;
+        };
+        /**
+         * BasicParameters
+         * @description Name and registration times of a device; the only block that 2016 devices let be written.
+         */
+        BasicParameters: {
+            /** Expiration S */
+            expiration_s?: number | null;
+            /** Heartbeat Count */
+            heartbeat_count?: number | null;
+            /** Heartbeat Interval S */
+            heartbeat_interval_s?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "basic_parameters";
+            /** Name */
+            name?: string | null;
+        };
+        /**
+         * CapabilityOut
+         * @description What a device or camera turned out to do or not to do. It warns, it blocks nothing.
+         */
+        CapabilityOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Command Id */
+            command_id: string;
+            /** Device Id */
+            device_id: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: string | number;
+            };
+            /** Failures */
+            failures: number;
+            /** Kind */
+            kind: string;
+            verdict: components["schemas"]["CapabilityVerdict"];
+        };
+        /**
+         * CapabilityVerdict
+         * @description What experience says of a kind of command at one device or channel.
+         * @enum {string}
+         */
+        CapabilityVerdict: "done" | "doubtful" | "not_done_by_device";
         /**
          * CatalogueOut
          * @description How far the last catalogue query has come; `promised` is what the device announced.
@@ -812,6 +1698,16 @@ export interface components {
             watching: boolean;
         };
         /**
+         * ChannelPlanIn
+         * @description A picture of an RTSP source: its name and the URLs of its streams, the main one first.
+         */
+        ChannelPlanIn: {
+            /** Name */
+            name: string;
+            /** Urls */
+            urls: string[];
+        };
+        /**
          * ChannelStatus
          * @description What the device's catalogue says about a channel.
          * @enum {string}
@@ -824,6 +1720,213 @@ export interface components {
         CheckpointOut: {
             /** Note */
             note: string;
+        };
+        /**
+         * CommandFailure
+         * @description Why a command failed.
+         * @enum {string}
+         */
+        CommandFailure: "refused_by_device" | "device_silent" | "device_offline" | "device_busy" | "not_answered" | "not_observed" | "device_does_not_do_it" | "device_reports_failure" | "pictures_missing" | "interrupted" | "cannot_be_written";
+        /**
+         * CommandOut
+         * @description A command and how far it has come; `accepted` means no more than that the device took the message.
+         */
+        CommandOut: {
+            /** Account Id */
+            account_id: string;
+            /** Account Name */
+            account_name: string;
+            /** Channel Id */
+            channel_id: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Device Id */
+            device_id: string;
+            failure: components["schemas"]["CommandFailure"] | null;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Over */
+            over: boolean;
+            /** Parameters */
+            parameters: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+            state: components["schemas"]["CommandState"];
+            /** Steps */
+            steps: components["schemas"]["CommandStepOut"][];
+        };
+        /**
+         * CommandState
+         * @description How far a command has come. A 200 is `accepted`, and nothing is ever called done for that alone.
+         * @enum {string}
+         */
+        CommandState: "sent" | "accepted" | "answered" | "observed" | "not_observable" | "failed";
+        /**
+         * CommandStepOut
+         * @description One step of a command, with its proof.
+         */
+        CommandStepOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: string | number;
+            };
+            state: components["schemas"]["CommandState"];
+        };
+        /**
+         * ConfigType
+         * @description The words of ConfigType; each is also the name of the block's element.
+         * @enum {string}
+         */
+        ConfigType: "BasicParam" | "VideoParamOpt" | "SVACEncodeConfig" | "SVACDecodeConfig" | "VideoParamAttribute" | "VideoRecordPlan" | "VideoAlarmRecord" | "PictureMask" | "FrameMirror" | "AlarmReport" | "OSDConfig" | "SnapShotConfig";
+        /**
+         * ConfigurationBlockOut
+         * @description One block of a configuration, by the standard's name of it.
+         */
+        ConfigurationBlockOut: {
+            /** Type */
+            type: string;
+            /** Values */
+            values: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+        };
+        /**
+         * CruiseAddPoint
+         * @description Append a preset to a cruise.
+         */
+        CruiseAddPoint: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_add_point";
+            /** Preset */
+            preset: number;
+        };
+        /**
+         * CruiseDetailOut
+         * @description A cruise track with its points.
+         */
+        CruiseDetailOut: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Points */
+            points: components["schemas"]["CruisePointOut"][];
+        };
+        /**
+         * CruiseOut
+         * @description A cruise track by number and name.
+         */
+        CruiseOut: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+        };
+        /**
+         * CruisePointOut
+         * @description One point of a cruise: a preset, seconds of stay, speed 1 to 15.
+         */
+        CruisePointOut: {
+            /** Preset Index */
+            preset_index: number;
+            /** Speed */
+            speed: number | null;
+            /** Stay Time S */
+            stay_time_s: number | null;
+        };
+        /**
+         * CruiseRemovePoint
+         * @description Take a preset out of a cruise; preset 0 deletes the whole cruise (A.3.5).
+         */
+        CruiseRemovePoint: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_remove_point";
+            /** Preset */
+            preset: number;
+        };
+        /**
+         * CruiseSpeed
+         * @description How fast a cruise moves, in the device's own scale.
+         */
+        CruiseSpeed: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_speed";
+            /** Speed */
+            speed: number;
+        };
+        /**
+         * CruiseStart
+         * @description Start a cruise.
+         */
+        CruiseStart: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_start";
+        };
+        /**
+         * CruiseStay
+         * @description How long a cruise stays at each preset, in seconds.
+         */
+        CruiseStay: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_stay";
+            /** Stay S */
+            stay_s: number;
+        };
+        /**
+         * CruiseStop
+         * @description Stop whatever moves (A.3.5: a cruise is stopped by the stop of all movements).
+         */
+        CruiseStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_stop";
+        };
+        /**
+         * DaySchedule
+         * @description One day of the week, 1 Monday to 7 Sunday, with at most 8 segments.
+         */
+        DaySchedule: {
+            /** Segments */
+            segments: components["schemas"]["TimeSegment"][];
+            /** Weekday */
+            weekday: number;
         };
         /**
          * DeviceOut
@@ -885,6 +1988,34 @@ export interface components {
             password?: string | null;
         };
         /**
+         * DragZoom
+         * @description Zoom into, or out of, a rectangle drawn in a window; all in pixels, origin top left (A.2.3.1.8).
+         */
+        DragZoom: {
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "in" | "out";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "drag_zoom";
+            /** Length X */
+            length_x: number;
+            /** Length Y */
+            length_y: number;
+            /** Mid X */
+            mid_x: number;
+            /** Mid Y */
+            mid_y: number;
+            /** Window Length */
+            window_length: number;
+            /** Window Width */
+            window_width: number;
+        };
+        /**
          * ErrorAnswer
          * @description The shape of every refusal.
          */
@@ -910,7 +2041,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -936,6 +2067,32 @@ export interface components {
             password: string;
             /** Username */
             username: string;
+        };
+        /**
+         * FormatCard
+         * @description Format a memory card; 0 means all of them. What was on it is lost.
+         */
+        FormatCard: {
+            /** Card */
+            card: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "format_card";
+        };
+        /**
+         * FrameMirror
+         * @description 0 as is, 1 left-right, 2 upside down, 3 both.
+         */
+        FrameMirror: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "frame_mirror";
+            /** Mirror */
+            mirror: number;
         };
         /**
          * GrantCreate
@@ -1008,6 +2165,19 @@ export interface components {
          */
         GrantState: "not_started" | "active" | "ended" | "revoked";
         /**
+         * Guard
+         * @description Arm or disarm.
+         */
+        Guard: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "guard";
+            /** On */
+            on: boolean;
+        };
+        /**
          * Health
          * @description That the server answers at all. Says nothing else to strangers.
          */
@@ -1017,6 +2187,52 @@ export interface components {
              * @constant
              */
             status: "ok";
+        };
+        /**
+         * HomePosition
+         * @description Return to a preset after so long without a command (A.2.3.1.10).
+         */
+        HomePosition: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "home_position";
+            /**
+             * Preset
+             * @default 1
+             */
+            preset: number;
+            /**
+             * Reset S
+             * @default 60
+             */
+            reset_s: number;
+        };
+        /**
+         * HomePositionOut
+         * @description Where a camera returns to by itself.
+         */
+        HomePositionOut: {
+            /** Enabled */
+            enabled: boolean;
+            /** Preset Index */
+            preset_index: number | null;
+            /** Reset Time S */
+            reset_time_s: number | null;
+        };
+        /**
+         * IFrame
+         * @description Send a key frame now.
+         */
+        IFrame: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "i_frame";
         };
         /**
          * Instance
@@ -1054,6 +2270,26 @@ export interface components {
             /** Items */
             items: components["schemas"]["AuditEntryOut"][];
         };
+        /** Items[CapabilityOut] */
+        Items_CapabilityOut_: {
+            /** Items */
+            items: components["schemas"]["CapabilityOut"][];
+        };
+        /** Items[CommandOut] */
+        Items_CommandOut_: {
+            /** Items */
+            items: components["schemas"]["CommandOut"][];
+        };
+        /** Items[ConfigurationBlockOut] */
+        Items_ConfigurationBlockOut_: {
+            /** Items */
+            items: components["schemas"]["ConfigurationBlockOut"][];
+        };
+        /** Items[CruiseOut] */
+        Items_CruiseOut_: {
+            /** Items */
+            items: components["schemas"]["CruiseOut"][];
+        };
         /** Items[DeviceOut] */
         Items_DeviceOut_: {
             /** Items */
@@ -1063,6 +2299,26 @@ export interface components {
         Items_GrantOut_: {
             /** Items */
             items: components["schemas"]["GrantOut"][];
+        };
+        /** Items[LinkageOut] */
+        Items_LinkageOut_: {
+            /** Items */
+            items: components["schemas"]["LinkageOut"][];
+        };
+        /** Items[MemoryCardOut] */
+        Items_MemoryCardOut_: {
+            /** Items */
+            items: components["schemas"]["MemoryCardOut"][];
+        };
+        /** Items[PositionOut] */
+        Items_PositionOut_: {
+            /** Items */
+            items: components["schemas"]["commonview__api__schemas_events__PositionOut"][];
+        };
+        /** Items[PresetOut] */
+        Items_PresetOut_: {
+            /** Items */
+            items: components["schemas"]["PresetOut"][];
         };
         /** Items[PurposeOut] */
         Items_PurposeOut_: {
@@ -1078,6 +2334,94 @@ export interface components {
         Items_SessionSummary_: {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
+        };
+        /** Items[SnapshotOut] */
+        Items_SnapshotOut_: {
+            /** Items */
+            items: components["schemas"]["SnapshotOut"][];
+        };
+        /** Items[SourceOut] */
+        Items_SourceOut_: {
+            /** Items */
+            items: components["schemas"]["SourceOut"][];
+        };
+        /** Items[SubscriptionOut] */
+        Items_SubscriptionOut_: {
+            /** Items */
+            items: components["schemas"]["SubscriptionOut"][];
+        };
+        JsonValue: unknown;
+        /**
+         * LinkageAction
+         * @description What an alarm sets off.
+         *
+         *     PREPARE_STREAM starts the channel's stream, so that whoever holds a grant sees it without waiting; it
+         *     shows nothing to anybody. CALL_PRESET turns a camera to a preset.
+         * @enum {string}
+         */
+        LinkageAction: "prepare_stream" | "call_preset";
+        /**
+         * LinkageBody
+         * @description When such an alarm comes, do this. No `codes`, and null, mean any. At most once in `dead_time_s`.
+         */
+        LinkageBody: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes?: components["schemas"]["AlarmCode"][];
+            /**
+             * Dead Time S
+             * @default 60
+             */
+            dead_time_s: number;
+            /** Device Id */
+            device_id?: string | null;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset?: number | null;
+            /** Priority At Most */
+            priority_at_most?: number | null;
+            /** Source Id */
+            source_id?: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
+        };
+        /**
+         * LinkageOut
+         * @description A linkage as it stands.
+         */
+        LinkageOut: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes: components["schemas"]["AlarmCode"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Dead Time S */
+            dead_time_s: number;
+            /** Device Id */
+            device_id: string | null;
+            /** Enabled */
+            enabled: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset: number | null;
+            /** Priority At Most */
+            priority_at_most: number | null;
+            /** Source Id */
+            source_id: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
         };
         /**
          * LiveGrantOut
@@ -1178,11 +2522,105 @@ export interface components {
             viewers: components["schemas"]["ViewerOut"][];
         };
         /**
+         * ManagingOrderRequest
+         * @description One order that changes a device or a camera of it.
+         */
+        ManagingOrderRequest: {
+            /** Order */
+            order: components["schemas"]["PresetSet"] | components["schemas"]["PresetDelete"] | components["schemas"]["CruiseAddPoint"] | components["schemas"]["CruiseRemovePoint"] | components["schemas"]["CruiseSpeed"] | components["schemas"]["CruiseStay"] | components["schemas"]["ScanEdge"] | components["schemas"]["ScanSpeed"] | components["schemas"]["HomePosition"] | components["schemas"]["Guard"] | components["schemas"]["AlarmReset"] | components["schemas"]["Record"] | components["schemas"]["Reboot"] | components["schemas"]["IFrame"] | components["schemas"]["FormatCard"] | components["schemas"]["Upgrade"] | components["schemas"]["BasicParameters"] | components["schemas"]["VideoParameters"] | components["schemas"]["RecordPlan"] | components["schemas"]["AlarmRecord"] | components["schemas"]["PictureMask"] | components["schemas"]["FrameMirror"] | components["schemas"]["AlarmReport"] | components["schemas"]["Osd"];
+        };
+        /**
+         * MaskRegion
+         * @description A rectangle in pixels, origin top left (the edition does not say; ours is that of OSD).
+         */
+        MaskRegion: {
+            /** Bottom */
+            bottom: number;
+            /** Left */
+            left: number;
+            /** Right */
+            right: number;
+            /** Top */
+            top: number;
+        };
+        /**
          * MediaTransport
          * @description How the camera's RTP reaches us (GB/T 28181-2022 9.2, annex D).
          * @enum {string}
          */
         MediaTransport: "udp" | "tcp-passive" | "tcp-active";
+        /**
+         * MemoryCardOut
+         * @description A memory card of a device; `status` as the standard words it.
+         */
+        MemoryCardOut: {
+            /** Capacity Mb */
+            capacity_mb: number | null;
+            /** Format Progress */
+            format_progress: number | null;
+            /** Free Space Mb */
+            free_space_mb: number | null;
+            /** Hdd Name */
+            hdd_name: string;
+            /** Number */
+            number: number;
+            /** Status */
+            status: string | null;
+        };
+        /**
+         * Osd
+         * @description What stands on the picture, placed in a window of so many pixels.
+         */
+        Osd: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "osd";
+            /**
+             * Text Enabled
+             * @default false
+             */
+            text_enabled: boolean;
+            /**
+             * Texts
+             * @default []
+             */
+            texts: components["schemas"]["OsdText"][];
+            /** Time Enabled */
+            time_enabled: boolean;
+            /**
+             * Time Type
+             * @default 0
+             */
+            time_type: number;
+            /**
+             * Time X
+             * @default 0
+             */
+            time_x: number;
+            /**
+             * Time Y
+             * @default 0
+             */
+            time_y: number;
+            /** Window Length */
+            window_length: number;
+            /** Window Width */
+            window_width: number;
+        };
+        /**
+         * OsdText
+         * @description One line on the picture.
+         */
+        OsdText: {
+            /** Text */
+            text: string;
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+        };
         /**
          * PasswordChange
          * @description A new password, against the current one.
@@ -1200,12 +2638,103 @@ export interface components {
             new_password: string;
         };
         /**
+         * PictureMask
+         * @description Regions the camera blackens itself: at most four.
+         */
+        PictureMask: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "picture_mask";
+            /**
+             * Regions
+             * @default []
+             */
+            regions: components["schemas"]["MaskRegion"][];
+        };
+        /**
          * PictureReport
          * @description The player's own measurement: from the click to the first decoded picture.
          */
         PictureReport: {
             /** Elapsed Ms */
             elapsed_ms: number;
+        };
+        /**
+         * PreciseMove
+         * @description Turn to exact angles in degrees (down positive) and a zoom factor (A.2.3.1.11).
+         */
+        PreciseMove: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "precise_move";
+            /** Pan */
+            pan: number;
+            /** Tilt */
+            tilt: number;
+            /** Zoom */
+            zoom: number;
+        };
+        /**
+         * PresetCall
+         * @description Go to a preset.
+         */
+        PresetCall: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_call";
+            /** Number */
+            number: number;
+        };
+        /**
+         * PresetDelete
+         * @description Delete a preset.
+         */
+        PresetDelete: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_delete";
+            /** Number */
+            number: number;
+        };
+        /**
+         * PresetOut
+         * @description A preset as the camera lists it; `number` null when its id is none that can be called.
+         */
+        PresetOut: {
+            /** Number */
+            number: number | null;
+            /** Preset Id */
+            preset_id: string;
+            /** Preset Name */
+            preset_name: string;
+        };
+        /**
+         * PresetSet
+         * @description Make the present view a preset. The name travels in the 2022 edition only (PTZCmdParams).
+         */
+        PresetSet: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_set";
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /** Number */
+            number: number;
         };
         /**
          * ProblemCode
@@ -1302,6 +2831,58 @@ export interface components {
             review_at?: string | null;
         };
         /**
+         * Reboot
+         * @description Restart the device.
+         */
+        Reboot: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "reboot";
+        };
+        /**
+         * Record
+         * @description Start or stop recording at the device; a stream other than 0 needs the 2022 edition.
+         */
+        Record: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "record";
+            /** On */
+            on: boolean;
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
+        };
+        /**
+         * RecordPlan
+         * @description When the device records.
+         */
+        RecordPlan: {
+            /**
+             * Days
+             * @default []
+             */
+            days: components["schemas"]["DaySchedule"][];
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "record_plan";
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
+        };
+        /**
          * RefusalOut
          * @description Registrations turned away; repeats are counted. `device_id` is what was claimed, and proves nothing.
          */
@@ -1339,6 +2920,63 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
+        /**
+         * ScanEdge
+         * @description Make the present direction the left or right edge of a scan.
+         */
+        ScanEdge: {
+            /**
+             * Edge
+             * @enum {string}
+             */
+            edge: "left" | "right";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_edge";
+            /** Scan */
+            scan: number;
+        };
+        /**
+         * ScanSpeed
+         * @description How fast a scan moves.
+         */
+        ScanSpeed: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_speed";
+            /** Scan */
+            scan: number;
+            /** Speed */
+            speed: number;
+        };
+        /**
+         * ScanStart
+         * @description Start an automatic scan.
+         */
+        ScanStart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_start";
+            /** Scan */
+            scan: number;
+        };
+        /**
+         * ScanStop
+         * @description Stop a scan.
+         */
+        ScanStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_stop";
+        };
         /**
          * SessionOut
          * @description The sign-in of whoever asks. `csrf_token` goes into X-CSRF-Token of requests that change something.
@@ -1440,11 +3078,304 @@ export interface components {
          */
         SignallingTransport: "udp" | "tcp" | "tls";
         /**
+         * SnapshotOut
+         * @description A picture that a camera uploaded; kept for 24 hours.
+         */
+        SnapshotOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Command Id */
+            command_id: string;
+            /** Grant Id */
+            grant_id: string;
+            /** Id */
+            id: string;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Size Bytes */
+            size_bytes: number;
+        };
+        /**
+         * SnapshotRequest
+         * @description How many pictures, how far apart, and under what: a running grant, or a purpose and a reason.
+         */
+        SnapshotRequest: {
+            /**
+             * Count
+             * @default 1
+             */
+            count: number;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /**
+             * Interval S
+             * @default 1
+             */
+            interval_s: number;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
+         * SnapshotStartedOut
+         * @description The snapshot is under way: follow the command.
+         */
+        SnapshotStartedOut: {
+            /** Access Id */
+            access_id: string;
+            command: components["schemas"]["CommandOut"];
+            /** Grant Id */
+            grant_id: string;
+        };
+        /**
+         * SourceAdd
+         * @description A source to add.
+         */
+        SourceAdd: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /** @default tcp */
+            transport: components["schemas"]["SourceTransport"];
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceAsk
+         * @description Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service).
+         */
+        SourceAsk: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceChannelOut
+         * @description One picture of a source; `gb_id` is the id it has here.
+         */
+        SourceChannelOut: {
+            /** Gb Id */
+            gb_id: string;
+            /** Has Ptz */
+            has_ptz: boolean;
+            /** Name */
+            name: string;
+            /** Profiles */
+            profiles: components["schemas"]["StreamProfileOut"][];
+        };
+        /**
+         * SourceCheckOut
+         * @description What came of asking the source the last time.
+         */
+        SourceCheckOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Detail */
+            detail: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceKind
+         * @description How a source is spoken to.
+         * @enum {string}
+         */
+        SourceKind: "rtsp" | "onvif";
+        /**
+         * SourceOut
+         * @description A source. `id` is the id of its device; the password is never shown.
+         */
+        SourceOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            check: components["schemas"]["SourceCheckOut"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            transport: components["schemas"]["SourceTransport"];
+            /** Url */
+            url: string;
+            /** Username */
+            username: string;
+        };
+        /**
+         * SourceOutcome
+         * @description What came of asking a source; the words of the media core's `RtspFailed` and a few of our own.
+         * @enum {string}
+         */
+        SourceOutcome: "answered" | "refused" | "unreachable" | "timeout" | "unauthorised" | "not_found" | "status" | "no_media" | "transport" | "protocol" | "redirect" | "forbidden" | "name_unknown" | "fault" | "unsupported";
+        /**
+         * SourceTestOut
+         * @description What asking a source said; nothing is kept of it.
+         */
+        SourceTestOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            /** Detail */
+            detail: string;
+            /** Firmware */
+            firmware: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceTransport
+         * @description How its media comes: inside the RTSP connection, or to UDP ports of ours.
+         * @enum {string}
+         */
+        SourceTransport: "tcp" | "udp";
+        /**
+         * SourceUpdate
+         * @description What to change of a source; what is absent stays, an empty password forgets the one that is kept.
+         */
+        SourceUpdate: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][] | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Name */
+            name?: string | null;
+            /** Password */
+            password?: string | null;
+            transport?: components["schemas"]["SourceTransport"] | null;
+            /** Username */
+            username?: string | null;
+        };
+        /**
+         * SteerRequest
+         * @description Where to, in percent of full speed: right, up, zoom in, focus near and aperture open are positive.
+         *
+         *     Nothing at all means stop. A movement ends by itself 2 s after the last request.
+         */
+        SteerRequest: {
+            /**
+             * Aperture
+             * @default 0
+             */
+            aperture: number;
+            /**
+             * Focus
+             * @default 0
+             */
+            focus: number;
+            /**
+             * Pan
+             * @default 0
+             */
+            pan: number;
+            /**
+             * Tilt
+             * @default 0
+             */
+            tilt: number;
+            /**
+             * Zoom
+             * @default 0
+             */
+            zoom: number;
+        };
+        /**
+         * SteeringOrderRequest
+         * @description One order that steers a camera.
+         */
+        SteeringOrderRequest: {
+            /** Order */
+            order: components["schemas"]["PresetCall"] | components["schemas"]["CruiseStart"] | components["schemas"]["CruiseStop"] | components["schemas"]["ScanStart"] | components["schemas"]["ScanStop"] | components["schemas"]["Auxiliary"] | components["schemas"]["PreciseMove"] | components["schemas"]["DragZoom"];
+        };
+        /**
+         * SteeringOut
+         * @description Who steers a camera, and when that ends without renewal.
+         */
+        SteeringOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Command Id */
+            command_id: string;
+            /** Ends In S */
+            ends_in_s: number;
+            /** Holder Name */
+            holder_name: string;
+        };
+        /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.
          * @enum {string}
          */
         Step: "registered" | "invited" | "trying" | "answered" | "tcp_connected" | "first_packet" | "first_key_frame" | "viewer_joined" | "first_picture" | "viewer_left" | "note" | "retrying" | "ended" | "failed";
+        /**
+         * StreamProfileOut
+         * @description One stream of a channel; 0 is the main stream.
+         */
+        StreamProfileOut: {
+            /** Codec */
+            codec: string;
+            /** Height */
+            height: number;
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Token */
+            token: string;
+            /** Url */
+            url: string;
+            /** Width */
+            width: number;
+        };
         /**
          * StreamStatsOut
          * @description Counters of a stream since it was opened.
@@ -1504,6 +3435,44 @@ export interface components {
             width: number | null;
         };
         /**
+         * SubscriptionKind
+         * @description What can be subscribed to (GB/T 28181-2022 9.11).
+         * @enum {string}
+         */
+        SubscriptionKind: "catalogue" | "alarm" | "mobile_position" | "ptz_position";
+        /**
+         * SubscriptionOut
+         * @description One subscription to one device. `answer`: the status of the device's last answer to SUBSCRIBE.
+         */
+        SubscriptionOut: {
+            /** Answer */
+            answer: number | null;
+            kind: components["schemas"]["SubscriptionKind"];
+            /** Last Notice At */
+            last_notice_at: string | null;
+            /** Notices */
+            notices: number;
+            /** Since */
+            since: string | null;
+            status: components["schemas"]["SubscriptionStatus"];
+            /** Wanted */
+            wanted: boolean;
+        };
+        /**
+         * SubscriptionStatus
+         * @description Where a subscription of ours stands.
+         * @enum {string}
+         */
+        SubscriptionStatus: "off" | "queued" | "asking" | "active" | "waiting" | "refused";
+        /**
+         * SubscriptionWish
+         * @description Whether this device shall be subscribed to; null returns to the installation's setting.
+         */
+        SubscriptionWish: {
+            /** Wanted */
+            wanted: boolean | null;
+        };
+        /**
          * System
          * @description The state of the server and everything that is counted, drops included.
          */
@@ -1521,6 +3490,16 @@ export interface components {
             instance: components["schemas"]["Instance"];
             /** Version */
             version: string;
+        };
+        /**
+         * TimeSegment
+         * @description A part of a day, in seconds since midnight.
+         */
+        TimeSegment: {
+            /** Start S */
+            start_s: number;
+            /** Stop S */
+            stop_s: number;
         };
         /**
          * TimelineStepOut
@@ -1623,6 +3602,62 @@ export interface components {
             devices: components["schemas"]["TreeDeviceOut"][];
         };
         /**
+         * Upgrade
+         * @description Load firmware from an address that the device can reach.
+         */
+        Upgrade: {
+            /** File Url */
+            file_url: string;
+            /** Firmware */
+            firmware: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "upgrade";
+            /** Manufacturer */
+            manufacturer: string;
+        };
+        /**
+         * UploadedOut
+         * @description How many pictures were taken from the upload.
+         */
+        UploadedOut: {
+            /** Pictures */
+            pictures: number;
+        };
+        /**
+         * VideoParameters
+         * @description Encoding of the streams.
+         */
+        VideoParameters: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "video_parameters";
+            /** Streams */
+            streams: components["schemas"]["VideoStream"][];
+        };
+        /**
+         * VideoStream
+         * @description One stream's parameters, in the codes of A.2.1.9 (f field): format 1..5, resolution 1..6 or WxH.
+         */
+        VideoStream: {
+            /** Bit Rate Type */
+            bit_rate_type: number;
+            /** Frame Rate */
+            frame_rate: number;
+            /** Resolution */
+            resolution: string;
+            /** Stream */
+            stream: number;
+            /** Video Bit Rate Kbps */
+            video_bit_rate_kbps: number;
+            /** Video Format */
+            video_format: number;
+        };
+        /**
          * ViewerOut
          * @description Somebody who is receiving the stream now.
          */
@@ -1645,6 +3680,51 @@ export interface components {
          * @enum {string}
          */
         ViewerProtocol: "ws" | "http";
+        /**
+         * PositionOut
+         * @description Where a camera looks: degrees, tilt positive downwards; zoom as a factor.
+         */
+        commonview__api__schemas_control__PositionOut: {
+            /** Horizontal Field Angle */
+            horizontal_field_angle: number | null;
+            /** Max View Distance M */
+            max_view_distance_m: number | null;
+            /** Pan */
+            pan: number | null;
+            /** Tilt */
+            tilt: number | null;
+            /** Vertical Field Angle */
+            vertical_field_angle: number | null;
+            /** Zoom */
+            zoom: number | null;
+        };
+        /**
+         * PositionOut
+         * @description Where a device said it was: degrees WGS-84, km/h, degrees clockwise from north, metres.
+         */
+        commonview__api__schemas_events__PositionOut: {
+            /** Altitude M */
+            altitude_m: number | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Direction */
+            direction: number | null;
+            /** Latitude */
+            latitude: number;
+            /** Longitude */
+            longitude: number;
+            /** Source Id */
+            source_id: string;
+            /** Speed Kmh */
+            speed_kmh: number | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -2055,6 +4135,164 @@ export interface operations {
             };
         };
     };
+    list_alarms: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["AlarmState"] | null;
+                device_id?: string | null;
+                channel_id?: string | null;
+                code?: components["schemas"]["AlarmCode"][] | null;
+                since?: string | null;
+                until?: string | null;
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    acknowledge_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmAcknowledge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_audit_entries: {
         parameters: {
             query?: {
@@ -2121,6 +4359,760 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CheckpointOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_channel_commands: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CommandOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    channel_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ManagingOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_channel_configuration: {
+        parameters: {
+            query: {
+                types: components["schemas"]["ConfigType"][];
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    steering_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteeringOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_cruises: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CruiseOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_cruise: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CruiseDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_home_position: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomePositionOut"] | null;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_position: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["commonview__api__schemas_control__PositionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PresetOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    take_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SnapshotRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotStartedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    steer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SteeringOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    release_steering: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_command: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                command_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    put_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    upload_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -2252,6 +5244,154 @@ export interface operations {
             };
         };
     };
+    list_capabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CapabilityOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forget_capability: {
+        parameters: {
+            query?: {
+                channel_id?: string | null;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_memory_cards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_MemoryCardOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     refresh_catalogue: {
         parameters: {
             query?: never;
@@ -2270,6 +5410,318 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_device_commands: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CommandOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ManagingOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_device_configuration: {
+        parameters: {
+            query: {
+                types: components["schemas"]["ConfigType"][];
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    want_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+                kind: components["schemas"]["SubscriptionKind"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_track: {
+        parameters: {
+            query: {
+                since: string;
+                until: string;
+                source_id?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
                 };
             };
             /** @description The request does not fit its description */
@@ -2548,6 +6000,204 @@ export interface operations {
             };
         };
     };
+    list_linkages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LinkageOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     open_live: {
         parameters: {
             query?: never;
@@ -2715,6 +6365,53 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    latest_positions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
                 };
             };
             /** @description The request does not fit its description */
@@ -3250,6 +6947,402 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_AccountOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_snapshots: {
+        parameters: {
+            query?: {
+                channel_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SnapshotOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_snapshot_picture: {
+        parameters: {
+            query?: {
+                grant_id?: string | null;
+            };
+            header?: never;
+            path: {
+                snapshot_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SourceOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAsk"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_known_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
                 };
             };
             /** @description The request does not fit its description */

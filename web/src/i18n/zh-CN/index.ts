@@ -1,7 +1,17 @@
+import alarms from './alarms.json'
+import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
-export default { ...shell, ...entry, ...live, ...failures, ...manage }
+export default {
+  ...alarms,
+  ...diagnosis,
+  ...entry,
+  ...failures,
+  ...live,
+  ...manage,
+  ...shell,
+}
