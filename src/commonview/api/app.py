@@ -24,10 +24,11 @@ from commonview.api.routers import (
     session,
     setup,
     system,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events)
+ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events, tree)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;

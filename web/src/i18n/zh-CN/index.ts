@@ -1,7 +1,8 @@
+import catalogue from './catalogue.json'
 import entry from './entry.json'
 import failures from './failures.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
-export default { ...shell, ...entry, ...live, ...failures, ...manage }
+export default { ...shell, ...entry, ...live, ...failures, ...manage, ...catalogue }
