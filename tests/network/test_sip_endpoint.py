@@ -465,8 +465,8 @@ def test_silent_and_idle_connections_are_overdue() -> None:
             await read_statuses(dripping_reader, 1)
             await until(lambda: both.platform.unfinished_bytes == 50)
             _, silent = await asyncio.open_connection(HOST, both.tcp_port)
-            await until(lambda: len(both.platform._connections) == 3)
-            spoke, dripped, said_nothing = both.platform._connections.values()
+            await until(lambda: len(both.platform._sockets.connections) == 3)
+            spoke, dripped, said_nothing = both.platform._sockets.connections.values()
             now = both.platform.monotonic()
             assert (spoke.overdue(now + 60), said_nothing.overdue(now + 60)) == (None, "no message")
             assert spoke.overdue(now + 1000) == "idle"
@@ -484,7 +484,7 @@ def test_a_request_on_a_closed_connection_fails_at_once() -> None:
             flow = await both.flow("tcp")
             waiting = asyncio.create_task(both.camera.request(request_to(PLATFORM), flow))
             await both.heard.arrived.wait()
-            both.platform._connections[both.heard.requests[0].flow.connection_id or 0].abort()
+            both.platform._sockets.connections[both.heard.requests[0].flow.connection_id or 0].abort()
             with pytest.raises(FlowClosed):
                 await waiting
             with pytest.raises(FlowClosed):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonview.wire.ptz import (
+    Aperture,
     Auxiliary,
     CruiseAdd,
     CruiseRemove,
@@ -12,7 +13,6 @@ from commonview.wire.ptz import (
     CruiseStart,
     CruiseStay,
     Focus,
-    Iris,
     Lens,
     Move,
     Pan,
@@ -44,7 +44,7 @@ VECTORS: list[tuple[PtzCommand, str]] = [
     (Move(zoom=Zoom.OUT, zoom_speed=15), "A50F01200000F0C5"),
     (Lens(), "A50F0140000000F5"),
     (Lens(focus=Focus.NEAR, focus_speed=0x10), "A50F014210000007"),
-    (Lens(iris=Iris.OPEN, iris_speed=0x80), "A50F014400800079"),
+    (Lens(aperture=Aperture.OPEN, aperture_speed=0x80), "A50F014400800079"),
     (PresetCommand(PresetAction.SET, 1), "A50F018100010037"),
     (PresetCommand(PresetAction.CALL, 1), "A50F018200010038"),
     (PresetCommand(PresetAction.DELETE, 255), "A50F018300FF0037"),

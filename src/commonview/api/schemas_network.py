@@ -95,7 +95,7 @@ class TreeDeviceOut(DeviceOut):
 
 
 class TreeOut(Answer):
-    """The devices of a small fleet with their channels; `truncated` when there are more: ask by level then."""
+    """The devices of a small fleet with their channels; ask by level when it is `truncated`."""
 
     devices: list[TreeDeviceOut]
     truncated: bool

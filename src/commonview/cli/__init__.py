@@ -1,4 +1,4 @@
-"""The command line: `commonview serve | simulate | verify | setup-link`.
+"""The command line: `commonview serve | simulate | explain | verify | setup-link`.
 
 Nothing heavy is imported before it is known which command runs.
 """
@@ -16,6 +16,7 @@ from commonview.foundation.errors import CommonviewError
 COMMANDS: Final = {
     ("serve",): ("run the server", "commonview.cli.serve"),
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
+    ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("verify", "audit"): ("check an audit log offline", "commonview.security.verify_cli"),
     ("setup-link",): ("show the one-time link for the first accounts", "commonview.cli.setup_link"),
 }

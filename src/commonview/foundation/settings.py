@@ -70,6 +70,20 @@ class Settings(BaseModel):
 
     sip_host: str = _field("127.0.0.1", _SIP, "Address SIP listens on, UDP and TCP.")
     sip_port: Port = _field(5060, _SIP, "Port SIP listens on, UDP and TCP; 0 picks a free one.")
+    sip_tls_port: Port = _field(
+        0,
+        _SIP,
+        "Port SIP listens on for TLS, usually 5061; 0 for none. Needs sip_tls_certificate and sip_tls_key.",
+    )
+    sip_tls_certificate: Path | None = _field(
+        None, _SIP, "Certificate shown to peers over TLS, with its chain, as a PEM file."
+    )
+    sip_tls_key: Path | None = _field(None, _SIP, "Private key of sip_tls_certificate, as a PEM file.")
+    sip_tls_client_ca: Path | None = _field(
+        None,
+        _SIP,
+        "Certificate authorities, as a PEM file: peers must show a certificate that one of them signed.",
+    )
     sip_public_host: str = _field(
         "", _SIP, "Address told to devices in Via, Contact and SDP, when it differs from sip_host."
     )
@@ -161,6 +175,8 @@ class Settings(BaseModel):
                 "rtp_port_min must be 1024 or more, and rtp_port_max at least one above it "
                 f"(they are {self.rtp_port_min} and {self.rtp_port_max})"
             )
+        if self.sip_tls_port and (self.sip_tls_certificate is None or self.sip_tls_key is None):
+            raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
         self.proxy_networks()
         self.tcp_active_dial_networks()
         if self.grant_default_s > self.grant_max_s:

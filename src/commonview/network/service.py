@@ -36,6 +36,7 @@ from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
 from commonview.network.sip_strangers import StrangerLimit
+from commonview.network.sip_tls import server_context
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
@@ -207,6 +208,7 @@ class NetworkService:
         await asyncio.to_thread(self.channel_tree.load)
         try:
             await self._listen()
+            await self._listen_tls()
         except StartupError:
             await self._registrar.close()
             await self.endpoint.close()
@@ -253,6 +255,22 @@ class NetworkService:
                     port=port,
                 ) from error
             return
+
+    async def _listen_tls(self) -> None:
+        settings = self._settings
+        certificate, key = settings.sip_tls_certificate, settings.sip_tls_key
+        if not settings.sip_tls_port or certificate is None or key is None:
+            return
+        try:
+            context = server_context(certificate, key, settings.sip_tls_client_ca)
+            await self.endpoint.listen_tls(settings.sip_host, settings.sip_tls_port, context)
+        except OSError as error:  # ssl.SSLError among them
+            raise StartupError(
+                f"cannot listen for SIP over TLS on {settings.sip_host}:{settings.sip_tls_port} with "
+                f"{certificate} and {key}: {error.strerror or error}",
+                code="sip_tls_unavailable",
+                port=settings.sip_tls_port,
+            ) from error
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""

@@ -8,11 +8,10 @@ first line of the message, counted, and ends nothing but that message.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
+import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -27,8 +26,9 @@ from commonview.network.sip_exchange import (
     SipTimeout,
 )
 from commonview.network.sip_observer import SipObserver
+from commonview.network.sip_sockets import LARGE_BYTES, LargeRequests, SipSockets
 from commonview.network.sip_strangers import StrangerLimit
-from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits, UdpSocket
+from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits
 from commonview.wire.sip.context import (
     AckReceived,
     CallPolicy,
@@ -56,6 +56,7 @@ __all__ = [
     "Flow",
     "FlowClosed",
     "InviteResult",
+    "LargeRequests",
     "ServerTransaction",
     "SipConnectError",
     "SipCounters",
@@ -70,8 +71,9 @@ _log = logging.getLogger(__name__)
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - recognised so that they are never advertised
 # RFC 3261 12.1.1, RFC 6665 4.4.1: what makes or refreshes a dialog says where to go on.
 _WITH_CONTACT: Final = frozenset(("INVITE", "SUBSCRIBE", "NOTIFY"))
-_CONNECT_TIMEOUT_S: Final = 10.0
-_CHECK_CONNECTIONS_EVERY_S: Final = 5.0
+# Below this a body makes no request large; above, it is measured. Via and Max-Forwards come on top.
+_MAYBE_LARGE_BYTES: Final = 600
+_ADDED_BYTES: Final = 160
 _CACHED_LOCAL_HOSTS: Final = 4096
 
 
@@ -121,61 +123,63 @@ class SipEndpoint:
         self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
         self.counters: SipCounters = self._core.counters
         self.dialogs = DialogOwners()
-        self._transport_limits = transport_limits or TransportLimits()
         self.strangers = strangers
         self._observer = observer
         self.read_buffer = memoryview(bytearray(READ_BYTES))
-        self._udp: dict[Address, UdpSocket] = {}
-        self._servers: list[asyncio.Server] = []
-        self._connections: dict[int, TcpConnection] = {}
-        self._per_host: Counter[str] = Counter()
-        self._next_connection = 0
         self.unfinished_bytes = 0
+        self._sockets = SipSockets(self, transport_limits or TransportLimits(), self._flow_lost)
         self._local_hosts: dict[str, str] = {}
         self._waiting: set[asyncio.Future[SipResponse] | asyncio.Future[SipRequest]] = set()
         self._draining = False
         self._wake: asyncio.TimerHandle | None = None
         self._wake_due = 0.0
-        self._check: asyncio.TimerHandle | None = None
         self._closed = False
 
     # Listening and connecting
 
     async def listen_udp(self, host: str, port: int) -> int:
         """Receive on UDP; returns the bound port (pass 0 for any). Raises OSError."""
-        self._require_open()
-        opened = UdpSocket(self, host, port)
-        self._udp[opened.local] = opened
-        return opened.local[1]
+        return await self._sockets.listen_udp(host, port)
 
     async def listen_tcp(self, host: str, port: int) -> int:
         """Accept on TCP; returns the bound port (pass 0 for any). Raises OSError."""
-        self._require_open()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._new_connection, host, port, backlog=1024)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        return await self._sockets.listen_tcp(host, port)
+
+    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext) -> int:
+        """Accept on TLS; returns the bound port (pass 0 for any). Raises OSError. See `sip_tls`."""
+        return await self._sockets.listen_tls(host, port, context)
+
+    def trust(self, context: ssl.SSLContext) -> None:
+        """Use `context` for the TLS connections we make."""
+        self._sockets.trust(context)
+
+    async def connect(self, transport: str, host: str, port: int) -> Flow:
+        """Open a connection over "tcp" or "tls". Raises SipConnectError."""
+        return await self._sockets.connect(transport, host, port)
 
     async def connect_tcp(self, host: str, port: int) -> Flow:
         """Open a TCP connection. Raises SipConnectError."""
-        self._require_open()
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                _, connection = await loop.create_connection(self._new_connection, host, port)
-        except (OSError, TimeoutError) as error:
-            raise SipConnectError(f"no TCP connection to {host}:{port}: {error or 'timed out'}") from error
-        connection.got_message = True  # we speak first; the peer owes nothing yet
-        if connection.flow is None or connection.number not in self._connections:
-            raise SipConnectError(f"the TCP connection to {host}:{port} was closed at once")
-        return connection.flow
+        return await self._sockets.connect("tcp", host, port)
+
+    async def connect_tls(self, host: str, port: int) -> Flow:
+        """Open a TLS connection with the context of `trust`. Raises SipConnectError."""
+        return await self._sockets.connect("tls", host, port)
+
+    def watch_flow(self, flow: Flow, watcher: Callable[[Flow], None]) -> None:
+        """Call `watcher` once when this connection is gone, soon if it is so already; UDP flows never go."""
+        self._sockets.watch(flow, watcher)
+
+    def close_flow(self, flow: Flow) -> None:
+        """Close a connection after what is queued is sent; a UDP flow has nothing to close."""
+        self._sockets.close_flow(flow)
+
+    def send_large(self, peer: Address, how: LargeRequests) -> None:
+        """How requests go to a peer on UDP that are too large for a datagram (RFC 3261 18.1.1)."""
+        self._sockets.set_large(peer, how)
 
     def udp_flow(self, host: str, port: int) -> Flow:
         """The UDP flow from our first UDP listener to a numeric address. Raises ValueError, FlowClosed."""
-        ipaddress.ip_address(host)
-        for opened in self._udp.values():
-            return opened.flow_to((host, port))
-        raise FlowClosed("no UDP socket is open")
+        return self._sockets.udp_flow(host, port)
 
     def advertised(self, flow: Flow) -> str:
         """``host:port`` under which the peer of `flow` reaches us: for Via, Contact and SDP."""
@@ -203,7 +207,7 @@ class SipEndpoint:
 
     def contact(self, user: str, flow: Flow) -> str:
         """A Contact value for `user` at this endpoint as seen by the peer of `flow`."""
-        transport = ";transport=tcp" if flow.transport == "tcp" else ""
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{user}@{self.advertised(flow)}{transport}>"
 
     def new_token(self) -> str:
@@ -260,8 +264,10 @@ class SipEndpoint:
         timeout_s: float,
         on_provisional: Callable[[SipResponse], None] | None,
     ) -> tuple[ClientTransaction, SipResponse]:
-        self._require_flow(flow)
+        self._sockets.require_flow(flow)
         loop = asyncio.get_running_loop()
+        if flow.transport == "udp" and len(request.body) > _MAYBE_LARGE_BYTES:
+            flow = await self._way_for(request, flow)
         future: asyncio.Future[SipResponse] = loop.create_future()
         completed = self._complete(request, flow)
         tx = self._core.request(self.monotonic(), flow, completed, self.advertised(flow))
@@ -282,6 +288,11 @@ class SipEndpoint:
                 self._core.cancel(self.monotonic(), tx)
                 self._pump()
         return tx, response
+
+    async def _way_for(self, request: SipRequest, flow: Flow) -> Flow:
+        if len(request.encode()) + _ADDED_BYTES <= LARGE_BYTES:
+            return flow
+        return await self._sockets.way_for_large(flow)
 
     def _complete(self, request: SipRequest, flow: Flow) -> SipRequest:
         headers = request.headers.copy()
@@ -313,7 +324,7 @@ class SipEndpoint:
 
     def sizes(self) -> dict[str, int]:
         """How much is remembered, by kind."""
-        return self._core.sizes() | {"connections": len(self._connections)}
+        return self._core.sizes() | {"connections": len(self._sockets.connections)}
 
     # Answers of ours
 
@@ -365,57 +376,20 @@ class SipEndpoint:
 
     def connection_made(self, connection: TcpConnection) -> bool:
         """See TransportOwner."""
-        flow, limits = connection.flow, self._transport_limits
-        if flow is None or self._closed:
-            return False
-        host = flow.peer[0]
-        if (
-            len(self._connections) >= limits.connections
-            or self._per_host[host] >= limits.connections_per_host
-        ):
-            self.counters.events["tcp refused: too many connections"] += 1
-            return False
-        self._connections[connection.number] = connection
-        self._per_host[host] += 1
-        self.counters.events["tcp opened"] += 1
-        if self._check is None:
-            self._check_later()
-        return True
+        return self._sockets.admit(connection)
 
     def connection_lost(self, connection: TcpConnection) -> None:
         """See TransportOwner."""
-        if self._connections.pop(connection.number, None) is None or connection.flow is None:
-            return
-        host = connection.flow.peer[0]
-        self._per_host[host] -= 1
-        if not self._per_host[host]:
-            del self._per_host[host]
-        self._core.flow_closed(self.monotonic(), connection.flow)
+        self._sockets.lost(connection)
+
+    def _flow_lost(self, flow: Flow) -> None:
+        self._core.flow_closed(self.monotonic(), flow)
         self._pump()
         if self._on_flow_closed is not None:
             try:
-                self._on_flow_closed(connection.flow)
+                self._on_flow_closed(flow)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-                self._note_fault("closing", f"flow from {host}")
-
-    def _new_connection(self) -> TcpConnection:
-        self._next_connection += 1
-        return TcpConnection(self, self._next_connection, self._transport_limits)
-
-    def _check_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._check = loop.call_later(_CHECK_CONNECTIONS_EVERY_S, self._check_connections)
-
-    def _check_connections(self) -> None:
-        self._check = None
-        now = self.monotonic()
-        for connection in list(self._connections.values()):
-            why = connection.overdue(now)
-            if why is not None:
-                self.counters.events[f"tcp closed: {why}"] += 1
-                connection.abort()
-        if self._connections and not self._closed:
-            self._check_later()
+                self._note_fault("closing", f"flow from {flow.peer[0]}")
 
     # Outputs of the core
 
@@ -440,17 +414,7 @@ class SipEndpoint:
     def _send(self, flow: Flow, data: bytes) -> None:
         if self._observer is not None:
             self._observer.sent(flow, data)
-        if flow.transport == "udp":
-            opened = self._udp.get(flow.local)
-            if opened is not None:
-                opened.send(flow.peer, data)
-                return
-        elif flow.connection_id is not None:
-            connection = self._connections.get(flow.connection_id)
-            if connection is not None:
-                connection.send(data)
-                return
-        self.counters.events["unsent: flow closed"] += 1
+        self._sockets.send(flow, data)
 
     def _report(self, output: Output) -> None:
         try:
@@ -532,35 +496,16 @@ class SipEndpoint:
 
     # End
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise FlowClosed("the SIP endpoint is closed")
-
-    def _require_flow(self, flow: Flow) -> None:
-        self._require_open()
-        if flow.connection_id is not None and flow.connection_id not in self._connections:
-            raise FlowClosed("the TCP connection was closed")
-
     async def close(self) -> None:
         """Close listeners and connections; pending requests raise FlowClosed. Twice is no error."""
         self._closed = True
-        for handle in (self._wake, self._check):
-            if handle is not None:
-                handle.cancel()
-        for opened in self._udp.values():
-            opened.close()
-        self._udp.clear()
-        for server in self._servers:
-            server.close()
-        for connection in list(self._connections.values()):
-            connection.close()
+        if self._wake is not None:
+            self._wake.cancel()
+        self._sockets.shut()
         for future in list(self._waiting):
             if not future.done():
                 future.set_exception(FlowClosed("the SIP endpoint is closed"))
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
-        await asyncio.sleep(0)
+        await self._sockets.wait_shut()
 
 
 def _user_of(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.wire.sip.counters import SipCounters
@@ -133,14 +133,23 @@ class UdpSocket:
 
 
 class TcpConnection(asyncio.BufferedProtocol):
-    """One TCP connection: bytes through a StreamFramer to the owner, bounded in both directions.
+    """One TCP connection, in the clear or under TLS, bounded in both directions.
+
+    Bytes go through a StreamFramer to the owner.
 
     What is read at one go is bounded too, so that a peer that sends as fast as it can gets its turn like all
     others and no longer one.
     """
 
-    def __init__(self, owner: TransportOwner, number: int, limits: TransportLimits) -> None:
+    def __init__(
+        self,
+        owner: TransportOwner,
+        number: int,
+        limits: TransportLimits,
+        name: Literal["tcp", "tls"] = "tcp",
+    ) -> None:
         self.number = number
+        self._name = name
         self.flow: Flow | None = None
         self.opened_at = self.heard_at = owner.monotonic()
         self.got_message = False
@@ -161,7 +170,8 @@ class TcpConnection(asyncio.BufferedProtocol):
         if not peer or not local:
             stream.abort()  # gone again before we looked
             return
-        self.flow = Flow("tcp", (str(peer[0]), int(peer[1])), (str(local[0]), int(local[1])), self.number)
+        here, there = (str(local[0]), int(local[1])), (str(peer[0]), int(peer[1]))
+        self.flow = Flow(self._name, there, here, self.number)
         handle = stream.get_extra_info("socket")
         if handle is not None:
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

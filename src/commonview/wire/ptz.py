@@ -65,8 +65,8 @@ class Focus(Enum):
     NEAR = 0x02
 
 
-class Iris(Enum):
-    """More or less light."""
+class Aperture(Enum):
+    """More or less light (the standard's iris; this word also names biometrics, hence ours)."""
 
     NONE = 0
     OPEN = 0x04
@@ -136,16 +136,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """Focus and iris; with neither, stop both. Speeds 0 to 255."""
+    """Focus and aperture; with neither, stop both. Speeds 0 to 255."""
 
     focus: Focus = Focus.NONE
-    iris: Iris = Iris.NONE
+    aperture: Aperture = Aperture.NONE
     focus_speed: int = 0
-    iris_speed: int = 0
+    aperture_speed: int = 0
 
     def __post_init__(self) -> None:
         _check("focus_speed", self.focus_speed, 0, 0xFF)
-        _check("iris_speed", self.iris_speed, 0, 0xFF)
+        _check("aperture_speed", self.aperture_speed, 0, 0xFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +313,8 @@ def _parts(command: PtzCommand) -> tuple[int, int, int, int]:
         case Move(pan=pan, tilt=tilt, zoom=zoom):
             bits = pan.value | tilt.value | zoom.value
             return bits, command.pan_speed, command.tilt_speed, command.zoom_speed
-        case Lens(focus=focus, iris=iris):
-            return _LENS | focus.value | iris.value, command.focus_speed, command.iris_speed, 0
+        case Lens(focus=focus, aperture=aperture):
+            return _LENS | focus.value | aperture.value, command.focus_speed, command.aperture_speed, 0
         case PresetCommand(action, number):
             return action.value, 0, number, 0
         case Scan(group, scan):
@@ -398,12 +398,12 @@ def _focused(raw: UnknownPtz) -> PtzCommand:
     bits = raw.command
     if any(bits & pair == pair for pair in (0x03, 0x0C)):
         return raw
-    focus, iris = Focus(bits & 0x03), Iris(bits & 0x0C)
+    focus, aperture = Focus(bits & 0x03), Aperture(bits & 0x0C)
     return Lens(
         focus=focus,
-        iris=iris,
+        aperture=aperture,
         focus_speed=raw.data1 if focus is not Focus.NONE else 0,
-        iris_speed=raw.data2 if iris is not Iris.NONE else 0,
+        aperture_speed=raw.data2 if aperture is not Aperture.NONE else 0,
     )
 
 

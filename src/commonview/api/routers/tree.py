@@ -48,7 +48,7 @@ async def tree_nodes(
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> NodePageOut:
-    """The children of a node of one of the three views, a page at a time; without a parent those at the root."""
+    """The children of a node of a view, a page at a time; without a parent those at the root."""
     page = await context.network.channel_tree.nodes(view, parent, cursor, limit)
     return NodePageOut.model_validate(page)
 

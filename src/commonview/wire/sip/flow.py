@@ -10,13 +10,13 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One path to one peer (RFC 5626 1): a UDP address pair, or a TCP connection and nothing else.
+    """One path to one peer (RFC 5626 1): a UDP address pair, or one TCP or TLS connection.
 
-    ``connection_id`` is None for UDP. A TCP flow dies with its connection. Flows are values: equal fields,
-    same path.
+    ``connection_id`` is None for UDP. Any other flow dies with its connection. Flows are values: equal
+    fields, same path.
     """
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "tls"]
     peer: Address
     local: Address
     connection_id: int | None = None

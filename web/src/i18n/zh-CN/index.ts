@@ -1,8 +1,9 @@
 import catalogue from './catalogue.json'
+import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
-export default { ...shell, ...entry, ...live, ...failures, ...manage, ...catalogue }
+export default { ...shell, ...diagnosis, ...entry, ...live, ...failures, ...manage, ...catalogue }

@@ -1,0 +1,1 @@
+"""The patterns behind the table in `commonview.explain.causes`, by what they look at."""
