@@ -131,6 +131,9 @@ class NetworkDouble:
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
 
+    def tree_is_truncated(self) -> bool:
+        return False
+
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
         reason = RefusalReason.WRONG_PASSWORD
