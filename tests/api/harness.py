@@ -55,6 +55,10 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.directory import Directory
+from commonview.network.quirks.desk import QuirkDesk
+from commonview.network.sources import Source, SourceUnknown
+from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 
@@ -66,11 +70,22 @@ TICKET_KEY = bytes(range(32))
 _QUICK = Passwords(memory_kib=16, passes=1)  # the real cost is tested in tests/security
 
 
+class SourcesDouble:
+    """A room without any source: everything asked of one is answered 404."""
+
+    def list(self) -> tuple[Source, ...]:
+        return ()
+
+    def get(self, source_id: str) -> Source:
+        raise SourceUnknown("no such source", source_id=source_id)
+
+
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self.sources = SourcesDouble()
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []
@@ -130,6 +145,14 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def join_catalogue(self, db: Database) -> None:
+        """The catalogue is the real one, of a fleet of nobody."""
+        directory = Directory(silence_s=60.0)
+        self.channel_tree = ChannelTree(
+            db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
+        )
+        self.quirks = QuirkDesk(directory, db, on_changed=lambda _device_id: None)
 
     def tree_is_truncated(self) -> bool:
         return False
@@ -277,6 +300,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.join_catalogue(db)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
@@ -307,6 +331,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     async with made.stack:
         yield made
         await live.drain()
+    network.channel_tree.close()
     security.close()
     db.close()
 

@@ -49,6 +49,7 @@ class RecordedNode(RecordedOutlets):
         self.closed: list[str] = []
         self.asked: list[tuple[str, str, str, str]] = []
         self.asked_again: list[str] = []
+        self.passwords: list[str] = []
         self.dialled: list[tuple[str, str, int]] = []
         self.cut: list[str] = []
         self._events: asyncio.Queue[MediaEvent] = asyncio.Queue()
@@ -74,6 +75,7 @@ class RecordedNode(RecordedOutlets):
         networks: Sequence[str],
     ) -> None:
         self.asked.append((stream_id, url, transport, address))
+        self.passwords.append(password)
 
     def retry_rtsp(self, stream_id: str) -> None:
         self.asked_again.append(stream_id)

@@ -16,9 +16,9 @@ from commonview.network.registration_machine import (
     RegistrationTrouble,
     SendKeepalive,
     SipServer,
-    read_date,
     read_redirect,
 )
+from commonview.wire.sip.date import read_date
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.subscription import RetryTiming

@@ -23,12 +23,26 @@ from commonview.api.routers import (
     purposes,
     session,
     setup,
+    sources,
     system,
     tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events, tree)
+ROUTERS = (
+    setup,
+    session,
+    accounts,
+    purposes,
+    grants,
+    devices,
+    live,
+    audit,
+    system,
+    events,
+    sources,
+    tree,
+)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;

@@ -107,6 +107,12 @@ class Settings(BaseModel):
         "Devices that register elsewhere (302), by the first digits of their ids, separated by commas: "
         "DIGITS=SERVER_ID@HOST:PORT, such as 340200000113=34020000002000000002@192.0.2.20:5060.",
     )
+    sip_note_policies: str = _field(
+        "",
+        _SIP,
+        "Peers whose requests carry a keyed digest (Note, GB/T 28181-2022 8.3), by the first digits of their "
+        "ids, separated by commas: DIGITS=accept (a wrong one is refused) or DIGITS=require.",
+    )
     keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
@@ -128,6 +134,15 @@ class Settings(BaseModel):
     )
     rtp_port_min: Port = _field(30000, _MEDIA, "First port for video from devices.")
     rtp_port_max: Port = _field(30499, _MEDIA, "Last port for video from devices; each stream takes two.")
+    source_networks: str = _field(
+        "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7",
+        _MEDIA,
+        "Addresses or networks, separated by commas, in which RTSP and ONVIF sources may be asked; their "
+        "redirects are followed there only.",
+    )
+    source_check_s: Seconds = _field(
+        30, _MEDIA, "Seconds between two questions to an RTSP or ONVIF source whether it is still there."
+    )
     default_media_transport: Literal["udp", "tcp-passive", "tcp-active"] = _field(
         "tcp-passive",
         _MEDIA,
@@ -179,6 +194,7 @@ class Settings(BaseModel):
             raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
         self.proxy_networks()
         self.tcp_active_dial_networks()
+        self.source_dial_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
                 f"grant_default_s ({self.grant_default_s}) must not exceed grant_max_s ({self.grant_max_s})"
@@ -192,6 +208,10 @@ class Settings(BaseModel):
     def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`tcp_active_networks` as networks. Raises ValueError for what is none."""
         return _networks(self.tcp_active_networks)
+
+    def source_dial_networks(self) -> tuple[IpNetwork, ...]:
+        """`source_networks` as networks. Raises ValueError for what is none."""
+        return _networks(self.source_networks)
 
 
 def _networks(text: str) -> tuple[IpNetwork, ...]:

@@ -221,6 +221,26 @@ class Directory:
         record.reason = PresenceReason.NOT_HEARD_SINCE_START
         self._set_deadline(record, record.expires)
 
+    def adopt(self, record: DeviceRecord) -> None:
+        """Take in a device that does not register: a source that we ask."""
+        self._records[record.id] = record
+        self._sorted = None
+
+    def forget(self, device_id: str) -> None:
+        """A source was removed; ids that are not known are no error."""
+        record = self._records.pop(device_id, None)
+        self._sorted = None
+        if record is not None and record.online and self._on_presence is not None:
+            self._on_presence(device_id, False)
+
+    def judge(self, record: DeviceRecord, reason: PresenceReason, *, online: bool) -> bool:
+        """What asking a source says of its presence; True when that is news."""
+        changed = (record.online, record.reason) != (online, reason)
+        if record.online != online and self._on_presence is not None:
+            self._on_presence(record.id, online)
+        record.online, record.reason = online, reason
+        return changed
+
     # -- presence
 
     def apply(self, registration: Registration, now: Moment) -> bool:

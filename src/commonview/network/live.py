@@ -28,6 +28,7 @@ from commonview.network.calls import CallFailed, obstacle
 from commonview.network.live_machine import Command, LiveLimits, LiveMachine, Moment, Phase
 from commonview.network.media_events import react, viewer_event
 from commonview.network.model import (
+    DeviceOrigin,
     EndReason,
     Failure,
     FailureCode,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from commonview.network.calls import Call, Calls
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
+    from commonview.network.sources.streams import SourceStreams
     from commonview.network.ssrc import SsrcAllocator
     from commonview.wire.sip.flow import Flow
     from commonview.wire.sip.message import SipResponse
@@ -93,6 +95,7 @@ class _Run:
     channel: Channel
     ssrc: str = ""
     port: int = 0
+    pulled: bool = False
     call: Call | None = None
     invite: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -126,6 +129,8 @@ class LiveSessions:
         self._ended: deque[_Run] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
+        self.sources: SourceStreams | None = None
+        """Set by the service: opens the streams of devices that are asked instead of invited."""
 
     # -- verbs
 
@@ -145,13 +150,16 @@ class LiveSessions:
 
     def _open(self, record: DeviceRecord, channel: Channel, stream_number: int, now: Moment) -> _Run:
         self.counters["sessions"] += 1
-        transport = media_transport(record, self._settings.default_transport)
+        source = self._source_of(record)
+        transport = (
+            source.transport(record) if source else media_transport(record, self._settings.default_transport)
+        )
         machine = LiveMachine(
             new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
         )
         run = _Run(machine, record, channel)
         self._by_id[machine.id] = run
-        failure = obstacle(run.record) or self._receive(run, now)
+        failure = None if source else obstacle(run.record) or self._receive(run, now)
         if failure is not None:
             self._carry_out(run, machine.fail(failure, now))
             return run
@@ -174,6 +182,14 @@ class LiveSessions:
             return Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
         run.port = receiver.port
         return None
+
+    def _source_of(self, record: DeviceRecord) -> SourceStreams | None:
+        return None if record.origin is DeviceOrigin.GB28181 else self.sources
+
+    def stop_device(self, device_id: str) -> None:
+        """End every session of a device that is not to be watched any more."""
+        for run in [run for run in self._by_stream.values() if run.record.id == device_id]:
+            self._carry_out(run, run.machine.stop(EndReason.STOPPED, self._now()))
 
     def leave(self, access_id: str) -> None:
         """This viewer is no longer wanted: cut it; a place that was kept for it is free."""
@@ -231,6 +247,17 @@ class LiveSessions:
             return
         run.invite = None
         self._answered(run, call, response)
+
+    async def _pull(self, run: _Run, source: SourceStreams) -> None:
+        """Have the media node ask an RTSP server; its answer comes as an event of the node."""
+        machine, channel = run.machine, run.channel
+        try:
+            machine.asked(source.address(run.record, channel, machine.stream_number), self._now())
+            self._changed(run)
+            await source.ask(machine.id, run.record, channel, machine.stream_number, again=run.pulled)
+            run.pulled = True
+        except CallFailed as error:
+            self._carry_out(run, machine.source_failed(error.failure, self._now()))
 
     def _prepare(self, run: _Run) -> Call:
         machine, record, settings = run.machine, run.record, self._settings
@@ -314,6 +341,10 @@ class LiveSessions:
         self._changed(run)
 
     def _again(self, run: _Run) -> None:
+        source = self._source_of(run.record)
+        if source is not None:
+            run.invite = self._spawn(self._pull(run, source), run)
+            return
         if run.machine.retries:
             self._renumber(run)
         run.invite = self._spawn(self._invite(run), run)
@@ -342,7 +373,7 @@ class LiveSessions:
 
     def _close_run(self, run: _Run) -> None:
         machine = run.machine
-        if run.port:
+        if run.port or run.pulled:
             self._node.close_stream(machine.id)
         if run.ssrc:
             self._ssrcs.release(run.ssrc, self._now().mono)

@@ -122,6 +122,10 @@ class LiveMachine:
         """The INVITE is on its way."""
         self._note(Step.INVITED, now, {"address": address, "ssrc": ssrc, "attempt": self.retries + 1})
 
+    def asked(self, address: str, now: Moment) -> None:
+        """An RTSP server is being asked: what stands where an INVITE stands."""
+        self._note(Step.INVITED, now, {"address": address, "attempt": self.retries + 1})
+
     def provisional(self, status: int, now: Moment) -> None:
         """The device is working on it (1xx)."""
         if self.phase is Phase.INVITING and not self._has(Step.TRYING, since_last=Step.INVITED):
@@ -156,6 +160,11 @@ class LiveMachine:
             {"code": failure.code.value, **failure.params, "after_s": retry_after_s or 0.0},
         )
         return []
+
+    def source_failed(self, failure: Failure, now: Moment) -> list[Command]:
+        """The RTSP session with a source did not come about or has ended."""
+        self.dialog = False
+        return self._lose(failure, now)
 
     def restarted(self, now: Moment) -> list[Command]:
         """The device was switched off and on and has forgotten the call; what little it may still know of it

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from commonview.media import (
     FirstKeyFrame,
     FirstPacket,
+    RtspConnected,
+    RtspFailed,
     SsrcMismatch,
     StreamEnded,
     StreamResumed,
@@ -18,6 +20,7 @@ from commonview.media import (
     ViewerLeft,
 )
 from commonview.network.model import Failure, FailureCode, ViewerEvent, ViewerEventKind
+from commonview.network.sources.failures import rtsp_failure
 
 if TYPE_CHECKING:
     from commonview.media import MediaEvent
@@ -49,6 +52,8 @@ def react(
             machine.tcp_connected(event.peer, now)
         case TcpFailed():
             return machine.tcp_failed(event.reason, now)
+        case RtspConnected() | RtspFailed():
+            return _react_to_source(machine, event, now)
         case FirstPacket():
             machine.first_packet(event.peer, event.ssrc, event.payload_type, now)
         case SsrcMismatch() if strict_ssrc:
@@ -68,3 +73,9 @@ def react(
         case _:
             pass
     return []
+
+
+def _react_to_source(machine: LiveMachine, event: RtspConnected | RtspFailed, now: Moment) -> list[Command]:
+    if isinstance(event, RtspConnected):
+        return machine.answered({"peer": event.peer, "tracks": event.tracks}, now)
+    return machine.source_failed(rtsp_failure(event.reason, event.status), now)

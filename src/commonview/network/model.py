@@ -54,6 +54,13 @@ class PresenceReason(StrEnum):
     REGISTRATION_EXPIRED = "registration_expired"
     UNREGISTERED = "unregistered"
     CONNECTION_CLOSED = "connection_closed"
+    SOURCE_ANSWERED = "source_answered"  # RTSP and ONVIF sources are asked by us and do not register
+    SOURCE_UNCHECKED = "source_unchecked"
+    SOURCE_UNREACHABLE = "source_unreachable"
+    SOURCE_UNAUTHORISED = "source_unauthorised"
+    SOURCE_FORBIDDEN = "source_forbidden"  # its address lies outside source_networks
+    SOURCE_FAULTY = "source_faulty"
+    SOURCE_DISABLED = "source_disabled"
 
 
 class ProblemCode(StrEnum):
@@ -274,6 +281,13 @@ class FailureCode(StrEnum):
     NO_KEY_FRAME = "no_key_frame"
     MEDIA_LOST = "media_lost"
     DEVICE_ENDED = "device_ended"
+    RTSP_UNREACHABLE = "rtsp_unreachable"  # [why]
+    RTSP_UNAUTHORISED = "rtsp_unauthorised"
+    RTSP_NOT_FOUND = "rtsp_not_found"
+    RTSP_NO_MEDIA = "rtsp_no_media"
+    RTSP_REFUSED = "rtsp_refused"  # [why, status]
+    SOURCE_FORBIDDEN = "source_forbidden"
+    SOURCE_DISABLED = "source_disabled"
     INTERNAL = "internal"
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from commonview.wire.sip.date import read_date
 from commonview.wire.sip.digest import answer, choose
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.subscription import RetryTiming, read_expires
@@ -21,16 +21,15 @@ from commonview.wire.sip.uri import NameAddr, SipUri, find_param, split_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from typing import Literal
 
     from commonview.wire.sip.headers import Headers
 
-_BEIJING: Final = timezone(timedelta(hours=8))
 _MAX_EXPIRES_S: Final = 7 * 86_400
 _CHALLENGES: Final = 3
 _HOPS: Final = 3
 _VERSION: Final = re.compile(r"[0-9]\.[0-9]")
-_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\s*(Z|[+-]\d\d:?\d\d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +149,6 @@ class RegisterAnswer:
             read_date(headers.get("Date")),
             version if _VERSION.fullmatch(version) else None,
         )
-
-
-def read_date(value: str | None) -> datetime | None:
-    """Date of an answer: Beijing time without a zone (9.10.3), milliseconds or none; a zone is believed."""
-    found = _DATE.fullmatch((value or "").strip())
-    if found is None:
-        return None
-    day, clock, fraction, zone = found.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7].ljust(7, '0')}{zone or ''}")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=_BEIJING)
 
 
 def read_redirect(contact: str | None, server: SipServer) -> SipServer | None:

@@ -27,7 +27,7 @@ from commonview.network.exchange import Exchange
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
-from commonview.network.model import CatalogueState, PresenceReason, SignallingTransport
+from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
@@ -35,8 +35,10 @@ from commonview.network.registrar import Registrar, RegistrarSettings, vault_con
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
+from commonview.network.sources import Listing, Sources, SourceSettings
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
@@ -190,9 +192,25 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self.router = Router(self._registrar, self._desk, self._calls)
+        notes = _note_policies(settings)
+        self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
+        if notes:
+            self.endpoint.integrity = self._integrity
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.sources = Sources(
+            SourceSettings(settings.source_dial_networks(), settings.source_check_s, settings.sip_domain),
+            self._directory,
+            database,
+            vault,
+            node,
+            clock,
+            listing=Listing(self.channel_tree),
+            on_changed=self._device_changed,
+            on_gone=self._live.stop_device,
+        )
+        self._live.sources = self.sources.streams
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -217,6 +235,8 @@ class NetworkService:
         await self.control.start()
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
+        await self.sources.start()
+        self._spawn(self.sources.watch())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
@@ -276,6 +296,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.sources.close()
         await self.control.close()
         await self._calls.close()
         await self._catalogue.close()
@@ -364,6 +385,9 @@ class NetworkService:
         Raises `DeviceUnknown`, `DeviceOffline`.
         """
         record = self._record(device_id)
+        if record.origin is not DeviceOrigin.GB28181:
+            await self.sources.refresh(device_id)
+            return record.snapshot()
         if not record.online:
             raise DeviceOffline(
                 f"device {device_id} is offline", device_id=device_id, reason=record.reason.value
@@ -421,6 +445,7 @@ class NetworkService:
     def counters(self) -> dict[str, int]:
         """Everything this room counts, by stable dotted names."""
         parts: dict[str, Counter[str]] = {
+            "sources": self.sources.counters,
             "registrar": self._registrar.counters,
             "messages": self._desk.counters,
             "exchange": self.exchange.counters,
@@ -431,6 +456,7 @@ class NetworkService:
             "live": self._live.counters,
             "calls": self._calls.counters,
             "router": self.router.counters,
+            "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
@@ -520,6 +546,13 @@ def _registrar_settings(settings: Settings, enrolment_password: str) -> Registra
     except ValueError as error:
         raise StartupError(f"sip_digest_algorithms or sip_redirects: {error}") from error
     return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
+
+
+def _note_policies(settings: Settings) -> NotePolicies:
+    try:
+        return NotePolicies.parse(settings.sip_note_policies)
+    except ValueError as error:
+        raise StartupError(f"sip_note_policies: {error}") from error
 
 
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:

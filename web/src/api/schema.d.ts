@@ -751,6 +751,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sources
+         * @description Every source; its device and channels stand in the tree like any other.
+         */
+        get: operations["list_sources"];
+        put?: never;
+        /**
+         * Add Source
+         * @description Add a source. An ONVIF device must answer, for it says itself which channels it has.
+         */
+        post: operations["add_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Source
+         * @description Ask a source that is not added, and keep nothing.
+         */
+        post: operations["test_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/{source_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Source
+         * @description Forget a source with its device and channels; its streams end.
+         */
+        delete: operations["remove_source"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Source
+         * @description Change a source; streams that run go on as they were, unless it is turned off.
+         */
+        patch: operations["update_source"];
+        trace?: never;
+    };
+    "/api/sources/{source_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Known Source
+         * @description Ask a source with what is kept of it.
+         */
+        post: operations["test_known_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system": {
         parameters: {
             query?: never;
@@ -1118,6 +1206,16 @@ export interface components {
             cursor: string | null;
         };
         /**
+         * ChannelPlanIn
+         * @description A picture of an RTSP source: its name and the URLs of its streams, the main one first.
+         */
+        ChannelPlanIn: {
+            /** Name */
+            name: string;
+            /** Urls */
+            urls: string[];
+        };
+        /**
          * ChannelStatus
          * @description What the device's catalogue says about a channel.
          * @enum {string}
@@ -1231,7 +1329,7 @@ export interface components {
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -1477,6 +1575,11 @@ export interface components {
         Items_SessionSummary_: {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
+        };
+        /** Items[SourceOut] */
+        Items_SourceOut_: {
+            /** Items */
+            items: components["schemas"]["SourceOut"][];
         };
         /** Items[SyncReportOut] */
         Items_SyncReportOut_: {
@@ -1982,11 +2085,193 @@ export interface components {
          */
         SignallingTransport: "udp" | "tcp" | "tls";
         /**
+         * SourceAdd
+         * @description A source to add.
+         */
+        SourceAdd: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /** @default tcp */
+            transport: components["schemas"]["SourceTransport"];
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceAsk
+         * @description Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service).
+         */
+        SourceAsk: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][];
+            kind: components["schemas"]["SourceKind"];
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SourceChannelOut
+         * @description One picture of a source; `gb_id` is the id it has here.
+         */
+        SourceChannelOut: {
+            /** Gb Id */
+            gb_id: string;
+            /** Has Ptz */
+            has_ptz: boolean;
+            /** Name */
+            name: string;
+            /** Profiles */
+            profiles: components["schemas"]["StreamProfileOut"][];
+        };
+        /**
+         * SourceCheckOut
+         * @description What came of asking the source the last time.
+         */
+        SourceCheckOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Detail */
+            detail: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceKind
+         * @description How a source is spoken to.
+         * @enum {string}
+         */
+        SourceKind: "rtsp" | "onvif";
+        /**
+         * SourceOut
+         * @description A source. `id` is the id of its device; the password is never shown.
+         */
+        SourceOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            check: components["schemas"]["SourceCheckOut"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["SourceKind"];
+            /** Name */
+            name: string;
+            transport: components["schemas"]["SourceTransport"];
+            /** Url */
+            url: string;
+            /** Username */
+            username: string;
+        };
+        /**
+         * SourceOutcome
+         * @description What came of asking a source; the words of the media core's `RtspFailed` and a few of our own.
+         * @enum {string}
+         */
+        SourceOutcome: "answered" | "refused" | "unreachable" | "timeout" | "unauthorised" | "not_found" | "status" | "no_media" | "transport" | "protocol" | "redirect" | "forbidden" | "name_unknown" | "fault" | "unsupported";
+        /**
+         * SourceTestOut
+         * @description What asking a source said; nothing is kept of it.
+         */
+        SourceTestOut: {
+            /** Channels */
+            channels: components["schemas"]["SourceChannelOut"][];
+            /** Detail */
+            detail: string;
+            /** Firmware */
+            firmware: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            outcome: components["schemas"]["SourceOutcome"];
+        };
+        /**
+         * SourceTransport
+         * @description How its media comes: inside the RTSP connection, or to UDP ports of ours.
+         * @enum {string}
+         */
+        SourceTransport: "tcp" | "udp";
+        /**
+         * SourceUpdate
+         * @description What to change of a source; what is absent stays, an empty password forgets the one that is kept.
+         */
+        SourceUpdate: {
+            /** Channels */
+            channels?: components["schemas"]["ChannelPlanIn"][] | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Name */
+            name?: string | null;
+            /** Password */
+            password?: string | null;
+            transport?: components["schemas"]["SourceTransport"] | null;
+            /** Username */
+            username?: string | null;
+        };
+        /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.
          * @enum {string}
          */
         Step: "registered" | "invited" | "trying" | "answered" | "tcp_connected" | "first_packet" | "first_key_frame" | "viewer_joined" | "first_picture" | "viewer_left" | "note" | "retrying" | "ended" | "failed";
+        /**
+         * StreamProfileOut
+         * @description One stream of a channel; 0 is the main stream.
+         */
+        StreamProfileOut: {
+            /** Codec */
+            codec: string;
+            /** Height */
+            height: number;
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Token */
+            token: string;
+            /** Url */
+            url: string;
+            /** Width */
+            width: number;
+        };
         /**
          * StreamStatsOut
          * @description Counters of a stream since it was opened.
@@ -4520,6 +4805,304 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_AccountOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SourceOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceAsk"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    test_known_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTestOut"];
                 };
             };
             /** @description The request does not fit its description */

@@ -24,6 +24,13 @@ export const failureCodes = [
   'no_key_frame',
   'media_lost',
   'device_ended',
+  'rtsp_unreachable',
+  'rtsp_unauthorised',
+  'rtsp_not_found',
+  'rtsp_no_media',
+  'rtsp_refused',
+  'source_forbidden',
+  'source_disabled',
   'internal',
 ] as const satisfies readonly Failure['code'][]
 

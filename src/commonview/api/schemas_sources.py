@@ -1,0 +1,104 @@
+"""Shapes of the sources: cameras and recorders that are asked by RTSP or ONVIF."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from commonview.api.schemas import Answer, Request
+from commonview.network.sources import SourceKind, SourceOutcome, SourceTransport
+
+Text = Annotated[str, Field(max_length=128)]
+Url = Annotated[str, Field(min_length=1, max_length=2048)]
+Password = Annotated[SecretStr, Field(max_length=128)]
+
+
+class StreamProfileOut(Answer):
+    """One stream of a channel; 0 is the main stream."""
+
+    number: int
+    url: str
+    token: str
+    name: str
+    codec: str
+    width: int
+    height: int
+
+
+class SourceChannelOut(Answer):
+    """One picture of a source; `gb_id` is the id it has here."""
+
+    gb_id: str
+    name: str
+    has_ptz: bool
+    profiles: list[StreamProfileOut]
+
+
+class SourceCheckOut(Answer):
+    """What came of asking the source the last time."""
+
+    outcome: SourceOutcome
+    at: datetime
+    detail: str
+
+
+class SourceOut(Answer):
+    """A source. `id` is the id of its device; the password is never shown."""
+
+    id: str
+    kind: SourceKind
+    name: str
+    url: str
+    username: str
+    has_password: bool
+    transport: SourceTransport
+    enabled: bool
+    channels: list[SourceChannelOut]
+    created_at: datetime
+    check: SourceCheckOut | None
+
+
+class ChannelPlanIn(Request):
+    """A picture of an RTSP source: its name and the URLs of its streams, the main one first."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    urls: Annotated[list[Url], Field(min_length=1, max_length=3)]
+
+
+class SourceAsk(Request):
+    """Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service)."""
+
+    kind: SourceKind
+    url: Annotated[str, Field(max_length=2048)] = ""
+    channels: Annotated[list[ChannelPlanIn], Field(default_factory=list, max_length=64)]
+    username: Text = ""
+    password: Password = SecretStr("")
+
+
+class SourceAdd(SourceAsk):
+    """A source to add."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    transport: SourceTransport = SourceTransport.TCP
+
+
+class SourceUpdate(Request):
+    """What to change of a source; what is absent stays, an empty password forgets the one that is kept."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    channels: Annotated[list[ChannelPlanIn], Field(min_length=1, max_length=64)] | None = None
+    username: Text | None = None
+    password: Password | None = None
+    transport: SourceTransport | None = None
+    enabled: bool | None = None
+
+
+class SourceTestOut(Answer):
+    """What asking a source said; nothing is kept of it."""
+
+    outcome: SourceOutcome
+    detail: str
+    manufacturer: str
+    model: str
+    firmware: str
+    channels: list[SourceChannelOut]

@@ -1,0 +1,34 @@
+"""Cameras and recorders that are asked by RTSP (RFC 2326) or ONVIF instead of registering themselves."""
+
+from commonview.network.sources.errors import SourceFailed, SourceInvalid, SourceUnknown
+from commonview.network.sources.model import (
+    ChannelPlan,
+    Source,
+    SourceChannel,
+    SourceCheck,
+    SourceKind,
+    SourceOutcome,
+    SourceTest,
+    SourceTransport,
+    StreamProfile,
+)
+from commonview.network.sources.records import Listing
+from commonview.network.sources.service import Sources, SourceSettings
+
+__all__ = [
+    "ChannelPlan",
+    "Listing",
+    "Source",
+    "SourceChannel",
+    "SourceCheck",
+    "SourceFailed",
+    "SourceInvalid",
+    "SourceKind",
+    "SourceOutcome",
+    "SourceSettings",
+    "SourceTest",
+    "SourceTransport",
+    "SourceUnknown",
+    "Sources",
+    "StreamProfile",
+]

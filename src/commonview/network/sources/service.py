@@ -1,0 +1,439 @@
+"""The verbs of the sources: add, update, remove, test, list; and the watch over their presence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from commonview.foundation.errors import CommonviewError
+from commonview.network.model import CatalogueProgress, CatalogueState, DeviceOrigin, PresenceReason
+from commonview.network.sources import records, rtsp, store
+from commonview.network.sources.address import locate
+from commonview.network.sources.errors import SourceFailed, SourceInvalid, SourceUnknown
+from commonview.network.sources.exchange import Asker, Credentials
+from commonview.network.sources.failures import presence_of
+from commonview.network.sources.model import (
+    ChannelPlan,
+    Source,
+    SourceChannel,
+    SourceCheck,
+    SourceKind,
+    SourceOutcome,
+    SourceTest,
+    SourceTransport,
+    StreamProfile,
+)
+from commonview.network.sources.streams import SourceStreams
+from commonview.wire.gbid import TypeCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from commonview.foundation.clock import Clock
+    from commonview.foundation.database import Database
+    from commonview.foundation.settings import IpNetwork
+    from commonview.media import MediaNode
+    from commonview.network.directory import DeviceRecord, Directory
+    from commonview.network.registrar import PasswordVault
+
+log = logging.getLogger(__name__)
+
+MAX_CHANNELS = 64
+MAX_STREAMS = 3
+_TEXT_CHARS = 128
+_CHECKS_AT_ONCE = 16
+_LOOK_EVERY_S = 1.0
+_JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """``networks`` may be dialled; every source is asked each ``check_s`` seconds; ids are of ``domain``."""
+
+    networks: tuple[IpNetwork, ...]
+    check_s: float
+    domain: str
+
+
+class Sources:
+    """Every source. Verbs that change something return once the change is durable."""
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        directory: Directory,
+        database: Database,
+        vault: PasswordVault,
+        node: MediaNode,
+        clock: Clock,
+        *,
+        listing: records.Listing,
+        on_changed: Callable[[str], None],
+        on_gone: Callable[[str], None],
+    ) -> None:
+        """The listeners hear of a device id: that it changed, that it is not to be watched any more."""
+        self._settings = settings
+        self._directory = directory
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._on_changed = on_changed
+        self._listing = listing
+        self._on_gone = on_gone
+        self._sources: dict[str, Source] = {}
+        self._due: dict[str, float] = {}
+        self._checks: set[asyncio.Task[None]] = set()
+        self.counters: Counter[str] = Counter()
+        self.streams = SourceStreams(node, settings.networks, self._sources.get, self._credentials)
+
+    async def start(self) -> None:
+        """Take the sources back from the database; their devices are in the directory already."""
+        for source in await asyncio.to_thread(self._load):
+            record = self._directory.get(source.id)
+            if record is None:
+                continue
+            self._keep(source, record)
+            if record.cameras != len(source.channels):
+                # Stopped between storing a source and its channels.
+                await self._listing.write(record, records.items_of(source))
+        for record in list(self._directory.records()):
+            if record.origin is not DeviceOrigin.GB28181 and record.id not in self._sources:
+                self._directory.forget(record.id)
+
+    def _load(self) -> list[Source]:
+        with self._database.read() as conn:
+            return store.load(conn)
+
+    async def close(self) -> None:
+        """End the checks under way."""
+        for task in list(self._checks):
+            task.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
+
+    # -- seen from outside
+
+    def list(self) -> tuple[Source, ...]:
+        """Every source, by id."""
+        return tuple(self._sources[source_id] for source_id in sorted(self._sources))
+
+    def get(self, source_id: str) -> Source:
+        """One source. Raises `SourceUnknown`."""
+        source = self._sources.get(source_id)
+        if source is None:
+            raise SourceUnknown(f"no source {source_id[:40]!r}", source_id=source_id[:40])
+        return source
+
+    # -- verbs
+
+    async def add(
+        self,
+        kind: SourceKind,
+        name: str,
+        *,
+        plans: Sequence[ChannelPlan] = (),
+        url: str = "",
+        username: str = "",
+        password: str = "",
+        transport: SourceTransport = SourceTransport.TCP,
+    ) -> Source:
+        """Add a source. RTSP needs ``plans`` and need not answer yet; ONVIF needs ``url`` and must.
+
+        Raises `SourceInvalid`, `SourceFailed`, `StorageUnavailable`.
+        """
+        name, username = _bounded("name", name, least=1), _bounded("username", username)
+        _bounded("password", password)
+        who = Credentials(username, password)
+        tested = SourceTest(SourceOutcome.ANSWERED)
+        if kind is SourceKind.RTSP:
+            channels, url = planned(plans), plans[0].urls[0]
+        else:
+            tested = await self._ask_onvif(url, who)
+            channels = tested.channels
+        source = Source(
+            id="",
+            kind=kind,
+            name=name,
+            url=url,
+            username=username,
+            has_password=bool(password),
+            transport=transport,
+            enabled=True,
+            channels=channels,
+            created_at=self._clock.now(),
+        )
+        source, record = await asyncio.to_thread(self._store_new, source, password, tested)
+        self._directory.adopt(record)
+        self._keep(source, record)
+        await self._listing.write(record, records.items_of(source))
+        self._on_changed(source.id)
+        return self._sources[source.id]
+
+    def _store_new(self, source: Source, password: str, tested: SourceTest) -> tuple[Source, DeviceRecord]:
+        with self._database.begin() as conn:
+            source_id = self._new_id(conn, records.device_type(len(source.channels)))
+            numbered = tuple(
+                replace(channel, gb_id=self._new_id(conn, TypeCode.IP_CAMERA)) for channel in source.channels
+            )
+            sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
+            source = replace(source, id=source_id, channels=numbered, password_sealed=sealed)
+            record = records.record_of(
+                source,
+                manufacturer=tested.manufacturer,
+                model=tested.model,
+                firmware=tested.firmware,
+            )
+            store.add(conn, source, record)
+        return source, record
+
+    def _new_id(self, conn: Connection, type_code: TypeCode) -> str:
+        try:
+            return records.new_id(
+                conn,
+                self._settings.domain,
+                type_code,
+                lambda made: self._directory.get(made) is not None or store.is_channel(conn, made),
+            )
+        except ValueError:
+            raise SourceInvalid("every id of this type in our domain is used up", field="name") from None
+
+    async def update(
+        self,
+        source_id: str,
+        *,
+        name: str | None = None,
+        plans: Sequence[ChannelPlan] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        transport: SourceTransport | None = None,
+        enabled: bool | None = None,
+    ) -> Source:
+        """Change what is given; an empty password forgets the one that is kept.
+
+        New ``plans`` of an RTSP source must have as many channels as it has, which keep their ids. Running
+        streams go on as they were, except that those of a disabled source end.
+        Raises `SourceUnknown`, `SourceInvalid`, `StorageUnavailable`.
+        """
+        source = self.get(source_id)
+        record = self._directory.get(source_id)
+        if record is None:
+            raise SourceUnknown(f"no source {source_id[:40]!r}", source_id=source_id[:40])
+        changed = source
+        if name is not None:
+            changed = replace(changed, name=_bounded("name", name, least=1))
+        if username is not None:
+            changed = replace(changed, username=_bounded("username", username))
+        if password is not None:
+            _bounded("password", password)
+            sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
+            changed = replace(changed, password_sealed=sealed, has_password=bool(password))
+        if transport is not None:
+            changed = replace(changed, transport=transport)
+        if enabled is not None:
+            changed = replace(changed, enabled=enabled)
+        if plans is not None:
+            changed = _replanned(changed, plans)
+        before, record.name = record.name, changed.name
+        try:
+            await asyncio.to_thread(self._store_change, changed, record)
+        except CommonviewError:
+            record.name = before
+            raise
+        if plans is not None:
+            await self._listing.write(record, records.items_of(changed))
+        if source.enabled and not changed.enabled:
+            self._on_gone(source_id)
+        self._keep(changed, record)
+        self._on_changed(source_id)
+        return self._sources[source_id]
+
+    def _store_change(self, source: Source, record: DeviceRecord) -> None:
+        with self._database.begin() as conn:
+            store.change(conn, source, record)
+
+    async def remove(self, source_id: str) -> None:
+        """Forget a source with its channels; its streams end. Its ids are not given again.
+
+        Raises `SourceUnknown`, `StorageUnavailable`.
+        """
+        self.get(source_id)
+        await asyncio.to_thread(self._store_removal, source_id)
+        self._sources.pop(source_id, None)
+        self._due.pop(source_id, None)
+        self._on_gone(source_id)
+        record = self._directory.get(source_id)
+        if record is not None:
+            await self._listing.write(record, [])
+        self._directory.forget(source_id)
+        self._on_changed(source_id)
+
+    def _store_removal(self, source_id: str) -> None:
+        with self._database.begin() as conn:
+            store.remove(conn, source_id)
+
+    async def test(
+        self,
+        kind: SourceKind,
+        *,
+        plans: Sequence[ChannelPlan] = (),
+        url: str = "",
+        username: str = "",
+        password: str = "",
+    ) -> SourceTest:
+        """Ask a source that is not added (yet), and keep nothing. Raises `SourceInvalid` only."""
+        who = Credentials(_bounded("username", username), _bounded("password", password))
+        try:
+            if kind is SourceKind.ONVIF:
+                return await self._ask_onvif(url, who)
+            return await self._ask_rtsp(planned(plans), who)
+        except SourceFailed as error:
+            return SourceTest(error.outcome, error.message)
+
+    async def test_known(self, source_id: str) -> SourceTest:
+        """Ask a source with what is kept of it; its presence shows the outcome. Raises `SourceUnknown`."""
+        source = self.get(source_id)
+        try:
+            if source.kind is SourceKind.ONVIF:
+                tested = await self._ask_onvif(source.url, self._credentials(source))
+            else:
+                tested = await self._ask_rtsp(source.channels, self._credentials(source))
+        except SourceFailed as error:
+            tested = SourceTest(error.outcome, error.message)
+        self._note(source_id, tested.outcome, tested.detail)
+        return tested
+
+    async def refresh(self, source_id: str) -> None:
+        """Read anew what channels an ONVIF device has; an RTSP source is asked whether it is there.
+
+        Raises `SourceUnknown`, `SourceFailed`, `StorageUnavailable`.
+        """
+        await self.test_known(source_id)
+
+    async def _ask_rtsp(self, channels: Sequence[SourceChannel], who: Credentials) -> SourceTest:
+        found = []
+        for channel in channels:
+            profiles = []
+            for profile in channel.profiles:
+                asker = Asker(locate(profile.url, "rtsp"), who, self._settings.networks)
+                profiles.append(replace(profile, codec=await rtsp.describe(asker)))
+            found.append(replace(channel, profiles=tuple(profiles)))
+        return SourceTest(SourceOutcome.ANSWERED, channels=tuple(found))
+
+    async def _ask_onvif(self, url: str, _who: Credentials) -> SourceTest:
+        locate(url, "http")
+        raise SourceFailed(SourceOutcome.UNSUPPORTED, "ONVIF devices cannot be asked yet")
+
+    # -- presence
+
+    async def watch(self) -> None:
+        """Ask every enabled source again and again, spread over time; ends when it is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self.check_due()
+
+    def check_due(self) -> None:
+        """Begin the checks that are due, a few at once."""
+        now = self._clock.monotonic()
+        for source_id, due in list(self._due.items()):
+            if len(self._checks) >= _CHECKS_AT_ONCE:
+                return
+            if due <= now:
+                spread = 1.0 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 - spreads load, hides nothing
+                self._due[source_id] = now + self._settings.check_s * spread
+                task = asyncio.get_running_loop().create_task(self._check(source_id))
+                self._checks.add(task)
+                task.add_done_callback(self._checks.discard)
+
+    async def _check(self, source_id: str) -> None:
+        source = self._sources.get(source_id)
+        if source is None or not source.enabled:
+            return
+        self.counters["checks"] += 1
+        try:
+            await self._look(source)
+        except SourceFailed as error:
+            self.counters[f"checks_{error.outcome.value}"] += 1
+            self._note(source_id, error.outcome, error.message)
+        except CommonviewError as error:
+            log.warning("source %s cannot be asked: %s", source_id, error.message)
+        else:
+            self._note(source_id, SourceOutcome.ANSWERED, "")
+
+    async def _look(self, source: Source) -> None:
+        who = self._credentials(source)
+        if source.kind is SourceKind.RTSP:
+            await rtsp.is_alive(Asker(locate(source.url, "rtsp"), who, self._settings.networks))
+
+    def _note(self, source_id: str, outcome: SourceOutcome, detail: str) -> None:
+        source, record = self._sources.get(source_id), self._directory.get(source_id)
+        if source is None or record is None:
+            return
+        self._sources[source_id] = replace(source, check=SourceCheck(outcome, self._clock.now(), detail))
+        reason = presence_of(outcome) if source.enabled else PresenceReason.SOURCE_DISABLED
+        if self._directory.judge(record, reason, online=reason is PresenceReason.SOURCE_ANSWERED):
+            log.info("source %s: %s", source_id, reason.value)
+            self._on_changed(source_id)
+
+    # -- small change
+
+    def _keep(self, source: Source, record: DeviceRecord) -> None:
+        """A source is known or was changed: it is asked soon."""
+        self._sources[source.id] = source
+        location = locate(source.url, "rtsp" if source.kind is SourceKind.RTSP else "http")
+        record.peer = (location.host, location.port)
+        record.catalogue = CatalogueProgress(CatalogueState.COMPLETE, received=len(source.channels))
+        if source.enabled:
+            self._due[source.id] = self._clock.monotonic()
+            if not record.online:
+                self._directory.judge(record, PresenceReason.SOURCE_UNCHECKED, online=False)
+        else:
+            self._due.pop(source.id, None)
+            self._directory.judge(record, PresenceReason.SOURCE_DISABLED, online=False)
+
+    def _credentials(self, source: Source) -> Credentials:
+        sealed = source.password_sealed
+        password = self._vault.open(sealed, _context(source.id)).decode() if sealed is not None else ""
+        return Credentials(source.username, password)
+
+
+def planned(plans: Sequence[ChannelPlan]) -> tuple[SourceChannel, ...]:
+    """The channels of an RTSP source, not numbered yet. Raises `SourceInvalid`."""
+    if not 1 <= len(plans) <= MAX_CHANNELS:
+        raise SourceInvalid(f"a source has 1 to {MAX_CHANNELS} channels", field="channels")
+    channels = []
+    for plan in plans:
+        if not 1 <= len(plan.urls) <= MAX_STREAMS:
+            raise SourceInvalid(f"a channel has 1 to {MAX_STREAMS} streams", field="urls")
+        urls = [locate(url, "rtsp").url for url in plan.urls]
+        profiles = tuple(StreamProfile(number, url) for number, url in enumerate(urls))
+        channels.append(SourceChannel("", _bounded("name", plan.name, least=1), profiles))
+    return tuple(channels)
+
+
+def _replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
+    channels = planned(plans)
+    if source.kind is not SourceKind.RTSP or len(channels) != len(source.channels):
+        raise SourceInvalid(
+            "the channels of an RTSP source can be changed, not added or removed", field="channels"
+        )
+    kept = tuple(replace(new, gb_id=old.gb_id) for new, old in zip(channels, source.channels, strict=True))
+    return replace(source, channels=kept, url=kept[0].profiles[0].url)
+
+
+def _bounded(field: str, value: str, *, least: int = 0) -> str:
+    text = value.strip() if field != "password" else value
+    if not least <= len(text) <= _TEXT_CHARS or any(ord(character) < 0x20 for character in text):
+        raise SourceInvalid(
+            f"{field} must have {least} to {_TEXT_CHARS} characters and no control characters", field=field
+        )
+    return text
+
+
+def _context(source_id: str) -> str:
+    """What a sealed password is bound to."""
+    return f"source:{source_id}"
