@@ -56,11 +56,13 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.network.directory import Directory
+from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.sources import Source, SourceUnknown
 from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from tests.api.events_room import EventsRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -82,6 +84,8 @@ class SourcesDouble:
 
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
+
+    events: EventsRoom
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -156,6 +160,19 @@ class NetworkDouble:
 
     def tree_is_truncated(self) -> bool:
         return False
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        self.device(device_id)
+        off = SubscriptionStatus.OFF
+        return tuple(
+            DeviceSubscription(device_id, kind, False, off, None, None, None, 0) for kind in SubscriptionKind
+        )
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        self.updates.append({"kind": kind, "wanted": wanted})
+        return self.subscriptions_of(device_id)
 
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
@@ -301,6 +318,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
     network.join_catalogue(db)
+    network.events = EventsRoom(db, clock, bus)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
@@ -332,6 +350,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         yield made
         await live.drain()
     network.channel_tree.close()
+    await network.events.close()
     security.close()
     db.close()
 

@@ -56,6 +56,15 @@ describe('both languages', () => {
 })
 
 describe.each(languages)('in %s the console has words for', (language) => {
+  test('every alarm, subscription and linkage', () => {
+    const words = language === 'en' ? en.alarms : zh.alarms
+    expect(Object.keys(words.code).sort()).toEqual(enumOf('AlarmCode').sort())
+    expect(Object.keys(words.state).sort()).toEqual(enumOf('AlarmState').sort())
+    expect(Object.keys(words.linkage.action).sort()).toEqual(enumOf('LinkageAction').sort())
+    expect(Object.keys(words.subscription.kind).sort()).toEqual(enumOf('SubscriptionKind').sort())
+    expect(Object.keys(words.subscription.status).sort()).toEqual(enumOf('SubscriptionStatus').sort())
+  })
+
   test('every failure of a live session: what, probable cause and next check', async () => {
     expect([...failureCodes].sort()).toEqual(enumOf('FailureCode').sort())
     const { failure } = await within(language, useFailureWords)

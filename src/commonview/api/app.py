@@ -16,6 +16,7 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    device_events,
     devices,
     events,
     grants,
@@ -36,6 +37,7 @@ ROUTERS = (
     purposes,
     grants,
     devices,
+    device_events,
     live,
     audit,
     system,

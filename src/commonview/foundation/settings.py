@@ -117,6 +117,22 @@ class Settings(BaseModel):
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
     )
+    device_subscriptions: str = _field(
+        "catalogue,alarm",
+        _SIP,
+        "What every device is subscribed to, separated by commas: catalogue, alarm, mobile_position, "
+        "ptz_position. Empty for nothing; each device can be told otherwise.",
+        pattern=r"^\s*((catalogue|alarm|mobile_position|ptz_position)\s*(,\s*|$))*$",
+    )
+    subscription_delay_s: int = _field(
+        10, _SIP, "Seconds between a device's registration and the subscriptions to it.", ge=0, le=3600
+    )
+    alarm_keep_days: int = _field(
+        180, _SIP, "Days for which acknowledged alarms of devices are kept.", ge=1, le=3650
+    )
+    position_keep_days: int = _field(
+        7, _SIP, "Days for which the ways of mobile devices are kept.", ge=1, le=3650
+    )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 
     media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from commonview.foundation.errors import CommonviewError, StartupError
@@ -23,7 +24,10 @@ from commonview.network.errors import (
     DeviceUnknown,
     SessionUnknown,
 )
+from commonview.network.events import EventDesk, EventSettings, SubscriptionKind
+from commonview.network.events.actions import HouseActions
 from commonview.network.exchange import Exchange
+from commonview.network.history import Ground, History
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
@@ -44,12 +48,18 @@ from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
+    FILE_FINISHED,
     Catalog,
+    CatalogNotify,
+    DeviceControl,
     DeviceInfo,
     DeviceStatus,
     DeviceUpgradeResult,
+    MediaStatus,
+    PtzCmd,
     UploadSnapShotFinished,
 )
+from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
 from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
@@ -59,9 +69,10 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
     from commonview.foundation.settings import Settings
-    from commonview.media import MediaNode, StreamStats
+    from commonview.media import MediaEvent, MediaNode, StreamStats
     from commonview.network.aggregation import AggregationLimits
     from commonview.network.directory import DeviceRecord
+    from commonview.network.events import DeviceSubscription
     from commonview.network.model import (
         Channel,
         Device,
@@ -177,6 +188,9 @@ class NetworkService:
             limits=catalogue_limits,
         )
         self._desk.enter(Catalog, self._catalogue.on_catalog)
+        self._desk.enter(
+            CatalogNotify, lambda record, notice: self._catalogue.apply_notify(record, notice.items)
+        )
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
@@ -191,6 +205,15 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self.history = History(
+            _ground(settings, self._calls, node, clock),
+            self.exchange,
+            settings.data_dir / "exports",
+            find=self._channel,
+            publish=bus.publish,
+            on_viewer=self._viewer_seen,
+        )
+        self._desk.enter(MediaStatus, self._media_status)
         self.router = Router(self._registrar, self._desk, self._calls)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
@@ -199,6 +222,23 @@ class NetworkService:
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.events = EventDesk(
+            _event_settings(settings),
+            database=database,
+            directory=self._directory,
+            desk=self._desk,
+            router=self.router,
+            client=self.subscribing,
+            exchange=self.exchange,
+            platform=platform,
+            clock=clock,
+            bus=bus,
+            actions=HouseActions(
+                self._directory,
+                lambda record, channel, access_id: self._live.start(record, channel, access_id),
+                lambda channel_id, preset: self._call_preset(channel_id, preset),
+            ),
+        )
         self.sources = Sources(
             SourceSettings(settings.source_dial_networks(), settings.source_check_s, settings.sip_domain),
             self._directory,
@@ -229,10 +269,16 @@ class NetworkService:
             await self._listen_tls()
         except StartupError:
             await self._registrar.close()
+            await self.events.close()
             await self.endpoint.close()
             raise
         self._catalogue.start()
         await self.control.start()
+        await self.history.prepare()
+        self._spawn(self.history.run())
+        await asyncio.to_thread(self.events.load)
+        for work in self.events.work():
+            self._spawn(work)
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         await self.sources.start()
@@ -296,6 +342,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.history.close()
         await self.sources.close()
         await self.control.close()
         await self._calls.close()
@@ -305,6 +352,8 @@ class NetworkService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._registrar.close()
+        with suppress(CommonviewError):
+            await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
         self.channel_tree.close()
@@ -422,6 +471,7 @@ class NetworkService:
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
+        self.history.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
@@ -455,6 +505,7 @@ class NetworkService:
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
+            "history": self.history.counters(),
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
@@ -465,7 +516,21 @@ class NetworkService:
             "manscdp_refused": Counter({f.value: n for f, n in self._desk.decoding.refused.items()}),
             "manscdp_repaired": Counter({r.value: n for r, n in self._desk.decoding.repaired.items()}),
         }
+        parts |= self.events.counters()
         return {f"{room}.{name}": count for room, each in parts.items() for name, count in each.items()}
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        """Our subscriptions to a device. Raises `DeviceUnknown`."""
+        return self.events.subscriptions.of(self._record(device_id))
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        """Subscribe or not, whatever the setting; None returns to it. Raises `DeviceUnknown`,
+        `StorageUnavailable`."""
+        record = self._record(device_id)
+        await self.events.subscriptions.want(record, kind, wanted)
+        return self.events.subscriptions.of(record)
 
     # -- what the endpoint brings
 
@@ -480,6 +545,8 @@ class NetworkService:
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
+        if newcomer:
+            self.events.subscriptions.device_joined(record)
         if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
 
@@ -491,10 +558,20 @@ class NetworkService:
         return (self._clock.now() - known.finished_at).total_seconds() < self._catalogue_fresh_s
 
     def _on_back(self, record: DeviceRecord) -> None:
+        self.events.subscriptions.device_joined(record)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         if not record.channel_count:
             self._catalogue.refresh(record)
+
+    async def _call_preset(self, channel_id: str, preset: int) -> None:
+        """A linkage turns a camera; nobody watches over it, so a device that does not answer is only
+        counted."""
+        record, channel = self._channel(channel_id)
+        code = write_ptz(PresetCommand(PresetAction.CALL, preset))
+        command = PtzCmd(code=code)
+        message = DeviceControl(sn=self.exchange.next_sn(), device_id=channel.gb_id, command=command)
+        await self.exchange.send(record, message)
 
     def _on_faulty(self, record: DeviceRecord, faulty: frozenset[str]) -> None:
         record.faulty = faulty
@@ -520,7 +597,16 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
-                self._live.on_media(event)
+                self._media_event(event)
+
+    def _media_event(self, event: MediaEvent) -> None:
+        if not self.history.on_media(event):
+            self._live.on_media(event)
+
+    def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
+        """The end of a history file, told outside its call (trap 8)."""
+        if message.notify_type == FILE_FINISHED:
+            self._calls.finished(record, message.device_id)
 
     # -- telling others
 
@@ -548,6 +634,19 @@ def _registrar_settings(settings: Settings, enrolment_password: str) -> Registra
     return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
 
 
+def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> Ground:
+    return Ground(
+        calls=calls,
+        node=node,
+        ssrcs=SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000), history=True),
+        clock=clock,
+        rtp_host=settings.rtp_host,
+        rtp_public_host=settings.rtp_public_host,
+        default_transport=MediaTransport(settings.default_media_transport),
+        dial_networks=settings.tcp_active_dial_networks(),
+    )
+
+
 def _note_policies(settings: Settings) -> NotePolicies:
     try:
         return NotePolicies.parse(settings.sip_note_policies)
@@ -565,6 +664,16 @@ def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSetting
         or LiveLimits(
             idle_stop_s=settings.session_idle_stop_s, answer_media_s=settings.media_timeout_s + 5.0
         ),
+    )
+
+
+def _event_settings(settings: Settings) -> EventSettings:
+    words = [word.strip() for word in settings.device_subscriptions.split(",")]
+    return EventSettings(
+        kinds=frozenset(SubscriptionKind(word) for word in words if word),
+        delay_s=settings.subscription_delay_s,
+        keep_positions=timedelta(days=settings.position_keep_days),
+        keep_alarms=timedelta(days=settings.alarm_keep_days),
     )
 
 

@@ -3,6 +3,7 @@
 from commonview.simulator.camera import CameraState, SimulatedCamera
 from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
+from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
 
 __all__ = [
@@ -12,10 +13,15 @@ __all__ = [
     "Channel",
     "Faults",
     "FleetSettings",
+    "Recorder",
+    "Segment",
     "Server",
     "SimulatedCamera",
     "SimulatedFleet",
     "SimulatorError",
     "SimulatorExtraMissing",
     "SourceError",
+    "StillPainter",
+    "moments_in",
+    "recorded",
 ]

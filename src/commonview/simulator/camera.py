@@ -19,7 +19,7 @@ from commonview.network.sip_endpoint import (
     SipTimeout,
 )
 from commonview.simulator.answers import answers_to
-from commonview.simulator.call import Call, CallRefused, read_offer
+from commonview.simulator.call import Call, CallRefused, Offer, read_offer
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
@@ -30,7 +30,7 @@ from commonview.wire.sip.uri import NameAddr, SipUri
 
 _REFRESH_SHARE: Final = 0.8
 _UNREGISTER_S: Final = 2.0
-_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, MESSAGE, OPTIONS"
+_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, OPTIONS"
 
 
 class CameraState(Enum):
@@ -305,6 +305,8 @@ class SimulatedCamera:
                 self._take_invite(transaction)
             case "BYE":
                 self._take_bye(transaction)
+            case "INFO":
+                self._take_info(transaction)
             case "OPTIONS":
                 transaction.respond(200, headers=[("Allow", _ALLOW)])
             case _:
@@ -328,7 +330,13 @@ class SimulatedCamera:
         self.counters.queries += 1
         faults = self.faults
         await asyncio.sleep(faults.answer_delay_s)
-        pages = answers_to(query, self.settings, now=self._clock.now(), streaming=self.streaming)
+        pages = answers_to(
+            query,
+            self.settings,
+            now=self._clock.now(),
+            streaming=self.streaming,
+            record_items_max=faults.record_items_max,
+        )
         if query.cmd_type == "Catalog" and pages:
             self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
         with contextlib.suppress(SipEndpointError):
@@ -354,13 +362,20 @@ class SimulatedCamera:
             channel = self._called_channel(transaction)
             offer = read_offer(transaction.request)
             self._make_room(channel, offer.stream_key)
+            call = self._make_call(transaction, offer, channel)
         except CallRefused as refusal:
             self.counters.invites_refused += 1
             self._say(f"refuses a call: {refusal.status} {refusal.reason}")
             transaction.respond(refusal.status, refusal.reason)
             return
-        flow = transaction.flow
-        call = Call(
+        self._calls[call.call_id] = call
+        self._spawn(self._tell())
+        self._say(f"is asked for {channel.name} over {offer.role.value}")
+        transaction.respond(100)
+        call.start(on_stream=self._stream_started, on_end=self._call_over)
+
+    def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
+        return Call(
             transaction,
             offer,
             channel,
@@ -368,13 +383,8 @@ class SimulatedCamera:
             faults=lambda: self.faults,
             endpoint=self._sip(),
             counters=self.counters,
-            contact=self._writer.contact(flow),
+            contact=self._writer.contact(transaction.flow),
         )
-        self._calls[call.call_id] = call
-        self._spawn(self._tell())
-        self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
-        call.start(on_stream=self._stream_started, on_end=self._call_over)
 
     def _called_channel(self, transaction: ServerTransaction) -> Channel:
         """The channel an INVITE names: by Request-URI, else by To. The device's own id means its first."""
@@ -407,6 +417,13 @@ class SimulatedCamera:
             return
         transaction.respond(200)
         call.taken_down()
+
+    def _take_info(self, transaction: ServerTransaction) -> None:
+        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
+        if call is None:
+            transaction.respond(481)
+        else:
+            call.take_info(transaction)
 
     def _stream_started(self) -> None:
         self._spawn(self._tell())

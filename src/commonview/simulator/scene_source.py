@@ -140,7 +140,7 @@ class SceneSource:
         scene = self._drawn()
         picture = av.VideoFrame(self._format.width, self._format.height, "yuv420p")
         picture.time_base = Fraction(1, self._fps)
-        planes = _plane_views(picture)
+        planes = plane_views(picture)
         scene.begin(planes)
         start = time.monotonic()
         count = 0
@@ -159,7 +159,7 @@ class SceneSource:
             count += 1
 
 
-def _plane_views(picture: Any) -> tuple[Plane, Plane, Plane]:
+def plane_views(picture: Any) -> tuple[Plane, Plane, Plane]:
     """Writable views of the picture's planes without their row padding."""
     views: list[Plane] = []
     for plane in picture.planes:

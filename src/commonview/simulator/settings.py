@@ -3,9 +3,12 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from commonview.simulator.frames import FrameSource
+
+if TYPE_CHECKING:
+    from commonview.simulator.recorder import Recorder
 
 SignallingTransport = Literal["udp", "tcp"]
 Report = Callable[[str], None]
@@ -33,11 +36,12 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One video input: its id, the name people read, and what it shows."""
+    """One video input: its id, the name people read, what it shows and what was recorded of it."""
 
     channel_id: str
     name: str
     source: FrameSource
+    recorder: "Recorder | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,11 @@ class Faults:
     `answered_ssrc` is announced in `y=` and sent; `sent_ssrc` is sent whatever was announced (trap 34).
     `omit_ssrc` leaves `y=` out of the answer (trap 33), `omit_stream_map` the PSM out of the stream
     (trap 39).
+
+    Recorders: `record_items_max` is how many recordings one answer lists at most, whatever it promises (trap
+    18); `refuses_unusual_scale` answers 400 to a Scale other than 1 and 2, `timestamps_unscaled` sends faster
+    without scaling time stamps (trap 47); `finishes_silently` sends no MediaStatus 121, `finishes_as` sends
+    it under this id (trap 8); a download is `download_short_s` short (trap 48).
     """
 
     wrong_password: bool = False
@@ -100,6 +109,14 @@ class Faults:
     duplicate: float = 0.0
     page_delay_s: float = 0.0
     pages_twice: bool = False
+    record_items_max: int | None = None
+    refuses_unusual_scale: bool = False
+    refuses_seek: bool = False
+    ignores_seek: bool = False
+    timestamps_unscaled: bool = False
+    finishes_silently: bool = False
+    finishes_as: str | None = None
+    download_short_s: float = 0.0
 
 
 @dataclass(slots=True)

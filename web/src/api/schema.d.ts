@@ -132,6 +132,66 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alarms
+         * @description Alarms of devices, newest first.
+         */
+        get: operations["list_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alarm
+         * @description One alarm.
+         */
+        get: operations["get_alarm"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/{alarm_id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge Alarm
+         * @description Say that somebody has looked at it. The device is reset by a command of its own.
+         */
+        post: operations["acknowledge_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -320,6 +380,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Subscriptions
+         * @description Our subscriptions to a device and where each stands.
+         */
+        get: operations["device_subscriptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/subscriptions/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Want Subscription
+         * @description Subscribe to a device or not, whatever the setting says.
+         */
+        put: operations["want_subscription"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/track": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Track
+         * @description The way a mobile device took; asking for it is on record, because somebody wore or drove it.
+         */
+        get: operations["device_track"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -472,6 +592,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/linkages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Linkages
+         * @description What alarms set off.
+         */
+        get: operations["list_linkages"];
+        put?: never;
+        /**
+         * Add Linkage
+         * @description Let an alarm set something off.
+         */
+        post: operations["add_linkage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/linkages/{linkage_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Linkage
+         * @description Replace a linkage.
+         */
+        put: operations["change_linkage"];
+        post?: never;
+        /**
+         * Remove Linkage
+         * @description Delete a linkage.
+         */
+        delete: operations["remove_linkage"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/live": {
         parameters: {
             query?: never;
@@ -547,6 +715,26 @@ export interface paths {
          * @description This description.
          */
         get: operations["openapi_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Latest Positions
+         * @description The newest position of every mobile device.
+         */
+        get: operations["latest_positions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1010,7 +1198,96 @@ export interface components {
          * @description Everything `decide()` can be asked about.
          * @enum {string}
          */
-        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        /**
+         * AlarmAcknowledge
+         * @description What somebody found.
+         */
+        AlarmAcknowledge: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * AlarmCode
+         * @description What an alarm says, by its method and type (A.2.5.3 and the table of alarm types).
+         * @enum {string}
+         */
+        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "unknown";
+        /**
+         * AlarmOut
+         * @description An alarm that a device raised. `priority` 1 (gravest) to 4; `repeats`: the same one sent again.
+         */
+        AlarmOut: {
+            /** Acknowledged At */
+            acknowledged_at: string | null;
+            /** Acknowledged By */
+            acknowledged_by: string | null;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channel Name */
+            channel_name: string | null;
+            code: components["schemas"]["AlarmCode"];
+            /** Description */
+            description: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Name */
+            device_name: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Event Type */
+            event_type: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Latitude */
+            latitude: number | null;
+            /** Longitude */
+            longitude: number | null;
+            /** Method */
+            method: number | null;
+            /** Note */
+            note: string;
+            /** Priority */
+            priority: number | null;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Repeats */
+            repeats: number;
+            /** Source Id */
+            source_id: string;
+            state: components["schemas"]["AlarmState"];
+            /** Type */
+            type: number | null;
+        };
+        /**
+         * AlarmState
+         * @description Whether somebody has looked at it.
+         * @enum {string}
+         */
+        AlarmState: "open" | "acknowledged";
+        /**
+         * AlarmsOut
+         * @description A page of alarms, newest first; `cursor` asks for the next page, null at the end. `open` in all.
+         */
+        AlarmsOut: {
+            /** Cursor */
+            cursor: string | null;
+            /** Items */
+            items: components["schemas"]["AlarmOut"][];
+            /** Open */
+            open: number;
+        };
         /**
          * AuditEntryOut
          * @description One line of the audit log.
@@ -1561,6 +1838,16 @@ export interface components {
             /** Items */
             items: components["schemas"]["GroupOut"][];
         };
+        /** Items[LinkageOut] */
+        Items_LinkageOut_: {
+            /** Items */
+            items: components["schemas"]["LinkageOut"][];
+        };
+        /** Items[PositionOut] */
+        Items_PositionOut_: {
+            /** Items */
+            items: components["schemas"]["PositionOut"][];
+        };
         /** Items[PurposeOut] */
         Items_PurposeOut_: {
             /** Items */
@@ -1581,10 +1868,87 @@ export interface components {
             /** Items */
             items: components["schemas"]["SourceOut"][];
         };
+        /** Items[SubscriptionOut] */
+        Items_SubscriptionOut_: {
+            /** Items */
+            items: components["schemas"]["SubscriptionOut"][];
+        };
         /** Items[SyncReportOut] */
         Items_SyncReportOut_: {
             /** Items */
             items: components["schemas"]["SyncReportOut"][];
+        };
+        /**
+         * LinkageAction
+         * @description What an alarm sets off.
+         *
+         *     PREPARE_STREAM starts the channel's stream, so that whoever holds a grant sees it without waiting; it
+         *     shows nothing to anybody. CALL_PRESET turns a camera to a preset.
+         * @enum {string}
+         */
+        LinkageAction: "prepare_stream" | "call_preset";
+        /**
+         * LinkageBody
+         * @description When such an alarm comes, do this. No `codes`, and null, mean any. At most once in `dead_time_s`.
+         */
+        LinkageBody: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes?: components["schemas"]["AlarmCode"][];
+            /**
+             * Dead Time S
+             * @default 60
+             */
+            dead_time_s: number;
+            /** Device Id */
+            device_id?: string | null;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset?: number | null;
+            /** Priority At Most */
+            priority_at_most?: number | null;
+            /** Source Id */
+            source_id?: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
+        };
+        /**
+         * LinkageOut
+         * @description A linkage as it stands.
+         */
+        LinkageOut: {
+            action: components["schemas"]["LinkageAction"];
+            /** Codes */
+            codes: components["schemas"]["AlarmCode"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Dead Time S */
+            dead_time_s: number;
+            /** Device Id */
+            device_id: string | null;
+            /** Enabled */
+            enabled: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Preset */
+            preset: number | null;
+            /** Priority At Most */
+            priority_at_most: number | null;
+            /** Source Id */
+            source_id: string | null;
+            /** Target Channel Id */
+            target_channel_id: string;
         };
         /**
          * LiveGrantOut
@@ -1780,6 +2144,33 @@ export interface components {
         PictureReport: {
             /** Elapsed Ms */
             elapsed_ms: number;
+        };
+        /**
+         * PositionOut
+         * @description Where a device said it was: degrees WGS-84, km/h, degrees clockwise from north, metres.
+         */
+        PositionOut: {
+            /** Altitude M */
+            altitude_m: number | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Direction */
+            direction: number | null;
+            /** Latitude */
+            latitude: number;
+            /** Longitude */
+            longitude: number;
+            /** Source Id */
+            source_id: string;
+            /** Speed Kmh */
+            speed_kmh: number | null;
         };
         /**
          * ProblemCode
@@ -2329,6 +2720,44 @@ export interface components {
             viewers: number;
             /** Width */
             width: number | null;
+        };
+        /**
+         * SubscriptionKind
+         * @description What can be subscribed to (GB/T 28181-2022 9.11).
+         * @enum {string}
+         */
+        SubscriptionKind: "catalogue" | "alarm" | "mobile_position" | "ptz_position";
+        /**
+         * SubscriptionOut
+         * @description One subscription to one device. `answer`: the status of the device's last answer to SUBSCRIBE.
+         */
+        SubscriptionOut: {
+            /** Answer */
+            answer: number | null;
+            kind: components["schemas"]["SubscriptionKind"];
+            /** Last Notice At */
+            last_notice_at: string | null;
+            /** Notices */
+            notices: number;
+            /** Since */
+            since: string | null;
+            status: components["schemas"]["SubscriptionStatus"];
+            /** Wanted */
+            wanted: boolean;
+        };
+        /**
+         * SubscriptionStatus
+         * @description Where a subscription of ours stands.
+         * @enum {string}
+         */
+        SubscriptionStatus: "off" | "queued" | "asking" | "active" | "waiting" | "refused";
+        /**
+         * SubscriptionWish
+         * @description Whether this device shall be subscribed to; null returns to the installation's setting.
+         */
+        SubscriptionWish: {
+            /** Wanted */
+            wanted: boolean | null;
         };
         /**
          * SyncReportOut
@@ -2949,6 +3378,164 @@ export interface operations {
             };
         };
     };
+    list_alarms: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["AlarmState"] | null;
+                device_id?: string | null;
+                channel_id?: string | null;
+                code?: components["schemas"]["AlarmCode"][] | null;
+                since?: string | null;
+                until?: string | null;
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    acknowledge_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmAcknowledge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_audit_entries: {
         parameters: {
             query?: {
@@ -3506,6 +4093,163 @@ export interface operations {
             };
         };
     };
+    device_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    want_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+                kind: components["schemas"]["SubscriptionKind"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_track: {
+        parameters: {
+            query: {
+                since: string;
+                until: string;
+                source_id?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     events: {
         parameters: {
             query?: never;
@@ -4006,6 +4750,204 @@ export interface operations {
             };
         };
     };
+    list_linkages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LinkageOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_linkage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                linkage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     open_live: {
         parameters: {
             query?: never;
@@ -4173,6 +5115,53 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    latest_positions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PositionOut_"];
                 };
             };
             /** @description The request does not fit its description */
