@@ -218,9 +218,14 @@ class PeerQuirksDetailOut(Answer):
     reasons: list[QuirkReasonOut]
 
 
+class QuirkOverride(Request):
+    """One flag and the value the operator gives it."""
+
+    flag: Flag
+    value: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
 class QuirkOverrides(Request):
     """What the operator sets, flag by flag; replaces everything set before."""
 
-    overrides: dict[
-        Annotated[str, StringConstraints(max_length=40)], Annotated[str, StringConstraints(max_length=64)]
-    ] = Field(max_length=40)
+    overrides: list[QuirkOverride] = Field(max_length=40)

@@ -2283,14 +2283,21 @@ export interface components {
             trap: number | null;
         };
         /**
+         * QuirkOverride
+         * @description One flag and the value the operator gives it.
+         */
+        QuirkOverride: {
+            flag: components["schemas"]["Flag"];
+            /** Value */
+            value: string;
+        };
+        /**
          * QuirkOverrides
          * @description What the operator sets, flag by flag; replaces everything set before.
          */
         QuirkOverrides: {
             /** Overrides */
-            overrides: {
-                [key: string]: string;
-            };
+            overrides: components["schemas"]["QuirkOverride"][];
         };
         /**
          * QuirkReasonOut

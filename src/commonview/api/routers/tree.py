@@ -209,8 +209,7 @@ async def override_device_quirks(
 ) -> PeerQuirksDetailOut:
     """Set flags of a device against the table; replaces what was set before."""
     context.network.quirks.of(device_id)
-    flags = ",".join(sorted(body.overrides))[:400]
+    overrides = {one.flag.value: one.value for one in body.overrides}
+    flags = ",".join(sorted(overrides))
     await audited(context, caller, "device.quirks", f"device/{device_id}", flags=flags)
-    return PeerQuirksDetailOut.model_validate(
-        await context.network.quirks.override(device_id, body.overrides)
-    )
+    return PeerQuirksDetailOut.model_validate(await context.network.quirks.override(device_id, overrides))
