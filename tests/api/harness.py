@@ -24,6 +24,7 @@ from commonview.api.context import ApiContext
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
@@ -56,6 +57,7 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.network.directory import Directory
+from commonview.network.control import Control
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.sources import Source, SourceUnknown
@@ -63,6 +65,7 @@ from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from tests.api.events_room import EventsRoom
+from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -85,6 +88,7 @@ class SourcesDouble:
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
+    control: Control
     events: EventsRoom
 
     def __init__(self, clock: FakeClock) -> None:
@@ -283,6 +287,7 @@ class Harness:
     network: NetworkDouble
     media: MediaDouble
     live: LiveDesk
+    room: ControlRoom
     accounts: dict[Role, str] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -325,6 +330,12 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     loop = asyncio.get_running_loop()
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
+    room = ControlRoom(tmp_path, db, bus, clock)
+    await room.control.start()
+    network.control = room.control
+    snapshots = SnapshotDesk(
+        security=security, network=cast(NetworkService, network), address=lambda _target: BASE
+    )
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -336,6 +347,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         media=cast(MediaNode, media),
         media_address=MediaAddress(chosen, media.viewer_port),
         live=live,
+        snapshots=snapshots,
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),
@@ -343,13 +355,15 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     console = tmp_path / "console"
     app = create_app(context, console=console)
-    made = Harness(app, context, db, data, clock, bus, security, network, media, live)
+    made = Harness(app, context, db, data, clock, bus, security, network, media, live, room)
     if roles:
         made.accounts = {role: role.value for role in Role}
     async with made.stack:
         yield made
         await live.drain()
     network.channel_tree.close()
+        await room.control.close()
+        await snapshots.close()
     await network.events.close()
     security.close()
     db.close()

@@ -16,7 +16,9 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    control,
     device_events,
+    device_upload,
     devices,
     events,
     grants,
@@ -37,6 +39,8 @@ ROUTERS = (
     purposes,
     grants,
     devices,
+    control,
+    device_upload,
     device_events,
     live,
     audit,

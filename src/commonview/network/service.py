@@ -36,6 +36,7 @@ from commonview.network.presence import PresenceKeeper
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
@@ -138,6 +139,7 @@ class NetworkService:
             public_host=settings.sip_public_host,
             strangers=self._strangers,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
