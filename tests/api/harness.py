@@ -56,11 +56,12 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
-from commonview.network.directory import Directory
 from commonview.network.control import Control
+from commonview.network.directory import Directory
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.sources import Source, SourceUnknown
+from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
@@ -102,6 +103,13 @@ class NetworkDouble:
         self.known = {DEVICE_ID: self._device(DEVICE_ID, online=True)}
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
+        self.trace = TraceService(
+            clock,
+            cast(MediaNode, MediaDouble()),
+            2**20,
+            local=lambda flow: f"{flow.local[0]}:{flow.local[1]}",
+            peer_of=lambda device_id: (device_id in self.known, None),
+        )
 
     def _device(self, device_id: str, *, online: bool) -> Device:
         return Device(
@@ -361,9 +369,9 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     async with made.stack:
         yield made
         await live.drain()
-    network.channel_tree.close()
         await room.control.close()
         await snapshots.close()
+    network.channel_tree.close()
     await network.events.close()
     security.close()
     db.close()

@@ -28,6 +28,7 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    trace,
     tree,
 )
 from commonview.api.schemas import ErrorAnswer
@@ -48,6 +49,7 @@ ROUTERS = (
     events,
     sources,
     tree,
+    trace,
 )
 
 _DESCRIPTION = """\

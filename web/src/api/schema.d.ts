@@ -776,6 +776,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace
+         * @description What is remembered of a device, newest first; also of one that never got in.
+         */
+        get: operations["device_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Pcap
+         * @description Everything remembered of a device as a capture file. Leaves an audit entry.
+         */
+        get: operations["device_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Text
+         * @description Everything remembered of a device as text, oldest first. Leaves an audit entry.
+         */
+        get: operations["device_trace_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/track": {
         parameters: {
             query?: never;
@@ -1271,6 +1331,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Pcap
+         * @description The calls of a live session as a capture file. Leaves an audit entry.
+         */
+        get: operations["session_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Text
+         * @description The calls of a live session as text. Leaves an audit entry.
+         */
+        get: operations["session_trace_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/setup": {
         parameters: {
             query?: never;
@@ -1435,6 +1535,26 @@ export interface paths {
          * @description Version, addresses, the audit log's health, and every counter, drops included.
          */
         get: operations["system_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/trace/exchanges/{exchange_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace Exchange
+         * @description One exchange with its messages, redacted.
+         */
+        get: operations["trace_exchange"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1874,6 +1994,12 @@ export interface components {
          */
         CatalogueState: "never" | "running" | "complete" | "incomplete" | "unanswered";
         /**
+         * Cause
+         * @description Why something went wrong. Parameters are those of the pattern.
+         * @enum {string}
+         */
+        Cause: "wrong_realm" | "wrong_username" | "wrong_identity" | "wrong_id" | "wrong_domain" | "stale_nonce_loop" | "wrong_password" | "never_proves" | "broken_proof" | "register_forbidden" | "register_refused" | "register_too_brief" | "register_unanswered" | "redirect_loop" | "registration_flapping" | "expiry_too_short" | "duplicate_id" | "address_changed" | "behind_nat" | "version_mismatch" | "clock_skew" | "keepalive_refused" | "keepalive_unanswered" | "keepalive_slow" | "keepalive_stopped" | "keepalive_fault" | "answer_misdirected" | "pieces_lost" | "long_message_refused" | "request_unanswered" | "request_refused" | "request_forbidden" | "wrong_sender" | "wrong_length" | "unreadable" | "charset_damaged" | "charset_declared_wrongly" | "xml_mended" | "no_answer" | "pages_missing" | "answered_error" | "other_cmd_type" | "other_sn" | "answer_refused" | "subscribe_refused" | "subscription_not_renewed" | "notify_refused" | "no_notify" | "tls_failed" | "loop" | "invite_unanswered" | "invite_stuck" | "invite_cancelled" | "invite_400" | "invite_403" | "invite_404" | "invite_408" | "invite_415" | "invite_480" | "invite_481" | "invite_486" | "invite_487" | "invite_488" | "invite_500" | "invite_503" | "invite_refused" | "sdp_missing" | "sdp_unreadable" | "ssrc_missing" | "media_refused" | "address_private" | "transport_changed" | "setup_conflict" | "ack_missing" | "bye_missing" | "bye_unanswered" | "bye_refused" | "ended_at_once" | "control_refused" | "media_connect_refused" | "media_connect_unanswered" | "media_nobody_dials" | "media_connected_silent" | "media_sent_elsewhere" | "media_never_came" | "media_from_elsewhere" | "ssrc_mismatch" | "streams_mixed" | "transport_stream" | "elementary_stream" | "payload_type" | "interleaved_framing" | "media_stopped" | "media_gaps" | "media_loss" | "one_way" | "media_after_bye";
+        /**
          * ChannelDetailOut
          * @description A channel with everything its device tells (`told_*`, `raw`) and what operators set (`given_*`).
          */
@@ -2019,6 +2145,12 @@ export interface components {
          * @enum {string}
          */
         ChannelStatus: "on" | "off" | "unknown";
+        /**
+         * Check
+         * @description What to look at next.
+         * @enum {string}
+         */
+        Check: "password" | "identity" | "domain" | "device_digest" | "admission" | "reachability" | "redirection" | "expiry" | "device_stability" | "unique_ids" | "nat_binding" | "contact_address" | "edition" | "time_sync" | "keepalive_settings" | "device_power" | "device_status" | "rport" | "mtu" | "content_length" | "firmware" | "charset" | "command_support" | "slow_device" | "catalogue_paging" | "subscription" | "tls" | "cascade_loop" | "channel_id" | "channel_state" | "stream_limit" | "stale_call" | "offer_format" | "answer_format" | "media_address" | "media_transport" | "media_firewall" | "ack_path" | "media_source" | "ssrc_policy" | "payload" | "network_quality" | "server_load";
         /**
          * CheckpointOut
          * @description The newest signed checkpoint, as a C2SP signed note.
@@ -2358,6 +2490,96 @@ export interface components {
             };
         };
         /**
+         * ExchangeDetail
+         * @description An exchange with everything that was said in it.
+         */
+        ExchangeDetail: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            /** Media */
+            media: components["schemas"]["MediaFactOut"][];
+            /** Messages */
+            messages: components["schemas"]["TraceMessageOut"][];
+            /** Messages Left Out */
+            messages_left_out: number;
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangeKind
+         * @description What the two sides were doing.
+         * @enum {string}
+         */
+        ExchangeKind: "registration" | "keepalive" | "query" | "command" | "notification" | "session" | "subscription" | "other";
+        /**
+         * ExchangeOut
+         * @description One story: a registration, a query with its answer, a media session from INVITE to BYE.
+         */
+        ExchangeOut: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangePage
+         * @description Exchanges, newest first; `total` counts all that are remembered.
+         */
+        ExchangePage: {
+            /** Items */
+            items: components["schemas"]["ExchangeOut"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * FailureCode
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
@@ -2373,6 +2595,22 @@ export interface components {
             params: {
                 [key: string]: string | number;
             };
+        };
+        /**
+         * FindingOut
+         * @description What is wrong: where (`hop`), why (`cause`), what to check next, and the messages that show it.
+         */
+        FindingOut: {
+            cause: components["schemas"]["Cause"];
+            check: components["schemas"]["Check"];
+            /** Evidence */
+            evidence: number[];
+            hop: components["schemas"]["Hop"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            severity: components["schemas"]["Severity"];
         };
         /**
          * FirstAccount
@@ -2617,6 +2855,12 @@ export interface components {
             /** Reset Time S */
             reset_time_s: number | null;
         };
+        /**
+         * Hop
+         * @description The step that failed, in the order in which a healthy exchange passes them.
+         * @enum {string}
+         */
+        Hop: "transport" | "register" | "authentication" | "keepalive" | "request" | "answer" | "content" | "invite" | "sdp" | "ack" | "media_connection" | "first_packet" | "media" | "bye" | "subscribe" | "notify";
         /**
          * IFrame
          * @description Send a key frame now.
@@ -2948,6 +3192,23 @@ export interface components {
             top: number;
         };
         /**
+         * MediaFactOut
+         * @description Something about the media of a call, at its moment; `word` is stable.
+         */
+        MediaFactOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Word */
+            word: string;
+        };
+        /**
          * MediaTransport
          * @description How the camera's RTP reaches us (GB/T 28181-2022 9.2, annex D).
          * @enum {string}
@@ -3041,6 +3302,12 @@ export interface components {
             /** Y */
             y: number;
         };
+        /**
+         * Outcome
+         * @description How an exchange ended. ``degraded``: it worked, and something about it is wrong.
+         * @enum {string}
+         */
+        Outcome: "ok" | "degraded" | "failed" | "unfinished";
         /**
          * PasswordChange
          * @description A new password, against the current one.
@@ -3606,6 +3873,12 @@ export interface components {
             needed: boolean;
         };
         /**
+         * Severity
+         * @description How bad a finding is for its exchange.
+         * @enum {string}
+         */
+        Severity: "failure" | "warning" | "hint";
+        /**
          * SignInRequest
          * @description Who signs in. `totp` only when the account asks for it.
          */
@@ -4135,6 +4408,37 @@ export interface components {
             secret: string;
             /** Uri */
             uri: string;
+        };
+        /**
+         * TraceMessageOut
+         * @description One message, redacted. A series of keep-alives stands as one with `copies`.
+         */
+        TraceMessageOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Copies */
+            copies: number;
+            /** Fault */
+            fault: string;
+            /** From Device */
+            from_device: boolean;
+            /** Number */
+            number: number;
+            /** Repairs */
+            repairs: string[];
+            /** Source */
+            source: string;
+            /** Summary */
+            summary: string;
+            /** Target */
+            target: string;
+            /** Text */
+            text: string;
+            /** Transport */
+            transport: string;
         };
         /**
          * TreeDeviceOut
@@ -6626,6 +6930,161 @@ export interface operations {
             };
         };
     };
+    device_trace: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["ExchangeKind"] | null;
+                outcome?: components["schemas"]["Outcome"] | null;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     device_track: {
         parameters: {
             query: {
@@ -8157,6 +8616,107 @@ export interface operations {
             };
         };
     };
+    session_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     setup_state: {
         parameters: {
             query?: never;
@@ -8667,6 +9227,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["System"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    trace_exchange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                exchange_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangeDetail"];
                 };
             };
             /** @description The request does not fit its description */
