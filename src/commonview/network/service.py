@@ -290,10 +290,11 @@ class NetworkService:
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
             self._spawn(work)
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
-        self._spawn(self._desk.read_long())
         await self.sources.start()
         self._spawn(self.sources.watch())
+        # Everything is read back by now: what is under way from here on finds the room complete.
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
