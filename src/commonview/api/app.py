@@ -28,6 +28,8 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -46,6 +48,8 @@ ROUTERS = (
     system,
     events,
     sources,
+    tree,
+    trace,
 )
 
 _DESCRIPTION = """\

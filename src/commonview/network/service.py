@@ -33,8 +33,10 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
@@ -45,6 +47,7 @@ from commonview.network.sources import Listing, Sources, SourceSettings
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -130,13 +133,22 @@ class NetworkService:
         self._counters: Counter[str] = Counter()
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
+        self.trace = TraceService(
+            clock,
+            node,
+            settings.trace_bytes,
+            local=lambda flow: self.endpoint.advertised(flow),
+            peer_of=self._peer_of,
+        )
         self.endpoint = SipEndpoint(
             on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
+            observer=self.trace.recorder,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -152,6 +164,7 @@ class NetworkService:
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
         )
         self._directory.find_channels_in(self.channel_tree)
+        self.quirks = QuirkDesk(self._directory, database, on_changed=self._device_changed)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -277,10 +290,11 @@ class NetworkService:
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
             self._spawn(work)
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
-        self._spawn(self._desk.read_long())
         await self.sources.start()
         self._spawn(self.sources.watch())
+        # Everything is read back by now: what is under way from here on finds the room complete.
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
@@ -378,6 +392,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def tree_is_truncated(self) -> bool:
+        """Whether `tree` leaves something out, because it is only for small fleets."""
+        return self._directory.tree_is_truncated()
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""
@@ -535,7 +553,12 @@ class NetworkService:
             self._counters["devices_lost_connection"] += 1
             self._device_changed(record.id)
 
+    def _peer_of(self, device_id: str) -> tuple[bool, tuple[str, int] | None]:
+        record = self._directory.get(device_id)
+        return record is not None, None if record is None else record.peer
+
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        self.trace.proved(record.peer, record.id)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
@@ -591,6 +614,7 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
+                self.trace.on_media(event)
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
