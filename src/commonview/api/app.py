@@ -29,6 +29,7 @@ from commonview.api.routers import (
     sources,
     system,
     trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -47,6 +48,7 @@ ROUTERS = (
     system,
     events,
     sources,
+    tree,
     trace,
 )
 

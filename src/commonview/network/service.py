@@ -33,6 +33,7 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.registration import GB_VERSION
@@ -163,6 +164,7 @@ class NetworkService:
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
         )
         self._directory.find_channels_in(self.channel_tree)
+        self.quirks = QuirkDesk(self._directory, database, on_changed=self._device_changed)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -390,6 +392,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def tree_is_truncated(self) -> bool:
+        """Whether `tree` leaves something out, because it is only for small fleets."""
+        return self._directory.tree_is_truncated()
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""
