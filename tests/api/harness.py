@@ -24,6 +24,7 @@ from commonview.api.context import ApiContext
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
@@ -55,9 +56,17 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.control import Control
+from commonview.network.directory import Directory
+from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
+from commonview.network.trace import TraceService
+from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from tests.api.events_room import EventsRoom
+from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -83,6 +92,9 @@ class SourcesDouble:
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
+    control: Control
+    events: EventsRoom
+
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.sources = SourcesDouble()
@@ -94,6 +106,13 @@ class NetworkDouble:
         self.known = {DEVICE_ID: self._device(DEVICE_ID, online=True)}
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
+        self.trace = TraceService(
+            clock,
+            cast(MediaNode, MediaDouble()),
+            2**20,
+            local=lambda flow: f"{flow.local[0]}:{flow.local[1]}",
+            peer_of=lambda device_id: (device_id in self.known, None),
+        )
 
     def _device(self, device_id: str, *, online: bool) -> Device:
         return Device(
@@ -145,6 +164,30 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def join_catalogue(self, db: Database) -> None:
+        """The catalogue is the real one, of a fleet of nobody."""
+        directory = Directory(silence_s=60.0)
+        self.channel_tree = ChannelTree(
+            db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
+        )
+        self.quirks = QuirkDesk(directory, db, on_changed=lambda _device_id: None)
+
+    def tree_is_truncated(self) -> bool:
+        return False
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        self.device(device_id)
+        off = SubscriptionStatus.OFF
+        return tuple(
+            DeviceSubscription(device_id, kind, False, off, None, None, None, 0) for kind in SubscriptionKind
+        )
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        self.updates.append({"kind": kind, "wanted": wanted})
+        return self.subscriptions_of(device_id)
 
     def refusals(self) -> tuple[Refusal, ...]:
         now = self._clock.now()
@@ -255,6 +298,7 @@ class Harness:
     network: NetworkDouble
     media: MediaDouble
     live: LiveDesk
+    room: ControlRoom
     accounts: dict[Role, str] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -289,12 +333,20 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.join_catalogue(db)
+    network.events = EventsRoom(db, clock, bus)
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
     )
     loop = asyncio.get_running_loop()
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
+    room = ControlRoom(tmp_path, db, bus, clock)
+    await room.control.start()
+    network.control = room.control
+    snapshots = SnapshotDesk(
+        security=security, network=cast(NetworkService, network), address=lambda _target: BASE
+    )
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -306,6 +358,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         media=cast(MediaNode, media),
         media_address=MediaAddress(chosen, media.viewer_port),
         live=live,
+        snapshots=snapshots,
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),
@@ -313,12 +366,16 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     console = tmp_path / "console"
     app = create_app(context, console=console)
-    made = Harness(app, context, db, data, clock, bus, security, network, media, live)
+    made = Harness(app, context, db, data, clock, bus, security, network, media, live, room)
     if roles:
         made.accounts = {role: role.value for role in Role}
     async with made.stack:
         yield made
         await live.drain()
+        await room.control.close()
+        await snapshots.close()
+    network.channel_tree.close()
+    await network.events.close()
     security.close()
     db.close()
 

@@ -7,12 +7,31 @@ must be SIP.
 
 from commonview.wire.sip import SipCore, SipParseError, SipRequest, SipResponse, StreamFramer, parse_datagram
 from commonview.wire.sip.context import RequestReceived, Send
-from commonview.wire.sip.digest import Challenge, Credentials
+from commonview.wire.sip.date import read_date
+from commonview.wire.sip.digest import Challenge, Credentials, choose
 from commonview.wire.sip.flow import Flow
+from commonview.wire.sip.note import Note
+from commonview.wire.sip.subscription import EventType, SubscriptionState
+from commonview.wire.sip.user_identity import UserIdentity
 from tests.wire.sip.test_message import GOLDEN
 from tests.wire.sip.test_torture import OURS
 
-SEEDS = [GOLDEN, *(data for data, _ in OURS.values())]
+FIELDS = [
+    b'Digest nonce="q83vEjRWeJA=",algorithm=SM3',
+    b"11010000002000000001-11010000004000000007-operator",
+    b"Catalog;id=1894",
+    b"active;expires=600;reason=timeout",
+    b"2026-01-01T08:00:00.000",
+    b'Digest realm="3402000000", nonce="n", algorithm=SM3, qop="auth", stale=true',
+]
+SUBSCRIBE = (
+    b"SUBSCRIBE sip:34020000001320000001@192.0.2.10 SIP/2.0\r\n"
+    b"Via: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bKs\r\n"
+    b"From: <sip:34020000002000000001@3402000000>;tag=s\r\nTo: <sip:34020000001320000001@3402000000>\r\n"
+    b"Call-ID: s\r\nCSeq: 1 SUBSCRIBE\r\nEvent: Catalog;id=1\r\nExpires: 600\r\nX-GB-Ver: 3.0\r\n"
+    b"Date: 2026-01-01T08:00:00.000\r\nContent-Length: 0\r\n\r\n"
+)
+SEEDS = [GOLDEN, SUBSCRIBE, *FIELDS, *(data for data, _ in OURS.values())]
 UDP = Flow("udp", ("192.0.2.10", 5060), ("192.0.2.1", 5060))
 TCP = Flow("tcp", ("192.0.2.10", 40000), ("192.0.2.1", 5060), 1)
 
@@ -81,7 +100,10 @@ def drive(core: SipCore) -> None:
 
 
 def as_digest(text: str) -> None:
-    for parse in (Credentials.parse, Challenge.parse):
+    SubscriptionState.parse(text).encode()
+    read_date(text)
+    choose_or_not(text)
+    for parse in (Credentials.parse, Challenge.parse, EventType.parse, Note.parse, UserIdentity.parse):
         try:
             parse(text).encode()
         except SipParseError:
@@ -90,3 +112,10 @@ def as_digest(text: str) -> None:
             # A value with a line break reads, for it cannot come out of a header, and is not written.
             if "\r" not in text and "\n" not in text:
                 raise
+
+
+def choose_or_not(text: str) -> None:
+    try:
+        choose([text])
+    except SipParseError:
+        return

@@ -152,6 +152,7 @@ def settings(folder: Path, **more: object) -> Settings:
         "default_media_transport": "udp",
         "keepalive_interval_s": 1,
         "keepalive_misses": 2,
+        "device_subscriptions": "",
     }
     return Settings.model_validate(base | more)
 

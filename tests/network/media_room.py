@@ -73,20 +73,11 @@ async def media_room(
 _COMPLETE = CatalogueState.COMPLETE
 
 
-class Viewer:
+class HttpReader:
     """Reads one stream over HTTP as a player would; `received` grows, `over` is set at its end."""
 
-    def __init__(self, node: CoreMediaNode, session: LiveSession, access_id: str) -> None:
-        ticket = Ticket(
-            stream_id=session.stream_id,
-            access_id=access_id,
-            grant_id="grant",
-            protocol=ViewerProtocol.HTTP,
-            start_by=now() + timedelta(seconds=30),
-            end_by=now() + timedelta(hours=1),
-        )
-        path = tickets.live_path(session.stream_id, tickets.sign(KEY, ticket))
-        self._url = f"http://127.0.0.1:{node.viewer_port}{path}"
+    def __init__(self, url: str) -> None:
+        self._url = url
         self.received = bytearray()
         self.status: int | None = None
         self.over = asyncio.Event()
@@ -111,6 +102,22 @@ class Viewer:
         """Close the connection."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+
+class Viewer(HttpReader):
+    """Reads a live session."""
+
+    def __init__(self, node: CoreMediaNode, session: LiveSession, access_id: str) -> None:
+        ticket = Ticket(
+            stream_id=session.stream_id,
+            access_id=access_id,
+            grant_id="grant",
+            protocol=ViewerProtocol.HTTP,
+            start_by=now() + timedelta(seconds=30),
+            end_by=now() + timedelta(hours=1),
+        )
+        path = tickets.live_path(session.stream_id, tickets.sign(KEY, ticket))
+        super().__init__(f"http://127.0.0.1:{node.viewer_port}{path}")
 
 
 async def watch(room: Room, node: CoreMediaNode, access_id: str = "v", channel: str = CHANNEL) -> Viewer:

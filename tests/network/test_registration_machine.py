@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commonview.network.registration_machine import (
+from commonview.network.registration_machine import RegistrationMachine
+from commonview.network.registration_plan import (
     Command,
     Register,
     RegisterAnswer,
-    RegistrationMachine,
     RegistrationPhase,
     RegistrationPlan,
     RegistrationTrouble,
     SendKeepalive,
     SipServer,
-    read_date,
     read_redirect,
 )
+from commonview.wire.sip.date import read_date
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.subscription import RetryTiming

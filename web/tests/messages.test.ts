@@ -56,6 +56,15 @@ describe('both languages', () => {
 })
 
 describe.each(languages)('in %s the console has words for', (language) => {
+  test('every alarm, subscription and linkage', () => {
+    const words = language === 'en' ? en.alarms : zh.alarms
+    expect(Object.keys(words.code).sort()).toEqual(enumOf('AlarmCode').sort())
+    expect(Object.keys(words.state).sort()).toEqual(enumOf('AlarmState').sort())
+    expect(Object.keys(words.linkage.action).sort()).toEqual(enumOf('LinkageAction').sort())
+    expect(Object.keys(words.subscription.kind).sort()).toEqual(enumOf('SubscriptionKind').sort())
+    expect(Object.keys(words.subscription.status).sort()).toEqual(enumOf('SubscriptionStatus').sort())
+  })
+
   test('every failure of a live session: what, probable cause and next check', async () => {
     expect([...failureCodes].sort()).toEqual(enumOf('FailureCode').sort())
     const { failure } = await within(language, useFailureWords)
@@ -89,6 +98,11 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ChannelStatus', 'tree'],
     ['MediaTransport', 'transportShort'],
     ['SignallingTransport', 'transportShort'],
+    ['ChannelFault', 'channelFault'],
+    ['NodeKind', 'nodeKind'],
+    ['TreeView', 'treeView'],
+    ['DeviceOrigin', 'origin'],
+    ['Flag', 'quirk'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

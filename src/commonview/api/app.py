@@ -16,6 +16,9 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    control,
+    device_events,
+    device_upload,
     devices,
     events,
     grants,
@@ -25,10 +28,29 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
-ROUTERS = (setup, session, accounts, purposes, grants, devices, live, audit, system, events, sources)
+ROUTERS = (
+    setup,
+    session,
+    accounts,
+    purposes,
+    grants,
+    devices,
+    control,
+    device_upload,
+    device_events,
+    live,
+    audit,
+    system,
+    events,
+    sources,
+    tree,
+    trace,
+)
 
 _DESCRIPTION = """\
 Every operation needs a session except the few whose `security` is empty. Sign in with `POST /api/session`;

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
 from commonview.foundation.settings import IpNetwork, Settings
@@ -37,6 +38,7 @@ class ApiContext:
     media: MediaNode
     media_address: MediaAddress
     live: LiveDesk
+    snapshots: SnapshotDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams

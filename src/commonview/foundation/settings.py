@@ -107,9 +107,39 @@ class Settings(BaseModel):
         "Devices that register elsewhere (302), by the first digits of their ids, separated by commas: "
         "DIGITS=SERVER_ID@HOST:PORT, such as 340200000113=34020000002000000002@192.0.2.20:5060.",
     )
+    sip_note_policies: str = _field(
+        "",
+        _SIP,
+        "Peers whose requests carry a keyed digest (Note, GB/T 28181-2022 8.3), by the first digits of their "
+        "ids, separated by commas: DIGITS=accept (a wrong one is refused) or DIGITS=require.",
+    )
     keepalive_interval_s: Seconds = _field(60, _SIP, "Expected seconds between keep-alives of a device.")
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
+    )
+    trace_bytes: int = _field(
+        64 * 2**20,
+        _SIP,
+        "Memory for the latest signalling of all devices, kept without passwords for diagnosis, in bytes; "
+        "0 keeps none.",
+        ge=0,
+        le=16 * 2**30,
+    )
+    device_subscriptions: str = _field(
+        "catalogue,alarm",
+        _SIP,
+        "What every device is subscribed to, separated by commas: catalogue, alarm, mobile_position, "
+        "ptz_position. Empty for nothing; each device can be told otherwise.",
+        pattern=r"^\s*((catalogue|alarm|mobile_position|ptz_position)\s*(,\s*|$))*$",
+    )
+    subscription_delay_s: int = _field(
+        10, _SIP, "Seconds between a device's registration and the subscriptions to it.", ge=0, le=3600
+    )
+    alarm_keep_days: int = _field(
+        180, _SIP, "Days for which acknowledged alarms of devices are kept.", ge=1, le=3650
+    )
+    position_keep_days: int = _field(
+        7, _SIP, "Days for which the ways of mobile devices are kept.", ge=1, le=3650
     )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 

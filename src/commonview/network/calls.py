@@ -16,6 +16,7 @@ from commonview.network.model import Failure, FailureCode, PresenceReason
 from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOverload, SipTimeout
 from commonview.wire.charset import readable
 from commonview.wire.manscdp import ManscdpError, MediaStatus, decode
+from commonview.wire.manscdp.media_status import FILE_FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -180,7 +181,7 @@ class Calls:
             message = decode(transaction.request.body, transaction.request.headers.first.get("Content-Type"))
         except ManscdpError:
             return False
-        if not isinstance(message, MediaStatus):
+        if not isinstance(message, MediaStatus) or message.notify_type != FILE_FINISHED:
             return False
         transaction.respond(200)
         self.counters["media_status"] += 1

@@ -289,7 +289,8 @@ class Directory:
         record.deadline = deadline if deadline < record.expires else record.expires
         if record.online:
             return False
-        record.flow = flow
+        if flow.connection_id is None or record.transport is not SignallingTransport.UDP:
+            record.flow = flow
         self._come_online(record, PresenceReason.KEPT_ALIVE, now)
         return True
 
@@ -305,12 +306,15 @@ class Directory:
         """Whether this path is the one the device's valid registration was made on.
 
         Over TCP it must be the very connection; over UDP the same address, also after a restart of the
-        server.
+        server. What is too large for a datagram comes over a connection of its own (RFC 3261 18.1.1, Annex
+        M): that is believed from the registered host, and binds nothing.
         """
         if now >= record.expires:
             return False
         if flow.connection_id is None:
             return record.peer == flow.peer and record.transport is SignallingTransport.UDP
+        if record.transport is SignallingTransport.UDP:
+            return record.peer is not None and record.peer[0] == flow.peer[0]
         bound = record.flow
         return bound is not None and bound.connection_id == flow.connection_id
 
@@ -449,6 +453,12 @@ class Directory:
             shown = tuple(replace(one, watching=True) if one.id in watched else one for one in found)
             branches.append(TreeDevice(record.snapshot(), shown))
         return tuple(branches)
+
+    def tree_is_truncated(self) -> bool:
+        """Whether there is more than `tree` gives."""
+        shown = self.sorted_ids()[:TREE_DEVICES]
+        cameras = sum(self._records[device_id].cameras for device_id in shown)
+        return len(self._records) > TREE_DEVICES or cameras > TREE_CHANNELS
 
     def channel(self, channel_id: str) -> tuple[DeviceRecord, Channel] | None:
         """The device and the channel behind a house-wide channel key."""

@@ -131,7 +131,7 @@ class MessageDesk:
         if type(message) is Keepalive:
             self._keepalive(record, message, transaction, mono)
         else:
-            self._hand_on(record, message)
+            self.hand_on(record, message)
 
     # -- long bodies: a catalogue of thousands must not keep ten thousand keep-alives waiting
 
@@ -194,7 +194,8 @@ class MessageDesk:
         elif record.problems and self._directory.clear_problem(record, ProblemCode.FAULT_REPORTED):
             self._on_changed(record.id)
 
-    def _hand_on(self, record: DeviceRecord, message: Message | UnknownMessage) -> None:
+    def hand_on(self, record: DeviceRecord, message: Message | UnknownMessage) -> None:
+        """Give a message to whom it concerns, however it came."""
         if self._take_answer(record, message):
             self.counters["message_answers"] += 1
             return

@@ -205,13 +205,18 @@ class Registrar:
         usual = credentials.username == device_id and credentials.algorithm == "MD5"
         if record is not None and usual and record.ha1 is not None:
             return record.ha1
-        password = self._settings.enrolment_password
-        if record is not None and record.password_sealed is not None:
-            password = self._vault.open(record.password_sealed, vault_context(device_id)).decode()
+        password = self.password_of(device_id)
         secret = hash_secret(credentials.username, credentials.realm, password, credentials.algorithm)
         if record is not None and usual:
             record.ha1 = secret
         return secret
+
+    def password_of(self, device_id: str) -> str:
+        """The password a device has to know: its own, or the common one."""
+        record = self._directory.get(device_id)
+        if record is None or record.password_sealed is None:
+            return self._settings.enrolment_password
+        return self._vault.open(record.password_sealed, vault_context(device_id)).decode()
 
     def _challenge(self, transaction: ServerTransaction, device_id: str, *, stale: bool) -> None:
         self.counters["register_stale" if stale else "register_challenged"] += 1

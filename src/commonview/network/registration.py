@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from commonview.wire.charset import readable
 from commonview.wire.gbid import is_usable
+from commonview.wire.sip.date import write_date
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from commonview.wire.sip.headers import Headers
 
 GB_VERSION = "3.0"
@@ -20,7 +22,6 @@ DEFAULT_EXPIRES_S = 86_400
 MAX_EXPIRES_S = 7 * 86_400
 
 _ID_DIGITS = 20
-_BEIJING = timezone(timedelta(hours=8))
 _USER = re.compile(r"<?\s*sips?:([^@:;>\s]{1,64})(?::[^@>\s]{0,64})?@", re.IGNORECASE)
 _EXPIRES_PARAM = re.compile(r";\s*expires\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]{1,10}")
@@ -111,4 +112,4 @@ def _granted(contact: str | None, expires_s: int) -> str | None:
 
 def date_header(now: datetime) -> str:
     """The Date of a 200 to REGISTER: Beijing time, milliseconds, no zone (9.10.3)."""
-    return now.astimezone(_BEIJING).isoformat(timespec="milliseconds")[:23]
+    return write_date(now)

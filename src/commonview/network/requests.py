@@ -18,6 +18,7 @@ from commonview.wire.version import GbVersion
 if TYPE_CHECKING:
     from commonview.wire.manscdp import Message
     from commonview.wire.sip.flow import Flow
+    from commonview.wire.version import GbVersion
 
 
 def advertised_host(public: str, bound: str, peer: str) -> str:
@@ -73,6 +74,12 @@ class Platform:
         Raises `ManscdpError` when it cannot be written so.
         """
         return self._request("MESSAGE", device_id, flow, encode(message, charset, version), MANSCDP)
+
+    def subscribe(
+        self, device_id: str, flow: Flow, message: Message, charset: str, version: GbVersion
+    ) -> SipRequest:
+        """A SUBSCRIBE outside any dialog; Event and Expires are the subscriber's to fill in (Annex N)."""
+        return self._request("SUBSCRIBE", device_id, flow, encode(message, charset, version), MANSCDP)
 
     def invite(self, channel_gb_id: str, flow: Flow, offer: bytes, subject: str) -> SipRequest:
         """A media INVITE with its Subject (Annex L)."""

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from commonview.foundation.errors import CommonviewError, StartupError
@@ -23,31 +24,44 @@ from commonview.network.errors import (
     DeviceUnknown,
     SessionUnknown,
 )
+from commonview.network.events import EventDesk, EventSettings, SubscriptionKind
+from commonview.network.events.actions import HouseActions
 from commonview.network.exchange import Exchange
+from commonview.network.history import Ground, History
 from commonview.network.live import LiveSessions, LiveSettings
 from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
+from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
+    FILE_FINISHED,
     Catalog,
+    CatalogNotify,
+    DeviceControl,
     DeviceInfo,
     DeviceStatus,
     DeviceUpgradeResult,
+    MediaStatus,
+    PtzCmd,
     UploadSnapShotFinished,
 )
+from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
 from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
@@ -57,9 +71,10 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
     from commonview.foundation.settings import Settings
-    from commonview.media import MediaNode, StreamStats
+    from commonview.media import MediaEvent, MediaNode, StreamStats
     from commonview.network.aggregation import AggregationLimits
     from commonview.network.directory import DeviceRecord
+    from commonview.network.events import DeviceSubscription
     from commonview.network.model import (
         Channel,
         Device,
@@ -118,13 +133,22 @@ class NetworkService:
         self._counters: Counter[str] = Counter()
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
+        self.trace = TraceService(
+            clock,
+            node,
+            settings.trace_bytes,
+            local=lambda flow: self.endpoint.advertised(flow),
+            peer_of=self._peer_of,
+        )
         self.endpoint = SipEndpoint(
             on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
+            observer=self.trace.recorder,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -140,6 +164,7 @@ class NetworkService:
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
         )
         self._directory.find_channels_in(self.channel_tree)
+        self.quirks = QuirkDesk(self._directory, database, on_changed=self._device_changed)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -174,6 +199,9 @@ class NetworkService:
             limits=catalogue_limits,
         )
         self._desk.enter(Catalog, self._catalogue.on_catalog)
+        self._desk.enter(
+            CatalogNotify, lambda record, notice: self._catalogue.apply_notify(record, notice.items)
+        )
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
@@ -188,10 +216,40 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self.history = History(
+            _ground(settings, self._calls, node, clock),
+            self.exchange,
+            settings.data_dir / "exports",
+            find=self._channel,
+            publish=bus.publish,
+            on_viewer=self._viewer_seen,
+        )
+        self._desk.enter(MediaStatus, self._media_status)
         self.router = Router(self._registrar, self._desk, self._calls)
+        notes = _note_policies(settings)
+        self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
+        if notes:
+            self.endpoint.integrity = self._integrity
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.events = EventDesk(
+            _event_settings(settings),
+            database=database,
+            directory=self._directory,
+            desk=self._desk,
+            router=self.router,
+            client=self.subscribing,
+            exchange=self.exchange,
+            platform=platform,
+            clock=clock,
+            bus=bus,
+            actions=HouseActions(
+                self._directory,
+                lambda record, channel, access_id: self._live.start(record, channel, access_id),
+                lambda channel_id, preset: self._call_preset(channel_id, preset),
+            ),
+        )
         self.sources = Sources(
             SourceSettings(settings.source_dial_networks(), settings.source_check_s, settings.sip_domain),
             self._directory,
@@ -222,14 +280,21 @@ class NetworkService:
             await self._listen_tls()
         except StartupError:
             await self._registrar.close()
+            await self.events.close()
             await self.endpoint.close()
             raise
         self._catalogue.start()
         await self.control.start()
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
-        self._spawn(self._desk.read_long())
+        await self.history.prepare()
+        self._spawn(self.history.run())
+        await asyncio.to_thread(self.events.load)
+        for work in self.events.work():
+            self._spawn(work)
         await self.sources.start()
         self._spawn(self.sources.watch())
+        # Everything is read back by now: what is under way from here on finds the room complete.
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
@@ -289,6 +354,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.history.close()
         await self.sources.close()
         await self.control.close()
         await self._calls.close()
@@ -298,6 +364,8 @@ class NetworkService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._registrar.close()
+        with suppress(CommonviewError):
+            await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
         self.channel_tree.close()
@@ -324,6 +392,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def tree_is_truncated(self) -> bool:
+        """Whether `tree` leaves something out, because it is only for small fleets."""
+        return self._directory.tree_is_truncated()
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""
@@ -411,6 +483,7 @@ class NetworkService:
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
+        self.history.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
@@ -444,7 +517,9 @@ class NetworkService:
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
+            "history": self.history.counters(),
             "router": self.router.counters,
+            "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
@@ -453,7 +528,21 @@ class NetworkService:
             "manscdp_refused": Counter({f.value: n for f, n in self._desk.decoding.refused.items()}),
             "manscdp_repaired": Counter({r.value: n for r, n in self._desk.decoding.repaired.items()}),
         }
+        parts |= self.events.counters()
         return {f"{room}.{name}": count for room, each in parts.items() for name, count in each.items()}
+
+    def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
+        """Our subscriptions to a device. Raises `DeviceUnknown`."""
+        return self.events.subscriptions.of(self._record(device_id))
+
+    async def want_subscription(
+        self, device_id: str, kind: SubscriptionKind, wanted: bool | None
+    ) -> tuple[DeviceSubscription, ...]:
+        """Subscribe or not, whatever the setting; None returns to it. Raises `DeviceUnknown`,
+        `StorageUnavailable`."""
+        record = self._record(device_id)
+        await self.events.subscriptions.want(record, kind, wanted)
+        return self.events.subscriptions.of(record)
 
     # -- what the endpoint brings
 
@@ -464,10 +553,17 @@ class NetworkService:
             self._counters["devices_lost_connection"] += 1
             self._device_changed(record.id)
 
+    def _peer_of(self, device_id: str) -> tuple[bool, tuple[str, int] | None]:
+        record = self._directory.get(device_id)
+        return record is not None, None if record is None else record.peer
+
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        self.trace.proved(record.peer, record.id)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
+        if newcomer:
+            self.events.subscriptions.device_joined(record)
         if newcomer and not self._is_fresh(record):
             self._catalogue.refresh(record)
 
@@ -479,10 +575,20 @@ class NetworkService:
         return (self._clock.now() - known.finished_at).total_seconds() < self._catalogue_fresh_s
 
     def _on_back(self, record: DeviceRecord) -> None:
+        self.events.subscriptions.device_joined(record)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         if not record.channel_count:
             self._catalogue.refresh(record)
+
+    async def _call_preset(self, channel_id: str, preset: int) -> None:
+        """A linkage turns a camera; nobody watches over it, so a device that does not answer is only
+        counted."""
+        record, channel = self._channel(channel_id)
+        code = write_ptz(PresetCommand(PresetAction.CALL, preset))
+        command = PtzCmd(code=code)
+        message = DeviceControl(sn=self.exchange.next_sn(), device_id=channel.gb_id, command=command)
+        await self.exchange.send(record, message)
 
     def _on_faulty(self, record: DeviceRecord, faulty: frozenset[str]) -> None:
         record.faulty = faulty
@@ -508,7 +614,17 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
-                self._live.on_media(event)
+                self.trace.on_media(event)
+                self._media_event(event)
+
+    def _media_event(self, event: MediaEvent) -> None:
+        if not self.history.on_media(event):
+            self._live.on_media(event)
+
+    def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
+        """The end of a history file, told outside its call (trap 8)."""
+        if message.notify_type == FILE_FINISHED:
+            self._calls.finished(record, message.device_id)
 
     # -- telling others
 
@@ -536,6 +652,26 @@ def _registrar_settings(settings: Settings, enrolment_password: str) -> Registra
     return RegistrarSettings(settings.sip_domain, enrolment_password, digest, redirections)
 
 
+def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> Ground:
+    return Ground(
+        calls=calls,
+        node=node,
+        ssrcs=SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000), history=True),
+        clock=clock,
+        rtp_host=settings.rtp_host,
+        rtp_public_host=settings.rtp_public_host,
+        default_transport=MediaTransport(settings.default_media_transport),
+        dial_networks=settings.tcp_active_dial_networks(),
+    )
+
+
+def _note_policies(settings: Settings) -> NotePolicies:
+    try:
+        return NotePolicies.parse(settings.sip_note_policies)
+    except ValueError as error:
+        raise StartupError(f"sip_note_policies: {error}") from error
+
+
 def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings:
     return LiveSettings(
         rtp_host=settings.rtp_host,
@@ -546,6 +682,16 @@ def _live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSetting
         or LiveLimits(
             idle_stop_s=settings.session_idle_stop_s, answer_media_s=settings.media_timeout_s + 5.0
         ),
+    )
+
+
+def _event_settings(settings: Settings) -> EventSettings:
+    words = [word.strip() for word in settings.device_subscriptions.split(",")]
+    return EventSettings(
+        kinds=frozenset(SubscriptionKind(word) for word in words if word),
+        delay_s=settings.subscription_delay_s,
+        keep_positions=timedelta(days=settings.position_keep_days),
+        keep_alarms=timedelta(days=settings.alarm_keep_days),
     )
 
 

@@ -22,10 +22,10 @@ class DialogOwners:
     """
 
     def __init__(self) -> None:
-        self._expected: dict[str, DialogHandler] = {}
+        self.expected: dict[str, DialogHandler] = {}
 
     def __len__(self) -> int:
-        return len(self._expected)
+        return len(self.expected)
 
     def own(self, dialog: Dialog, handler: DialogHandler) -> None:
         """Let `handler` have the requests inside `dialog`, until it ends or another takes it over."""
@@ -40,16 +40,16 @@ class DialogOwners:
 
         Never for a Call-ID that a peer chose: two peers may choose the same.
         """
-        self._expected[call_id] = handler
+        self.expected[call_id] = handler
 
     def forget(self, call_id: str) -> None:
         """End `expect`; an unknown Call-ID is no error."""
-        self._expected.pop(call_id, None)
+        self.expected.pop(call_id, None)
 
     def take(self, transaction: ServerTransaction) -> bool:
         """Offer a request to the owner of its dialog; True when it was taken."""
         dialog = transaction.dialog
         owner = dialog.owner if dialog is not None else None
         if owner is None:
-            owner = self._expected.get(transaction.request.headers.first["Call-ID"])
+            owner = self.expected.get(transaction.request.headers.first["Call-ID"])
         return callable(owner) and bool(owner(transaction))

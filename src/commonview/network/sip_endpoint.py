@@ -85,6 +85,18 @@ class MonotonicClock(Protocol):
         ...
 
 
+class Integrity(Protocol):
+    """Checks and signs requests; see `sip_integrity`."""
+
+    def admits(self, transaction: ServerTransaction, /) -> bool:
+        """Whether a request may be handled; answered if not."""
+        ...
+
+    def sign(self, request: SipRequest, /) -> None:
+        """Sign a request of ours in place."""
+        ...
+
+
 class _MachineClock:
     @staticmethod
     def monotonic() -> float:
@@ -110,6 +122,7 @@ class SipEndpoint:
         user_agent: str = "Commonview",
         public_host: str = "",
         takes_calls: bool | CallPolicy = True,
+        register_headers: tuple[tuple[str, str], ...] = (),
         strangers: StrangerLimit | None = None,
         observer: SipObserver | None = None,
         limits: Limits | None = None,
@@ -120,9 +133,16 @@ class SipEndpoint:
         self._on_flow_closed = on_flow_closed
         self.monotonic: Callable[[], float] = (clock or _MachineClock()).monotonic
         self._public_host = public_host
-        self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
+        self._core = SipCore(
+            user_agent=user_agent,
+            takes_calls=takes_calls,
+            register_headers=register_headers,
+            limits=limits,
+            timing=timing,
+        )
         self.counters: SipCounters = self._core.counters
         self.dialogs = DialogOwners()
+        self.integrity: Integrity | None = None
         self.strangers = strangers
         self._observer = observer
         self.read_buffer = memoryview(bytearray(READ_BYTES))
@@ -270,6 +290,8 @@ class SipEndpoint:
             flow = await self._way_for(request, flow)
         future: asyncio.Future[SipResponse] = loop.create_future()
         completed = self._complete(request, flow)
+        if self.integrity is not None:
+            self.integrity.sign(completed)
         tx = self._core.request(self.monotonic(), flow, completed, self.advertised(flow))
         tx.user = RequestWaiter(future, on_provisional)
         self.watch(future)
@@ -441,7 +463,11 @@ class SipEndpoint:
         if tx.is_invite:
             tx.user = user
         try:
-            if not self.dialogs.take(user):
+            if self.integrity is not None and not self.integrity.admits(user):
+                return
+            owners = self.dialogs
+            inside = tx.dialog is not None or owners.expected
+            if not (inside and owners.take(user)):
                 self._on_request(user)
         except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
             self._note_fault("handling", tx.request.first_line)

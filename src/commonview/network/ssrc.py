@@ -20,9 +20,11 @@ class SsrcExhaustedError(Exception):
 
 
 class SsrcAllocator:
-    """Hands out live stream numbers of one domain, each in use at most once."""
+    """Hands out live or history stream numbers of one domain, each in use at most once."""
 
-    def __init__(self, domain_id: str, *, first: int = 0, quarantine_s: float = QUARANTINE_S) -> None:
+    def __init__(
+        self, domain_id: str, *, first: int = 0, quarantine_s: float = QUARANTINE_S, history: bool = False
+    ) -> None:
         """``first`` is where counting begins (0..9999); a random start keeps a restart off yesterday's
         numbers.
 
@@ -31,6 +33,7 @@ class SsrcAllocator:
         """
         ssrc_text(domain_id, 0)
         self._domain_id = domain_id
+        self._history = history
         self._first = first % _NUMBERS
         self._issued = 0
         self._quarantine_s = quarantine_s
@@ -47,7 +50,7 @@ class SsrcAllocator:
         else:
             raise SsrcExhaustedError("no free stream number in this domain")
         self._in_use.add(number)
-        return ssrc_text(self._domain_id, number)
+        return ssrc_text(self._domain_id, number, history=self._history)
 
     def release(self, ssrc: str, now: float) -> None:
         """Give a number back; it rests before it is used again. Giving back twice is no error."""

@@ -45,6 +45,7 @@ class Action(StrEnum):
     DEVICE_MANAGE = "device.manage"
     SHARING_READ = "sharing.read"
     SHARING_MANAGE = "sharing.manage"  # decide what other platforms may pull
+    ALARM_HANDLE = "alarm.handle"  # acknowledge what devices report
     SESSION_READ = "session.read"  # media sessions: the hops of a stream
     SYSTEM_READ = "system.read"
     SYSTEM_MANAGE = "system.manage"

@@ -52,6 +52,7 @@ NEEDS_GRANT: Final = frozenset(
 ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
     Role.OPERATOR: frozenset(
         {
+            Action.ALARM_HANDLE,
             Action.LIVE_VIEW,
             Action.CAMERA_CONTROL,
             Action.CAMERA_TALK,
@@ -63,6 +64,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
     ),
     Role.INVESTIGATOR: frozenset(
         {
+            Action.ALARM_HANDLE,
             Action.LIVE_VIEW,
             Action.RECORDING_VIEW,
             Action.EXPORT,
@@ -75,6 +77,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
     ),
     Role.SUPERVISOR: frozenset(
         {
+            Action.ALARM_HANDLE,
             Action.PURPOSE_READ,
             Action.PURPOSE_MANAGE,
             Action.GRANT_READ,
@@ -89,6 +92,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
     ),
     Role.MAINTAINER: frozenset(
         {
+            Action.ALARM_HANDLE,
             Action.DEVICE_READ,
             Action.DEVICE_MANAGE,
             Action.SESSION_READ,

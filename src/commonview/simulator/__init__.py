@@ -1,8 +1,10 @@
 """Simulated GB/T 28181 cameras over real sockets, for tests, demonstrations and benchmarks."""
 
 from commonview.simulator.camera import CameraState, SimulatedCamera
+from commonview.simulator.controls import ControlFault, Controls
 from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
+from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
 
 __all__ = [
@@ -10,12 +12,19 @@ __all__ = [
     "CameraSettings",
     "CameraState",
     "Channel",
+    "ControlFault",
+    "Controls",
     "Faults",
     "FleetSettings",
+    "Recorder",
+    "Segment",
     "Server",
     "SimulatedCamera",
     "SimulatedFleet",
     "SimulatorError",
     "SimulatorExtraMissing",
     "SourceError",
+    "StillPainter",
+    "moments_in",
+    "recorded",
 ]

@@ -1,6 +1,7 @@
 """What a simulated camera answers to MANSCDP queries; pure: a query in, the answering messages out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
@@ -15,12 +16,21 @@ from commonview.wire.manscdp import (
     DeviceStatus,
     DeviceStatusQuery,
     Message,
+    RecordInfo,
+    RecordInfoQuery,
 )
 
 _BEIJING: Final = timezone(timedelta(hours=8))
 
 
-def answers_to(query: Message, camera: CameraSettings, *, now: datetime, streaming: bool) -> list[Message]:
+def answers_to(
+    query: Message,
+    camera: CameraSettings,
+    *,
+    now: datetime,
+    streaming: bool,
+    record_items_max: int | None = None,
+) -> list[Message]:
     """The messages that answer `query`; empty when it is none we know, or asks about another device."""
     known = {camera.device_id, *(channel.channel_id for channel in camera.channels)}
     if query.device_id not in known:
@@ -32,6 +42,8 @@ def answers_to(query: Message, camera: CameraSettings, *, now: datetime, streami
             return [_device_info(query, camera)]
         case DeviceStatusQuery():
             return [_device_status(query, now, streaming=streaming)]
+        case RecordInfoQuery():
+            return list(_recordings(query, camera, record_items_max))
         case _:
             return []
 
@@ -51,6 +63,20 @@ def _catalogue(query: CatalogQuery, camera: CameraSettings) -> Iterable[Catalog]
             sum_num=len(items),
             items=tuple(items[at : at + size]),
         )
+
+
+def _recordings(query: RecordInfoQuery, camera: CameraSettings, most: int | None) -> Iterable[RecordInfo]:
+    """Pages of what the channel has recorded; with `most`, no more items than that are listed."""
+    recorder = next((one.recorder for one in camera.channels if one.channel_id == query.device_id), None)
+    if recorder is None:
+        yield RecordInfo(sn=query.sn, device_id=query.device_id, sum_num=0)
+        return
+    listed = 0
+    for page in recorder.pages(query, camera.page_items):
+        room = len(page.items) if most is None else max(0, most - listed)
+        listed += len(page.items)
+        if room or not page.items:
+            yield replace(page, items=page.items[:room])
 
 
 def _item(channel: Channel, camera: CameraSettings) -> CatalogItem:

@@ -1,10 +1,11 @@
-"""One live call of a simulated camera: INVITE, answer, media, BYE (GB/T 28181-2022 9.2)."""
+"""One call of a simulated camera, live or past: INVITE, answer, media, BYE (GB/T 28181-2022 9.2, 9.8)."""
 
 import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
@@ -12,13 +13,20 @@ from commonview.network.sip_endpoint import ServerTransaction, SipEndpoint, SipE
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.link import DialledTcpLink, ListeningTcpLink, MediaLink, UdpLink
 from commonview.simulator.ps import PsMuxer
+from commonview.simulator.recorder import RecordingPlayer
 from commonview.simulator.rtp import RtpPacketiser
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults
+from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
+from commonview.wire.manscdp import MediaStatus, encode
+from commonview.wire.mansrtsp import CONTENT_TYPE as MANSRTSP
+from commonview.wire.mansrtsp import MansrtspError, MansrtspRequest, parse_mansrtsp
 from commonview.wire.sdp import CONTENT_TYPE, GbSdp, MediaTransport, RtpMap, SdpError, Setup, parse_sdp
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.message import SipRequest
 
 _BYE_TIMEOUT_S: Final = 3.0
+_SESSIONS: Final = ("play", "playback", "download")
+_FINISHED_WAIT_S: Final = 8.0
 
 
 class MediaRole(Enum):
@@ -47,6 +55,11 @@ class Offer:
     payload_type: int
     stream_key: str | None
 
+    @property
+    def is_history(self) -> bool:
+        """Whether the past is asked for."""
+        return self.sdp.session_name.casefold() != "play"
+
 
 def read_offer(request: SipRequest) -> Offer:
     """Take what matters from an INVITE. Raises `CallRefused` 400 or 488 when it cannot be met."""
@@ -54,7 +67,7 @@ def read_offer(request: SipRequest) -> Offer:
         sdp = parse_sdp(request.body)
     except SdpError as error:
         raise CallRefused(400, "Bad Request") from error
-    if sdp.session_name.casefold() != "play" or sdp.media != "video" or sdp.port == 0:
+    if sdp.session_name.casefold() not in _SESSIONS or sdp.media != "video" or sdp.port == 0:
         raise CallRefused(488, "Not Acceptable Here")
     payload_type = next((each.payload_type for each in sdp.rtpmaps if each.encoding.upper() == "PS"), None)
     if payload_type is None:
@@ -67,7 +80,14 @@ def read_offer(request: SipRequest) -> Offer:
 
 
 def compose_answer(
-    offer: Offer, *, channel_id: str, host: str, port: int, ssrc: int, faults: Faults
+    offer: Offer,
+    *,
+    channel_id: str,
+    host: str,
+    port: int,
+    ssrc: int,
+    faults: Faults,
+    file_size_bytes: int | None = None,
 ) -> GbSdp:
     """The answer to `offer` with our media address."""
     setups: dict[MediaRole, Setup | None] = {
@@ -77,7 +97,8 @@ def compose_answer(
     }
     return GbSdp(
         owner_id=channel_id,
-        session_name="Play",
+        session_name=offer.sdp.session_name,
+        file_size_bytes=file_size_bytes,
         address=host,
         port=port,
         transport=offer.sdp.transport,
@@ -120,6 +141,35 @@ class Call:
         self._dialog: Dialog | None = None
         self._task: asyncio.Task[None] | None = None
         self._on_stream: Callable[[], None] = lambda: None
+        self._ended = asyncio.Event()
+        self.player = self._make_player()
+
+    def _make_player(self) -> RecordingPlayer | None:
+        if not self.offer.is_history:
+            return None
+        if self.channel.recorder is None:
+            raise CallRefused(404, "No recordings")
+        sdp = self.offer.sdp
+        speed = (sdp.download_speed or 1) if sdp.session_name.casefold() == "download" else 0
+        start = datetime.fromtimestamp(sdp.start_time_s, UTC)
+        end = datetime.fromtimestamp(sdp.stop_time_s, UTC)
+        return RecordingPlayer(self.channel.recorder, start, end, speed, self._faults())
+
+    def take_info(self, transaction: ServerTransaction) -> None:
+        """MANSRTSP inside the call (Annex B): steer the playback, answer in the body of the 200."""
+        try:
+            request = parse_mansrtsp(transaction.request.body)
+        except MansrtspError:
+            transaction.respond(400)
+            return
+        if self.player is None or not isinstance(request, MansrtspRequest):
+            transaction.respond(400)
+            return
+        answer = self.player.steer(request)
+        if not answer.ok:
+            transaction.respond(answer.status)
+            return
+        transaction.respond(200, headers=[("Content-Type", MANSRTSP)], body=answer.encode())
 
     def start(self, *, on_stream: Callable[[], None], on_end: Callable[["Call"], None]) -> None:
         """Begin answering; `on_stream` is called when media flows, `on_end` once when the call is over."""
@@ -135,6 +185,7 @@ class Call:
 
     def taken_down(self) -> None:
         """The platform sent BYE: stop sending."""
+        self._ended.set()
         self.ended_because = "ended by the platform"
         if self._task is not None:
             self._task.cancel()
@@ -215,6 +266,7 @@ class Call:
             port=link.local_port,
             ssrc=ssrc,
             faults=faults,
+            file_size_bytes=self.player.size_bytes if self.player and self.player.download_speed else None,
         )
         self._transaction.respond(
             200, headers=[("Contact", self._contact), ("Content-Type", CONTENT_TYPE)], body=answer.encode()
@@ -223,7 +275,7 @@ class Call:
         return ssrc if faults.sent_ssrc is None else faults.sent_ssrc
 
     async def _stream(self, link: MediaLink, ssrc: int) -> None:
-        source = self.channel.source
+        source = self.player or self.channel.source
         faults = self._faults()
         muxer = PsMuxer(source.format.video, source.format.audio, with_map=not faults.omit_stream_map)
         packetiser = RtpPacketiser(ssrc, self.offer.payload_type)
@@ -240,4 +292,22 @@ class Call:
                 self._counters.packets_sent += len(packets)
                 self._counters.bytes_sent += sum(map(len, packets))
         self.ended_because = "the source ended"
+        if self.player is not None:
+            await self._say_finished()
         await self._send_bye()
+
+    async def _say_finished(self) -> None:
+        """MediaStatus 121 inside the dialog; the platform then says BYE (9.8)."""
+        faults, dialog = self._faults(), self._dialog
+        if dialog is not None and not faults.finishes_silently:
+            notice = MediaStatus(sn=1, device_id=self.channel.channel_id)
+            body = encode(notice, self._camera.charset)
+            request = dialog.new_request("MESSAGE", (("Content-Type", MANSCDP),), body)
+            if faults.finishes_as is not None:
+                sender = f"<sip:{faults.finishes_as}@elsewhere.example>;tag={dialog.local_tag}"
+                request.headers.set("From", sender)
+            with contextlib.suppress(SipEndpointError):
+                await self._endpoint.request(request, self._transaction.flow, timeout_s=_BYE_TIMEOUT_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISHED_WAIT_S):
+                await self._ended.wait()

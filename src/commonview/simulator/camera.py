@@ -19,7 +19,9 @@ from commonview.network.sip_endpoint import (
     SipTimeout,
 )
 from commonview.simulator.answers import answers_to
-from commonview.simulator.call import Call, CallRefused, read_offer
+from commonview.simulator.call import Call, CallRefused, Offer, read_offer
+from commonview.simulator.controls import Controls
+from commonview.simulator.controls_shell import ControlsShell
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
@@ -30,7 +32,7 @@ from commonview.wire.sip.uri import NameAddr, SipUri
 
 _REFRESH_SHARE: Final = 0.8
 _UNREGISTER_S: Final = 2.0
-_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, MESSAGE, OPTIONS"
+_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, OPTIONS"
 
 
 class CameraState(Enum):
@@ -77,6 +79,18 @@ class SimulatedCamera:
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+        self.controls = Controls(settings)
+        self._shell = ControlsShell(
+            self.controls,
+            self._channels,
+            send=self._send,
+            next_sn=lambda: self._writer.next_sn(),
+            restart=self._restart,
+            now=lambda: self._clock.now(),
+            say=self._say,
+            upgrade_failure=lambda: self.faults.upgrade_failure,
+            upgrade_s=settings.upgrade_s,
+        )
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
     @property
@@ -272,7 +286,11 @@ class SimulatedCamera:
 
     async def _send_keepalive(self, flow: Flow) -> int | None:
         """The status the platform answered, None for silence."""
-        notice = manscdp.Keepalive(sn=self._writer.next_sn(), device_id=self.settings.device_id)
+        notice = manscdp.Keepalive(
+            sn=self._writer.next_sn(),
+            device_id=self.settings.device_id,
+            faulty_ids=self.faults.faulty_channels,
+        )
         request = self._writer.message(notice)
         timeout_s = min(self.settings.request_timeout_s, max(0.1, self.settings.keepalive_s))
         try:
@@ -305,6 +323,8 @@ class SimulatedCamera:
                 self._take_invite(transaction)
             case "BYE":
                 self._take_bye(transaction)
+            case "INFO":
+                self._take_info(transaction)
             case "OPTIONS":
                 transaction.respond(200, headers=[("Allow", _ALLOW)])
             case _:
@@ -328,7 +348,16 @@ class SimulatedCamera:
         self.counters.queries += 1
         faults = self.faults
         await asyncio.sleep(faults.answer_delay_s)
-        pages = answers_to(query, self.settings, now=self._clock.now(), streaming=self.streaming)
+        pages = self._controlled(query)
+        if pages is None:
+            told = answers_to(
+                query,
+                self.settings,
+                now=self._clock.now(),
+                streaming=self.streaming,
+                record_items_max=faults.record_items_max,
+            )
+            pages = [self.controls.touch(page) for page in told]
         if query.cmd_type == "Catalog" and pages:
             self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
         with contextlib.suppress(SipEndpointError):
@@ -340,6 +369,30 @@ class SimulatedCamera:
                     await self._sip().request(
                         self._writer.message(page), flow, timeout_s=self.settings.request_timeout_s
                     )
+
+    async def _send(self, message: manscdp.Message) -> None:
+        """Send a notice to the platform, if there is one to hear it."""
+        if self._flow is None:
+            return
+        with contextlib.suppress(SipEndpointError):
+            timeout_s = self.settings.request_timeout_s
+            await self._sip().request(self._writer.message(message), self._flow, timeout_s=timeout_s)
+
+    async def _restart(self) -> None:
+        await self.vanish()
+        await asyncio.sleep(self.settings.reboot_s)
+        await self.come_back()
+
+    def _controlled(self, message: manscdp.Message) -> list[manscdp.Message] | None:
+        """What control answers, its effects under way; None when the message is none of control's."""
+        reaction = self.controls.take(message, asyncio.get_running_loop().time())
+        for effect in reaction.effects:
+            self._spawn(self._shell.carry_out(effect))
+        if not reaction.ours:
+            return None
+        if self._shell.head_moves(message.device_id):
+            self._spawn(self._shell.turn_picture(message.device_id))
+        return list(reaction.answers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         chore = asyncio.ensure_future(work)
@@ -354,13 +407,20 @@ class SimulatedCamera:
             channel = self._called_channel(transaction)
             offer = read_offer(transaction.request)
             self._make_room(channel, offer.stream_key)
+            call = self._make_call(transaction, offer, channel)
         except CallRefused as refusal:
             self.counters.invites_refused += 1
             self._say(f"refuses a call: {refusal.status} {refusal.reason}")
             transaction.respond(refusal.status, refusal.reason)
             return
-        flow = transaction.flow
-        call = Call(
+        self._calls[call.call_id] = call
+        self._spawn(self._tell())
+        self._say(f"is asked for {channel.name} over {offer.role.value}")
+        transaction.respond(100)
+        call.start(on_stream=self._stream_started, on_end=self._call_over)
+
+    def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
+        return Call(
             transaction,
             offer,
             channel,
@@ -368,13 +428,8 @@ class SimulatedCamera:
             faults=lambda: self.faults,
             endpoint=self._sip(),
             counters=self.counters,
-            contact=self._writer.contact(flow),
+            contact=self._writer.contact(transaction.flow),
         )
-        self._calls[call.call_id] = call
-        self._spawn(self._tell())
-        self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
-        call.start(on_stream=self._stream_started, on_end=self._call_over)
 
     def _called_channel(self, transaction: ServerTransaction) -> Channel:
         """The channel an INVITE names: by Request-URI, else by To. The device's own id means its first."""
@@ -407,6 +462,13 @@ class SimulatedCamera:
             return
         transaction.respond(200)
         call.taken_down()
+
+    def _take_info(self, transaction: ServerTransaction) -> None:
+        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
+        if call is None:
+            transaction.respond(481)
+        else:
+            call.take_info(transaction)
 
     def _stream_started(self) -> None:
         self._spawn(self._tell())

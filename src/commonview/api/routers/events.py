@@ -23,6 +23,9 @@ HEARTBEAT_S = 10.0
 RIGHTS: Final = {
     "device.": frozenset({Action.DEVICE_READ}),
     "channel.": frozenset({Action.DEVICE_READ}),
+    "command.": frozenset({Action.DEVICE_READ}),
+    "alarm.": frozenset({Action.DEVICE_READ}),
+    "position.": frozenset({Action.DEVICE_READ}),
     "session.": frozenset({Action.SESSION_READ}),
     "grant.": frozenset({Action.GRANT_READ, Action.GRANT_REQUEST}),
     "account.": frozenset({Action.ACCOUNT_READ}),

@@ -33,6 +33,7 @@ from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.message import SipMessage, SipRequest, parse_datagram
+from commonview.wire.sip.pieces import PieceHolder
 from commonview.wire.sip.server import HeaderPairs, ServerLayer
 from commonview.wire.sip.timers import Timing
 from commonview.wire.sip.transaction import ClientTransaction, ServerTransaction
@@ -76,6 +77,7 @@ class SipCore:
         user_agent: str = "Commonview",
         allow: tuple[str, ...] = DEFAULT_ALLOW,
         takes_calls: bool | CallPolicy = True,
+        register_headers: tuple[tuple[str, str], ...] = (),
         limits: Limits | None = None,
         timing: Timing | None = None,
         random: Callable[[int], bytes] = os.urandom,
@@ -83,6 +85,7 @@ class SipCore:
         """``takes_calls`` False answers every INVITE 488, once and without keeping state.
 
         A policy is asked of each INVITE that opens a dialog, and what it refuses is answered the same way.
+        ``register_headers`` go into the answers that the core itself gives to a REGISTER.
         """
         self._context = CoreContext(
             timing=timing or Timing(),
@@ -91,10 +94,12 @@ class SipCore:
             user_agent=user_agent,
             allow=allow,
             takes_calls=takes_calls,
+            register_headers=register_headers,
         )
         self.counters: SipCounters = self._context.counters
         self._server = ServerLayer(self._context)
         self._client = ClientLayer(self._context)
+        self._pieces = PieceHolder()
         self._next_sweep = 0.0
 
     # In
@@ -103,6 +108,14 @@ class SipCore:
         """Take one datagram. Never raises, whatever the bytes."""
         counters = self.counters
         counters.received += 1
+        if self._pieces:
+            taken, whole = self._pieces.add(flow, data)
+            if whole is not None:
+                self._take(now, flow, whole)
+            elif taken:
+                counters.absorbed["piece of a body"] += 1
+            if taken:
+                return
         try:
             message = parse_datagram(data)
         except SipParseError as error:
@@ -110,6 +123,9 @@ class SipCore:
                 counters.absorbed["keep-alive"] += 1
             else:
                 self._server.refuse_unreadable(flow, error)
+            return
+        if message.repairs and self._pieces.hold(now, flow, message):
+            counters.absorbed["piece of a body"] += 1
             return
         self._take(now, flow, message)
 
@@ -187,13 +203,20 @@ class SipCore:
             self._client.fire(now, *due)
         while (late := context.server_timers.pop_due(now)) is not None:
             self._server.fire(now, *late)
+        while (held := self._pieces.take_due(now)) is not None:
+            self.counters.absorbed["piece of a body"] -= 1  # it is what it was from the beginning: a message
+            self._take(now, *held)
         if now >= self._next_sweep:
             self._server.sweep(now)
             self._next_sweep = now + _SWEEP_EVERY_S
 
     def wake_at(self) -> float | None:
         """When `advance` must be called next; None while nothing is pending."""
-        due = [self._context.client_timers.next_due(), self._context.server_timers.next_due()]
+        due = [
+            self._context.client_timers.next_due(),
+            self._context.server_timers.next_due(),
+            self._pieces.wake_at(),
+        ]
         if not self._server.idle:
             due.append(self._next_sweep)
         pending = [moment for moment in due if moment is not None]

@@ -1,3 +1,5 @@
+import alarms from './alarms.json'
+import catalogue from './catalogue.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -5,4 +7,13 @@ import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
-export default { ...shell, ...diagnosis, ...entry, ...live, ...failures, ...manage }
+export default {
+  ...alarms,
+  ...catalogue,
+  ...diagnosis,
+  ...entry,
+  ...failures,
+  ...live,
+  ...manage,
+  ...shell,
+}

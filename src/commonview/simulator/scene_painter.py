@@ -1,0 +1,41 @@
+"""A drawn scene at any moment: what a simulated recorder plays back."""
+
+import threading
+from datetime import datetime
+from fractions import Fraction
+from typing import Final
+
+import av
+from av.video.frame import PictureType
+
+from commonview.simulator.encoder import make_encoder
+from commonview.simulator.frames import SourceFormat, StreamType
+from commonview.simulator.scene import Scene
+from commonview.simulator.scene_source import plane_views
+
+_FPS: Final = 10
+
+
+class ScenePainter:
+    """Paints `name`'s street, ten pictures a second, a second at a time, with the clock of that second."""
+
+    def __init__(self, name: str, *, width: int = 352, height: int = 288, seed: int = 0) -> None:
+        self.format = SourceFormat(StreamType.H264, width, height, float(_FPS))
+        self._scene = Scene(name, width, height, seed)
+        self._drawing = threading.Lock()
+
+    def group(self, start: datetime) -> list[bytes]:
+        """The ten pictures of one second, the first a key frame."""
+        with self._drawing:
+            encoder = make_encoder("h264", self.format.width, self.format.height, Fraction(_FPS))
+            picture = av.VideoFrame(self.format.width, self.format.height, "yuv420p")
+            picture.time_base = Fraction(1, _FPS)
+            planes = plane_views(picture)
+            self._scene.begin(planes)
+            coded: list[bytes] = []
+            for number in range(_FPS):
+                self._scene.draw(planes, start.timestamp() % 3600 + number / _FPS, start.astimezone())
+                picture.pts = number
+                picture.pict_type = PictureType.NONE if number else PictureType.I
+                coded += [bytes(packet) for packet in encoder.encode(picture)]
+            return coded + [bytes(packet) for packet in encoder.encode(None)]
