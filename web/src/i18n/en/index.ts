@@ -2,6 +2,7 @@ import alarms from './alarms.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
+import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
@@ -11,6 +12,7 @@ export default {
   ...diagnosis,
   ...entry,
   ...failures,
+  ...history,
   ...live,
   ...manage,
   ...shell,
