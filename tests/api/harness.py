@@ -26,6 +26,7 @@ from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
@@ -57,6 +58,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.control import Control
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.history import (
     Download,
@@ -69,9 +71,11 @@ from commonview.network.history import (
     Verb,
 )
 from commonview.network.sources import Source, SourceUnknown
+from commonview.network.trace import TraceService
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from tests.api.events_room import EventsRoom
+from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -184,6 +188,7 @@ class HistoryDouble(History):
 class NetworkDouble:
     """Two cameras, one of them offline, without any socket."""
 
+    control: Control
     events: EventsRoom
 
     def __init__(self, clock: FakeClock) -> None:
@@ -198,6 +203,13 @@ class NetworkDouble:
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
         self.history: HistoryDouble
+        self.trace = TraceService(
+            clock,
+            cast(MediaNode, MediaDouble()),
+            2**20,
+            local=lambda flow: f"{flow.local[0]}:{flow.local[1]}",
+            peer_of=lambda device_id: (device_id in self.known, None),
+        )
 
     def _device(self, device_id: str, *, online: bool) -> Device:
         return Device(
@@ -372,6 +384,7 @@ class Harness:
     network: NetworkDouble
     media: MediaDouble
     live: LiveDesk
+    room: ControlRoom
     accounts: dict[Role, str] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -424,6 +437,12 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     network.history.set_download_listener(downloads.on_ended)
     security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(downloads.end_grant, *ended))
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
+    room = ControlRoom(tmp_path, db, bus, clock)
+    await room.control.start()
+    network.control = room.control
+    snapshots = SnapshotDesk(
+        security=security, network=cast(NetworkService, network), address=lambda _target: BASE
+    )
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -436,6 +455,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         media_address=MediaAddress(chosen, media.viewer_port),
         live=live,
         downloads=downloads,
+        snapshots=snapshots,
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),
@@ -443,12 +463,14 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     console = tmp_path / "console"
     app = create_app(context, console=console)
-    made = Harness(app, context, db, data, clock, bus, security, network, media, live)
+    made = Harness(app, context, db, data, clock, bus, security, network, media, live, room)
     if roles:
         made.accounts = {role: role.value for role in Role}
     async with made.stack:
         yield made
         await live.drain()
+        await room.control.close()
+        await snapshots.close()
     await network.events.close()
     security.close()
     db.close()

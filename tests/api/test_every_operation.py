@@ -20,6 +20,8 @@ PUBLIC = {
     ("GET", "/api/setup"),  # the console must know whether to show set-up or sign-in
     ("POST", "/api/setup"),  # guarded by the one-time token
     ("POST", "/api/session"),  # signing in
+    ("POST", "/api/device-upload/{token}"),  # a camera's pictures; unknown addresses are all alike
+    ("PUT", "/api/device-upload/{token}"),  # the same, for cameras that PUT
 }
 
 # Open to every signed-in account, because they show or change only what is one's own.

@@ -31,6 +31,8 @@ PUBLIC: Final = frozenset(
         ("GET", "/api/setup"),  # the console must know whether to show set-up or sign-in
         ("POST", "/api/setup"),  # guarded by the one-time token
         ("POST", "/api/session"),  # signing in
+        ("POST", "/api/device-upload/{token}"),  # a camera's pictures; the address is the one-time secret
+        ("PUT", "/api/device-upload/{token}"),  # the same, for cameras that PUT
     }
 )
 """The reviewed list of operations without a session. A test holds its own copy."""

@@ -16,7 +16,9 @@ from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
     audit,
+    control,
     device_events,
+    device_upload,
     devices,
     events,
     grants,
@@ -27,6 +29,7 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    trace,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -37,6 +40,8 @@ ROUTERS = (
     purposes,
     grants,
     devices,
+    control,
+    device_upload,
     device_events,
     live,
     history,
@@ -44,6 +49,7 @@ ROUTERS = (
     system,
     events,
     sources,
+    trace,
 )
 
 _DESCRIPTION = """\

@@ -12,6 +12,7 @@ from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
 from commonview.foundation.settings import IpNetwork, Settings
@@ -39,6 +40,7 @@ class ApiContext:
     media_address: MediaAddress
     live: LiveDesk
     downloads: DownloadDesk
+    snapshots: SnapshotDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams

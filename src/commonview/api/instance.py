@@ -22,6 +22,7 @@ from commonview.api.listen import bind_http, console_url, open_media, require_lo
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.middleware import GateCounters
+from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock, SystemClock
 from commonview.foundation.database import Database, migrate
@@ -29,6 +30,7 @@ from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.settings import Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
+from commonview.network.control import upload_base
 from commonview.security import SecurityService
 from commonview.wire.sip import SipCounters
 
@@ -97,7 +99,23 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         )
         live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
         network.set_viewer_listener(live.on_viewer)
+        snapshots = SnapshotDesk(
+            security=security,
+            network=network,
+            address=lambda target: upload_base(
+                target.record,
+                public_url=settings.public_url,
+                http_host=settings.http_host,
+                http_port=http_socket.getsockname()[1],
+            ),
+        )
+        stack.push_async_callback(snapshots.close)
         loop = asyncio.get_running_loop()
+        security.on_grant_end(
+            lambda grant_id, _outcome: loop.call_soon_threadsafe(
+                network.control.snapshots.cut_grant, grant_id
+            )
+        )
         security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
         downloads = DownloadDesk(security, network)
         network.history.set_download_listener(downloads.on_ended)
@@ -122,6 +140,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             media_address=MediaAddress(settings, media.viewer_port),
             live=live,
             downloads=downloads,
+            snapshots=snapshots,
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
             event_streams=EventStreams(),

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 BODY_MAX_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 15.0
+UPLOAD_PREFIX = "/api/device-upload/"
+UPLOAD_TIMEOUT_S = 60.0
 
 _FIXED_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -70,7 +72,7 @@ class Gate:
 
         try:
             _check_origin(scope["method"], headers, context, counters)
-            receive = await _bounded_body(headers, receive, counters)
+            receive = await _bounded_body(headers, receive, counters, _body_limit(scope["path"], context))
             await self._app(scope, receive, guarded_send)
         except _Refused as refused:
             response = error_response(refused.status, refused.code, refused.message)
@@ -105,16 +107,24 @@ def _own_origins(headers: Headers, context: ApiContext) -> set[str]:
     return own
 
 
-async def _bounded_body(headers: Headers, receive: Receive, counters: GateCounters) -> Receive:
+def _body_limit(path: str, context: ApiContext) -> int:
+    """Bytes a body may have: pictures where a camera was asked for some, else those of any request."""
+    if not path.startswith(UPLOAD_PREFIX):
+        return BODY_MAX_BYTES
+    return max(BODY_MAX_BYTES, context.network.control.snapshots.allowance(path.removeprefix(UPLOAD_PREFIX)))
+
+
+async def _bounded_body(headers: Headers, receive: Receive, counters: GateCounters, limit: int) -> Receive:
     """The body, read whole within its bounds and handed on; no route waits for a slow sender."""
     announced = headers.get("content-length")
     if announced is None and "transfer-encoding" not in headers:
         return receive
-    if announced is not None and announced.isdecimal() and int(announced) > BODY_MAX_BYTES:
-        raise _too_large(counters)
+    if announced is not None and announced.isdecimal() and int(announced) > limit:
+        raise _too_large(counters, limit)
     body = bytearray()
+    within_s = BODY_TIMEOUT_S if limit <= BODY_MAX_BYTES else UPLOAD_TIMEOUT_S
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             more = True
             while more:
                 message = await receive()
@@ -122,11 +132,11 @@ async def _bounded_body(headers: Headers, receive: Receive, counters: GateCounte
                     return _replay(message, receive)
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > BODY_MAX_BYTES:
-                    raise _too_large(counters)
+                if len(body) > limit:
+                    raise _too_large(counters, limit)
     except TimeoutError:
         counters.body_too_slow += 1
-        raise _Refused(408, "body_too_slow", f"the body took longer than {BODY_TIMEOUT_S:g} s") from None
+        raise _Refused(408, "body_too_slow", f"the body took longer than {within_s:g} s") from None
     return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
 
@@ -139,9 +149,9 @@ def _replay(first: Message, receive: Receive) -> Receive:
     return replayed
 
 
-def _too_large(counters: GateCounters) -> _Refused:
+def _too_large(counters: GateCounters, limit: int) -> _Refused:
     counters.body_too_large += 1
-    return _Refused(413, "body_too_large", f"a body has at most {BODY_MAX_BYTES} bytes")
+    return _Refused(413, "body_too_large", f"a body has at most {limit} bytes")
 
 
 def _add_headers(headers: MutableHeaders, context: ApiContext, host: str, *, api: bool) -> None:

@@ -117,6 +117,14 @@ class Settings(BaseModel):
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
     )
+    trace_bytes: int = _field(
+        64 * 2**20,
+        _SIP,
+        "Memory for the latest signalling of all devices, kept without passwords for diagnosis, in bytes; "
+        "0 keeps none.",
+        ge=0,
+        le=16 * 2**30,
+    )
     device_subscriptions: str = _field(
         "catalogue,alarm",
         _SIP,

@@ -35,6 +35,7 @@ from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReaso
 from commonview.network.presence import PresenceKeeper
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
@@ -45,6 +46,7 @@ from commonview.network.sources import Listing, Sources, SourceSettings
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -130,13 +132,22 @@ class NetworkService:
         self._counters: Counter[str] = Counter()
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
+        self.trace = TraceService(
+            clock,
+            node,
+            settings.trace_bytes,
+            local=lambda flow: self.endpoint.advertised(flow),
+            peer_of=self._peer_of,
+        )
         self.endpoint = SipEndpoint(
             on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
+            observer=self.trace.recorder,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -535,7 +546,12 @@ class NetworkService:
             self._counters["devices_lost_connection"] += 1
             self._device_changed(record.id)
 
+    def _peer_of(self, device_id: str) -> tuple[bool, tuple[str, int] | None]:
+        record = self._directory.get(device_id)
+        return record is not None, None if record is None else record.peer
+
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        self.trace.proved(record.peer, record.id)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
@@ -591,6 +607,7 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
+                self.trace.on_media(event)
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:

@@ -232,6 +232,170 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/{channel_id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Channel Commands
+         * @description The newest commands to a camera.
+         */
+        get: operations["list_channel_commands"];
+        put?: never;
+        /**
+         * Channel Order
+         * @description Change something at a camera; follow the command to see whether it happened.
+         */
+        post: operations["channel_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Channel Configuration
+         * @description Blocks of a camera's configuration, asked of its device now; what it does not tell is absent.
+         */
+        get: operations["get_channel_configuration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Steering Order
+         * @description Call a preset, start a cruise, switch the wiper: what steers a camera.
+         */
+        post: operations["steering_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/cruises": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Cruises
+         * @description The cruise tracks, asked of the camera now.
+         */
+        get: operations["list_cruises"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/cruises/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cruise
+         * @description The points of one cruise track.
+         */
+        get: operations["get_cruise"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/home-position": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Home Position
+         * @description Where the camera returns to by itself; null when it tells nothing.
+         */
+        get: operations["get_home_position"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/position": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Position
+         * @description Where the camera looks now.
+         */
+        get: operations["get_position"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Presets
+         * @description The presets, asked of the camera now.
+         */
+        get: operations["list_presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}/recordings": {
         parameters: {
             query?: never;
@@ -246,6 +410,94 @@ export interface paths {
         get: operations["list_recordings"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Snapshot
+         * @description Have the camera take pictures and upload them here, under a grant; follow the command.
+         */
+        post: operations["take_snapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}/steer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Steer
+         * @description Move a camera until renewed or stopped. One steers at a time: 409 `ptz_busy` names who.
+         */
+        post: operations["steer"];
+        /**
+         * Release Steering
+         * @description Stop, and let others steer. Needs no grant: stopping is always allowed to who moves.
+         */
+        delete: operations["release_steering"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/commands/{command_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Command
+         * @description One command, step by step.
+         */
+        get: operations["get_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/device-upload/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Snapshot
+         * @description The same, for devices that PUT.
+         */
+        put: operations["put_snapshot"];
+        /**
+         * Upload Snapshot
+         * @description Pictures of a camera that was asked for them.
+         */
+        post: operations["upload_snapshot"];
         delete?: never;
         options?: never;
         head?: never;
@@ -292,6 +544,66 @@ export interface paths {
         patch: operations["update_device"];
         trace?: never;
     };
+    "/api/devices/{device_id}/capabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Capabilities
+         * @description What a device and its cameras turned out to do or not to do, with the command that showed it.
+         */
+        get: operations["list_capabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/capabilities/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Capability
+         * @description Begin anew with one kind of command, after a new firmware perhaps.
+         */
+        delete: operations["forget_capability"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/cards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Memory Cards
+         * @description The memory cards, asked of the device now.
+         */
+        get: operations["list_memory_cards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/catalogue": {
         parameters: {
             query?: never;
@@ -306,6 +618,50 @@ export interface paths {
          * @description Ask the device for its catalogue again; progress shows in `catalogue`.
          */
         post: operations["refresh_catalogue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Device Commands
+         * @description The newest commands to a device and its cameras.
+         */
+        get: operations["list_device_commands"];
+        put?: never;
+        /**
+         * Device Order
+         * @description Change something at a device; follow the command to see whether it happened.
+         */
+        post: operations["device_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Device Configuration
+         * @description Blocks of a device's configuration, asked of it now; what it does not tell is absent.
+         */
+        get: operations["get_device_configuration"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -345,6 +701,66 @@ export interface paths {
          * @description Subscribe to a device or not, whatever the setting says.
          */
         put: operations["want_subscription"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace
+         * @description What is remembered of a device, newest first; also of one that never got in.
+         */
+        get: operations["device_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Pcap
+         * @description Everything remembered of a device as a capture file. Leaves an audit entry.
+         */
+        get: operations["device_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Text
+         * @description Everything remembered of a device as text, oldest first. Leaves an audit entry.
+         */
+        get: operations["device_trace_text"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -873,6 +1289,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Pcap
+         * @description The calls of a live session as a capture file. Leaves an audit entry.
+         */
+        get: operations["session_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Text
+         * @description The calls of a live session as text. Leaves an audit entry.
+         */
+        get: operations["session_trace_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/setup": {
         parameters: {
             query?: never;
@@ -891,6 +1347,46 @@ export interface paths {
          * @description Make the first accounts with the one-time link's token: all of them, or none.
          */
         post: operations["set_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Snapshots
+         * @description The pictures one had taken in the last 24 hours, newest first.
+         */
+        get: operations["list_snapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/snapshots/{snapshot_id}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Snapshot Picture
+         * @description The picture itself (JPEG), under a running grant; every showing leaves an access record.
+         */
+        get: operations["get_snapshot_picture"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -997,6 +1493,26 @@ export interface paths {
          * @description Version, addresses, the audit log's health, and every counter, drops included.
          */
         get: operations["system_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/trace/exchanges/{exchange_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace Exchange
+         * @description One exchange with its messages, redacted.
+         */
+        get: operations["trace_exchange"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1209,6 +1725,64 @@ export interface components {
             type: number | null;
         };
         /**
+         * AlarmRecord
+         * @description Recording on alarm.
+         */
+        AlarmRecord: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_record";
+            /**
+             * Pre Record S
+             * @default 5
+             */
+            pre_record_s: number;
+            /**
+             * Record S
+             * @default 30
+             */
+            record_s: number;
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
+        };
+        /**
+         * AlarmReport
+         * @description Whether motion and field alarms are reported.
+         */
+        AlarmReport: {
+            /** Field Detection */
+            field_detection: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_report";
+            /** Motion Detection */
+            motion_detection: boolean;
+        };
+        /**
+         * AlarmReset
+         * @description Reset alarms, all or those of a method (1..7) and type.
+         */
+        AlarmReset: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "alarm_reset";
+            /** Method */
+            method?: number | null;
+            /** Type */
+            type?: number | null;
+        };
+        /**
          * AlarmState
          * @description Whether somebody has looked at it.
          * @enum {string}
@@ -1272,6 +1846,22 @@ export interface components {
             state: string;
         };
         /**
+         * Auxiliary
+         * @description Switch something at the camera: 1 is the wiper; makers use 2 for infrared, 3 heater, 4 defog, 5
+         *     cooler.
+         */
+        Auxiliary: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "auxiliary";
+            /** On */
+            on: boolean;
+            /** Switch */
+            switch: number;
+        };
+        /**
          * BandOut
          * @description A stretch of time, half open.
          */
@@ -1287,6 +1877,57 @@ export interface components {
              */
             start: string;
         };
+        /**
+         * BasicParameters
+         * @description Name and registration times of a device; the only block that 2016 devices let be written.
+         */
+        BasicParameters: {
+            /** Expiration S */
+            expiration_s?: number | null;
+            /** Heartbeat Count */
+            heartbeat_count?: number | null;
+            /** Heartbeat Interval S */
+            heartbeat_interval_s?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "basic_parameters";
+            /** Name */
+            name?: string | null;
+        };
+        /**
+         * CapabilityOut
+         * @description What a device or camera turned out to do or not to do. It warns, it blocks nothing.
+         */
+        CapabilityOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Command Id */
+            command_id: string;
+            /** Device Id */
+            device_id: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: string | number;
+            };
+            /** Failures */
+            failures: number;
+            /** Kind */
+            kind: string;
+            verdict: components["schemas"]["CapabilityVerdict"];
+        };
+        /**
+         * CapabilityVerdict
+         * @description What experience says of a kind of command at one device or channel.
+         * @enum {string}
+         */
+        CapabilityVerdict: "done" | "doubtful" | "not_done_by_device";
         /**
          * CatalogueOut
          * @description How far the last catalogue query has come; `promised` is what the device announced.
@@ -1306,6 +1947,12 @@ export interface components {
          * @enum {string}
          */
         CatalogueState: "never" | "running" | "complete" | "incomplete" | "unanswered";
+        /**
+         * Cause
+         * @description Why something went wrong. Parameters are those of the pattern.
+         * @enum {string}
+         */
+        Cause: "wrong_realm" | "wrong_username" | "wrong_identity" | "wrong_id" | "wrong_domain" | "stale_nonce_loop" | "wrong_password" | "never_proves" | "broken_proof" | "register_forbidden" | "register_refused" | "register_too_brief" | "register_unanswered" | "redirect_loop" | "registration_flapping" | "expiry_too_short" | "duplicate_id" | "address_changed" | "behind_nat" | "version_mismatch" | "clock_skew" | "keepalive_refused" | "keepalive_unanswered" | "keepalive_slow" | "keepalive_stopped" | "keepalive_fault" | "answer_misdirected" | "pieces_lost" | "long_message_refused" | "request_unanswered" | "request_refused" | "request_forbidden" | "wrong_sender" | "wrong_length" | "unreadable" | "charset_damaged" | "charset_declared_wrongly" | "xml_mended" | "no_answer" | "pages_missing" | "answered_error" | "other_cmd_type" | "other_sn" | "answer_refused" | "subscribe_refused" | "subscription_not_renewed" | "notify_refused" | "no_notify" | "tls_failed" | "loop" | "invite_unanswered" | "invite_stuck" | "invite_cancelled" | "invite_400" | "invite_403" | "invite_404" | "invite_408" | "invite_415" | "invite_480" | "invite_481" | "invite_486" | "invite_487" | "invite_488" | "invite_500" | "invite_503" | "invite_refused" | "sdp_missing" | "sdp_unreadable" | "ssrc_missing" | "media_refused" | "address_private" | "transport_changed" | "setup_conflict" | "ack_missing" | "bye_missing" | "bye_unanswered" | "bye_refused" | "ended_at_once" | "control_refused" | "media_connect_refused" | "media_connect_unanswered" | "media_nobody_dials" | "media_connected_silent" | "media_sent_elsewhere" | "media_never_came" | "media_from_elsewhere" | "ssrc_mismatch" | "streams_mixed" | "transport_stream" | "elementary_stream" | "payload_type" | "interleaved_framing" | "media_stopped" | "media_gaps" | "media_loss" | "one_way" | "media_after_bye";
         /**
          * ChannelKind
          * @description What a catalogue item is, by the type code in its id (Annex E).
@@ -1363,6 +2010,12 @@ export interface components {
          */
         ChannelStatus: "on" | "off" | "unknown";
         /**
+         * Check
+         * @description What to look at next.
+         * @enum {string}
+         */
+        Check: "password" | "identity" | "domain" | "device_digest" | "admission" | "reachability" | "redirection" | "expiry" | "device_stability" | "unique_ids" | "nat_binding" | "contact_address" | "edition" | "time_sync" | "keepalive_settings" | "device_power" | "device_status" | "rport" | "mtu" | "content_length" | "firmware" | "charset" | "command_support" | "slow_device" | "catalogue_paging" | "subscription" | "tls" | "cascade_loop" | "channel_id" | "channel_state" | "stream_limit" | "stale_call" | "offer_format" | "answer_format" | "media_address" | "media_transport" | "media_firewall" | "ack_path" | "media_source" | "ssrc_policy" | "payload" | "network_quality" | "server_load";
+        /**
          * CheckpointOut
          * @description The newest signed checkpoint, as a C2SP signed note.
          */
@@ -1371,11 +2024,90 @@ export interface components {
             note: string;
         };
         /**
+         * CommandFailure
+         * @description Why a command failed.
+         * @enum {string}
+         */
+        CommandFailure: "refused_by_device" | "device_silent" | "device_offline" | "device_busy" | "not_answered" | "not_observed" | "device_does_not_do_it" | "device_reports_failure" | "pictures_missing" | "interrupted" | "cannot_be_written";
+        /**
+         * CommandOut
+         * @description A command and how far it has come; `accepted` means no more than that the device took the message.
+         */
+        CommandOut: {
+            /** Account Id */
+            account_id: string;
+            /** Account Name */
+            account_name: string;
+            /** Channel Id */
+            channel_id: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Device Id */
+            device_id: string;
+            failure: components["schemas"]["CommandFailure"] | null;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Over */
+            over: boolean;
+            /** Parameters */
+            parameters: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+            state: components["schemas"]["CommandState"];
+            /** Steps */
+            steps: components["schemas"]["CommandStepOut"][];
+        };
+        /**
+         * CommandState
+         * @description How far a command has come. A 200 is `accepted`, and nothing is ever called done for that alone.
+         * @enum {string}
+         */
+        CommandState: "sent" | "accepted" | "answered" | "observed" | "not_observable" | "failed";
+        /**
+         * CommandStepOut
+         * @description One step of a command, with its proof.
+         */
+        CommandStepOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: string | number;
+            };
+            state: components["schemas"]["CommandState"];
+        };
+        /**
          * Completeness
          * @description How much of its list the device gave.
          * @enum {string}
          */
         Completeness: "complete" | "stopped" | "unstated" | "unanswered";
+        /**
+         * ConfigType
+         * @description The words of ConfigType; each is also the name of the block's element.
+         * @enum {string}
+         */
+        ConfigType: "BasicParam" | "VideoParamOpt" | "SVACEncodeConfig" | "SVACDecodeConfig" | "VideoParamAttribute" | "VideoRecordPlan" | "VideoAlarmRecord" | "PictureMask" | "FrameMirror" | "AlarmReport" | "OSDConfig" | "SnapShotConfig";
+        /**
+         * ConfigurationBlockOut
+         * @description One block of a configuration, by the standard's name of it.
+         */
+        ConfigurationBlockOut: {
+            /** Type */
+            type: string;
+            /** Values */
+            values: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+        };
         /**
          * ControlOut
          * @description The last command of a playback and the device's word for it; `status` 0 when it said none.
@@ -1401,6 +2133,134 @@ export interface components {
          * @enum {string}
          */
         ControlState: "accepted" | "refused" | "unanswered" | "called_anew";
+        /**
+         * CruiseAddPoint
+         * @description Append a preset to a cruise.
+         */
+        CruiseAddPoint: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_add_point";
+            /** Preset */
+            preset: number;
+        };
+        /**
+         * CruiseDetailOut
+         * @description A cruise track with its points.
+         */
+        CruiseDetailOut: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Points */
+            points: components["schemas"]["CruisePointOut"][];
+        };
+        /**
+         * CruiseOut
+         * @description A cruise track by number and name.
+         */
+        CruiseOut: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+        };
+        /**
+         * CruisePointOut
+         * @description One point of a cruise: a preset, seconds of stay, speed 1 to 15.
+         */
+        CruisePointOut: {
+            /** Preset Index */
+            preset_index: number;
+            /** Speed */
+            speed: number | null;
+            /** Stay Time S */
+            stay_time_s: number | null;
+        };
+        /**
+         * CruiseRemovePoint
+         * @description Take a preset out of a cruise; preset 0 deletes the whole cruise (A.3.5).
+         */
+        CruiseRemovePoint: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_remove_point";
+            /** Preset */
+            preset: number;
+        };
+        /**
+         * CruiseSpeed
+         * @description How fast a cruise moves, in the device's own scale.
+         */
+        CruiseSpeed: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_speed";
+            /** Speed */
+            speed: number;
+        };
+        /**
+         * CruiseStart
+         * @description Start a cruise.
+         */
+        CruiseStart: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_start";
+        };
+        /**
+         * CruiseStay
+         * @description How long a cruise stays at each preset, in seconds.
+         */
+        CruiseStay: {
+            /** Cruise */
+            cruise: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_stay";
+            /** Stay S */
+            stay_s: number;
+        };
+        /**
+         * CruiseStop
+         * @description Stop whatever moves (A.3.5: a cruise is stopped by the stop of all movements).
+         */
+        CruiseStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "cruise_stop";
+        };
+        /**
+         * DaySchedule
+         * @description One day of the week, 1 Monday to 7 Sunday, with at most 8 segments.
+         */
+        DaySchedule: {
+            /** Segments */
+            segments: components["schemas"]["TimeSegment"][];
+            /** Weekday */
+            weekday: number;
+        };
         /**
          * DeviceOut
          * @description A GB/T 28181 device as it stands now. `media_transport` null means the installation's default.
@@ -1551,6 +2411,34 @@ export interface components {
          */
         DownloadState: "starting" | "running" | "finished" | "short" | "failed" | "cancelled";
         /**
+         * DragZoom
+         * @description Zoom into, or out of, a rectangle drawn in a window; all in pixels, origin top left (A.2.3.1.8).
+         */
+        DragZoom: {
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "in" | "out";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "drag_zoom";
+            /** Length X */
+            length_x: number;
+            /** Length Y */
+            length_y: number;
+            /** Mid X */
+            mid_x: number;
+            /** Mid Y */
+            mid_y: number;
+            /** Window Length */
+            window_length: number;
+            /** Window Width */
+            window_width: number;
+        };
+        /**
          * ErrorAnswer
          * @description The shape of every refusal.
          */
@@ -1572,6 +2460,96 @@ export interface components {
             };
         };
         /**
+         * ExchangeDetail
+         * @description An exchange with everything that was said in it.
+         */
+        ExchangeDetail: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            /** Media */
+            media: components["schemas"]["MediaFactOut"][];
+            /** Messages */
+            messages: components["schemas"]["TraceMessageOut"][];
+            /** Messages Left Out */
+            messages_left_out: number;
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangeKind
+         * @description What the two sides were doing.
+         * @enum {string}
+         */
+        ExchangeKind: "registration" | "keepalive" | "query" | "command" | "notification" | "session" | "subscription" | "other";
+        /**
+         * ExchangeOut
+         * @description One story: a registration, a query with its answer, a media session from INVITE to BYE.
+         */
+        ExchangeOut: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangePage
+         * @description Exchanges, newest first; `total` counts all that are remembered.
+         */
+        ExchangePage: {
+            /** Items */
+            items: components["schemas"]["ExchangeOut"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * FailureCode
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
@@ -1589,6 +2567,22 @@ export interface components {
             };
         };
         /**
+         * FindingOut
+         * @description What is wrong: where (`hop`), why (`cause`), what to check next, and the messages that show it.
+         */
+        FindingOut: {
+            cause: components["schemas"]["Cause"];
+            check: components["schemas"]["Check"];
+            /** Evidence */
+            evidence: number[];
+            hop: components["schemas"]["Hop"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            severity: components["schemas"]["Severity"];
+        };
+        /**
          * FirstAccount
          * @description One of the first accounts.
          */
@@ -1602,6 +2596,32 @@ export interface components {
             password: string;
             /** Username */
             username: string;
+        };
+        /**
+         * FormatCard
+         * @description Format a memory card; 0 means all of them. What was on it is lost.
+         */
+        FormatCard: {
+            /** Card */
+            card: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "format_card";
+        };
+        /**
+         * FrameMirror
+         * @description 0 as is, 1 left-right, 2 upside down, 3 both.
+         */
+        FrameMirror: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "frame_mirror";
+            /** Mirror */
+            mirror: number;
         };
         /**
          * GrantCreate
@@ -1674,6 +2694,19 @@ export interface components {
          */
         GrantState: "not_started" | "active" | "ended" | "revoked";
         /**
+         * Guard
+         * @description Arm or disarm.
+         */
+        Guard: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "guard";
+            /** On */
+            on: boolean;
+        };
+        /**
          * Health
          * @description That the server answers at all. Says nothing else to strangers.
          */
@@ -1683,6 +2716,58 @@ export interface components {
              * @constant
              */
             status: "ok";
+        };
+        /**
+         * HomePosition
+         * @description Return to a preset after so long without a command (A.2.3.1.10).
+         */
+        HomePosition: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "home_position";
+            /**
+             * Preset
+             * @default 1
+             */
+            preset: number;
+            /**
+             * Reset S
+             * @default 60
+             */
+            reset_s: number;
+        };
+        /**
+         * HomePositionOut
+         * @description Where a camera returns to by itself.
+         */
+        HomePositionOut: {
+            /** Enabled */
+            enabled: boolean;
+            /** Preset Index */
+            preset_index: number | null;
+            /** Reset Time S */
+            reset_time_s: number | null;
+        };
+        /**
+         * Hop
+         * @description The step that failed, in the order in which a healthy exchange passes them.
+         * @enum {string}
+         */
+        Hop: "transport" | "register" | "authentication" | "keepalive" | "request" | "answer" | "content" | "invite" | "sdp" | "ack" | "media_connection" | "first_packet" | "media" | "bye" | "subscribe" | "notify";
+        /**
+         * IFrame
+         * @description Send a key frame now.
+         */
+        IFrame: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "i_frame";
         };
         /**
          * Instance
@@ -1720,6 +2805,26 @@ export interface components {
             /** Items */
             items: components["schemas"]["AuditEntryOut"][];
         };
+        /** Items[CapabilityOut] */
+        Items_CapabilityOut_: {
+            /** Items */
+            items: components["schemas"]["CapabilityOut"][];
+        };
+        /** Items[CommandOut] */
+        Items_CommandOut_: {
+            /** Items */
+            items: components["schemas"]["CommandOut"][];
+        };
+        /** Items[ConfigurationBlockOut] */
+        Items_ConfigurationBlockOut_: {
+            /** Items */
+            items: components["schemas"]["ConfigurationBlockOut"][];
+        };
+        /** Items[CruiseOut] */
+        Items_CruiseOut_: {
+            /** Items */
+            items: components["schemas"]["CruiseOut"][];
+        };
         /** Items[DeviceOut] */
         Items_DeviceOut_: {
             /** Items */
@@ -1740,10 +2845,20 @@ export interface components {
             /** Items */
             items: components["schemas"]["LinkageOut"][];
         };
+        /** Items[MemoryCardOut] */
+        Items_MemoryCardOut_: {
+            /** Items */
+            items: components["schemas"]["MemoryCardOut"][];
+        };
         /** Items[PositionOut] */
         Items_PositionOut_: {
             /** Items */
-            items: components["schemas"]["PositionOut"][];
+            items: components["schemas"]["commonview__api__schemas_events__PositionOut"][];
+        };
+        /** Items[PresetOut] */
+        Items_PresetOut_: {
+            /** Items */
+            items: components["schemas"]["PresetOut"][];
         };
         /** Items[PurposeOut] */
         Items_PurposeOut_: {
@@ -1760,6 +2875,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
         };
+        /** Items[SnapshotOut] */
+        Items_SnapshotOut_: {
+            /** Items */
+            items: components["schemas"]["SnapshotOut"][];
+        };
         /** Items[SourceOut] */
         Items_SourceOut_: {
             /** Items */
@@ -1770,6 +2890,7 @@ export interface components {
             /** Items */
             items: components["schemas"]["SubscriptionOut"][];
         };
+        JsonValue: unknown;
         /**
          * LinkageAction
          * @description What an alarm sets off.
@@ -1941,11 +3062,128 @@ export interface components {
             viewers: components["schemas"]["ViewerOut"][];
         };
         /**
+         * ManagingOrderRequest
+         * @description One order that changes a device or a camera of it.
+         */
+        ManagingOrderRequest: {
+            /** Order */
+            order: components["schemas"]["PresetSet"] | components["schemas"]["PresetDelete"] | components["schemas"]["CruiseAddPoint"] | components["schemas"]["CruiseRemovePoint"] | components["schemas"]["CruiseSpeed"] | components["schemas"]["CruiseStay"] | components["schemas"]["ScanEdge"] | components["schemas"]["ScanSpeed"] | components["schemas"]["HomePosition"] | components["schemas"]["Guard"] | components["schemas"]["AlarmReset"] | components["schemas"]["Record"] | components["schemas"]["Reboot"] | components["schemas"]["IFrame"] | components["schemas"]["FormatCard"] | components["schemas"]["Upgrade"] | components["schemas"]["BasicParameters"] | components["schemas"]["VideoParameters"] | components["schemas"]["RecordPlan"] | components["schemas"]["AlarmRecord"] | components["schemas"]["PictureMask"] | components["schemas"]["FrameMirror"] | components["schemas"]["AlarmReport"] | components["schemas"]["Osd"];
+        };
+        /**
+         * MaskRegion
+         * @description A rectangle in pixels, origin top left (the edition does not say; ours is that of OSD).
+         */
+        MaskRegion: {
+            /** Bottom */
+            bottom: number;
+            /** Left */
+            left: number;
+            /** Right */
+            right: number;
+            /** Top */
+            top: number;
+        };
+        /**
+         * MediaFactOut
+         * @description Something about the media of a call, at its moment; `word` is stable.
+         */
+        MediaFactOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Word */
+            word: string;
+        };
+        /**
          * MediaTransport
          * @description How the camera's RTP reaches us (GB/T 28181-2022 9.2, annex D).
          * @enum {string}
          */
         MediaTransport: "udp" | "tcp-passive" | "tcp-active";
+        /**
+         * MemoryCardOut
+         * @description A memory card of a device; `status` as the standard words it.
+         */
+        MemoryCardOut: {
+            /** Capacity Mb */
+            capacity_mb: number | null;
+            /** Format Progress */
+            format_progress: number | null;
+            /** Free Space Mb */
+            free_space_mb: number | null;
+            /** Hdd Name */
+            hdd_name: string;
+            /** Number */
+            number: number;
+            /** Status */
+            status: string | null;
+        };
+        /**
+         * Osd
+         * @description What stands on the picture, placed in a window of so many pixels.
+         */
+        Osd: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "osd";
+            /**
+             * Text Enabled
+             * @default false
+             */
+            text_enabled: boolean;
+            /**
+             * Texts
+             * @default []
+             */
+            texts: components["schemas"]["OsdText"][];
+            /** Time Enabled */
+            time_enabled: boolean;
+            /**
+             * Time Type
+             * @default 0
+             */
+            time_type: number;
+            /**
+             * Time X
+             * @default 0
+             */
+            time_x: number;
+            /**
+             * Time Y
+             * @default 0
+             */
+            time_y: number;
+            /** Window Length */
+            window_length: number;
+            /** Window Width */
+            window_width: number;
+        };
+        /**
+         * OsdText
+         * @description One line on the picture.
+         */
+        OsdText: {
+            /** Text */
+            text: string;
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+        };
+        /**
+         * Outcome
+         * @description How an exchange ended. ``degraded``: it worked, and something about it is wrong.
+         * @enum {string}
+         */
+        Outcome: "ok" | "degraded" | "failed" | "unfinished";
         /**
          * PasswordChange
          * @description A new password, against the current one.
@@ -1961,6 +3199,24 @@ export interface components {
              * Format: password
              */
             new_password: string;
+        };
+        /**
+         * PictureMask
+         * @description Regions the camera blackens itself: at most four.
+         */
+        PictureMask: {
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "picture_mask";
+            /**
+             * Regions
+             * @default []
+             */
+            regions: components["schemas"]["MaskRegion"][];
         };
         /**
          * PictureReport
@@ -2072,31 +3328,77 @@ export interface components {
          */
         PlaybackState: "starting" | "playing" | "paused" | "finished" | "ended" | "failed";
         /**
-         * PositionOut
-         * @description Where a device said it was: degrees WGS-84, km/h, degrees clockwise from north, metres.
+         * PreciseMove
+         * @description Turn to exact angles in degrees (down positive) and a zoom factor (A.2.3.1.11).
          */
-        PositionOut: {
-            /** Altitude M */
-            altitude_m: number | null;
+        PreciseMove: {
             /**
-             * At
-             * Format: date-time
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
-            at: string;
-            /** Device Id */
-            device_id: string;
-            /** Device Time */
-            device_time: string | null;
-            /** Direction */
-            direction: number | null;
-            /** Latitude */
-            latitude: number;
-            /** Longitude */
-            longitude: number;
-            /** Source Id */
-            source_id: string;
-            /** Speed Kmh */
-            speed_kmh: number | null;
+            kind: "precise_move";
+            /** Pan */
+            pan: number;
+            /** Tilt */
+            tilt: number;
+            /** Zoom */
+            zoom: number;
+        };
+        /**
+         * PresetCall
+         * @description Go to a preset.
+         */
+        PresetCall: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_call";
+            /** Number */
+            number: number;
+        };
+        /**
+         * PresetDelete
+         * @description Delete a preset.
+         */
+        PresetDelete: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_delete";
+            /** Number */
+            number: number;
+        };
+        /**
+         * PresetOut
+         * @description A preset as the camera lists it; `number` null when its id is none that can be called.
+         */
+        PresetOut: {
+            /** Number */
+            number: number | null;
+            /** Preset Id */
+            preset_id: string;
+            /** Preset Name */
+            preset_name: string;
+        };
+        /**
+         * PresetSet
+         * @description Make the present view a preset. The name travels in the 2022 edition only (PTZCmdParams).
+         */
+        PresetSet: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "preset_set";
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /** Number */
+            number: number;
         };
         /**
          * ProblemCode
@@ -2191,6 +3493,58 @@ export interface components {
             retired?: boolean | null;
             /** Review At */
             review_at?: string | null;
+        };
+        /**
+         * Reboot
+         * @description Restart the device.
+         */
+        Reboot: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "reboot";
+        };
+        /**
+         * Record
+         * @description Start or stop recording at the device; a stream other than 0 needs the 2022 edition.
+         */
+        Record: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "record";
+            /** On */
+            on: boolean;
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
+        };
+        /**
+         * RecordPlan
+         * @description When the device records.
+         */
+        RecordPlan: {
+            /**
+             * Days
+             * @default []
+             */
+            days: components["schemas"]["DaySchedule"][];
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "record_plan";
+            /**
+             * Stream
+             * @default 0
+             */
+            stream: number;
         };
         /**
          * RecordingKind
@@ -2291,6 +3645,63 @@ export interface components {
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
         /**
+         * ScanEdge
+         * @description Make the present direction the left or right edge of a scan.
+         */
+        ScanEdge: {
+            /**
+             * Edge
+             * @enum {string}
+             */
+            edge: "left" | "right";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_edge";
+            /** Scan */
+            scan: number;
+        };
+        /**
+         * ScanSpeed
+         * @description How fast a scan moves.
+         */
+        ScanSpeed: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_speed";
+            /** Scan */
+            scan: number;
+            /** Speed */
+            speed: number;
+        };
+        /**
+         * ScanStart
+         * @description Start an automatic scan.
+         */
+        ScanStart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_start";
+            /** Scan */
+            scan: number;
+        };
+        /**
+         * ScanStop
+         * @description Stop a scan.
+         */
+        ScanStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "scan_stop";
+        };
+        /**
          * SessionOut
          * @description The sign-in of whoever asks. `csrf_token` goes into X-CSRF-Token of requests that change something.
          */
@@ -2370,6 +3781,12 @@ export interface components {
             needed: boolean;
         };
         /**
+         * Severity
+         * @description How bad a finding is for its exchange.
+         * @enum {string}
+         */
+        Severity: "failure" | "warning" | "hint";
+        /**
          * SignInRequest
          * @description Who signs in. `totp` only when the account asks for it.
          */
@@ -2390,6 +3807,62 @@ export interface components {
          * @enum {string}
          */
         SignallingTransport: "udp" | "tcp" | "tls";
+        /**
+         * SnapshotOut
+         * @description A picture that a camera uploaded; kept for 24 hours.
+         */
+        SnapshotOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Command Id */
+            command_id: string;
+            /** Grant Id */
+            grant_id: string;
+            /** Id */
+            id: string;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Size Bytes */
+            size_bytes: number;
+        };
+        /**
+         * SnapshotRequest
+         * @description How many pictures, how far apart, and under what: a running grant, or a purpose and a reason.
+         */
+        SnapshotRequest: {
+            /**
+             * Count
+             * @default 1
+             */
+            count: number;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /**
+             * Interval S
+             * @default 1
+             */
+            interval_s: number;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
+         * SnapshotStartedOut
+         * @description The snapshot is under way: follow the command.
+         */
+        SnapshotStartedOut: {
+            /** Access Id */
+            access_id: string;
+            command: components["schemas"]["CommandOut"];
+            /** Grant Id */
+            grant_id: string;
+        };
         /**
          * SourceAdd
          * @description A source to add.
@@ -2553,6 +4026,61 @@ export interface components {
             username?: string | null;
         };
         /**
+         * SteerRequest
+         * @description Where to, in percent of full speed: right, up, zoom in, focus near and aperture open are positive.
+         *
+         *     Nothing at all means stop. A movement ends by itself 2 s after the last request.
+         */
+        SteerRequest: {
+            /**
+             * Aperture
+             * @default 0
+             */
+            aperture: number;
+            /**
+             * Focus
+             * @default 0
+             */
+            focus: number;
+            /**
+             * Pan
+             * @default 0
+             */
+            pan: number;
+            /**
+             * Tilt
+             * @default 0
+             */
+            tilt: number;
+            /**
+             * Zoom
+             * @default 0
+             */
+            zoom: number;
+        };
+        /**
+         * SteeringOrderRequest
+         * @description One order that steers a camera.
+         */
+        SteeringOrderRequest: {
+            /** Order */
+            order: components["schemas"]["PresetCall"] | components["schemas"]["CruiseStart"] | components["schemas"]["CruiseStop"] | components["schemas"]["ScanStart"] | components["schemas"]["ScanStop"] | components["schemas"]["Auxiliary"] | components["schemas"]["PreciseMove"] | components["schemas"]["DragZoom"];
+        };
+        /**
+         * SteeringOut
+         * @description Who steers a camera, and when that ends without renewal.
+         */
+        SteeringOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Command Id */
+            command_id: string;
+            /** Ends In S */
+            ends_in_s: number;
+            /** Holder Name */
+            holder_name: string;
+        };
+        /**
          * Step
          * @description The hops of a live session, in the order in which a healthy one passes them.
          * @enum {string}
@@ -2694,6 +4222,16 @@ export interface components {
             version: string;
         };
         /**
+         * TimeSegment
+         * @description A part of a day, in seconds since midnight.
+         */
+        TimeSegment: {
+            /** Start S */
+            start_s: number;
+            /** Stop S */
+            stop_s: number;
+        };
+        /**
          * TimelineStepOut
          * @description One hop of a session.
          */
@@ -2742,6 +4280,37 @@ export interface components {
             secret: string;
             /** Uri */
             uri: string;
+        };
+        /**
+         * TraceMessageOut
+         * @description One message, redacted. A series of keep-alives stands as one with `copies`.
+         */
+        TraceMessageOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Copies */
+            copies: number;
+            /** Fault */
+            fault: string;
+            /** From Device */
+            from_device: boolean;
+            /** Number */
+            number: number;
+            /** Repairs */
+            repairs: string[];
+            /** Source */
+            source: string;
+            /** Summary */
+            summary: string;
+            /** Target */
+            target: string;
+            /** Text */
+            text: string;
+            /** Transport */
+            transport: string;
         };
         /**
          * TreeDeviceOut
@@ -2794,11 +4363,67 @@ export interface components {
             devices: components["schemas"]["TreeDeviceOut"][];
         };
         /**
+         * Upgrade
+         * @description Load firmware from an address that the device can reach.
+         */
+        Upgrade: {
+            /** File Url */
+            file_url: string;
+            /** Firmware */
+            firmware: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "upgrade";
+            /** Manufacturer */
+            manufacturer: string;
+        };
+        /**
+         * UploadedOut
+         * @description How many pictures were taken from the upload.
+         */
+        UploadedOut: {
+            /** Pictures */
+            pictures: number;
+        };
+        /**
          * Verb
          * @description What a playback is told.
          * @enum {string}
          */
         Verb: "pause" | "resume" | "seek" | "speed";
+        /**
+         * VideoParameters
+         * @description Encoding of the streams.
+         */
+        VideoParameters: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "video_parameters";
+            /** Streams */
+            streams: components["schemas"]["VideoStream"][];
+        };
+        /**
+         * VideoStream
+         * @description One stream's parameters, in the codes of A.2.1.9 (f field): format 1..5, resolution 1..6 or WxH.
+         */
+        VideoStream: {
+            /** Bit Rate Type */
+            bit_rate_type: number;
+            /** Frame Rate */
+            frame_rate: number;
+            /** Resolution */
+            resolution: string;
+            /** Stream */
+            stream: number;
+            /** Video Bit Rate Kbps */
+            video_bit_rate_kbps: number;
+            /** Video Format */
+            video_format: number;
+        };
         /**
          * ViewerOut
          * @description Somebody who is receiving the stream now.
@@ -2822,6 +4447,51 @@ export interface components {
          * @enum {string}
          */
         ViewerProtocol: "ws" | "http";
+        /**
+         * PositionOut
+         * @description Where a camera looks: degrees, tilt positive downwards; zoom as a factor.
+         */
+        commonview__api__schemas_control__PositionOut: {
+            /** Horizontal Field Angle */
+            horizontal_field_angle: number | null;
+            /** Max View Distance M */
+            max_view_distance_m: number | null;
+            /** Pan */
+            pan: number | null;
+            /** Tilt */
+            tilt: number | null;
+            /** Vertical Field Angle */
+            vertical_field_angle: number | null;
+            /** Zoom */
+            zoom: number | null;
+        };
+        /**
+         * PositionOut
+         * @description Where a device said it was: degrees WGS-84, km/h, degrees clockwise from north, metres.
+         */
+        commonview__api__schemas_events__PositionOut: {
+            /** Altitude M */
+            altitude_m: number | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Device Id */
+            device_id: string;
+            /** Device Time */
+            device_time: string | null;
+            /** Direction */
+            direction: number | null;
+            /** Latitude */
+            latitude: number;
+            /** Longitude */
+            longitude: number;
+            /** Source Id */
+            source_id: string;
+            /** Speed Kmh */
+            speed_kmh: number | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -3487,6 +5157,460 @@ export interface operations {
             };
         };
     };
+    list_channel_commands: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CommandOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    channel_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ManagingOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_channel_configuration: {
+        parameters: {
+            query: {
+                types: components["schemas"]["ConfigType"][];
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    steering_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteeringOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_cruises: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CruiseOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_cruise: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CruiseDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_home_position: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomePositionOut"] | null;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_position: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["commonview__api__schemas_control__PositionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PresetOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_recordings: {
         parameters: {
             query: {
@@ -3508,6 +5632,306 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RecordingsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    take_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SnapshotRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotStartedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    steer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SteeringOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    release_steering: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_command: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                command_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    put_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    upload_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -3639,6 +6063,154 @@ export interface operations {
             };
         };
     };
+    list_capabilities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CapabilityOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forget_capability: {
+        parameters: {
+            query?: {
+                channel_id?: string | null;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_memory_cards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_MemoryCardOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     refresh_catalogue: {
         parameters: {
             query?: never;
@@ -3657,6 +6229,161 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_device_commands: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_CommandOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ManagingOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_device_configuration: {
+        parameters: {
+            query: {
+                types: components["schemas"]["ConfigType"][];
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
                 };
             };
             /** @description The request does not fit its description */
@@ -3760,6 +6487,161 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_SubscriptionOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["ExchangeKind"] | null;
+                outcome?: components["schemas"]["Outcome"] | null;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
                 };
             };
             /** @description The request does not fit its description */
@@ -5415,6 +8297,107 @@ export interface operations {
             };
         };
     };
+    session_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     setup_state: {
         parameters: {
             query?: never;
@@ -5483,6 +8466,104 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Items_AccountOut_"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_snapshots: {
+        parameters: {
+            query?: {
+                channel_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SnapshotOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_snapshot_picture: {
+        parameters: {
+            query?: {
+                grant_id?: string | null;
+            };
+            header?: never;
+            path: {
+                snapshot_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {
@@ -5827,6 +8908,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["System"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    trace_exchange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                exchange_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangeDetail"];
                 };
             };
             /** @description The request does not fit its description */

@@ -23,6 +23,7 @@ HEARTBEAT_S = 10.0
 RIGHTS: Final = {
     "device.": frozenset({Action.DEVICE_READ}),
     "channel.": frozenset({Action.DEVICE_READ}),
+    "command.": frozenset({Action.DEVICE_READ}),
     "alarm.": frozenset({Action.DEVICE_READ}),
     "position.": frozenset({Action.DEVICE_READ}),
     "session.": frozenset({Action.SESSION_READ}),

@@ -25,16 +25,19 @@ from commonview.network.control.model import (
     Evidence,
 )
 from commonview.network.control.observe import ObservationLimits
-from commonview.network.control.orders import AnyOrder, Order
+from commonview.network.control.orders import AnyManagingOrder, AnyOrder, AnySteeringOrder, Order
 from commonview.network.control.service import Control, Target
 from commonview.network.control.snapshot_model import PICTURE_MAX_BYTES, Snapshot
 from commonview.network.control.snapshots import SnapshotLimits, SnapshotOrder
 from commonview.network.control.steering import STILL, Vector
+from commonview.network.control.upload_address import UploadUnreachable, upload_base
 
 __all__ = [
     "PICTURE_MAX_BYTES",
     "STILL",
+    "AnyManagingOrder",
     "AnyOrder",
+    "AnySteeringOrder",
     "Capability",
     "CapabilityUnknown",
     "CapabilityVerdict",
@@ -61,5 +64,7 @@ __all__ = [
     "Target",
     "UploadRefused",
     "UploadUnknown",
+    "UploadUnreachable",
     "Vector",
+    "upload_base",
 ]

@@ -369,23 +369,21 @@ class Osd(_Configuration2022):
     texts: Annotated[list[OsdText], Field(max_length=8)] = []
 
 
-AnyOrder: TypeAlias = Annotated[
-    PresetCall
-    | PresetSet
+AnySteeringOrder: TypeAlias = Annotated[
+    PresetCall | CruiseStart | CruiseStop | ScanStart | ScanStop | Auxiliary | PreciseMove | DragZoom,
+    Field(discriminator="kind"),
+]
+"""What steers a camera: needs camera.control and a running grant. Told apart by `kind`."""
+
+AnyManagingOrder: TypeAlias = Annotated[
+    PresetSet
     | PresetDelete
     | CruiseAddPoint
     | CruiseRemovePoint
     | CruiseSpeed
     | CruiseStay
-    | CruiseStart
-    | CruiseStop
-    | ScanStart
-    | ScanStop
     | ScanEdge
     | ScanSpeed
-    | Auxiliary
-    | PreciseMove
-    | DragZoom
     | HomePosition
     | Guard
     | AlarmReset
@@ -404,4 +402,7 @@ AnyOrder: TypeAlias = Annotated[
     | Osd,
     Field(discriminator="kind"),
 ]
-"""Any of them, told apart by `kind`."""
+"""What changes a device: needs device.manage. Told apart by `kind`."""
+
+AnyOrder: TypeAlias = AnySteeringOrder | AnyManagingOrder
+"""Any of them."""

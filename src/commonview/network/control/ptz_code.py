@@ -1,93 +1,92 @@
-"""Orders as the eight bytes of a PTZ command, written as 16 hex digits (GB/T 28181-2022 A.3)."""
+"""Orders as PTZ commands (GB/T 28181-2022 A.3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 from commonview.network.control import orders
+from commonview.wire import ptz
 
 if TYPE_CHECKING:
     from commonview.network.control.steering import Vector
+    from commonview.wire.ptz import PtzCommand
 
-_STOP: Final = 0x00
-_LENS: Final = 0x40
-_AUXILIARY_ON: Final = 0x8C
-_AUXILIARY_OFF: Final = 0x8D
-
-
-def code(command: int, data1: int = 0, data2: int = 0, data3: int = 0) -> str:
-    """A5, version 0 with its check 0F, address 01, three data values (8, 8 and 4 bits), checksum."""
-    head = [0xA5, 0x0F, 0x01, command & 0xFF, data1 & 0xFF, data2 & 0xFF, (data3 & 0x0F) << 4]
-    return bytes([*head, sum(head) & 0xFF]).hex().upper()
+T = TypeVar("T")
 
 
 def move_code(vector: Vector) -> str:
-    """Pan, tilt and zoom of a vector; all zero stops everything (A.3.2)."""
-    bits = (
-        (0x20 if vector.zoom < 0 else 0)
-        | (0x10 if vector.zoom > 0 else 0)
-        | (0x08 if vector.tilt > 0 else 0)
-        | (0x04 if vector.tilt < 0 else 0)
-        | (0x02 if vector.pan < 0 else 0)
-        | (0x01 if vector.pan > 0 else 0)
+    """Pan, tilt and zoom of a vector; all zero stops everything."""
+    if not vector.moves:
+        return ptz.write_ptz(ptz.Stop())
+    move = ptz.Move(
+        pan=_choose(vector.pan, ptz.Pan.RIGHT, ptz.Pan.LEFT, ptz.Pan.NONE),
+        tilt=_choose(vector.tilt, ptz.Tilt.UP, ptz.Tilt.DOWN, ptz.Tilt.NONE),
+        zoom=_choose(vector.zoom, ptz.Zoom.IN, ptz.Zoom.OUT, ptz.Zoom.NONE),
+        pan_speed=_speed(vector.pan),
+        tilt_speed=_speed(vector.tilt),
+        zoom_speed=ptz.zoom_speed(_speed(vector.zoom)),
     )
-    return code(bits, _speed(vector.pan, 255), _speed(vector.tilt, 255), _speed(vector.zoom, 15))
+    return ptz.write_ptz(move)
 
 
 def lens_code(vector: Vector) -> str:
-    """Focus and aperture (iris) of a vector (A.3.3)."""
-    bits = (
-        _LENS
-        | (0x08 if vector.aperture < 0 else 0)
-        | (0x04 if vector.aperture > 0 else 0)
-        | (0x02 if vector.focus > 0 else 0)
-        | (0x01 if vector.focus < 0 else 0)
+    """Focus and aperture of a vector; both zero stop the lens."""
+    lens = ptz.Lens(
+        focus=_choose(vector.focus, ptz.Focus.NEAR, ptz.Focus.FAR, ptz.Focus.NONE),
+        aperture=_choose(vector.aperture, ptz.Aperture.OPEN, ptz.Aperture.CLOSE, ptz.Aperture.NONE),
+        focus_speed=_speed(vector.focus),
+        aperture_speed=_speed(vector.aperture),
     )
-    return code(bits, _speed(vector.focus, 255), _speed(vector.aperture, 255))
+    return ptz.write_ptz(lens)
 
 
-def _speed(percent: int, full: int) -> int:
-    """Percent of the full scale; the slowest is 1, because 0 would not move at all (WVP SipUtils)."""
-    return 0 if percent == 0 else max(1, round(min(100, abs(percent)) * full / 100))
+def _choose(value: int, positive: T, negative: T, none: T) -> T:
+    return positive if value > 0 else negative if value < 0 else none
 
 
-def _wide(command: int, number: int, value: int) -> str:
-    """A value of 12 bits: its low byte is data 2, the rest data 3 (A.3.5, A.3.6)."""
-    return code(command, number, value & 0xFF, value >> 8)
+def _speed(percent: int) -> int:
+    """Percent of 255; the slowest is 1, because 0 would not move at all."""
+    return 0 if percent == 0 else max(1, round(min(100, abs(percent)) * 2.55))
 
 
 def code_of(order: orders.Order) -> str | None:
     """The code of an order that travels as PTZCmd, ``None`` for every other."""
+    command = _point_command(order) or _tour_command(order)
+    return None if command is None else ptz.write_ptz(command)
+
+
+def _point_command(order: orders.Order) -> PtzCommand | None:
     match order:
         case orders.PresetSet():
-            return code(0x81, 0, order.number)
+            return ptz.PresetCommand(ptz.PresetAction.SET, order.number)
         case orders.PresetCall():
-            return code(0x82, 0, order.number)
+            return ptz.PresetCommand(ptz.PresetAction.CALL, order.number)
         case orders.PresetDelete():
-            return code(0x83, 0, order.number)
-        case orders.CruiseStop() | orders.ScanStop():
-            return code(_STOP)
-        case orders.ScanStart():
-            return code(0x89, order.scan, 0)
-        case orders.ScanEdge():
-            return code(0x89, order.scan, 1 if order.edge == "left" else 2)
+            return ptz.PresetCommand(ptz.PresetAction.DELETE, order.number)
         case orders.Auxiliary():
-            return code(_AUXILIARY_ON if order.on else _AUXILIARY_OFF, order.switch)
-    return _cruise_code(order)
+            return ptz.Auxiliary(order.switch, order.on)
+        case orders.CruiseStop() | orders.ScanStop():
+            return ptz.Stop()
+    return None
 
 
-def _cruise_code(order: orders.Order) -> str | None:
+def _tour_command(order: orders.Order) -> PtzCommand | None:
     match order:
         case orders.CruiseAddPoint():
-            return code(0x84, order.cruise, order.preset)
+            return ptz.CruiseAdd(order.cruise, order.preset)
         case orders.CruiseRemovePoint():
-            return code(0x85, order.cruise, order.preset)
+            return ptz.CruiseRemove(order.cruise, order.preset)
         case orders.CruiseSpeed():
-            return _wide(0x86, order.cruise, order.speed)
+            return ptz.CruiseSpeed(order.cruise, order.speed)
         case orders.CruiseStay():
-            return _wide(0x87, order.cruise, order.stay_s)
+            return ptz.CruiseStay(order.cruise, order.stay_s)
         case orders.CruiseStart():
-            return code(0x88, order.cruise)
+            return ptz.CruiseStart(order.cruise)
+        case orders.ScanStart():
+            return ptz.Scan(order.scan, ptz.ScanAction.START)
+        case orders.ScanEdge():
+            left = order.edge == "left"
+            return ptz.Scan(order.scan, ptz.ScanAction.LEFT_EDGE if left else ptz.ScanAction.RIGHT_EDGE)
         case orders.ScanSpeed():
-            return _wide(0x8A, order.scan, order.speed)
+            return ptz.ScanSpeed(order.scan, order.speed)
     return None

@@ -192,6 +192,7 @@ class Control:
             if isinstance(order, Upgrade):
                 self._upgrades[upgrade] = asyncio.get_running_loop().create_future()
             before = self._observer.before(order, record, target.gb_id, self._clock.now())
+            await asyncio.sleep(0)  # a question about the position leaves before the command
             if not await self._deliver(command, record, plan):
                 return
             finding = await self._find(order, record, plan, before, upgrade)

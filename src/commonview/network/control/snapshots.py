@@ -54,7 +54,7 @@ _SWEEP_AT_ONCE: Final = 500
 _SLACK_BYTES: Final = 64 * 1024
 """What a multipart body may hold beside its pictures."""
 
-_UNDER_WAY: Final = 64
+_UNDER_WAY: Final = 16
 
 
 @dataclass(frozen=True, slots=True)

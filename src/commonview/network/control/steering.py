@@ -19,7 +19,7 @@ REPEAT_STOP_AFTER_S: Final = (0.2, 0.6)
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Where to, in percent of full speed, -100 to 100: right, up, zoom in, focus near and aperture (iris) open are
+    """Where to, in percent of full speed, -100 to 100: right, up, zoom in, focus near and aperture open are
     positive."""
 
     pan: int = 0
