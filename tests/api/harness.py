@@ -59,6 +59,7 @@ from commonview.network import (
     ViewerEventKind,
 )
 from commonview.network.control import Control
+from commonview.network.directory import Directory
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.history import (
     Download,
@@ -70,8 +71,10 @@ from commonview.network.history import (
     PlaybackUnknown,
     Verb,
 )
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.sources import Source, SourceUnknown
 from commonview.network.trace import TraceService
+from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from tests.api.events_room import EventsRoom
@@ -262,6 +265,17 @@ class NetworkDouble:
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
 
+    def join_catalogue(self, db: Database) -> None:
+        """The catalogue is the real one, of a fleet of nobody."""
+        directory = Directory(silence_s=60.0)
+        self.channel_tree = ChannelTree(
+            db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
+        )
+        self.quirks = QuirkDesk(directory, db, on_changed=lambda _device_id: None)
+
+    def tree_is_truncated(self) -> bool:
+        return False
+
     def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
         self.device(device_id)
         off = SubscriptionStatus.OFF
@@ -419,6 +433,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.join_catalogue(db)
     network.events = EventsRoom(db, clock, bus)
     network.history = HistoryDouble(
         cast(Any, MediaGround(clock)),
@@ -471,6 +486,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         await live.drain()
         await room.control.close()
         await snapshots.close()
+    network.channel_tree.close()
     await network.events.close()
     security.close()
     db.close()

@@ -98,6 +98,11 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ChannelStatus', 'tree'],
     ['MediaTransport', 'transportShort'],
     ['SignallingTransport', 'transportShort'],
+    ['ChannelFault', 'channelFault'],
+    ['NodeKind', 'nodeKind'],
+    ['TreeView', 'treeView'],
+    ['DeviceOrigin', 'origin'],
+    ['Flag', 'quirk'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

@@ -30,6 +30,7 @@ from commonview.api.routers import (
     sources,
     system,
     trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -49,6 +50,7 @@ ROUTERS = (
     system,
     events,
     sources,
+    tree,
     trace,
 )
 

@@ -33,6 +33,7 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.network.registration import GB_VERSION
@@ -163,6 +164,7 @@ class NetworkService:
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
         )
         self._directory.find_channels_in(self.channel_tree)
+        self.quirks = QuirkDesk(self._directory, database, on_changed=self._device_changed)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -288,10 +290,11 @@ class NetworkService:
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
             self._spawn(work)
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
-        self._spawn(self._desk.read_long())
         await self.sources.start()
         self._spawn(self.sources.watch())
+        # Everything is read back by now: what is under way from here on finds the room complete.
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
@@ -389,6 +392,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def tree_is_truncated(self) -> bool:
+        """Whether `tree` leaves something out, because it is only for small fleets."""
+        return self._directory.tree_is_truncated()
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""

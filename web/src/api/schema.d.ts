@@ -232,6 +232,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Channels
+         * @description Channels that fit everything given.
+         */
+        get: operations["search_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Channel Detail
+         * @description Everything known of a channel.
+         */
+        get: operations["channel_detail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Edit Channel
+         * @description Give a channel a name, a place or a position of your own; its device's words stay beside them.
+         */
+        patch: operations["edit_channel"];
+        trace?: never;
+    };
     "/api/channels/{channel_id}/commands": {
         parameters: {
             query?: never;
@@ -624,6 +668,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/catalogue/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Catalogue Reports
+         * @description What the last questions for the device's catalogue brought, newest first.
+         */
+        get: operations["catalogue_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/commands": {
         parameters: {
             query?: never;
@@ -661,6 +725,30 @@ export interface paths {
          */
         get: operations["get_device_configuration"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/quirks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Quirks
+         * @description A device's profile: every flag, why it has its value, and how often it fired.
+         */
+        get: operations["device_quirks"];
+        /**
+         * Override Device Quirks
+         * @description Set flags of a device against the table; replaces what was set before.
+         */
+        put: operations["override_device_quirks"];
         post?: never;
         delete?: never;
         options?: never;
@@ -915,6 +1003,74 @@ export interface paths {
          * @description End a grant now: one's own, or anybody's with the right grant.revoke. Its pictures stop.
          */
         delete: operations["revoke_grant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Groups
+         * @description Every business group and virtual organisation that operators made.
+         */
+        get: operations["list_groups"];
+        put?: never;
+        /**
+         * Create Group
+         * @description Make a business group, or a virtual organisation below one.
+         */
+        post: operations["create_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Group
+         * @description Delete a group and everything below it; channels only leave them.
+         */
+        delete: operations["delete_group"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Group
+         * @description Rename or move a group.
+         */
+        patch: operations["update_group"];
+        trace?: never;
+    };
+    "/api/groups/{group_id}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Group Channels
+         * @description Put channels into a group and take channels out of it.
+         */
+        post: operations["change_group_channels"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1199,6 +1355,46 @@ export interface paths {
          * @description Change or retire a purpose; grants that stand on what is taken away end at once.
          */
         patch: operations["update_purpose"];
+        trace?: never;
+    };
+    "/api/quirks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quirk Table
+         * @description Every known peculiarity with its source, and how often each flag fired.
+         */
+        get: operations["quirk_table"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/quirks/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Device Quirks
+         * @description Which profile each device has, by device id.
+         */
+        get: operations["list_device_quirks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/registrations/refused": {
@@ -1533,6 +1729,26 @@ export interface paths {
          * @description Every device with its channels.
          */
         get: operations["device_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tree/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tree Nodes
+         * @description The children of a node of a view, a page at a time; without a parent those at the root.
+         */
+        get: operations["tree_nodes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1954,6 +2170,85 @@ export interface components {
          */
         Cause: "wrong_realm" | "wrong_username" | "wrong_identity" | "wrong_id" | "wrong_domain" | "stale_nonce_loop" | "wrong_password" | "never_proves" | "broken_proof" | "register_forbidden" | "register_refused" | "register_too_brief" | "register_unanswered" | "redirect_loop" | "registration_flapping" | "expiry_too_short" | "duplicate_id" | "address_changed" | "behind_nat" | "version_mismatch" | "clock_skew" | "keepalive_refused" | "keepalive_unanswered" | "keepalive_slow" | "keepalive_stopped" | "keepalive_fault" | "answer_misdirected" | "pieces_lost" | "long_message_refused" | "request_unanswered" | "request_refused" | "request_forbidden" | "wrong_sender" | "wrong_length" | "unreadable" | "charset_damaged" | "charset_declared_wrongly" | "xml_mended" | "no_answer" | "pages_missing" | "answered_error" | "other_cmd_type" | "other_sn" | "answer_refused" | "subscribe_refused" | "subscription_not_renewed" | "notify_refused" | "no_notify" | "tls_failed" | "loop" | "invite_unanswered" | "invite_stuck" | "invite_cancelled" | "invite_400" | "invite_403" | "invite_404" | "invite_408" | "invite_415" | "invite_480" | "invite_481" | "invite_486" | "invite_487" | "invite_488" | "invite_500" | "invite_503" | "invite_refused" | "sdp_missing" | "sdp_unreadable" | "ssrc_missing" | "media_refused" | "address_private" | "transport_changed" | "setup_conflict" | "ack_missing" | "bye_missing" | "bye_unanswered" | "bye_refused" | "ended_at_once" | "control_refused" | "media_connect_refused" | "media_connect_unanswered" | "media_nobody_dials" | "media_connected_silent" | "media_sent_elsewhere" | "media_never_came" | "media_from_elsewhere" | "ssrc_mismatch" | "streams_mixed" | "transport_stream" | "elementary_stream" | "payload_type" | "interleaved_framing" | "media_stopped" | "media_gaps" | "media_loss" | "one_way" | "media_after_bye";
         /**
+         * ChannelDetailOut
+         * @description A channel with everything its device tells (`told_*`, `raw`) and what operators set (`given_*`).
+         */
+        ChannelDetailOut: {
+            /** Block */
+            block: string;
+            /** Business Group Id */
+            business_group_id: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+            channel: components["schemas"]["ChannelOut"];
+            /** Given Latitude */
+            given_latitude: number | null;
+            /** Given Longitude */
+            given_longitude: number | null;
+            /** Given Name */
+            given_name: string | null;
+            /** Given Place */
+            given_place: string | null;
+            /** Groups */
+            groups: string[];
+            /** Ip Address */
+            ip_address: string;
+            /** Online */
+            online: boolean;
+            /** Parental */
+            parental: boolean | null;
+            /** Port */
+            port: number | null;
+            /** Ptz Type */
+            ptz_type: number | null;
+            /** Raw */
+            raw: {
+                [key: string]: unknown;
+            };
+            /** Region */
+            region: string;
+            /** Register Way */
+            register_way: number | null;
+            /** Secrecy */
+            secrecy: number | null;
+            /** Told Latitude */
+            told_latitude: number | null;
+            /** Told Longitude */
+            told_longitude: number | null;
+            /** Told Name */
+            told_name: string;
+            /** Told Place */
+            told_place: string;
+        };
+        /**
+         * ChannelEdit
+         * @description An operator's own words for a channel; `clear` names fields that go back to the device's.
+         */
+        ChannelEdit: {
+            /**
+             * Clear
+             * @default []
+             */
+            clear: string[];
+            /** Latitude */
+            latitude?: number | null;
+            /** Longitude */
+            longitude?: number | null;
+            /** Name */
+            name?: string | null;
+            /** Place */
+            place?: string | null;
+        };
+        /**
+         * ChannelFault
+         * @description What a device says is wrong with a channel.
+         * @enum {string}
+         */
+        ChannelFault: "video_lost" | "defect" | "reported";
+        /**
          * ChannelKind
          * @description What a catalogue item is, by the type code in its id (Annex E).
          * @enum {string}
@@ -1968,6 +2263,7 @@ export interface components {
             civil_code: string;
             /** Device Id */
             device_id: string;
+            fault: components["schemas"]["ChannelFault"] | null;
             /** Gb Id */
             gb_id: string;
             /** Id */
@@ -1992,6 +2288,16 @@ export interface components {
             vanished_at: string | null;
             /** Watching */
             watching: boolean;
+        };
+        /**
+         * ChannelPageOut
+         * @description Channels that were searched for; `cursor` asks for those that follow, null at the end.
+         */
+        ChannelPageOut: {
+            /** Channels */
+            channels: components["schemas"]["ChannelOut"][];
+            /** Cursor */
+            cursor: string | null;
         };
         /**
          * ChannelPlanIn
@@ -2262,6 +2568,20 @@ export interface components {
             weekday: number;
         };
         /**
+         * Deleted
+         * @description How many went.
+         */
+        Deleted: {
+            /** Deleted */
+            deleted: number;
+        };
+        /**
+         * DeviceOrigin
+         * @description How a device came to be known, and so what is spoken with it.
+         * @enum {string}
+         */
+        DeviceOrigin: "gb28181" | "rtsp" | "onvif";
+        /**
          * DeviceOut
          * @description A GB/T 28181 device as it stands now. `media_transport` null means the installation's default.
          */
@@ -2290,6 +2610,7 @@ export interface components {
             name: string;
             /** Online */
             online: boolean;
+            origin: components["schemas"]["DeviceOrigin"];
             /** Problems */
             problems: components["schemas"]["ProblemOut"][];
             /** Registered At */
@@ -2598,6 +2919,12 @@ export interface components {
             username: string;
         };
         /**
+         * Flag
+         * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
+         * @enum {string}
+         */
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "sdp_order" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "home_position_cmd_type" | "i_frame_spelling" | "talk" | "keepalive_needs_response" | "no_reregistration";
+        /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
          */
@@ -2693,6 +3020,73 @@ export interface components {
          * @enum {string}
          */
         GrantState: "not_started" | "active" | "ended" | "revoked";
+        /**
+         * GroupChannels
+         * @description Channels to put into a group and to take out of it, by their house-wide ids.
+         */
+        GroupChannels: {
+            /**
+             * Add
+             * @default []
+             */
+            add: string[];
+            /**
+             * Remove
+             * @default []
+             */
+            remove: string[];
+        };
+        /**
+         * GroupChannelsOut
+         * @description How many channels came into the group and left it.
+         */
+        GroupChannelsOut: {
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+        };
+        /**
+         * GroupCreate
+         * @description A new group; without a parent a business group.
+         */
+        GroupCreate: {
+            /** Name */
+            name: string;
+            /** Parent Id */
+            parent_id?: string | null;
+        };
+        /**
+         * GroupOut
+         * @description A business group, or below one a virtual organisation, made by an operator.
+         */
+        GroupOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** On */
+            on: number;
+            /** Parent Id */
+            parent_id: string;
+            /** Total */
+            total: number;
+        };
+        /**
+         * GroupUpdate
+         * @description Rename or move a group.
+         */
+        GroupUpdate: {
+            /** Name */
+            name?: string | null;
+            /** Parent Id */
+            parent_id?: string | null;
+        };
         /**
          * Guard
          * @description Arm or disarm.
@@ -2840,6 +3234,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["GrantOut"][];
         };
+        /** Items[GroupOut] */
+        Items_GroupOut_: {
+            /** Items */
+            items: components["schemas"]["GroupOut"][];
+        };
         /** Items[LinkageOut] */
         Items_LinkageOut_: {
             /** Items */
@@ -2889,6 +3288,11 @@ export interface components {
         Items_SubscriptionOut_: {
             /** Items */
             items: components["schemas"]["SubscriptionOut"][];
+        };
+        /** Items[SyncReportOut] */
+        Items_SyncReportOut_: {
+            /** Items */
+            items: components["schemas"]["SyncReportOut"][];
         };
         JsonValue: unknown;
         /**
@@ -3125,6 +3529,22 @@ export interface components {
             status: string | null;
         };
         /**
+         * NodeKind
+         * @description What a node of the tree is.
+         * @enum {string}
+         */
+        NodeKind: "device" | "region" | "group" | "organisation" | "channel";
+        /**
+         * NodePageOut
+         * @description Children of a node; `cursor` asks for those that follow, null at the end.
+         */
+        NodePageOut: {
+            /** Cursor */
+            cursor: string | null;
+            /** Nodes */
+            nodes: components["schemas"]["TreeNodeOut"][];
+        };
+        /**
          * Osd
          * @description What stands on the picture, placed in a window of so many pixels.
          */
@@ -3199,6 +3619,57 @@ export interface components {
              * Format: password
              */
             new_password: string;
+        };
+        /**
+         * PeerQuirksDetailOut
+         * @description A device's profile with every flag and every reason.
+         */
+        PeerQuirksDetailOut: {
+            peer: components["schemas"]["PeerQuirksOut"];
+            /** Reasons */
+            reasons: components["schemas"]["QuirkReasonOut"][];
+            /** Settings */
+            settings: components["schemas"]["QuirkSettingOut"][];
+        };
+        /**
+         * PeerQuirksOut
+         * @description Which profile a device has: the entries that match it and what the operator overrode.
+         */
+        PeerQuirksOut: {
+            /** Charset */
+            charset: string;
+            /** Device Id */
+            device_id: string;
+            /** Entries */
+            entries: string[];
+            /** Fired */
+            fired: number;
+            /** Firmware */
+            firmware: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Overrides */
+            overrides: {
+                [key: string]: string;
+            };
+            /** User Agent */
+            user_agent: string;
+            /** Version */
+            version: string;
+        };
+        /**
+         * PeerQuirksPage
+         * @description Devices with their profiles; `cursor` asks for those that follow.
+         */
+        PeerQuirksPage: {
+            /** Cursor */
+            cursor: string | null;
+            /** Devices */
+            devices: components["schemas"]["PeerQuirksOut"][];
         };
         /**
          * PictureMask
@@ -3493,6 +3964,84 @@ export interface components {
             retired?: boolean | null;
             /** Review At */
             review_at?: string | null;
+        };
+        /**
+         * QuirkEntryOut
+         * @description One known peculiarity: which flags it sets, where it was seen.
+         */
+        QuirkEntryOut: {
+            /** Name */
+            name: string;
+            /** Sets */
+            sets: {
+                [key: string]: string;
+            };
+            /** Source */
+            source: string;
+            /** Trap */
+            trap: number | null;
+        };
+        /**
+         * QuirkOverride
+         * @description One flag and the value the operator gives it.
+         */
+        QuirkOverride: {
+            flag: components["schemas"]["Flag"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * QuirkOverrides
+         * @description What the operator sets, flag by flag; replaces everything set before.
+         */
+        QuirkOverrides: {
+            /** Overrides */
+            overrides: components["schemas"]["QuirkOverride"][];
+        };
+        /**
+         * QuirkReasonOut
+         * @description An entry that applies, with where it was seen.
+         */
+        QuirkReasonOut: {
+            /** Entry */
+            entry: string;
+            /** Flags */
+            flags: components["schemas"]["Flag"][];
+            /** Source */
+            source: string;
+            /** Trap */
+            trap: number | null;
+        };
+        /**
+         * QuirkSettingOut
+         * @description One flag of one device: its value, the standard's way, who decided, how often it fired.
+         */
+        QuirkSettingOut: {
+            /** Choices */
+            choices: string[];
+            /** Entry */
+            entry: string | null;
+            /** Fired */
+            fired: number;
+            flag: components["schemas"]["Flag"];
+            /** Overridden */
+            overridden: boolean;
+            /** Standard */
+            standard: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * QuirkTableOut
+         * @description Every known peculiarity, and how often each flag made a difference since the start.
+         */
+        QuirkTableOut: {
+            /** Entries */
+            entries: components["schemas"]["QuirkEntryOut"][];
+            /** Fired */
+            fired: {
+                [key: string]: number;
+            };
         };
         /**
          * Reboot
@@ -4203,6 +4752,42 @@ export interface components {
             wanted: boolean | null;
         };
         /**
+         * SyncReportOut
+         * @description What one question for a catalogue brought; `promised` is the device's own total.
+         */
+        SyncReportOut: {
+            /** Added */
+            added: number;
+            /** Changed */
+            changed: number;
+            /** Completion */
+            completion: string;
+            /**
+             * Finished At
+             * Format: date-time
+             */
+            finished_at: string;
+            /** Late Pages */
+            late_pages: number;
+            /** Pages */
+            pages: number;
+            /** Promised */
+            promised: number | null;
+            /** Received */
+            received: number;
+            /** Refused */
+            refused: number;
+            /** Repeated Pages */
+            repeated_pages: number;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Vanished */
+            vanished: number;
+        };
+        /**
          * System
          * @description The state of the server and everything that is counted, drops included.
          */
@@ -4343,6 +4928,7 @@ export interface components {
             name: string;
             /** Online */
             online: boolean;
+            origin: components["schemas"]["DeviceOrigin"];
             /** Problems */
             problems: components["schemas"]["ProblemOut"][];
             /** Registered At */
@@ -4355,13 +4941,43 @@ export interface components {
             user_agent: string;
         };
         /**
+         * TreeNodeOut
+         * @description One line of the tree. `total` and `on` count the cameras in it and below.
+         */
+        TreeNodeOut: {
+            channel: components["schemas"]["ChannelOut"] | null;
+            /** Device Id */
+            device_id: string | null;
+            /** Has Children */
+            has_children: boolean;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["NodeKind"];
+            /** Name */
+            name: string;
+            /** On */
+            on: number;
+            /** Online */
+            online: boolean | null;
+            /** Total */
+            total: number;
+        };
+        /**
          * TreeOut
-         * @description Every device with its channels.
+         * @description The devices of a small fleet with their channels; ask by level when it is `truncated`.
          */
         TreeOut: {
             /** Devices */
             devices: components["schemas"]["TreeDeviceOut"][];
+            /** Truncated */
+            truncated: boolean;
         };
+        /**
+         * TreeView
+         * @description By what the tree is arranged.
+         * @enum {string}
+         */
+        TreeView: "device" | "region" | "group";
         /**
          * Upgrade
          * @description Load firmware from an address that the device can reach.
@@ -5126,6 +5742,166 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CheckpointOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    search_channels: {
+        parameters: {
+            query?: {
+                /** @description Sought anywhere in the name. */
+                q?: string;
+                /** @description Begins so. */
+                code?: string;
+                status?: components["schemas"]["ChannelStatus"] | null;
+                device?: string;
+                region?: string;
+                group?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelPageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    channel_detail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    edit_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelDetailOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -6260,6 +7036,55 @@ export interface operations {
             };
         };
     };
+    catalogue_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SyncReportOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_device_commands: {
         parameters: {
             query?: {
@@ -6384,6 +7209,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_quirks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    override_device_quirks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuirkOverrides"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksDetailOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -7139,6 +8066,259 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_GroupOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_group_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupChannels"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupChannelsOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -7980,6 +9160,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PurposeOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    quirk_table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuirkTableOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_device_quirks: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksPage"];
                 };
             };
             /** @description The request does not fit its description */
@@ -9004,6 +10281,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TreeOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    tree_nodes: {
+        parameters: {
+            query?: {
+                view?: components["schemas"]["TreeView"];
+                parent?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodePageOut"];
                 };
             };
             /** @description The request does not fit its description */

@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import catalogue from './catalogue.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -9,6 +10,7 @@ import shell from './shell.json'
 
 export default {
   ...alarms,
+  ...catalogue,
   ...diagnosis,
   ...entry,
   ...failures,
