@@ -440,6 +440,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/{channel_id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recordings
+         * @description What the device says it has recorded between two moments, at most 31 days apart. Asks the device.
+         */
+        get: operations["list_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}/snapshots": {
         parameters: {
             query?: never;
@@ -856,6 +876,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Downloads
+         * @description One's own downloads, running and kept, newest first.
+         */
+        get: operations["list_downloads"];
+        put?: never;
+        /**
+         * Start Download
+         * @description Fetch a device recording into a file; it stays for 24 hours. Nobody in it is covered up.
+         */
+        post: operations["start_download"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download
+         * @description One's own download and how far it has come.
+         */
+        get: operations["get_download"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Download
+         * @description Stop a running download, or delete the file of a finished one.
+         */
+        delete: operations["delete_download"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download File
+         * @description The finished file (MP4), in whole or by Range; only under a running grant to export this channel.
+         */
+        get: operations["get_download_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -1133,6 +1221,72 @@ export interface paths {
         get: operations["openapi_document"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Playback
+         * @description A playable URL of a device recording, under a new grant (purpose and reason) or a running one.
+         */
+        post: operations["open_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Playback
+         * @description One's own playback as it stands, with the moment that is shown now.
+         */
+        get: operations["get_playback"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave Playback
+         * @description Stop watching.
+         */
+        delete: operations["leave_playback"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Control Playback
+         * @description Pause, resume, seek or change the speed; answers when the device has answered.
+         *
+         *     What the device said is in `last_control`: `accepted` is its word, not proof that it did it.
+         */
+        post: operations["control_playback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1924,6 +2078,22 @@ export interface components {
             switch: number;
         };
         /**
+         * BandOut
+         * @description A stretch of time, half open.
+         */
+        BandOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
          * BasicParameters
          * @description Name and registration times of a device; the only block that 2016 devices let be written.
          */
@@ -2221,6 +2391,12 @@ export interface components {
             state: components["schemas"]["CommandState"];
         };
         /**
+         * Completeness
+         * @description How much of its list the device gave.
+         * @enum {string}
+         */
+        Completeness: "complete" | "stopped" | "unstated" | "unanswered";
+        /**
          * ConfigType
          * @description The words of ConfigType; each is also the name of the block's element.
          * @enum {string}
@@ -2238,6 +2414,31 @@ export interface components {
                 [key: string]: components["schemas"]["JsonValue"];
             };
         };
+        /**
+         * ControlOut
+         * @description The last command of a playback and the device's word for it; `status` 0 when it said none.
+         */
+        ControlOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            state: components["schemas"]["ControlState"];
+            /** Status */
+            status: number;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * ControlState
+         * @description What became of it. ``accepted`` is the device's word, not proof that it did it.
+         * @enum {string}
+         */
+        ControlState: "accepted" | "refused" | "unanswered" | "called_anew";
         /**
          * CruiseAddPoint
          * @description Append a preset to a cruise.
@@ -2440,6 +2641,96 @@ export interface components {
             /** Password */
             password?: string | null;
         };
+        /**
+         * DownloadOut
+         * @description A piece of a device recording being fetched, or fetched.
+         *
+         *     `progress` is 0 to 1 by the media time received. `masked` false: nobody in the pictures is covered up.
+         */
+        DownloadOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Deleted At */
+            deleted_at: string | null;
+            /** Device Bytes */
+            device_bytes: number | null;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            /** Masked */
+            masked: boolean;
+            /** Media Ms */
+            media_ms: number;
+            /** Missing S */
+            missing_s: number;
+            /** Progress */
+            progress: number;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Sha256 */
+            sha256: string | null;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["DownloadState"];
+        };
+        /**
+         * DownloadRequest
+         * @description Asks to fetch a device recording into a file, `speed` times faster than life.
+         */
+        DownloadRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Speed
+             * @default 4
+             */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * DownloadState
+         * @description Life of a download.
+         * @enum {string}
+         */
+        DownloadState: "starting" | "running" | "finished" | "short" | "failed" | "cancelled";
         /**
          * DragZoom
          * @description Zoom into, or out of, a rectangle drawn in a window; all in pixels, origin top left (A.2.3.1.8).
@@ -2933,6 +3224,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["DeviceOut"][];
         };
+        /** Items[DownloadOut] */
+        Items_DownloadOut_: {
+            /** Items */
+            items: components["schemas"]["DownloadOut"][];
+        };
         /** Items[GrantOut] */
         Items_GrantOut_: {
             /** Items */
@@ -3402,6 +3698,107 @@ export interface components {
             elapsed_ms: number;
         };
         /**
+         * PlaybackControl
+         * @description What to tell a playback. `seek` takes `position`, `speed` takes `speed` (below 0: backwards).
+         */
+        PlaybackControl: {
+            /** Position */
+            position?: string | null;
+            /** Speed */
+            speed?: number | null;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * PlaybackOpened
+         * @description Everything a player needs. `url` holds a single-use ticket: it must be opened before `start_by`.
+         */
+        PlaybackOpened: {
+            grant: components["schemas"]["LiveGrantOut"];
+            playback: components["schemas"]["PlaybackOut"];
+            /**
+             * Start By
+             * Format: date-time
+             */
+            start_by: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * PlaybackOut
+         * @description One playback. `position` is the moment of the recording that is shown now.
+         */
+        PlaybackOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            last_control: components["schemas"]["ControlOut"] | null;
+            /**
+             * Position
+             * Format: date-time
+             */
+            position: string;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["PlaybackState"];
+        };
+        /**
+         * PlaybackRequest
+         * @description Asks to play a device recording.
+         */
+        PlaybackRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** @default ws */
+            protocol: components["schemas"]["ViewerProtocol"];
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * PlaybackState
+         * @description Life of a playback.
+         * @enum {string}
+         */
+        PlaybackState: "starting" | "playing" | "paused" | "finished" | "ended" | "failed";
+        /**
          * PreciseMove
          * @description Turn to exact angles in degrees (down positive) and a zoom factor (A.2.3.1.11).
          */
@@ -3697,6 +4094,66 @@ export interface components {
              * @default 0
              */
             stream: number;
+        };
+        /**
+         * RecordingKind
+         * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
+         * @enum {string}
+         */
+        RecordingKind: "time" | "alarm" | "manual" | "other";
+        /**
+         * RecordingSpanOut
+         * @description One recording as the device lists it; `size_bytes` 0 when it says none.
+         */
+        RecordingSpanOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            kind: components["schemas"]["RecordingKind"];
+            /** Name */
+            name: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * RecordingsOut
+         * @description The recordings of a channel between two moments, with the times that are covered and the gaps.
+         *
+         *     `received` of `promised` items came. `completeness` says how much of its list the device gave.
+         */
+        RecordingsOut: {
+            /** Bands */
+            bands: components["schemas"]["BandOut"][];
+            /** Channel Id */
+            channel_id: string;
+            completeness: components["schemas"]["Completeness"];
+            /** Dropped */
+            dropped: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Gaps */
+            gaps: components["schemas"]["BandOut"][];
+            /** Promised */
+            promised: number | null;
+            /** Received */
+            received: number;
+            /** Spans */
+            spans: components["schemas"]["RecordingSpanOut"][];
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
         };
         /**
          * RefusalOut
@@ -4546,6 +5003,12 @@ export interface components {
             /** Pictures */
             pictures: number;
         };
+        /**
+         * Verb
+         * @description What a playback is told.
+         * @enum {string}
+         */
+        Verb: "pause" | "resume" | "seek" | "speed";
         /**
          * VideoParameters
          * @description Encoding of the streams.
@@ -5924,6 +6387,58 @@ export interface operations {
             };
         };
     };
+    list_recordings: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     take_snapshot: {
         parameters: {
             query?: never;
@@ -7139,6 +7654,249 @@ export interface operations {
             };
         };
     };
+    list_downloads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DownloadOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    start_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     events: {
         parameters: {
             query?: never;
@@ -8004,6 +8762,206 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    open_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOpened"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    control_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackControl"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
                 };
             };
             /** @description The request does not fit its description */
