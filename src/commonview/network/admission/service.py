@@ -1,7 +1,7 @@
 """Who may join: rules, the quarantine of unknown devices, passwords of their own.
 
-Every verb that decides is durable when it returns. A device is known once an operator added or approved it, or
-once it registered while admission was open.
+Every verb that decides is durable when it returns. A device is known once an operator added or approved it,
+or once it registered while admission was open.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from commonview.network.admission.model import (
 from commonview.network.admission.rulebook import MAX_RULES, RuleBook, checked_value
 from commonview.network.directory import DeviceRecord
 from commonview.network.errors import DeviceUnknown
+from commonview.network.live_machine import Moment
 from commonview.network.registrar import Admission, vault_context
 from commonview.wire.gbid import is_usable
 
@@ -297,9 +298,7 @@ class AdmissionDesk:
 
     # -- storage
 
-    def _moment(self) -> Any:
-        from commonview.network.live_machine import Moment
-
+    def _moment(self) -> Moment:
         return Moment(self._clock.monotonic(), self._clock.now())
 
     async def _write(self, write: Callable[[Connection], None]) -> None:
