@@ -74,7 +74,7 @@ from commonview.network.history import (
 )
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.refusals import GuessLimiter
-from commonview.network.sources import Source, SourceUnknown
+from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
@@ -96,6 +96,9 @@ class SourcesDouble:
 
     def list(self) -> tuple[Source, ...]:
         return ()
+
+    async def discover(self, *, interface: str, address: str) -> tuple[Discovered, ...]:
+        raise SourceInvalid(f"neither {interface!r} nor {address!r} is an address of ours")
 
     def get(self, source_id: str) -> Source:
         raise SourceUnknown("no such source", source_id=source_id)

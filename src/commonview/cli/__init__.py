@@ -16,6 +16,7 @@ from commonview.foundation.errors import CommonviewError
 COMMANDS: Final = {
     ("serve",): ("run the server", "commonview.cli.serve"),
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
+    ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
     ("devices", "add"): ("make a device known before it comes", "commonview.cli.devices"),

@@ -8,6 +8,7 @@ does not know the newer messages: it accepts them and says nothing, as fielded o
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
 from commonview.simulator.controls_config import ChannelConfig, fresh_config
@@ -136,11 +137,17 @@ class Controls:
         self.cards = [Card()]
         self.firmware = camera.firmware
         self.counters = {"ptz_refused": 0, "unsupported": 0}
-        self.channels = {each.channel_id: ChannelState(self._fresh(each.name)) for each in camera.channels}
-        self.channels.setdefault(camera.device_id, next(iter(self.channels.values()), self._bare()))
 
-    def _bare(self) -> ChannelState:
-        return ChannelState(self._fresh(self.camera.name))
+    @cached_property
+    def channels(self) -> dict[str, ChannelState]:
+        """The state by channel id; the device's own id means its first channel.
+
+        Made when first asked for: most of a large fleet is never controlled.
+        """
+        made = {each.channel_id: ChannelState(self._fresh(each.name)) for each in self.camera.channels}
+        first = next(iter(made.values()), None) or ChannelState(self._fresh(self.camera.name))
+        made.setdefault(self.camera.device_id, first)
+        return made
 
     def _fresh(self, name: str) -> ChannelConfig:
         camera = self.camera

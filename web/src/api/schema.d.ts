@@ -1801,6 +1801,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources/discover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Discover Sources
+         * @description Look for ONVIF devices; takes three seconds.
+         */
+        post: operations["discover_sources"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sources/test": {
         parameters: {
             query?: never;
@@ -2911,6 +2931,38 @@ export interface components {
             password?: string | null;
         };
         /**
+         * DiscoverRequest
+         * @description Where to look: one of the server's own IPv4 addresses (multicast there), or one device.
+         */
+        DiscoverRequest: {
+            /**
+             * Address
+             * @default
+             */
+            address: string;
+            /**
+             * Interface
+             * @default
+             */
+            interface: string;
+        };
+        /**
+         * DiscoveredOut
+         * @description A device that answered; `url` can be given to a new ONVIF source.
+         */
+        DiscoveredOut: {
+            /** Address */
+            address: string;
+            /** Endpoint */
+            endpoint: string;
+            /** Hardware */
+            hardware: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+        };
+        /**
          * DownloadOut
          * @description A piece of a device recording being fetched, or fetched.
          *
@@ -3492,6 +3544,11 @@ export interface components {
         Items_DeviceOut_: {
             /** Items */
             items: components["schemas"]["DeviceOut"][];
+        };
+        /** Items[DiscoveredOut] */
+        Items_DiscoveredOut_: {
+            /** Items */
+            items: components["schemas"]["DiscoveredOut"][];
         };
         /** Items[DownloadOut] */
         Items_DownloadOut_: {
@@ -5025,8 +5082,6 @@ export interface components {
             name: string;
             /** Number */
             number: number;
-            /** Token */
-            token: string;
             /** Url */
             url: string;
             /** Width */
@@ -10856,6 +10911,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    discover_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscoverRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DiscoveredOut_"];
                 };
             };
             /** @description The request does not fit its description */
