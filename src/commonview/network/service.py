@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
@@ -175,6 +176,18 @@ class NetworkService:
             clock,
             on_registered=self._on_registered,
             on_changed=self._device_changed,
+            admit=lambda device_id, host, agent: self.admission.admit(device_id, host, agent),
+            on_quarantined=lambda request, flow: self.admission.on_quarantined(request, flow),
+        )
+        self.admission = AdmissionDesk(
+            settings.admission,
+            self._directory,
+            database,
+            vault,
+            clock,
+            limiter=lambda: self._registrar.limiter,
+            on_changed=lambda: self._bus.publish("admission.changed", {}),
+            on_device=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
@@ -278,6 +291,7 @@ class NetworkService:
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
         await asyncio.to_thread(self.channel_tree.load)
+        await asyncio.to_thread(self.admission.load)
         try:
             await self._listen()
             await self._listen_tls()
@@ -299,6 +313,7 @@ class NetworkService:
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.admission.work())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
@@ -371,6 +386,8 @@ class NetworkService:
             await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        with suppress(CommonviewError):
+            await self.admission.save()
         self.channel_tree.close()
         await self.endpoint.close()
 
@@ -517,6 +534,7 @@ class NetworkService:
             "control": self.control.counters,
             "catalogue": self._catalogue.counters,
             "catalogue_writer": self.channel_tree.writer.counters,
+            "admission": self.admission.counters,
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
