@@ -15,6 +15,7 @@ from commonview.api.errors import install_error_handlers
 from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
+    admission,
     audit,
     control,
     device_events,
@@ -22,6 +23,7 @@ from commonview.api.routers import (
     devices,
     events,
     grants,
+    history,
     live,
     purposes,
     session,
@@ -29,6 +31,7 @@ from commonview.api.routers import (
     sources,
     system,
     trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -36,6 +39,7 @@ ROUTERS = (
     setup,
     session,
     accounts,
+    admission,
     purposes,
     grants,
     devices,
@@ -43,10 +47,12 @@ ROUTERS = (
     device_upload,
     device_events,
     live,
+    history,
     audit,
     system,
     events,
     sources,
+    tree,
     trace,
 )
 
