@@ -21,6 +21,8 @@ class ViewerProtocol(enum.StrEnum):
 
     WEBSOCKET = "ws"
     HTTP = "http"
+    TALK = "talk"
+    """Not reading but speaking: the ticket's stream id is that of a talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,22 @@ class SenderTarget:
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Where a stream is sent from: RTP, with RTCP on the next port."""
+
+    local_port: int
+
+
+class TalkCarriage(enum.StrEnum):
+    """How a voice is carried to a device (GB/T 28181-2022 9.12)."""
+
+    PCMA = "pcma"
+    """G.711 A-law as it is, payload type 8, clock 8 kHz."""
+    PROGRAM_STREAM = "ps"
+    """A program stream with one G.711 stream, clock 90 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Where a voice is sent from."""
 
     local_port: int
 

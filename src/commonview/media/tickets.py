@@ -4,7 +4,7 @@ A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. T
 
     offset  size  field
     0       1     version, 1
-    1       1     protocol: 1 HTTP, 2 WebSocket
+    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
@@ -37,7 +37,7 @@ KEY_BYTES_MIN = 32
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PROTOCOL_CODES = {ViewerProtocol.HTTP: 1, ViewerProtocol.WEBSOCKET: 2}
+_PROTOCOL_CODES = {ViewerProtocol.HTTP: 1, ViewerProtocol.WEBSOCKET: 2, ViewerProtocol.TALK: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ def sign(key: bytes, ticket: Ticket) -> str:
 def live_path(stream_id: str, signed: str) -> str:
     """The path and query of a playable URL, to be put behind `ws://host:port` or `http://host:port`."""
     return f"/live/{stream_id}.mp4?ticket={signed}"
+
+
+def talk_path(talk_id: str, signed: str) -> str:
+    """The path and query of a speaker's URL, to be put behind `ws://host:port`."""
+    return f"/talk/{talk_id}?ticket={signed}"
 
 
 def _milliseconds(name: str, moment: datetime) -> int:
