@@ -141,6 +141,19 @@ def test_a_restart_makes_the_camera_go_and_register_again() -> None:
     asyncio.run(controlled(work, reboot_s=0.1))
 
 
+def test_a_camera_that_is_stopped_while_it_restarts_stays_stopped() -> None:
+    async def work(platform: ScriptedPlatform, camera: SimulatedCamera) -> None:
+        await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=DEVICE_ID, command=TeleBoot()))
+        await camera.wait_for(CameraState.VANISHED)
+        before = camera.counters.registrations
+        await camera.stop()
+        assert camera.state is CameraState.STOPPED
+        assert not [each for each in asyncio.all_tasks() if "SimulatedCamera" in repr(each.get_coro())]
+        assert camera.counters.registrations == before
+
+    asyncio.run(controlled(work, reboot_s=30.0))
+
+
 def test_faulty_channels_are_told_in_the_keep_alive() -> None:
     async def work(platform: ScriptedPlatform, _camera: SimulatedCamera) -> None:
         await platform.until(lambda: bool(of(platform, Keepalive)))

@@ -16,6 +16,7 @@ from commonview.simulator.controls import (
 )
 from commonview.simulator.controls_head import Head, Look
 from commonview.wire.manscdp import (
+    AlarmCmd,
     Answer,
     AnyCommand,
     BasicParam,
@@ -339,6 +340,20 @@ class TestEditionsAndFaults:
         answer = ask(controls, PresetQuery(sn=1, device_id=CHANNEL))
         assert isinstance(answer, PresetList)
         assert answer.sum_num is None
+
+    @pytest.mark.trap(27)
+    def test_a_camera_may_want_to_be_guarded_before_it_reports_alarms(self) -> None:
+        controls = camera()
+        controls.faults = frozenset({ControlFault.ALARMS_NEED_GUARD})
+        assert not controls.raise_alarm(CHANNEL, 5)
+        do(controls, GuardCmd(word=GuardWord.SET_GUARD))
+        assert controls.raise_alarm(CHANNEL, 5)
+
+    def test_a_device_alarm_follows_another_only_after_a_reset(self) -> None:
+        controls = camera()
+        assert [controls.raise_alarm(CHANNEL, 2) for _ in range(2)] == [True, False]
+        assert result(do(controls, AlarmCmd())) == OK
+        assert controls.raise_alarm(CHANNEL, 2)
 
     def test_error_and_silence_are_answers_of_their_own(self) -> None:
         controls = camera()

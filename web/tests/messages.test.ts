@@ -103,6 +103,9 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['TreeView', 'treeView'],
     ['DeviceOrigin', 'origin'],
     ['Flag', 'quirk'],
+    ['ApplicationState', 'admission.application'],
+    ['RuleEffect', 'admission.effect'],
+    ['RuleSubject', 'admission.subject'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

@@ -15,6 +15,7 @@ from commonview.api.errors import install_error_handlers
 from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
+    admission,
     audit,
     control,
     device_events,
@@ -22,6 +23,7 @@ from commonview.api.routers import (
     devices,
     events,
     grants,
+    history,
     live,
     purposes,
     session,
@@ -37,6 +39,7 @@ ROUTERS = (
     setup,
     session,
     accounts,
+    admission,
     purposes,
     grants,
     devices,
@@ -44,6 +47,7 @@ ROUTERS = (
     device_upload,
     device_events,
     live,
+    history,
     audit,
     system,
     events,

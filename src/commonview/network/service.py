@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
@@ -44,6 +45,7 @@ from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
+from commonview.network.sources.alarms import alarm_of
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     )
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import Flow
+    from commonview.network.sources import SourceAlarm
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +176,18 @@ class NetworkService:
             clock,
             on_registered=self._on_registered,
             on_changed=self._device_changed,
+            admit=lambda device_id, host, agent: self.admission.admit(device_id, host, agent),
+            on_quarantined=lambda request, flow: self.admission.on_quarantined(request, flow),
+        )
+        self.admission = AdmissionDesk(
+            settings.admission,
+            self._directory,
+            database,
+            vault,
+            clock,
+            limiter=lambda: self._registrar.limiter,
+            on_changed=lambda: self._bus.publish("admission.changed", {}),
+            on_device=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
@@ -262,6 +277,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -275,6 +291,7 @@ class NetworkService:
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
         await asyncio.to_thread(self.channel_tree.load)
+        await asyncio.to_thread(self.admission.load)
         try:
             await self._listen()
             await self._listen_tls()
@@ -296,6 +313,7 @@ class NetworkService:
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.admission.work())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
@@ -368,6 +386,8 @@ class NetworkService:
             await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        with suppress(CommonviewError):
+            await self.admission.save()
         self.channel_tree.close()
         await self.endpoint.close()
 
@@ -514,6 +534,7 @@ class NetworkService:
             "control": self.control.counters,
             "catalogue": self._catalogue.counters,
             "catalogue_writer": self.channel_tree.writer.counters,
+            "admission": self.admission.counters,
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
@@ -630,6 +651,12 @@ class NetworkService:
 
     def _device_changed(self, device_id: str) -> None:
         self._bus.publish("device.changed", {"device_id": device_id})
+
+    def _source_alarm(self, alarm: SourceAlarm) -> None:
+        """An event of an ONVIF device begins or ends; an alarm is its beginning."""
+        record = self._directory.get(alarm.source_id)
+        if record is not None and alarm.active:
+            self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})

@@ -78,6 +78,7 @@ class SimulatedCamera:
         self._lost = asyncio.Event()
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self.controls = Controls(settings)
         self._shell = ControlsShell(
@@ -128,6 +129,8 @@ class SimulatedCamera:
         """End every stream with BYE, unregister, close the sockets. Safe to call twice."""
         if self._endpoint is None:
             return
+        if self._restarting is not None:
+            self._restarting.cancel()  # or it would bring a stopped camera back
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
@@ -379,6 +382,7 @@ class SimulatedCamera:
             await self._sip().request(self._writer.message(message), self._flow, timeout_s=timeout_s)
 
     async def _restart(self) -> None:
+        self._restarting = asyncio.current_task()
         await self.vanish()
         await asyncio.sleep(self.settings.reboot_s)
         await self.come_back()

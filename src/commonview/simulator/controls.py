@@ -6,12 +6,14 @@ does not know the newer messages: it accepts them and says nothing, as fielded o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
 from commonview.simulator.controls_config import ChannelConfig, fresh_config
-from commonview.simulator.controls_head import Head, Look
+from commonview.simulator.controls_head import Look
+from commonview.simulator.controls_state import Card, ChannelState, dragged, set_home, steer
 from commonview.simulator.settings import CameraSettings
 from commonview.wire.manscdp import (
     AlarmCmd,
@@ -19,7 +21,6 @@ from commonview.wire.manscdp import (
     AnyCommand,
     ConfigDownload,
     ConfigDownloadQuery,
-    CruisePoint,
     CruiseTrack,
     CruiseTrackList,
     CruiseTrackListQuery,
@@ -49,38 +50,20 @@ from commonview.wire.manscdp import (
     PtzPreciseCtrl,
     RecordCmd,
     RecordWord,
-    SDCard,
-    SDCardState,
     SDCardStatus,
     SDCardStatusQuery,
     SnapShotConfig,
     TeleBoot,
     Unsupported,
-    ZoomDirection,
 )
 from commonview.wire.ptz import (
-    Auxiliary,
-    CruiseAdd,
-    CruiseRemove,
-    CruiseSpeed,
-    CruiseStart,
-    CruiseStay,
-    Lens,
-    Move,
-    PresetAction,
-    PresetCommand,
-    PtzCommand,
     PtzError,
-    Scan,
-    ScanAction,
-    Stop,
     read_ptz,
 )
 
 OK: Final = "OK"
 ERROR: Final = "ERROR"
-FORMAT_S: Final = 10.0
-_CAPACITY_MB: Final = 61_000
+_DEVICE_ALARM: Final = 2
 
 
 class ControlFault(Enum):
@@ -92,6 +75,7 @@ class ControlFault(Enum):
     HOME_POSITION_MISNAMED = "home_position_misnamed"
     BLOCKS_RENAMED = "blocks_renamed"
     LISTS_WITHOUT_SUM_NUM = "lists_without_sum_num"
+    ALARMS_NEED_GUARD = "alarms_need_guard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,60 +127,6 @@ class Reaction:
 NOT_OURS: Final = Reaction(ours=False)
 
 
-@dataclass(slots=True)
-class Card:
-    """A memory card; `formatted_at` is when a running format began."""
-
-    free_mb: int = 20_000
-    formatting_since: float | None = None
-
-    def told(self, number: int, now: float) -> SDCard:
-        """The card's line in SDCardStatus."""
-        since = self.formatting_since
-        if since is not None and now - since >= FORMAT_S:
-            self.formatting_since, self.free_mb, since = None, _CAPACITY_MB, None
-        formatting = since is not None
-        progress = 100 if since is None else min(99, int((now - since) / FORMAT_S * 100))
-        return SDCard(
-            number=number,
-            hdd_name=f"SD{number}",
-            status=SDCardState.FORMATTING if formatting else SDCardState.OK,
-            format_progress=progress,
-            capacity_mb=_CAPACITY_MB,
-            free_space_mb=0 if formatting else self.free_mb,
-        )
-
-
-@dataclass(slots=True)
-class ChannelState:
-    """Everything one channel remembers."""
-
-    config: ChannelConfig
-    head: Head = field(default_factory=Head)
-    preset_names: dict[int, str] = field(default_factory=dict)
-    tracks: dict[int, list[CruisePoint]] = field(default_factory=dict)
-    track_names: dict[int, str] = field(default_factory=dict)
-    stays: dict[int, int] = field(default_factory=dict)
-    speeds: dict[int, int] = field(default_factory=dict)
-    home: HomePosition = field(default_factory=lambda: HomePosition(enabled=False))
-    recording: bool = False
-    guarded: bool = False
-    alarm: bool = False
-    auxiliaries: set[int] = field(default_factory=set)
-    lens: Lens = field(default_factory=Lens)
-
-    def points(self, track: int) -> tuple[CruisePoint, ...]:
-        """A track's points with the stay and speed that were set for the track."""
-        return tuple(
-            CruisePoint(
-                preset_index=each.preset_index,
-                stay_time_s=self.stays.get(track, 5),
-                speed=max(1, min(15, self.speeds.get(track, 7))),
-            )
-            for each in self.tracks.get(track, ())
-        )
-
-
 class Controls:
     """The state of one camera. Times are seconds of one monotonic clock."""
 
@@ -207,11 +137,17 @@ class Controls:
         self.cards = [Card()]
         self.firmware = camera.firmware
         self.counters = {"ptz_refused": 0, "unsupported": 0}
-        self.channels = {each.channel_id: ChannelState(self._fresh(each.name)) for each in camera.channels}
-        self.channels.setdefault(camera.device_id, next(iter(self.channels.values()), self._bare()))
 
-    def _bare(self) -> ChannelState:
-        return ChannelState(self._fresh(self.camera.name))
+    @cached_property
+    def channels(self) -> dict[str, ChannelState]:
+        """The state by channel id; the device's own id means its first channel.
+
+        Made when first asked for: most of a large fleet is never controlled.
+        """
+        made = {each.channel_id: ChannelState(self._fresh(each.name)) for each in self.camera.channels}
+        first = next(iter(made.values()), None) or ChannelState(self._fresh(self.camera.name))
+        made.setdefault(self.camera.device_id, first)
+        return made
 
     def _fresh(self, name: str) -> ChannelConfig:
         camera = self.camera
@@ -259,6 +195,20 @@ class Controls:
         inputs = (AlarmInputStatus(answer.device_id, duty),)
         return replace(answer, record="ON" if state.recording else "OFF", alarm_inputs=inputs)
 
+    def raise_alarm(self, channel_id: str, method: int) -> bool:
+        """Whether the channel may send an alarm of that method now.
+
+        After a device alarm (method 2) a further one only follows a reset. Some Hikvision devices send none
+        before they are guarded (trap 27).
+        """
+        state = self.channels[channel_id]
+        if ControlFault.ALARMS_NEED_GUARD in self.faults and not state.guarded:
+            return False
+        if method != _DEVICE_ALARM:
+            return True
+        raised, state.alarm = not state.alarm, True
+        return raised
+
     # DeviceControl
 
     def control(self, message: DeviceControl, state: ChannelState, now: float) -> Reaction:
@@ -292,7 +242,7 @@ class Controls:
             case FormatSDCard(number=number):
                 return self._format(number, now), ()
             case HomePosition():
-                return _set_home(command, state), ()
+                return set_home(command, state), ()
             case PtzCmd() | PtzPreciseCtrl() | DragZoom():
                 if ControlFault.NEVER_MOVES not in self.faults:
                     self._steer(command, state, now)
@@ -310,7 +260,7 @@ class Controls:
         match command:
             case PtzCmd(code=code):
                 try:
-                    _steer(read_ptz(code), command, state, now)
+                    steer(read_ptz(code), command, state, now)
                 except PtzError:
                     self.counters["ptz_refused"] += 1
             case PtzPreciseCtrl(pan=pan, tilt=tilt, zoom=zoom):
@@ -321,7 +271,7 @@ class Controls:
                 )
                 state.head.go(goal, now)
             case DragZoom():
-                state.head.go(_dragged(command, look), now)
+                state.head.go(dragged(command, look), now)
 
     # Configuration
 
@@ -423,91 +373,6 @@ class Controls:
             sn=message.sn, device_id=message.device_id, result=OK, sum_num=self._count(listed), items=listed
         )
         return Reaction((answer,))
-
-
-def _set_home(command: HomePosition, state: ChannelState) -> bool:
-    known = command.preset_index is not None and command.preset_index in state.head.presets
-    if command.enabled and not known:
-        return False
-    state.home = command
-    state.head.home_preset = command.preset_index if command.enabled else None
-    state.head.home_after_s = float(command.reset_time_s or 0)
-    return True
-
-
-def _dragged(command: DragZoom, look: Look) -> Look:
-    """The look at the middle of a drawn rectangle, zoomed so that it fills the picture, or shrinks to it."""
-    area = command.area
-    if not (area.length and area.width and area.length_x and area.length_y):
-        return look
-    angle = look.horizontal_angle
-    pan = look.pan + (area.mid_point_x / area.length - 0.5) * angle
-    tilt = look.tilt + (area.mid_point_y / area.width - 0.5) * angle * 9 / 16
-    factor = min(area.length / area.length_x, area.width / area.length_y)
-    zoom = look.zoom * factor if command.direction is ZoomDirection.IN else look.zoom / factor
-    return Look(pan, tilt, zoom)
-
-
-def _steer(command: PtzCommand, sent: PtzCmd, state: ChannelState, now: float) -> None:
-    head = state.head
-    match command:
-        case Stop():
-            head.stop(now)
-        case Move():
-            head.turn(command, now)
-        case Lens():
-            state.lens = command
-        case PresetCommand():
-            _preset(command, sent, state, now)
-        case Scan(_, action):
-            if action is ScanAction.START:
-                head.scan(now)
-        case Auxiliary(switch, on):
-            (state.auxiliaries.add if on else state.auxiliaries.discard)(switch)
-        case CruiseAdd() | CruiseRemove() | CruiseSpeed() | CruiseStay() | CruiseStart():
-            _tour(command, sent, state, now)
-        case _:
-            pass  # ScanSpeed and unknown commands change nothing that can be seen
-
-
-def _preset(command: PresetCommand, sent: PtzCmd, state: ChannelState, now: float) -> None:
-    number = command.number
-    if command.action is PresetAction.CALL:
-        state.head.call(number, now)
-    elif command.action is PresetAction.DELETE:
-        state.head.presets.pop(number, None)
-        state.preset_names.pop(number, None)
-    else:
-        state.head.presets[number] = state.head.look(now)
-        if sent.params is not None and sent.params.preset_name:
-            state.preset_names[number] = sent.params.preset_name
-
-
-def _tour(
-    command: CruiseAdd | CruiseRemove | CruiseSpeed | CruiseStay | CruiseStart,
-    sent: PtzCmd,
-    state: ChannelState,
-    now: float,
-) -> None:
-    track = command.track
-    match command:
-        case CruiseAdd(_, preset):
-            points = state.tracks.setdefault(track, [])
-            if len(points) < 255:
-                points.append(CruisePoint(preset_index=preset))
-            if sent.params is not None and sent.params.cruise_track_name:
-                state.track_names[track] = sent.params.cruise_track_name
-        case CruiseRemove(_, 0):
-            state.tracks.pop(track, None)
-        case CruiseRemove(_, preset):
-            kept = [each for each in state.tracks.get(track, ()) if each.preset_index != preset]
-            state.tracks[track] = kept
-        case CruiseSpeed(_, speed):
-            state.speeds[track] = speed
-        case CruiseStay(_, seconds):
-            state.stays[track] = seconds
-        case CruiseStart():
-            state.head.cruise(state.points(track), now)
 
 
 Handler: TypeAlias = Callable[..., Reaction]

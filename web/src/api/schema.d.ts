@@ -132,6 +132,170 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Admission
+         * @description Unknown devices that proved the enrolment password and wait, and those that were refused.
+         */
+        get: operations["admission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Lockouts
+         * @description Addresses that guessed wrong passwords too often and must wait.
+         */
+        get: operations["list_lockouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lift Lockout
+         * @description Let an address try a password again at once.
+         */
+        post: operations["lift_lockout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Admission Rules
+         * @description Bans and exemptions in force, newest first.
+         */
+        get: operations["list_admission_rules"];
+        put?: never;
+        /**
+         * Make Admission Rule
+         * @description Ban or exempt devices by id, address, network or User-Agent, for a time or until lifted.
+         */
+        post: operations["make_admission_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Lift Admission Rule
+         * @description End a ban or an exemption now.
+         */
+        delete: operations["lift_admission_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Application
+         * @description Take an application off the list; the device may knock again.
+         */
+        delete: operations["forget_application"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Device
+         * @description Let a waiting device in at its next registration.
+         */
+        post: operations["approve_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse Device
+         * @description Turn a waiting device away from now on.
+         */
+        post: operations["refuse_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alarms": {
         parameters: {
             query?: never;
@@ -440,6 +604,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/{channel_id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recordings
+         * @description What the device says it has recorded between two moments, at most 31 days apart. Asks the device.
+         */
+        get: operations["list_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}/snapshots": {
         parameters: {
             query?: never;
@@ -541,7 +725,11 @@ export interface paths {
          */
         get: operations["list_devices"];
         put?: never;
-        post?: never;
+        /**
+         * Add Device
+         * @description Make a device known before it comes.
+         */
+        post: operations["add_device"];
         delete?: never;
         options?: never;
         head?: never;
@@ -712,6 +900,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Device Password
+         * @description Make a new password of its own for a device; shown this once.
+         */
+        post: operations["make_device_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/quirks": {
         parameters: {
             query?: never;
@@ -848,6 +1056,74 @@ export interface paths {
          * @description The way a mobile device took; asking for it is on record, because somebody wore or drove it.
          */
         get: operations["device_track"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Downloads
+         * @description One's own downloads, running and kept, newest first.
+         */
+        get: operations["list_downloads"];
+        put?: never;
+        /**
+         * Start Download
+         * @description Fetch a device recording into a file; it stays for 24 hours. Nobody in it is covered up.
+         */
+        post: operations["start_download"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download
+         * @description One's own download and how far it has come.
+         */
+        get: operations["get_download"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Download
+         * @description Stop a running download, or delete the file of a finished one.
+         */
+        delete: operations["delete_download"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download File
+         * @description The finished file (MP4), in whole or by Range; only under a running grant to export this channel.
+         */
+        get: operations["get_download_file"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1133,6 +1409,72 @@ export interface paths {
         get: operations["openapi_document"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Playback
+         * @description A playable URL of a device recording, under a new grant (purpose and reason) or a running one.
+         */
+        post: operations["open_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Playback
+         * @description One's own playback as it stands, with the moment that is shown now.
+         */
+        get: operations["get_playback"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave Playback
+         * @description Stop watching.
+         */
+        delete: operations["leave_playback"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Control Playback
+         * @description Pause, resume, seek or change the speed; answers when the device has answered.
+         *
+         *     What the device said is in `last_control`: `accepted` is its word, not proof that it did it.
+         */
+        post: operations["control_playback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1459,6 +1801,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources/discover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Discover Sources
+         * @description Look for ONVIF devices; takes three seconds.
+         */
+        post: operations["discover_sources"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sources/test": {
         parameters: {
             query?: never;
@@ -1716,6 +2078,16 @@ export interface components {
          */
         Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
         /**
+         * AdmissionOut
+         * @description Who waits, in which mode: `open` lets unknown devices in, `approve` lets them wait.
+         */
+        AdmissionOut: {
+            /** Applications */
+            applications: components["schemas"]["ApplicationOut"][];
+            /** Mode */
+            mode: string;
+        };
+        /**
          * AlarmAcknowledge
          * @description What somebody found.
          */
@@ -1863,6 +2235,61 @@ export interface components {
             open: number;
         };
         /**
+         * ApplicationOut
+         * @description An unknown device that proved the enrolment password and waits, or was refused.
+         */
+        ApplicationOut: {
+            /** Address */
+            address: string;
+            /** Attempts */
+            attempts: number;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decided By */
+            decided_by: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /** Gb Version */
+            gb_version: string | null;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Reason */
+            reason: string;
+            state: components["schemas"]["ApplicationState"];
+            /** Transport */
+            transport: string;
+            /** User Agent */
+            user_agent: string;
+        };
+        /**
+         * ApplicationState
+         * @description What became of an unknown device that proved the enrolment password.
+         * @enum {string}
+         */
+        ApplicationState: "waiting" | "refused";
+        /**
+         * Approval
+         * @description How to take a waiting device in.
+         */
+        Approval: {
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
+        };
+        /**
          * AuditEntryOut
          * @description One line of the audit log.
          */
@@ -1922,6 +2349,22 @@ export interface components {
             on: boolean;
             /** Switch */
             switch: number;
+        };
+        /**
+         * BandOut
+         * @description A stretch of time, half open.
+         */
+        BandOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
         };
         /**
          * BasicParameters
@@ -2221,6 +2664,12 @@ export interface components {
             state: components["schemas"]["CommandState"];
         };
         /**
+         * Completeness
+         * @description How much of its list the device gave.
+         * @enum {string}
+         */
+        Completeness: "complete" | "stopped" | "unstated" | "unanswered";
+        /**
          * ConfigType
          * @description The words of ConfigType; each is also the name of the block's element.
          * @enum {string}
@@ -2238,6 +2687,31 @@ export interface components {
                 [key: string]: components["schemas"]["JsonValue"];
             };
         };
+        /**
+         * ControlOut
+         * @description The last command of a playback and the device's word for it; `status` 0 when it said none.
+         */
+        ControlOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            state: components["schemas"]["ControlState"];
+            /** Status */
+            status: number;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * ControlState
+         * @description What became of it. ``accepted`` is the device's word, not proof that it did it.
+         * @enum {string}
+         */
+        ControlState: "accepted" | "refused" | "unanswered" | "called_anew";
         /**
          * CruiseAddPoint
          * @description Append a preset to a cruise.
@@ -2375,6 +2849,22 @@ export interface components {
             deleted: number;
         };
         /**
+         * DeviceAdd
+         * @description A device to make known before it comes.
+         */
+        DeviceAdd: {
+            /** Device Id */
+            device_id: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
+        };
+        /**
          * DeviceOrigin
          * @description How a device came to be known, and so what is spoken with it.
          * @enum {string}
@@ -2440,6 +2930,128 @@ export interface components {
             /** Password */
             password?: string | null;
         };
+        /**
+         * DiscoverRequest
+         * @description Where to look: one of the server's own IPv4 addresses (multicast there), or one device.
+         */
+        DiscoverRequest: {
+            /**
+             * Address
+             * @default
+             */
+            address: string;
+            /**
+             * Interface
+             * @default
+             */
+            interface: string;
+        };
+        /**
+         * DiscoveredOut
+         * @description A device that answered; `url` can be given to a new ONVIF source.
+         */
+        DiscoveredOut: {
+            /** Address */
+            address: string;
+            /** Endpoint */
+            endpoint: string;
+            /** Hardware */
+            hardware: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * DownloadOut
+         * @description A piece of a device recording being fetched, or fetched.
+         *
+         *     `progress` is 0 to 1 by the media time received. `masked` false: nobody in the pictures is covered up.
+         */
+        DownloadOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Deleted At */
+            deleted_at: string | null;
+            /** Device Bytes */
+            device_bytes: number | null;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            /** Masked */
+            masked: boolean;
+            /** Media Ms */
+            media_ms: number;
+            /** Missing S */
+            missing_s: number;
+            /** Progress */
+            progress: number;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Sha256 */
+            sha256: string | null;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["DownloadState"];
+        };
+        /**
+         * DownloadRequest
+         * @description Asks to fetch a device recording into a file, `speed` times faster than life.
+         */
+        DownloadRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Speed
+             * @default 4
+             */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * DownloadState
+         * @description Life of a download.
+         * @enum {string}
+         */
+        DownloadState: "starting" | "running" | "finished" | "short" | "failed" | "cancelled";
         /**
          * DragZoom
          * @description Zoom into, or out of, a rectangle drawn in a window; all in pixels, origin top left (A.2.3.1.8).
@@ -2933,6 +3545,16 @@ export interface components {
             /** Items */
             items: components["schemas"]["DeviceOut"][];
         };
+        /** Items[DiscoveredOut] */
+        Items_DiscoveredOut_: {
+            /** Items */
+            items: components["schemas"]["DiscoveredOut"][];
+        };
+        /** Items[DownloadOut] */
+        Items_DownloadOut_: {
+            /** Items */
+            items: components["schemas"]["DownloadOut"][];
+        };
         /** Items[GrantOut] */
         Items_GrantOut_: {
             /** Items */
@@ -2947,6 +3569,11 @@ export interface components {
         Items_LinkageOut_: {
             /** Items */
             items: components["schemas"]["LinkageOut"][];
+        };
+        /** Items[LockoutOut] */
+        Items_LockoutOut_: {
+            /** Items */
+            items: components["schemas"]["LockoutOut"][];
         };
         /** Items[MemoryCardOut] */
         Items_MemoryCardOut_: {
@@ -2972,6 +3599,11 @@ export interface components {
         Items_RefusalOut_: {
             /** Items */
             items: components["schemas"]["RefusalOut"][];
+        };
+        /** Items[RuleOut] */
+        Items_RuleOut_: {
+            /** Items */
+            items: components["schemas"]["RuleOut"][];
         };
         /** Items[SessionSummary] */
         Items_SessionSummary_: {
@@ -3168,6 +3800,40 @@ export interface components {
             viewer_count: number;
             /** Viewers */
             viewers: components["schemas"]["ViewerOut"][];
+        };
+        /**
+         * LockoutLift
+         * @description Whom to let try again at once.
+         */
+        LockoutLift: {
+            /** Device Id */
+            device_id?: string | null;
+            /** Host */
+            host: string;
+        };
+        /**
+         * LockoutOut
+         * @description An address that guessed wrong passwords too often, for one device or (empty) for all together.
+         */
+        LockoutOut: {
+            /** Device Id */
+            device_id: string;
+            /** Host */
+            host: string;
+            /** Seconds Left */
+            seconds_left: number;
+            /** Wrong */
+            wrong: number;
+        };
+        /**
+         * MadePasswordOut
+         * @description The password made for a device, shown this once; null when it has none of its own.
+         */
+        MadePasswordOut: {
+            /** Device Id */
+            device_id: string;
+            /** Password */
+            password: string | null;
         };
         /**
          * ManagingOrderRequest
@@ -3401,6 +4067,107 @@ export interface components {
             /** Elapsed Ms */
             elapsed_ms: number;
         };
+        /**
+         * PlaybackControl
+         * @description What to tell a playback. `seek` takes `position`, `speed` takes `speed` (below 0: backwards).
+         */
+        PlaybackControl: {
+            /** Position */
+            position?: string | null;
+            /** Speed */
+            speed?: number | null;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * PlaybackOpened
+         * @description Everything a player needs. `url` holds a single-use ticket: it must be opened before `start_by`.
+         */
+        PlaybackOpened: {
+            grant: components["schemas"]["LiveGrantOut"];
+            playback: components["schemas"]["PlaybackOut"];
+            /**
+             * Start By
+             * Format: date-time
+             */
+            start_by: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * PlaybackOut
+         * @description One playback. `position` is the moment of the recording that is shown now.
+         */
+        PlaybackOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            last_control: components["schemas"]["ControlOut"] | null;
+            /**
+             * Position
+             * Format: date-time
+             */
+            position: string;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["PlaybackState"];
+        };
+        /**
+         * PlaybackRequest
+         * @description Asks to play a device recording.
+         */
+        PlaybackRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** @default ws */
+            protocol: components["schemas"]["ViewerProtocol"];
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * PlaybackState
+         * @description Life of a playback.
+         * @enum {string}
+         */
+        PlaybackState: "starting" | "playing" | "paused" | "finished" | "ended" | "failed";
         /**
          * PreciseMove
          * @description Turn to exact angles in degrees (down positive) and a zoom factor (A.2.3.1.11).
@@ -3699,6 +4466,77 @@ export interface components {
             stream: number;
         };
         /**
+         * RecordingKind
+         * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
+         * @enum {string}
+         */
+        RecordingKind: "time" | "alarm" | "manual" | "other";
+        /**
+         * RecordingSpanOut
+         * @description One recording as the device lists it; `size_bytes` 0 when it says none.
+         */
+        RecordingSpanOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            kind: components["schemas"]["RecordingKind"];
+            /** Name */
+            name: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * RecordingsOut
+         * @description The recordings of a channel between two moments, with the times that are covered and the gaps.
+         *
+         *     `received` of `promised` items came. `completeness` says how much of its list the device gave.
+         */
+        RecordingsOut: {
+            /** Bands */
+            bands: components["schemas"]["BandOut"][];
+            /** Channel Id */
+            channel_id: string;
+            completeness: components["schemas"]["Completeness"];
+            /** Dropped */
+            dropped: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Gaps */
+            gaps: components["schemas"]["BandOut"][];
+            /** Promised */
+            promised: number | null;
+            /** Received */
+            received: number;
+            /** Spans */
+            spans: components["schemas"]["RecordingSpanOut"][];
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * RefusalOfDevice
+         * @description Why a device is turned away.
+         */
+        RefusalOfDevice: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
          * RefusalOut
          * @description Registrations turned away; repeats are counted. `device_id` is what was claimed, and proves nothing.
          */
@@ -3736,6 +4574,59 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
+        /**
+         * RuleCreate
+         * @description Ban or exempt devices by id, address, network or User-Agent.
+         */
+        RuleCreate: {
+            /** Duration S */
+            duration_s?: number | null;
+            /** @default ban */
+            effect: components["schemas"]["RuleEffect"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleEffect
+         * @description What a rule does to those it names.
+         * @enum {string}
+         */
+        RuleEffect: "ban" | "allow";
+        /**
+         * RuleOut
+         * @description A ban or an exemption; `ends_at` null until somebody lifts it.
+         */
+        RuleOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            effect: components["schemas"]["RuleEffect"];
+            /** Ends At */
+            ends_at: string | null;
+            /** Id */
+            id: string;
+            /** Made By */
+            made_by: string;
+            /** Reason */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleSubject
+         * @description By what a rule names devices.
+         * @enum {string}
+         */
+        RuleSubject: "device" | "host" | "network" | "user_agent";
         /**
          * ScanEdge
          * @description Make the present direction the left or right edge of a scan.
@@ -4191,8 +5082,6 @@ export interface components {
             name: string;
             /** Number */
             number: number;
-            /** Token */
-            token: string;
             /** Url */
             url: string;
             /** Width */
@@ -4546,6 +5435,12 @@ export interface components {
             /** Pictures */
             pictures: number;
         };
+        /**
+         * Verb
+         * @description What a playback is told.
+         * @enum {string}
+         */
+        Verb: "pause" | "resume" | "seek" | "speed";
         /**
          * VideoParameters
          * @description Encoding of the streams.
@@ -5024,6 +5919,447 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    admission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_lockouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LockoutOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_lockout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LockoutLift"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_admission_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_RuleOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    make_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forget_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    approve_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    refuse_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefusalOfDevice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -5924,6 +7260,58 @@ export interface operations {
             };
         };
     };
+    list_recordings: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     take_snapshot: {
         parameters: {
             query?: never;
@@ -6240,6 +7628,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_DeviceOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -6725,6 +8164,55 @@ export interface operations {
             };
         };
     };
+    make_device_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     device_quirks: {
         parameters: {
             query?: never;
@@ -7109,6 +8597,249 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Items_PositionOut_"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_downloads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DownloadOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    start_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {
@@ -8004,6 +9735,206 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    open_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOpened"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    control_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackControl"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -8980,6 +10911,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    discover_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscoverRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DiscoveredOut_"];
                 };
             };
             /** @description The request does not fit its description */

@@ -3,6 +3,7 @@ import catalogue from './catalogue.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
+import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
@@ -13,6 +14,7 @@ export default {
   ...diagnosis,
   ...entry,
   ...failures,
+  ...history,
   ...live,
   ...manage,
   ...shell,
