@@ -199,8 +199,8 @@ def _answer(node: CoreMediaNode, words: list[str]) -> object:
                 )
             return len(ports)
         case ["forwarded", count]:
-            stats = [node.sender_stats(f"f{n}") for n in range(int(count))]
-            alive = [one for one in stats if one is not None]
+            senders = [node.sender_stats(f"f{n}") for n in range(int(count))]
+            alive = [one for one in senders if one is not None]
             return {name: sum(getattr(one, name) for one in alive) for name in ("packets", "bytes", "drops")}
         case ["paths", protocol, streams, count]:
             names = [f"s{n % int(streams)}" for n in range(int(count))]

@@ -2,8 +2,8 @@
 
 python -m bench.media_forward [--streams N] [--seconds S]
 
-The cameras come in over TCP; what forwarding costs is what the node uses more than without senders. The floor is
-the load generator as it sends as many streams over the same transport, one system call a packet.
+The cameras come in over TCP; what forwarding costs is what the node uses more than without senders. The
+floor is the load generator as it sends as many streams over the same transport, a system call a packet.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def main() -> None:
         added = after - before
         print(
             f"{transport}: floor {lowest / streams:.4%} of a core per stream; forwarding adds"
-            f" {added / streams:.4%}, {added / lowest:.2f} times the floor (the node alone {before / streams:.4%});"
-            f" {sums['packets']} packets sent, {sums['drops']} dropped"
+            f" {added / streams:.4%}, {added / lowest:.2f} times the floor"
+            f" (the node alone {before / streams:.4%}); {sums['packets']} packets, {sums['drops']} dropped"
         )
 
 

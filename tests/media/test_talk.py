@@ -18,6 +18,7 @@ from commonview.media import (
     MediaTransport,
     OutputExists,
     SenderTarget,
+    SpeakerProtocol,
     TalkCarriage,
     TalkConnected,
     TalkEnded,
@@ -48,7 +49,7 @@ def to(device: ForeignReceiver) -> SenderTarget:
 
 
 def speak(node: CoreMediaNode, token: str | None = None, **ticket: Any) -> ClientConnection:
-    token = token or signed("t1", ViewerProtocol.TALK, **ticket)
+    token = token or signed("t1", SpeakerProtocol.TALK, **ticket)
     url = f"ws://127.0.0.1:{node.viewer_port}{tickets.talk_path('t1', token)}"
     return connect(url, compression=None, proxy=None)
 
@@ -180,9 +181,9 @@ def test_a_ticket_for_watching_does_not_let_speak_nor_the_reverse(node: CoreMedi
     for protocol in (ViewerProtocol.WEBSOCKET, ViewerProtocol.HTTP):
         with pytest.raises(InvalidStatus):
             speak(node, signed("t1", protocol))
-    response = open_http(node, tickets.live_path("t1", signed("t1", ViewerProtocol.TALK)))
+    response = open_http(node, tickets.live_path("t1", signed("t1", SpeakerProtocol.TALK)))
     assert response.status == 403
-    response = open_http(node, tickets.talk_path("t1", signed("t1", ViewerProtocol.TALK)))
+    response = open_http(node, tickets.talk_path("t1", signed("t1", SpeakerProtocol.TALK)))
     assert (response.status, json.loads(response.read())["error"]["code"]) == (426, "websocket_version")
 
 

@@ -21,8 +21,12 @@ class ViewerProtocol(enum.StrEnum):
 
     WEBSOCKET = "ws"
     HTTP = "http"
+
+
+class SpeakerProtocol(enum.StrEnum):
+    """How a speaker sends a voice; its ticket's stream id is that of a talk."""
+
     TALK = "talk"
-    """Not reading but speaking: the ticket's stream id is that of a talk."""
 
 
 @dataclass(frozen=True, slots=True)

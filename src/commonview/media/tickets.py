@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from commonview.media.errors import InvalidMediaArgument
-from commonview.media.model import ViewerProtocol
+from commonview.media.model import SpeakerProtocol, ViewerProtocol
 
 START_WITHIN_MAX = timedelta(seconds=60)
 """A ticket whose `start_by` lies further ahead is refused by the core (`start_too_far`)."""
@@ -37,7 +37,11 @@ KEY_BYTES_MIN = 32
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PROTOCOL_CODES = {ViewerProtocol.HTTP: 1, ViewerProtocol.WEBSOCKET: 2, ViewerProtocol.TALK: 3}
+_PROTOCOL_CODES: dict[ViewerProtocol | SpeakerProtocol, int] = {
+    ViewerProtocol.HTTP: 1,
+    ViewerProtocol.WEBSOCKET: 2,
+    SpeakerProtocol.TALK: 3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Ticket:
     stream_id: str
     access_id: str
     grant_id: str
-    protocol: ViewerProtocol
+    protocol: ViewerProtocol | SpeakerProtocol
     start_by: datetime
     end_by: datetime
 
