@@ -23,3 +23,8 @@ if command -v mvn >/dev/null 2>&1; then
 else
   echo "== no mvn: the Java peers are left out"
 fi
+
+echo "== foreign peer: ONVIF camera ipycam (Python, in an environment of its own)"
+"${PYTHON:-.venv/bin/python}" -m venv --clear "$out/onvif"
+# Without its own requirements: they name the OpenCV build that needs a desktop's libraries.
+"$out/onvif/bin/python" -m pip install --quiet --no-deps -r $peers/onvif_requirements.txt

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from fastapi import FastAPI
 
 from commonview.api.app import create_app
 from commonview.api.context import ApiContext
+from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
@@ -56,11 +58,28 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.control import Control
+from commonview.network.directory import Directory
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
-from commonview.network.sources import Source, SourceUnknown
+from commonview.network.history import (
+    Download,
+    DownloadState,
+    DownloadUnknown,
+    History,
+    Playback,
+    PlaybackState,
+    PlaybackUnknown,
+    Verb,
+)
+from commonview.network.quirks.desk import QuirkDesk
+from commonview.network.refusals import GuessLimiter
+from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
+from commonview.network.trace import TraceService
+from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from commonview.security.secrets import Vault
 from tests.api.events_room import EventsRoom
 from tests.network.control_camera import ControlRoom
 
@@ -78,8 +97,101 @@ class SourcesDouble:
     def list(self) -> tuple[Source, ...]:
         return ()
 
+    async def discover(self, *, interface: str, address: str) -> tuple[Discovered, ...]:
+        raise SourceInvalid(f"neither {interface!r} nor {address!r} is an address of ours")
+
     def get(self, source_id: str) -> Source:
         raise SourceUnknown("no such source", source_id=source_id)
+
+
+@dataclass
+class MediaGround:
+    """As much of the ground of history streams as is touched without a device."""
+
+    clock: FakeClock
+
+
+class HistoryDouble(History):
+    """Device recordings without a device: what is begun stays as it was begun."""
+
+    begun: Playback | None = None
+    fetched: Download | None = None
+    told: tuple[Verb, float | None] | None = None
+
+    def start_playback(self, channel_id: str, access_id: str, start: datetime, end: datetime) -> Playback:
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        self.begun = Playback(
+            id="playback1",
+            stream_id="playback1",
+            access_id=access_id,
+            channel_id=channel_id,
+            device_id=DEVICE_ID,
+            start=start,
+            end=end,
+            position=start,
+            speed=1.0,
+            transport=MediaTransport.UDP,
+            state=PlaybackState.STARTING,
+            started_at=now,
+            ended_at=None,
+            failure=None,
+            last_control=None,
+        )
+        self.playbacks.playback = self._playback  # type: ignore[method-assign]
+        self.playbacks.control = self._control  # type: ignore[method-assign]
+        return self.begun
+
+    def _playback(self, playback_id: str) -> Playback:
+        if self.begun is None or playback_id != self.begun.id:
+            raise PlaybackUnknown("no such playback")
+        return self.begun
+
+    async def _control(self, playback_id: str, verb: Verb, value: float | None = None) -> Playback:
+        self.told = (verb, value)
+        return self._playback(playback_id)
+
+    def start_download(
+        self, channel_id: str, start: datetime, end: datetime, *, speed: int, access_id: str, grant_id: str
+    ) -> Download:
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        self.fetched = Download(
+            id="download1",
+            access_id=access_id,
+            channel_id=channel_id,
+            device_id=DEVICE_ID,
+            start=start,
+            end=end,
+            speed=speed,
+            state=DownloadState.RUNNING,
+            progress=0.5,
+            received_bytes=10,
+            device_bytes=None,
+            media_ms=1000,
+            missing_s=0.0,
+            sha256=None,
+            started_at=now,
+            ended_at=None,
+            deleted_at=None,
+            failure=None,
+        )
+        self.downloads.download = self._download  # type: ignore[method-assign]
+        self.downloads.downloads = lambda: (cast(Download, self.fetched),)  # type: ignore[method-assign]
+        self.downloads.file = lambda download_id: self._folder / "download1.mp4"  # type: ignore[method-assign]
+        return self.fetched
+
+    def _download(self, download_id: str) -> Download:
+        if self.fetched is None or download_id != self.fetched.id:
+            raise DownloadUnknown("no such download")
+        return self.fetched
+
+    def cut_grant(self, grant_id: str) -> None:
+        self.over(DownloadState.CANCELLED)
+
+    def over(self, state: DownloadState) -> None:
+        """The download ends so."""
+        assert self.fetched is not None
+        self.fetched = replace(self.fetched, state=state, ended_at=self.fetched.started_at)
+        self._on_download_ended(self.fetched)
 
 
 class NetworkDouble:
@@ -99,6 +211,14 @@ class NetworkDouble:
         self.known = {DEVICE_ID: self._device(DEVICE_ID, online=True)}
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
+        self.history: HistoryDouble
+        self.trace = TraceService(
+            clock,
+            cast(MediaNode, MediaDouble()),
+            2**20,
+            local=lambda flow: f"{flow.local[0]}:{flow.local[1]}",
+            peer_of=lambda device_id: (device_id in self.known, None),
+        )
 
     def _device(self, device_id: str, *, online: bool) -> Device:
         return Device(
@@ -150,6 +270,27 @@ class NetworkDouble:
 
     def tree(self) -> tuple[TreeDevice, ...]:
         return tuple(TreeDevice(device, (self.channel(CHANNEL_ID),)) for device in self.known.values())
+
+    def join_catalogue(self, db: Database) -> None:
+        """The catalogue is the real one, of a fleet of nobody."""
+        directory = Directory(silence_s=60.0)
+        self.channel_tree = ChannelTree(
+            db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
+        )
+        self.quirks = QuirkDesk(directory, db, on_changed=lambda _device_id: None)
+        self.admission = AdmissionDesk(
+            "approve",
+            directory,
+            db,
+            Vault([bytes(32)]),
+            self._clock,
+            limiter=GuessLimiter,
+            on_changed=lambda: None,
+            on_device=lambda _device_id: None,
+        )
+
+    def tree_is_truncated(self) -> bool:
+        return False
 
     def subscriptions_of(self, device_id: str) -> tuple[DeviceSubscription, ...]:
         self.device(device_id)
@@ -308,12 +449,24 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     bus = Bus()
     data, db, security = _open(chosen, clock, bus)
     network, media = NetworkDouble(clock), MediaDouble()
+    network.join_catalogue(db)
     network.events = EventsRoom(db, clock, bus)
+    network.history = HistoryDouble(
+        cast(Any, MediaGround(clock)),
+        cast(Any, None),
+        tmp_path / "exports",
+        find=cast(Any, network.channel),
+        publish=cast(Any, bus.publish),
+        on_viewer=lambda _event: None,
+    )
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
         security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
     )
     loop = asyncio.get_running_loop()
+    downloads = DownloadDesk(security, cast(NetworkService, network))
+    network.history.set_download_listener(downloads.on_ended)
+    security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(downloads.end_grant, *ended))
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
     room = ControlRoom(tmp_path, db, bus, clock)
     await room.control.start()
@@ -332,6 +485,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         media=cast(MediaNode, media),
         media_address=MediaAddress(chosen, media.viewer_port),
         live=live,
+        downloads=downloads,
         snapshots=snapshots,
         counters=_counters(bus),
         sip_port=lambda: 5060,
@@ -348,6 +502,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         await live.drain()
         await room.control.close()
         await snapshots.close()
+    network.channel_tree.close()
     await network.events.close()
     security.close()
     db.close()

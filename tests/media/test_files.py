@@ -126,7 +126,7 @@ def test_ffprobe_finds_a_recording_with_sound_flawless(
         "-count_frames",
         "-of",
         "json",
-        path,
+        str(path),
     ]
     probe = subprocess.run(command, capture_output=True, text=True, check=True)
     assert probe.stderr == ""

@@ -80,6 +80,7 @@ def test_h265_reaches_the_first_key_frame(node: CoreMediaNode, log: EventLog) ->
         assert log.wait_for(FirstKeyFrame).codec == "h265"
 
 
+@pytest.mark.trap(34)
 def test_another_ssrc_than_negotiated_is_followed_and_reported(node: CoreMediaNode, log: EventLog) -> None:
     receiver = node.open_receiver("s1", UDP, ssrc=7)
     with Camera.udp(receiver.port, ssrc=8):
@@ -177,6 +178,7 @@ def test_ports_come_in_even_pairs_and_run_out(start_node: NodeFactory) -> None:
     assert node.node_stats().ports_quarantined == 1
 
 
+@pytest.mark.trap(35)
 def test_a_rested_port_is_used_again(start_node: NodeFactory, unused_port_range: tuple[int, int]) -> None:
     first, _ = unused_port_range
     node = start_node(port_quarantine_s=0, rtp_port_max=first + 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
-from commonview.media import FileSinkStats
+from commonview.media import FileSinkStats, Sender, SenderStats, SenderTarget
 
 
 class RecordedOutlets:
@@ -21,6 +22,32 @@ class RecordedOutlets:
 
     def set_scale(self, stream_id: str, scale: float) -> None:
         self.played.append(("scale", stream_id, scale))
+
+    def open_sender(
+        self,
+        sender_id: str,
+        stream_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 96,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Sender:
+        self.played.append(
+            ("open_sender", sender_id, stream_id, target, ssrc, payload_type, access_id, grant_id)
+        )
+        return Sender(local_port=38_000 + 2 * len(self.played))
+
+    def close_sender(self, sender_id: str) -> None:
+        self.played.append(("close_sender", sender_id))
+
+    def sender_stats(self, sender_id: str) -> SenderStats | None:
+        return None
+
+    def keep_packets(self, stream_id: str, are_kept: bool) -> None:
+        self.played.append(("keep_packets", stream_id, are_kept))
 
     def open_file_sink(
         self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None

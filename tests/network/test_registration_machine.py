@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commonview.network.registration_machine import (
+from commonview.network.registration_machine import RegistrationMachine
+from commonview.network.registration_plan import (
     Command,
     Register,
     RegisterAnswer,
-    RegistrationMachine,
     RegistrationPhase,
     RegistrationPlan,
     RegistrationTrouble,

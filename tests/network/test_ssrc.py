@@ -16,6 +16,7 @@ def test_every_number_of_the_domain_is_given_once_then_none() -> None:
         allocator.allocate(0.0)
 
 
+@pytest.mark.trap(35)
 def test_number_given_back_rests_before_it_is_used_again() -> None:
     allocator = SsrcAllocator("3402000000", quarantine_s=60.0)
     numbers = [allocator.allocate(0.0) for _ in range(10_000)]

@@ -271,3 +271,16 @@ def test_a_malformed_event_is_answered_400() -> None:
         assert (response.status, dialog) == (400, None)
 
     run(test)
+
+
+def test_many_notifications_leave_one_alarm() -> None:
+    async def test(scene: Scene) -> None:
+        wish, subscription = scene.wish()
+        await until(lambda: subscription.phase is Phase.ACTIVE)
+        [incoming] = scene.desk.subscribed
+        for number in range(20):
+            await incoming.notify(b"<Notify>%d</Notify>" % number)
+        assert len(wish.notified) == 20
+        assert len(scene.client._heap) == 1
+
+    run(test)

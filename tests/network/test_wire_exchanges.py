@@ -59,6 +59,7 @@ async def call(room: Room, device: ScriptedDevice) -> tuple[str, str]:
     return session.id, await device.receive("INVITE")
 
 
+@pytest.mark.trap(36)
 async def test_invite_is_the_golden_one(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
         session_id, invite = await call(room, device)
@@ -73,6 +74,7 @@ async def test_invite_is_the_golden_one(tmp_path: Path) -> None:
         assert invite.endswith(f"a=rtpmap:96 PS/90000\r\ny={ssrc}\r\n")
 
 
+@pytest.mark.trap(33)
 async def test_answer_without_a_to_tag_and_without_y_is_acknowledged_and_ended(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
         session_id, invite = await call(room, device)
@@ -237,3 +239,41 @@ async def test_torture_messages_over_the_wire_disturb_nobody(tmp_path: Path) -> 
         assert counters.events["internal error"] == 0
         assert counters.received >= len(files)
         assert [one.id for one in room.service.devices()] == [DEVICE]
+
+
+@pytest.mark.trap(34)
+async def test_answer_with_our_contact_and_a_device_id_for_y_is_understood_and_ended_at_the_device(
+    tmp_path: Path,
+) -> None:
+    # Measured on Ellean/gb28181-camera-simulator.
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        session_id, invite = await call(room, device)
+        ours = header(invite, "Contact")
+        body = SDP + f"y={DEVICE}\n"
+        device.reply(
+            invite,
+            "200 OK",
+            f"Contact: {ours}",
+            "Content-Type: application/sdp",
+            body=body,
+            to_tag=False,
+        )
+        await device.receive("ACK")
+        await until(lambda: Step.ANSWERED in steps(room, session_id))
+        answered = next(one for one in room.service.session(session_id).timeline if one.step is Step.ANSWERED)
+        assert answered.params["ssrc_unusable"] == 1
+        await room.service.leave("v")
+        bye = await device.receive("BYE")
+        assert header(bye, "Call-ID") == header(invite, "Call-ID")
+
+
+@pytest.mark.trap(46)
+async def test_busy_device_that_says_when_to_ask_again_is_asked_again(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        session_id, invite = await call(room, device)
+        device.reply(invite, "486 Busy Here", "Retry-After: 1")
+        await device.receive("ACK")
+        again = await device.receive("INVITE")
+        assert header(again, "Call-ID") != header(invite, "Call-ID")
+        assert header(again, "Subject").partition(",")[0] == header(invite, "Subject").partition(",")[0]
+        assert Step.RETRYING in steps(room, session_id)

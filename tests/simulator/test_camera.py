@@ -331,7 +331,7 @@ class TestCalls:
         [
             (b"", 400),
             (b"nonsense", 400),
-            (offer(30_000).encode().replace(b"s=Play", b"s=Playback"), 488),
+            (offer(30_000).encode().replace(b"s=Play", b"s=Playback"), 404),
             (offer(30_000).encode().replace(b"m=video", b"m=audio"), 488),
             (offer(30_000).encode().replace(b"PS/90000", b"H264/90000"), 488),
             (offer(0).encode(), 488),

@@ -56,6 +56,7 @@ def answer(*lines: str, address: str = "c=IN IP4 192.0.2.20") -> GbSdp:
 
 
 class TestGolden:
+    @pytest.mark.trap(36)
     def test_an_offer_is_written_with_y_last(self) -> None:
         assert TCP_OFFER.encode() == TCP_OFFER_WIRE
 
@@ -110,9 +111,11 @@ class TestGolden:
 
 
 class TestField:
+    @pytest.mark.trap(33)
     def test_y_absent_means_no_ssrc(self) -> None:
         assert answer("a=sendonly").ssrc is None
 
+    @pytest.mark.trap(34)
     @pytest.mark.parametrize(
         ("written", "value"),
         [
@@ -138,6 +141,7 @@ class TestField:
         assert answer().address == "192.0.2.20"
         assert not answer().address_from_origin
 
+    @pytest.mark.trap(45)
     @pytest.mark.parametrize("line", ["c=IN IP4 0.0.0.0", "c=", "c=IN IP4", "k=none"])
     def test_without_a_usable_c_the_origin_serves_and_it_is_told(self, line: str) -> None:
         read = answer(address=line)

@@ -98,6 +98,14 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ChannelStatus', 'tree'],
     ['MediaTransport', 'transportShort'],
     ['SignallingTransport', 'transportShort'],
+    ['ChannelFault', 'channelFault'],
+    ['NodeKind', 'nodeKind'],
+    ['TreeView', 'treeView'],
+    ['DeviceOrigin', 'origin'],
+    ['Flag', 'quirk'],
+    ['ApplicationState', 'admission.application'],
+    ['RuleEffect', 'admission.effect'],
+    ['RuleSubject', 'admission.subject'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

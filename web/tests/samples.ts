@@ -18,6 +18,7 @@ export function channel(change: Partial<Channel> = {}): Channel {
     latitude: null,
     vanished_at: null,
     watching: false,
+    fault: null,
     ...change,
   }
 }
@@ -41,6 +42,7 @@ export function device(change: Partial<Device> = {}): Device {
     registered_at: null,
     expires_at: null,
     last_keepalive_at: null,
+    origin: 'gb28181',
     problems: [],
     catalogue: { state: 'complete', received: 0, promised: 0, finished_at: null },
     channels: [],

@@ -1,5 +1,7 @@
 //! From RTP payloads in order to outputs: finds the format, takes the container apart, feeds the tracks.
 
+use bytes::Bytes;
+
 use crate::assembler::{Assembler, AssemblerStats, RawUnit};
 use crate::audio::{AudioCodec, AudioCollector, AudioFrame, AudioStats, Collected};
 use crate::ingest::{AfterLoss, IngestOutput, NoVideoReason};
@@ -7,6 +9,7 @@ use crate::nal_payload::{NalDepacketizer, NalFormat};
 use crate::parameters::VideoCodec;
 use crate::payload_format::PayloadFormat;
 use crate::ps::{PsDemux, PsSink, PsStats};
+use crate::relaying::RawPayload;
 use crate::rtp::RtpPacket;
 use crate::timeline::{DeviceTime, Timeline};
 use crate::video_track::VideoTrack;
@@ -26,6 +29,7 @@ pub struct Demux {
     clock: RtpClock,
     last_us: u64,
     unknown_payloads: u64,
+    is_tapped: bool,
 }
 
 impl Demux {
@@ -45,6 +49,7 @@ impl Demux {
             clock: RtpClock::default(),
             last_us: 0,
             unknown_payloads: 0,
+            is_tapped: false,
         }
     }
 
@@ -69,6 +74,14 @@ impl Demux {
         let time = self.clock.observe(packet.timestamp());
         match self.format {
             Some(PayloadFormat::ProgramStream) => {
+                if self.is_tapped {
+                    out.push(IngestOutput::Payload(RawPayload {
+                        payload: Bytes::copy_from_slice(payload),
+                        timestamp: packet.timestamp(),
+                        marker: packet.marker(),
+                        lost_before,
+                    }));
+                }
                 let mut sink = self.tracks.sink(now_us, time, out);
                 self.ps.push(payload, &mut sink);
             }
@@ -153,6 +166,11 @@ impl Demux {
                 }))
             }
         });
+    }
+
+    /// Whether payloads of a program stream are handed out.
+    pub fn tap(&mut self, is_tapped: bool) {
+        self.is_tapped = is_tapped;
     }
 
     /// The source jumps to another place (seek): what is in the making is dropped, the next key frame is awaited.

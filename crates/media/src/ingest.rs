@@ -12,6 +12,7 @@ use crate::demux::Demux;
 use crate::parameters::{VideoCodec, VideoParameters};
 pub use crate::payload_format::PayloadFormat;
 use crate::ps::PsStats;
+use crate::relaying::RawPayload;
 use crate::reorder::{Reorder, SequenceWatch};
 use crate::rfc4571::{Framer, FramerStats};
 use crate::rtp::{RtpPacket, is_rtcp};
@@ -140,6 +141,8 @@ pub enum IngestOutput {
     AudioDetected(AudioCodec),
     /// Audio of a track.
     AudioFrame(AudioFrame),
+    /// A payload of a program stream in order, before what it completes; only when [`Ingest::tap`] asks for it.
+    Payload(RawPayload),
 }
 
 /// Counters of one stream. Every packet is in exactly one of `used`, `late`, `duplicates`, `malformed`,
@@ -368,6 +371,11 @@ impl Ingest {
     /// Playback at another speed; 1.0 is normal, below 0 is reverse. See [`crate::pace`].
     pub fn set_scale(&mut self, scale: f64) {
         self.core.demux.timeline_mut().set_scale(scale);
+    }
+
+    /// Hand out the payloads of a program stream as well, one copy each.
+    pub fn tap(&mut self, is_tapped: bool) {
+        self.core.demux.tap(is_tapped);
     }
 
     /// The counters.

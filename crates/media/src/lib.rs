@@ -27,15 +27,21 @@ pub mod parameters;
 pub mod payload_format;
 pub mod ports;
 pub mod ps;
+pub mod ps_mux;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)] // what the binding macros expand to
 pub mod python;
 pub mod reactor;
 pub mod receiver;
+pub mod relay;
+pub mod relaying;
 pub mod reorder;
 pub mod rfc4571;
 pub mod rtp;
 pub mod rtsp;
+pub mod sender;
+pub mod sender_queue;
+pub mod sender_task;
 pub mod settings;
 pub mod shared;
 pub mod ssrc;

@@ -20,6 +20,8 @@ use crate::rtsp::auth::Credentials;
 use crate::rtsp::client::Delivery;
 use crate::rtsp::session::{Network, RtspTarget};
 use crate::rtsp::url::RtspUrl;
+use crate::sender::{PortLease, SenderRequest, SenderStats};
+use crate::sender_task::{NewSender, SenderSockets};
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
@@ -323,6 +325,111 @@ impl Node {
         let owner = self.owner(stream_id)?;
         let stream_id = stream_id.to_owned();
         self.send(owner.reactor, Command::Playback { stream_id, change })
+    }
+
+    /// Forward a stream to a receiver; returns our RTP port.
+    pub fn open_sender(&self, request: SenderRequest) -> Result<u16, NodeError> {
+        for (name, id) in [
+            ("sender_id", &request.sender_id),
+            ("access_id", &request.access_id),
+            ("grant_id", &request.grant_id),
+        ] {
+            check_id(name, id)?;
+        }
+        let host = self.shared.settings.rtp_host;
+        let has_port = request.target.port() != 0 || request.transport == Transport::TcpPassive;
+        if request.target.is_ipv4() != host.is_ipv4() || !has_port || request.payload_type > 127 {
+            return Err(NodeError::Invalid(format!(
+                "cannot send to {} from {host} with payload type {}",
+                request.target, request.payload_type
+            )));
+        }
+        let owner = self.owner(&request.stream_id)?;
+        {
+            let mut senders = self.shared.senders();
+            if senders.contains_key(&request.sender_id) {
+                return Err(NodeError::OutputExists(request.sender_id));
+            }
+            senders.insert(request.sender_id.clone(), request.stream_id.clone());
+        }
+        let sender_id = request.sender_id.clone();
+        self.start_sender(owner, request)
+            .inspect_err(|_| drop(self.shared.senders().remove(&sender_id)))
+    }
+
+    fn start_sender(&self, owner: Owner, request: SenderRequest) -> Result<u16, NodeError> {
+        let host = self.shared.settings.rtp_host;
+        let bind = |port| SenderSockets::bind(host, port, request.transport);
+        let allocated = self.shared.ports().allocate(Instant::now(), bind);
+        let (port, sockets) = allocated.map_err(|error| match error {
+            AllocationError::Exhausted(exhausted) => NodeError::PortsExhausted(exhausted),
+            AllocationError::System(error) => {
+                NodeError::Unavailable(format!("cannot send media from {host}: {error}"))
+            }
+        })?;
+        let sender = NewSender {
+            request,
+            sockets,
+            lease: PortLease::new(Arc::clone(&self.shared), port),
+            first_sequence: unix_us() as u16,
+        };
+        self.send(owner.reactor, Command::AttachSender(Box::new(sender)))?;
+        Ok(port)
+    }
+
+    /// End a sender; its sockets are closed on return. Fine for senders that are gone.
+    pub fn close_sender(&self, sender_id: &str) -> Result<(), NodeError> {
+        let Some((stream_id, owner)) = self.sender(sender_id) else {
+            return Ok(());
+        };
+        let (reply, answer) = sync_channel(1);
+        let sender_id = sender_id.to_owned();
+        self.send(
+            owner.reactor,
+            Command::CloseSender {
+                stream_id,
+                sender_id,
+                reply,
+            },
+        )?;
+        wait(&answer)
+    }
+
+    /// Counters of a sender, or none.
+    pub fn sender_stats(&self, sender_id: &str) -> Result<Option<SenderStats>, NodeError> {
+        let Some((stream_id, owner)) = self.sender(sender_id) else {
+            return Ok(None);
+        };
+        let (reply, answer) = sync_channel(1);
+        let sender_id = sender_id.to_owned();
+        self.send(
+            owner.reactor,
+            Command::SenderStats {
+                stream_id,
+                sender_id,
+                reply,
+            },
+        )?;
+        wait(&answer)
+    }
+
+    /// Keep a stream's packets of the current group while nobody is served, so that the next sender starts at once.
+    pub fn keep_packets(&self, stream_id: &str, are_kept: bool) -> Result<(), NodeError> {
+        let owner = self.owner(stream_id)?;
+        let stream_id = stream_id.to_owned();
+        self.send(
+            owner.reactor,
+            Command::KeepPackets {
+                stream_id,
+                are_kept,
+            },
+        )
+    }
+
+    fn sender(&self, sender_id: &str) -> Option<(String, Owner)> {
+        let stream_id = self.shared.senders().get(sender_id).cloned()?;
+        let owner = self.owner(&stream_id).ok()?;
+        Some((stream_id, owner))
     }
 
     /// Write a stream to a file from its next key frame on. The file has its name when it is finished.

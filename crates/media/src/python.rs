@@ -3,7 +3,7 @@
 // The macros of the binding expand to code that these lints were not made for.
 #![allow(missing_docs)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::file_sink::SinkStats;
 use crate::node::{Node as CoreNode, NodeError};
 use crate::reactor::Playback;
 use crate::rtsp::auth::Credentials;
+use crate::sender::{SenderRequest, SenderStats};
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
@@ -163,6 +164,58 @@ impl Node {
         self.play(py, stream_id, Playback::Scale(scale))
     }
 
+    #[pyo3(signature = (*, sender_id, stream_id, transport, host, port, ssrc, payload_type, access_id, grant_id, end_by_ms))]
+    #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
+    fn open_sender(
+        &self,
+        py: Python<'_>,
+        sender_id: String,
+        stream_id: String,
+        transport: &str,
+        host: &str,
+        port: u16,
+        ssrc: u32,
+        payload_type: u8,
+        access_id: String,
+        grant_id: String,
+        end_by_ms: u64,
+    ) -> PyResult<u16> {
+        let request = SenderRequest {
+            sender_id,
+            stream_id,
+            transport: transport_named(py, transport)?,
+            target: SocketAddr::new(address(py, "host", host)?, port),
+            ssrc,
+            payload_type,
+            access_id,
+            grant_id,
+            end_by_ms,
+        };
+        py.detach(|| self.core.open_sender(request))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_sender(&self, py: Python<'_>, sender_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.close_sender(sender_id))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn sender_stats<'py>(
+        &self,
+        py: Python<'py>,
+        sender_id: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py
+            .detach(|| self.core.sender_stats(sender_id))
+            .map_err(|error| raise(py, &error))?;
+        stats.map(|stats| sender_dict(py, &stats)).transpose()
+    }
+
+    fn keep_packets(&self, py: Python<'_>, stream_id: &str, are_kept: bool) -> PyResult<()> {
+        py.detach(|| self.core.keep_packets(stream_id, are_kept))
+            .map_err(|error| raise(py, &error))
+    }
+
     fn open_file_sink(
         &self,
         py: Python<'_>,
@@ -302,6 +355,35 @@ fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py,
         details.set_item(name, value)?;
     }
     dict.set_item("details", details)?;
+    Ok(dict)
+}
+
+fn transport_named(py: Python<'_>, word: &str) -> PyResult<Transport> {
+    let unknown = || {
+        raise(
+            py,
+            &NodeError::Invalid(format!("no transport is called {word:?}")),
+        )
+    };
+    Transport::from_word(word).ok_or_else(unknown)
+}
+
+fn sender_dict<'py>(py: Python<'py>, stats: &SenderStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("sender_id", &stats.sender_id)?;
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("transport", stats.transport)?;
+    dict.set_item("local_port", stats.local_port)?;
+    dict.set_item("peer", &stats.peer)?;
+    dict.set_item("packets", stats.queue.packets_sent)?;
+    dict.set_item("bytes", stats.queue.bytes_sent)?;
+    dict.set_item("drops", stats.queue.drops)?;
+    dict.set_item("falls", stats.queue.falls)?;
+    dict.set_item("lost_upstream", stats.queue.lost_upstream)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("send_errors", stats.send_errors)?;
+    dict.set_item("rtcp_packets", stats.rtcp_packets)?;
+    dict.set_item("foreign_sources", stats.foreign_sources)?;
     Ok(dict)
 }
 

@@ -22,6 +22,8 @@ use crate::ingest::{MAX_CONNECTIONS, SourceId};
 use crate::outlet::{self, NewViewer};
 use crate::receiver::{self, ReceiverSockets};
 use crate::rtsp::session::{self, RtspTarget};
+use crate::sender::SenderStats;
+use crate::sender_task::{self, NewSender};
 use crate::shared::{Shared, Slots};
 use crate::stats::StreamStats;
 use crate::stream::{Stream, Transport};
@@ -107,6 +109,33 @@ pub enum Command {
         stream_id: String,
         /// How.
         change: Playback,
+    },
+    /// Forward a stream to a receiver.
+    AttachSender(Box<NewSender>),
+    /// End a sender.
+    CloseSender {
+        /// Its stream.
+        stream_id: String,
+        /// The sender.
+        sender_id: String,
+        /// Where the answer goes.
+        reply: SyncSender<()>,
+    },
+    /// Counters of a sender.
+    SenderStats {
+        /// Its stream.
+        stream_id: String,
+        /// The sender.
+        sender_id: String,
+        /// The counters.
+        reply: SyncSender<Option<SenderStats>>,
+    },
+    /// Keep the packets of a stream's current group.
+    KeepPackets {
+        /// The stream.
+        stream_id: String,
+        /// Whether.
+        are_kept: bool,
     },
     /// Write a stream to a file.
     AttachSink(Arc<FileSink>),
@@ -361,6 +390,32 @@ impl Reactor {
                 }
             }
             Command::Playback { stream_id, change } => self.play(&stream_id, change),
+            Command::AttachSender(sender) => self.attach_sender(*sender),
+            Command::CloseSender {
+                stream_id,
+                sender_id,
+                reply,
+            } => {
+                self.with_stream(&stream_id, |stream| {
+                    stream.cut_senders(|sender| sender.request.sender_id == sender_id, "closed")
+                });
+                // Its tasks have dropped the sockets when this one's turn comes.
+                spawn_local(async move { answer(&reply, ()) });
+            }
+            Command::SenderStats {
+                stream_id,
+                sender_id,
+                reply,
+            } => {
+                let stats = self.with_stream(&stream_id, |stream| stream.sender_stats(&sender_id));
+                answer(&reply, stats.flatten());
+            }
+            Command::KeepPackets {
+                stream_id,
+                are_kept,
+            } => {
+                self.with_stream(&stream_id, |stream| stream.keep_packets(are_kept));
+            }
             Command::AttachSink(sink) => match self.find(sink.stream_id()) {
                 Some(cell) => {
                     self.guarded(&cell, |stream| stream.attach_sink(sink));
@@ -444,6 +499,21 @@ impl Reactor {
         }
     }
 
+    fn with_stream<R>(&self, stream_id: &str, work: impl FnOnce(&mut Stream) -> R) -> Option<R> {
+        let cell = self.find(stream_id)?;
+        self.guarded(&cell, work)
+    }
+
+    fn attach_sender(self: &Rc<Self>, sender: NewSender) {
+        match self.find(&sender.request.stream_id) {
+            Some(cell) => sender_task::start(self, &cell, sender),
+            None => {
+                self.shared.senders().remove(&sender.request.sender_id);
+                self.shared.events.push(sender.stillborn());
+            }
+        }
+    }
+
     fn attach(self: &Rc<Self>, viewer: NewViewer) {
         match self.find(&viewer.ticket.stream_id) {
             Some(cell) => viewer_task::start(self, cell, viewer),
@@ -455,14 +525,17 @@ impl Reactor {
         let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
         let in_stream = |cell: &Rc<StreamCell>| {
             self.guarded(cell, |stream| match cut {
-                Cut::Grant(id) => stream.cut(
-                    |viewer| viewer.ticket.grant_id == *id,
-                    EndReason::GrantRevoked,
-                ),
-                Cut::Access(id) => stream.cut(
-                    |viewer| viewer.ticket.access_id == *id,
-                    EndReason::AccessCut,
-                ),
+                Cut::Grant(id) => {
+                    let reason = EndReason::GrantRevoked;
+                    stream.cut(|viewer| viewer.ticket.grant_id == *id, reason)
+                        + stream.cut_senders(|sender| sender.request.grant_id == *id, reason.word())
+                }
+                Cut::Access(id) => {
+                    let reason = EndReason::AccessCut;
+                    stream.cut(|viewer| viewer.ticket.access_id == *id, reason)
+                        + stream
+                            .cut_senders(|sender| sender.request.access_id == *id, reason.word())
+                }
             })
         };
         cells.iter().filter_map(in_stream).sum()

@@ -40,6 +40,7 @@ pub struct Shared {
     owners: Mutex<HashMap<String, Owner>>,
     ports: Mutex<PortAllocator>,
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
+    senders: Mutex<HashMap<String, String>>,
 }
 
 impl Shared {
@@ -60,6 +61,7 @@ impl Shared {
             owners: Mutex::new(HashMap::new()),
             ports: Mutex::new(ports),
             sinks: Mutex::default(),
+            senders: Mutex::default(),
             settings,
         })
     }
@@ -77,6 +79,11 @@ impl Shared {
     /// Receivers' ports.
     pub fn ports(&self) -> MutexGuard<'_, PortAllocator> {
         lock(&self.ports)
+    }
+
+    /// Senders and their streams.
+    pub fn senders(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        lock(&self.senders)
     }
 
     /// Files being written.

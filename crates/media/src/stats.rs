@@ -50,6 +50,8 @@ pub struct StreamStats {
     pub peer: Option<String>,
     /// Counters of the sockets.
     pub sockets: SocketCounters,
+    /// Counters of the senders, by name.
+    pub relaying: [(&'static str, u64); 5],
     /// Groups of pictures that were too large for the cache.
     pub cache_overflows: u64,
     /// Since the last packet.
@@ -64,7 +66,8 @@ impl StreamStats {
     /// Every counter of the pipeline that has no field of its own over there, by name.
     pub fn details(&self) -> Vec<(&'static str, u64)> {
         let pipeline = &self.ingest;
-        vec![
+        let mut details = self.relaying.to_vec();
+        details.extend([
             ("cache_overflows", self.cache_overflows),
             ("viewer_falls", self.viewer_falls),
             ("used", pipeline.used),
@@ -120,7 +123,8 @@ impl StreamStats {
             ("timeline_spliced", pipeline.timeline.spliced),
             ("timeline_rescaled", pipeline.timeline.rescaled),
             ("timeline_reversed", pipeline.timeline.reversed),
-        ]
+        ]);
+        details
     }
 }
 

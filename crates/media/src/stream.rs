@@ -13,8 +13,10 @@ use crate::events::{Event, Value, text};
 use crate::file_sink::{FileSink, SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput, SourceId, SsrcPolicy};
 use crate::parameters::VideoParameters;
+use crate::relaying::Relaying;
 use crate::rtsp::sdp::Track;
 use crate::rtsp::tracks::RtspTracks;
+use crate::sender::{Sender, SenderSocket, SenderStats};
 use crate::shared::Shared;
 use crate::stats::{RateWindow, StreamStats};
 use crate::ticket::Protocol;
@@ -88,6 +90,7 @@ pub struct Stream {
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     sinks: Vec<SinkFeed>,
+    relaying: Relaying,
     peer: Option<SocketAddr>,
     opened_us: u64,
     is_paused: bool,
@@ -120,6 +123,7 @@ impl Stream {
             ssrc: SsrcPolicy::Latch(ssrc),
             ..IngestConfig::default()
         };
+        let relaying = Relaying::new(Arc::clone(&shared));
         let cache = KeyFrameCache::new(shared.settings.gop_max_bytes);
         Stream {
             sockets: SocketCounters::default(),
@@ -134,6 +138,7 @@ impl Stream {
             parameters: None,
             viewers: Slab::new(),
             sinks: Vec::new(),
+            relaying,
             peer: None,
             opened_us: now_us,
             is_paused: false,
@@ -293,6 +298,7 @@ impl Stream {
         self.ingest.discontinue(now_us, &mut self.outputs);
         self.deliver(now_us);
         self.cache.clear();
+        self.relaying.discontinue();
     }
 
     /// Playback at another speed; see [`crate::pace`].
@@ -307,6 +313,10 @@ impl Stream {
             self.deliver(now_us);
         }
         self.end_overdue_viewers(now_us);
+        if !self.relaying.is_idle() {
+            self.relaying.tick(now_us);
+            self.ingest.tap(self.relaying.wants_payloads());
+        }
         self.watch_for_stall(now_us);
         self.rate
             .update(now_us, self.ingest.stats().bytes, self.frames);
@@ -344,6 +354,68 @@ impl Stream {
     /// Whether a disk is so far behind that a source that can be slowed down should not be read on.
     pub fn is_disk_behind(&self) -> bool {
         self.sinks.iter().any(|feed| feed.sink().is_behind())
+    }
+
+    /// Forward the stream to a receiver as well. Returns the sender's key.
+    pub fn attach_sender(&mut self, sender: Sender) -> usize {
+        let key = self.relaying.attach(sender);
+        self.ingest.tap(self.relaying.wants_payloads());
+        key
+    }
+
+    /// The way to a receiver stands: it gets the current group of pictures at once.
+    pub fn connect_sender(
+        &mut self,
+        key: usize,
+        socket: SenderSocket,
+        peer: SocketAddr,
+        now_us: u64,
+    ) {
+        let mut units = self.cache.units();
+        let cached = (
+            self.ingest.format(),
+            self.parameters.as_deref(),
+            &mut units as _,
+        );
+        self.relaying.connect(key, (socket, peer), cached, now_us);
+    }
+
+    /// A sender, for its task.
+    pub fn sender(&mut self, key: usize) -> Option<&mut Sender> {
+        self.relaying.sender(key)
+    }
+
+    /// Send what waits for a receiver.
+    pub fn flush_sender(&mut self, key: usize, now_us: u64) {
+        self.relaying.flush(key, now_us);
+    }
+
+    /// End a sender.
+    pub fn end_sender(&mut self, key: usize, reason: &'static str) {
+        self.relaying.end(key, reason);
+        self.ingest.tap(self.relaying.wants_payloads());
+    }
+
+    /// End the senders `is_meant` says, and return how many.
+    pub fn cut_senders(
+        &mut self,
+        is_meant: impl Fn(&Sender) -> bool,
+        reason: &'static str,
+    ) -> usize {
+        let count = self.relaying.cut(is_meant, reason);
+        self.ingest.tap(self.relaying.wants_payloads());
+        count
+    }
+
+    /// Counters of a sender.
+    pub fn sender_stats(&self, sender_id: &str) -> Option<SenderStats> {
+        self.relaying.stats(sender_id)
+    }
+
+    /// Keep the source's packets of the current group, so that the next sender starts at once.
+    pub fn keep_packets(&mut self, are_kept: bool) {
+        self.relaying.keep_group(are_kept);
+        self.ingest.tap(self.relaying.wants_payloads());
     }
 
     fn feed_sinks(&mut self, unit: &AccessUnit) {
@@ -408,6 +480,7 @@ impl Stream {
     /// End the stream: its viewers first, so that each leaves before the stream does.
     pub fn end(&mut self, reason: &'static str) {
         self.cut(|_| true, EndReason::StreamEnded);
+        self.cut_senders(|_| true, "stream_ended");
         for feed in self.sinks.drain(..) {
             feed.sink().end(SinkEnd::StreamEnded);
         }
@@ -473,6 +546,7 @@ impl Stream {
             ssrc_mismatches: self.ssrc_mismatches,
             peer: self.peer.map(|peer| peer.to_string()),
             sockets: self.sockets,
+            relaying: self.relaying.details(),
             cache_overflows: self.cache.overflows(),
             last_packet_age_ms: self
                 .last_packet_us
@@ -511,7 +585,11 @@ impl Stream {
                 IngestOutput::SsrcMismatch { expected, seen, .. } => {
                     self.ssrc_mismatch(expected, seen)
                 }
-                IngestOutput::AudioFrame(frame) => self.audio(&frame),
+                IngestOutput::AudioFrame(frame) => self.audio(&frame, now_us),
+                IngestOutput::Payload(payload) => {
+                    let parameters = self.parameters.as_deref();
+                    self.relaying.payload(payload, parameters, now_us);
+                }
                 // Audio is a track in the counters; viewers do not get it.
                 IngestOutput::FormatDetected(_) | IngestOutput::AudioDetected(_) => {}
             }
@@ -531,10 +609,17 @@ impl Stream {
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);
         }
+        if !self.relaying.is_idle()
+            && let Some(parameters) = &self.parameters
+        {
+            self.relaying
+                .picture(&unit, parameters, self.ingest.format(), now_us);
+        }
         self.cache.push(unit);
     }
 
-    fn audio(&mut self, frame: &AudioFrame) {
+    fn audio(&mut self, frame: &AudioFrame, now_us: u64) {
+        self.relaying.audio(frame, self.ingest.format(), now_us);
         for feed in &self.sinks {
             feed.audio(frame);
         }

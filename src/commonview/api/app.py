@@ -15,6 +15,7 @@ from commonview.api.errors import install_error_handlers
 from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
+    admission,
     audit,
     control,
     device_events,
@@ -22,12 +23,15 @@ from commonview.api.routers import (
     devices,
     events,
     grants,
+    history,
     live,
     purposes,
     session,
     setup,
     sources,
     system,
+    trace,
+    tree,
 )
 from commonview.api.schemas import ErrorAnswer
 
@@ -35,6 +39,7 @@ ROUTERS = (
     setup,
     session,
     accounts,
+    admission,
     purposes,
     grants,
     devices,
@@ -42,10 +47,13 @@ ROUTERS = (
     device_upload,
     device_events,
     live,
+    history,
     audit,
     system,
     events,
     sources,
+    tree,
+    trace,
 )
 
 _DESCRIPTION = """\

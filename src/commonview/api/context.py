@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
@@ -38,6 +39,7 @@ class ApiContext:
     media: MediaNode
     media_address: MediaAddress
     live: LiveDesk
+    downloads: DownloadDesk
     snapshots: SnapshotDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]

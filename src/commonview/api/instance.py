@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from commonview.api.app import create_app
 from commonview.api.console import console_directory
 from commonview.api.context import ApiContext, Counters
+from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
 from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
@@ -116,6 +117,10 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             )
         )
         security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
+        downloads = DownloadDesk(security, network)
+        network.history.set_download_listener(downloads.on_ended)
+        security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(downloads.end_grant, *ended))
+        stack.push_async_callback(downloads.drain)
         stack.push_async_callback(live.close)
         await network.start()
         stack.push_async_callback(network.close)
@@ -134,6 +139,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             media=media,
             media_address=MediaAddress(settings, media.viewer_port),
             live=live,
+            downloads=downloads,
             snapshots=snapshots,
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,

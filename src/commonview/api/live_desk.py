@@ -7,10 +7,10 @@ that is not used leaves a closed record and no running camera.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from anyio import to_thread
 
@@ -18,6 +18,7 @@ from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
 from commonview.media import Ticket, ViewerProtocol, tickets
 from commonview.network import (
+    Failure,
     LiveSession,
     NetworkService,
     SessionState,
@@ -25,6 +26,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.history import Playback, PlaybackState
 from commonview.security import AccessOutcome, Action, NotSignedIn, OpenedAccess, SecurityService, Subject
 
 log = logging.getLogger(__name__)
@@ -61,9 +63,40 @@ class Playable:
     start_by: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PlayablePast:
+    """What a viewer of a device recording was given. `path` holds the single-use ticket."""
+
+    access: OpenedAccess
+    playback: Playback
+    path: str
+    start_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks to see, and what for: a purpose and a reason, or a running grant."""
+
+    channel_id: str
+    purpose_id: str | None
+    reason: str | None
+    duration_s: int | None
+    grant_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A stream that was begun for an access. `failed` tells whether it has failed meanwhile."""
+
+    id: str
+    stream_id: str
+    failure: Failure | None
+    failed: Callable[[], bool]
+
+
 @dataclass(slots=True)
 class _Open:
-    session_id: str
+    failed: Callable[[], bool]
     start_by: datetime
     sign_in: str | None
     joined: bool = False
@@ -122,54 +155,80 @@ class LiveDesk:
             NotSignedIn: the session ended meanwhile; the record is closed as failed.
             LiveRefused: the session failed at once; the record is closed as failed.
         """
-        self._network.channel(channel_id)
-        with self._opening_for(subject.session_id):
-            return await self._open_for(
-                subject, channel_id, purpose_id, reason, duration_s, grant_id, protocol, stream_number
-            )
+        wish = Wish(channel_id, purpose_id, reason, duration_s, grant_id)
+        sessions: list[LiveSession] = []
 
-    async def _open_for(
-        self,
-        subject: Subject,
-        channel_id: str,
-        purpose_id: str | None,
-        reason: str | None,
-        duration_s: int | None,
-        grant_id: str | None,
-        protocol: ViewerProtocol,
-        stream_number: int,
-    ) -> Playable:
-        access = await to_thread.run_sync(
-            lambda: self._security.open_access(
-                subject,
-                channel_id,
-                Action.LIVE_VIEW,
-                purpose_id=purpose_id,
-                reason=reason,
-                duration_s=duration_s,
-                grant_id=grant_id,
-                protocol=protocol.value,
-                detail={"stream_number": stream_number},
-            )
-        )
-        access_id = access.record.id
-        try:
+        async def begin(access_id: str) -> _Begun:
             session = await self._network.start_live(
                 channel_id, access_id=access_id, stream_number=stream_number
             )
-            self._require_signed_in(subject)
-            playable = self._playable(access, session, protocol)
-        except NotSignedIn:
-            await self._network.leave(access_id)
-            self._close(access_id, AccessOutcome.FAILED, 0)
-            raise
-        except BaseException:
-            # Whatever went wrong, cancellation included: the record that was opened gets its end.
-            self._close(access_id, AccessOutcome.FAILED, 0)
-            raise
-        self._open[access_id] = _Open(session.id, playable.start_by, subject.session_id)
-        self.counters.opened += 1
-        return playable
+            sessions.append(session)
+            return _Begun(
+                session.id,
+                session.stream_id,
+                session.failure if session.state is SessionState.FAILED else None,
+                lambda: self._failed(session.id),
+            )
+
+        detail = {"stream_number": stream_number}
+        access, path, start_by = await self._open_wish(
+            subject, wish, Action.LIVE_VIEW, protocol, detail, begin
+        )
+        return Playable(access, sessions[0], path, start_by)
+
+    async def open_playback(
+        self, subject: Subject, wish: Wish, start: datetime, end: datetime, protocol: ViewerProtocol
+    ) -> PlayablePast:
+        """As `open`, to a device recording; record and audit entry say which span.
+
+        Raises: as `open`, and `PlaybackInvalid` (the record is closed as failed).
+        """
+        history = self._network.history
+        playbacks: list[Playback] = []
+
+        async def begin(access_id: str) -> _Begun:
+            playback = history.start_playback(wish.channel_id, access_id, start, end)
+            playbacks.append(playback)
+            return _Begun(
+                playback.id,
+                playback.stream_id,
+                playback.failure,
+                lambda: history.playbacks.playback(playback.id).state is PlaybackState.FAILED,
+            )
+
+        access, path, start_by = await self._open_wish(
+            subject, wish, Action.RECORDING_VIEW, protocol, span_detail(start, end), begin
+        )
+        return PlayablePast(access, playbacks[0], path, start_by)
+
+    async def _open_wish(
+        self,
+        subject: Subject,
+        wish: Wish,
+        action: Action,
+        protocol: ViewerProtocol,
+        detail: Mapping[str, str | int],
+        begin: Callable[[str], Awaitable[_Begun]],
+    ) -> tuple[OpenedAccess, str, datetime]:
+        self._network.channel(wish.channel_id)
+        with self._opening_for(subject.session_id):
+            access = await open_wish(self._security, subject, wish, action, protocol.value, detail)
+            access_id = access.record.id
+            try:
+                begun = await begin(access_id)
+                self._require_signed_in(subject)
+                path, start_by = self._ticket(access, begun, protocol)
+            except NotSignedIn:
+                await self._network.leave(access_id)
+                self._close(access_id, AccessOutcome.FAILED, 0)
+                raise
+            except BaseException:
+                # Whatever went wrong, cancellation included: the record that was opened gets its end.
+                self._close(access_id, AccessOutcome.FAILED, 0)
+                raise
+            self._open[access_id] = _Open(begun.failed, start_by, subject.session_id)
+            self.counters.opened += 1
+            return access, path, start_by
 
     @contextmanager
     def _opening_for(self, sign_in: str | None) -> Iterator[None]:
@@ -198,26 +257,25 @@ class LiveDesk:
             if entry.sign_in in ended:
                 self._keep(asyncio.get_running_loop().create_task(self.leave(access_id)))
 
-    def _playable(self, access: OpenedAccess, session: LiveSession, protocol: ViewerProtocol) -> Playable:
+    def _ticket(self, access: OpenedAccess, begun: _Begun, protocol: ViewerProtocol) -> tuple[str, datetime]:
         access_id = access.record.id
-        if session.state is SessionState.FAILED and session.failure is not None:
+        if begun.failure is not None:
             self.counters.refused_failed += 1
             raise LiveRefused(
-                f"the camera gives no picture: {session.failure.code.value}",
-                code=session.failure.code.value,
-                **{**session.failure.params, "session_id": session.id, "access_id": access_id},
+                f"the camera gives no picture: {begun.failure.code.value}",
+                code=begun.failure.code.value,
+                **{**begun.failure.params, "session_id": begun.id, "access_id": access_id},
             )
         start_by = min(self._clock.now() + START_WITHIN, access.grant.ends_at)
         ticket = Ticket(
-            stream_id=session.stream_id,
+            stream_id=begun.stream_id,
             access_id=access_id,
             grant_id=access.grant.id,
             protocol=protocol,
             start_by=start_by,
             end_by=access.grant.ends_at,
         )
-        path = tickets.live_path(session.stream_id, tickets.sign(self._ticket_key, ticket))
-        return Playable(access, session, path, start_by)
+        return tickets.live_path(begun.stream_id, tickets.sign(self._ticket_key, ticket)), start_by
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""
@@ -239,7 +297,7 @@ class LiveDesk:
         entry = self._open.get(event.access_id)
         if event.kind is ViewerEventKind.LEFT:
             outcome = _OUTCOMES.get(event.reason, AccessOutcome.CLOSED)
-            if outcome is AccessOutcome.STREAM_ENDED and self._failed(event.session_id):
+            if outcome is AccessOutcome.STREAM_ENDED and entry is not None and entry.failed():
                 outcome = AccessOutcome.FAILED
             self._finish(event.access_id, outcome, event.bytes_sent)
         elif entry is not None:
@@ -260,7 +318,7 @@ class LiveDesk:
         for access_id, entry in list(self._open.items()):
             if entry.joined:
                 continue
-            if self._failed(entry.session_id):
+            if entry.failed():
                 self._finish(access_id, AccessOutcome.FAILED, 0)
             elif now > entry.start_by + _GRACE:
                 self.counters.never_started += 1
@@ -302,3 +360,32 @@ class LiveDesk:
             lambda: self._security.close_access(access_id, outcome, bytes_sent=bytes_sent)
         )
         self.counters.closed += 1
+
+
+def span_detail(start: datetime, end: datetime) -> dict[str, str]:
+    """A span of the past as records and log name it: UTC, ISO 8601."""
+    return {name: moment.astimezone(UTC).isoformat() for name, moment in (("from", start), ("to", end))}
+
+
+async def open_wish(
+    security: SecurityService,
+    subject: Subject,
+    wish: Wish,
+    action: Action,
+    protocol: str,
+    detail: Mapping[str, str | int],
+) -> OpenedAccess:
+    """`SecurityService.open_access` off the event loop."""
+    return await to_thread.run_sync(
+        lambda: security.open_access(
+            subject,
+            wish.channel_id,
+            action,
+            purpose_id=wish.purpose_id,
+            reason=wish.reason,
+            duration_s=wish.duration_s,
+            grant_id=wish.grant_id,
+            protocol=protocol,
+            detail=detail,
+        )
+    )

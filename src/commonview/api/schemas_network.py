@@ -10,8 +10,10 @@ from commonview.api.schemas_security import ReasonText
 from commonview.media import ViewerProtocol
 from commonview.network import (
     CatalogueState,
+    ChannelFault,
     ChannelKind,
     ChannelStatus,
+    DeviceOrigin,
     DeviceState,
     FailureCode,
     MediaTransport,
@@ -60,6 +62,7 @@ class DeviceOut(Answer):
     registered_at: datetime | None
     expires_at: datetime | None
     last_keepalive_at: datetime | None
+    origin: DeviceOrigin
     problems: list[ProblemOut]
     catalogue: CatalogueOut
 
@@ -82,6 +85,7 @@ class ChannelOut(Answer):
     latitude: float | None
     vanished_at: datetime | None
     watching: bool
+    fault: ChannelFault | None
 
 
 class TreeDeviceOut(DeviceOut):
@@ -91,9 +95,10 @@ class TreeDeviceOut(DeviceOut):
 
 
 class TreeOut(Answer):
-    """Every device with its channels."""
+    """The devices of a small fleet with their channels; ask by level when it is `truncated`."""
 
     devices: list[TreeDeviceOut]
+    truncated: bool
 
 
 class DeviceUpdate(Request):

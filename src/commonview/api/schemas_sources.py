@@ -18,7 +18,6 @@ class StreamProfileOut(Answer):
 
     number: int
     url: str
-    token: str
     name: str
     codec: str
     width: int
@@ -91,6 +90,23 @@ class SourceUpdate(Request):
     password: Password | None = None
     transport: SourceTransport | None = None
     enabled: bool | None = None
+
+
+class DiscoverRequest(Request):
+    """Where to look: one of the server's own IPv4 addresses (multicast there), or one device."""
+
+    interface: Annotated[str, Field(max_length=64)] = ""
+    address: Annotated[str, Field(max_length=64)] = ""
+
+
+class DiscoveredOut(Answer):
+    """A device that answered; `url` can be given to a new ONVIF source."""
+
+    address: str
+    url: str
+    name: str
+    hardware: str
+    endpoint: str
 
 
 class SourceTestOut(Answer):

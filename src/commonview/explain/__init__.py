@@ -8,10 +8,12 @@ from commonview.explain.as_json import capture_document, exchange_document
 from commonview.explain.canvas import Canvas
 from commonview.explain.capture import PcapWriter
 from commonview.explain.causes import RULES, Cause, Check
+from commonview.explain.documents import read_sdp
 from commonview.explain.errors import CaptureUnreadable
 from commonview.explain.ladder import full_text, gist
 from commonview.explain.model import (
     Address,
+    Connecting,
     Exchange,
     ExchangeKind,
     Finding,
@@ -38,6 +40,7 @@ __all__ = [
     "CaptureUnreadable",
     "Cause",
     "Check",
+    "Connecting",
     "Exchange",
     "ExchangeKind",
     "Finding",
@@ -59,6 +62,7 @@ __all__ = [
     "gist",
     "read_capture",
     "read_capture_from",
+    "read_sdp",
     "redact",
     "tell",
 ]

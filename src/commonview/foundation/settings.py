@@ -117,6 +117,14 @@ class Settings(BaseModel):
     keepalive_misses: int = _field(
         3, _SIP, "A device is offline after this many missed keep-alives.", ge=1, le=100
     )
+    trace_bytes: int = _field(
+        64 * 2**20,
+        _SIP,
+        "Memory for the latest signalling of all devices, kept without passwords for diagnosis, in bytes; "
+        "0 keeps none.",
+        ge=0,
+        le=16 * 2**30,
+    )
     device_subscriptions: str = _field(
         "catalogue,alarm",
         _SIP,
@@ -132,6 +140,12 @@ class Settings(BaseModel):
     )
     position_keep_days: int = _field(
         7, _SIP, "Days for which the ways of mobile devices are kept.", ge=1, le=3650
+    )
+    admission: Literal["open", "approve"] = _field(
+        "open",
+        _SIP,
+        "Unknown devices that prove the enrolment password: open lets them in, approve keeps them in "
+        "quarantine until an operator approves them.",
     )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 

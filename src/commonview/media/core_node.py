@@ -29,6 +29,9 @@ from commonview.media.model import (
     MediaTransport,
     NodeStats,
     Receiver,
+    Sender,
+    SenderStats,
+    SenderTarget,
     StreamStats,
 )
 
@@ -70,6 +73,9 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
         events.ViewerFirstBytes,
         events.ViewerLeft,
         events.TicketRefused,
+        events.SenderConnected,
+        events.SenderFirstPacket,
+        events.SenderEnded,
         events.FileSinkEnded,
         events.EventsLost,
     )
@@ -189,6 +195,62 @@ class CoreMediaNode:
         except _core.CoreError as error:
             raise _media_error(error) from None
 
+    def open_sender(
+        self,
+        sender_id: str,
+        stream_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 96,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Sender:
+        """See `MediaNode.open_sender`."""
+        try:
+            port = self._core.open_sender(
+                sender_id=sender_id,
+                stream_id=stream_id,
+                transport=target.transport.value,
+                host=target.host,
+                port=target.port,
+                ssrc=ssrc,
+                payload_type=payload_type,
+                access_id=access_id,
+                grant_id=grant_id,
+                end_by_ms=_milliseconds(end_by),
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        return Sender(local_port=port)
+
+    def close_sender(self, sender_id: str) -> None:
+        """See `MediaNode.close_sender`."""
+        try:
+            self._core.close_sender(sender_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def sender_stats(self, sender_id: str) -> SenderStats | None:
+        """See `MediaNode.sender_stats`."""
+        try:
+            values = self._core.sender_stats(sender_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        if values is None:
+            return None
+        fields = cast(dict[str, Any], dict(values))
+        fields["transport"] = MediaTransport(fields["transport"])
+        return SenderStats(**fields)
+
+    def keep_packets(self, stream_id: str, are_kept: bool) -> None:
+        """See `MediaNode.keep_packets`."""
+        try:
+            self._core.keep_packets(stream_id, are_kept)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
     def open_file_sink(
         self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None
     ) -> None:
@@ -295,6 +357,12 @@ def _allow_descriptors(settings: MediaNodeSettings) -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _milliseconds(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise InvalidMediaArgument("end_by has no time zone")
+    return max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
 
 
 def _media_error(error: _core.CoreError) -> MediaError:

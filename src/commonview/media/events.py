@@ -169,6 +169,45 @@ class TicketRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderConnected:
+    """The way to the receiver of a forwarded stream stands; over UDP that is at once."""
+
+    at: datetime
+    sender_id: str
+    stream_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SenderFirstPacket:
+    """The first packet, which begins a key frame, was handed to the receiver's socket."""
+
+    at: datetime
+    sender_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SenderEnded:
+    """A sender is gone and its ports rest.
+
+    `reason`: `closed` (asked for), `grant_ended`, `grant_revoked`, `access_cut`, `stream_ended`; before a
+    connection `connect_refused`, `connect_timeout`, `connect_unreachable`, `connect_failed`; after it
+    `connection_lost`, `too_slow` (nothing taken for ten seconds).
+    """
+
+    at: datetime
+    sender_id: str
+    stream_id: str
+    access_id: str
+    grant_id: str
+    reason: str
+    bytes_sent: int
+    packets_sent: int
+    drops: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileSinkEnded:
     """A file is finished and on the disk, or given up.
 
@@ -215,6 +254,9 @@ MediaEvent = (
     | ViewerFirstBytes
     | ViewerLeft
     | TicketRefused
+    | SenderConnected
+    | SenderFirstPacket
+    | SenderEnded
     | FileSinkEnded
     | EventsLost
 )

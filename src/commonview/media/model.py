@@ -97,6 +97,51 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderTarget:
+    """Where a stream is forwarded to (GB/T 28181-2022 9.2, annex D), seen from our side."""
+
+    transport: MediaTransport
+    """`UDP`; `TCP_PASSIVE`: the receiver dials us; `TCP_ACTIVE`: we dial it, three tries a second apart."""
+    host: str
+    """Its IP address. With `TCP_PASSIVE` connections from other addresses are refused and counted."""
+    port: int
+    """Its RTP port; without meaning for `TCP_PASSIVE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Where a stream is sent from: RTP, with RTCP on the next port."""
+
+    local_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SenderStats:
+    """Counters of one sender since it was opened."""
+
+    sender_id: str
+    stream_id: str
+    transport: MediaTransport
+    local_port: int
+    peer: str | None
+    """`host:port` of the receiver once it is connected."""
+    packets: int
+    bytes: int
+    """RTP bytes handed to the socket, framing left out."""
+    drops: int
+    """Packets not sent because the receiver or the network was too slow, or the socket refused them."""
+    falls: int
+    """How often it was moved to the next key frame."""
+    lost_upstream: int
+    """Packets missing from the source; the receiver sees the same holes."""
+    waiting_bytes: int
+    send_errors: int
+    """Datagrams the system refused: nobody listens there, or no route leads there."""
+    rtcp_packets: int
+    foreign_sources: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileSinkStats:
     """Counters of a file being written."""
 

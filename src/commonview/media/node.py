@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from commonview.media import events
-from commonview.media.model import FileSinkStats, MediaTransport, NodeStats, Receiver, StreamStats
+from commonview.media.model import (
+    FileSinkStats,
+    MediaTransport,
+    NodeStats,
+    Receiver,
+    Sender,
+    SenderStats,
+    SenderTarget,
+    StreamStats,
+)
 
 
 class MediaNode(Protocol):
@@ -74,6 +84,41 @@ class MediaNode(Protocol):
         Viewers get pictures in real time whether the device scales its time stamps or leaves them as
         recorded; pictures of reverse playback play in the order they come.
         Raises `StreamUnknown`, `InvalidMediaArgument`.
+        """
+
+    def open_sender(
+        self,
+        sender_id: str,
+        stream_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 96,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Sender:
+        """Forward a stream to a receiver as RTP/PS, until `end_by` at the latest (aware).
+
+        A source that sends RTP/PS is forwarded payload by payload: our SSRC and numbering (its losses stay
+        visible as holes), its time stamps and markers. Any other source is multiplexed to PS. The first
+        packet begins a key frame; it leaves at once when a group of pictures is kept (`keep_packets`, another
+        sender, or a source that is multiplexed), else with the next key frame. `cut_grant` and `cut_access`
+        end it too.
+        Raises `StreamUnknown`, `OutputExists`, `PortsExhausted`, `InvalidMediaArgument`.
+        """
+
+    def close_sender(self, sender_id: str) -> None:
+        """End a sender; its sockets are closed on return. Unknown ids are fine."""
+
+    def sender_stats(self, sender_id: str) -> SenderStats | None:
+        """Counters of one sender, or None when there is no such sender."""
+
+    def keep_packets(self, stream_id: str, are_kept: bool) -> None:
+        """Keep a PS stream's packets of the current group, so that the next sender starts at once.
+
+        Costs one copy of every packet and the memory of one group, at most `gop_max_bytes`; while a sender is
+        attached they are kept anyway. Raises `StreamUnknown`.
         """
 
     def open_file_sink(

@@ -454,6 +454,12 @@ class Directory:
             branches.append(TreeDevice(record.snapshot(), shown))
         return tuple(branches)
 
+    def tree_is_truncated(self) -> bool:
+        """Whether there is more than `tree` gives."""
+        shown = self.sorted_ids()[:TREE_DEVICES]
+        cameras = sum(self._records[device_id].cameras for device_id in shown)
+        return len(self._records) > TREE_DEVICES or cameras > TREE_CHANNELS
+
     def channel(self, channel_id: str) -> tuple[DeviceRecord, Channel] | None:
         """The device and the channel behind a house-wide channel key."""
         # Both parts may hold hyphens in odd fleets, so every split is tried; there is one in almost all.

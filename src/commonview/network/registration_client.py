@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from commonview.network.registration import GB_VERSION
-from commonview.network.registration_machine import (
+from commonview.network.registration_machine import RegistrationMachine
+from commonview.network.registration_plan import (
     Command,
     Register,
     RegisterAnswer,
-    RegistrationMachine,
     RegistrationPhase,
     RegistrationPlan,
     RegistrationStatus,

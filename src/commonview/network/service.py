@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
@@ -33,8 +34,10 @@ from commonview.network.live_machine import LiveLimits, Moment
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, DeviceOrigin, PresenceReason, SignallingTransport
 from commonview.network.presence import PresenceKeeper
+from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
+from commonview.network.registration import GB_VERSION
 from commonview.network.requests import Platform
 from commonview.network.router import Router
 from commonview.network.sip_endpoint import SipEndpoint
@@ -42,9 +45,11 @@ from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
+from commonview.network.sources.alarms import alarm_of
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
+from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -83,6 +88,7 @@ if TYPE_CHECKING:
     )
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import Flow
+    from commonview.network.sources import SourceAlarm
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +136,22 @@ class NetworkService:
         self._counters: Counter[str] = Counter()
         self._strangers = StrangerLimit()
         self.sip_port = settings.sip_port
+        self.trace = TraceService(
+            clock,
+            node,
+            settings.trace_bytes,
+            local=lambda flow: self.endpoint.advertised(flow),
+            peer_of=self._peer_of,
+        )
         self.endpoint = SipEndpoint(
             on_request=lambda transaction: self.router.on_request(transaction),
             on_flow_closed=self._on_flow_closed,
             clock=clock,
             public_host=settings.sip_public_host,
             strangers=self._strangers,
+            observer=self.trace.recorder,
             takes_calls=lambda request, flow: self.router.judge_call(request, flow),
+            register_headers=(("X-GB-Ver", GB_VERSION),),
         )
         platform = Platform(settings.sip_id, settings.sip_domain)
         self._directory = Directory(
@@ -152,6 +167,7 @@ class NetworkService:
             on_channels=lambda device_id: self._bus.publish("channel.changed", {"device_id": device_id}),
         )
         self._directory.find_channels_in(self.channel_tree)
+        self.quirks = QuirkDesk(self._directory, database, on_changed=self._device_changed)
         self._registrar = Registrar(
             _registrar_settings(settings, enrolment_password),
             self._directory,
@@ -160,6 +176,18 @@ class NetworkService:
             clock,
             on_registered=self._on_registered,
             on_changed=self._device_changed,
+            admit=lambda device_id, host, agent: self.admission.admit(device_id, host, agent),
+            on_quarantined=lambda request, flow: self.admission.on_quarantined(request, flow),
+        )
+        self.admission = AdmissionDesk(
+            settings.admission,
+            self._directory,
+            database,
+            vault,
+            clock,
+            limiter=lambda: self._registrar.limiter,
+            on_changed=lambda: self._bus.publish("admission.changed", {}),
+            on_device=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
@@ -249,6 +277,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -262,6 +291,7 @@ class NetworkService:
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
         await asyncio.to_thread(self.channel_tree.load)
+        await asyncio.to_thread(self.admission.load)
         try:
             await self._listen()
             await self._listen_tls()
@@ -277,11 +307,13 @@ class NetworkService:
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
             self._spawn(work)
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
-        self._spawn(self._desk.read_long())
         await self.sources.start()
         self._spawn(self.sources.watch())
+        # Everything is read back by now: what is under way from here on finds the room complete.
+        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.admission.work())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
@@ -354,6 +386,8 @@ class NetworkService:
             await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        with suppress(CommonviewError):
+            await self.admission.save()
         self.channel_tree.close()
         await self.endpoint.close()
 
@@ -378,6 +412,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def tree_is_truncated(self) -> bool:
+        """Whether `tree` leaves something out, because it is only for small fleets."""
+        return self._directory.tree_is_truncated()
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Registrations and keep-alives turned away lately, newest first; bounded, not durable."""
@@ -496,6 +534,7 @@ class NetworkService:
             "control": self.control.counters,
             "catalogue": self._catalogue.counters,
             "catalogue_writer": self.channel_tree.writer.counters,
+            "admission": self.admission.counters,
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
@@ -535,7 +574,12 @@ class NetworkService:
             self._counters["devices_lost_connection"] += 1
             self._device_changed(record.id)
 
+    def _peer_of(self, device_id: str) -> tuple[bool, tuple[str, int] | None]:
+        record = self._directory.get(device_id)
+        return record is not None, None if record is None else record.peer
+
     def _on_registered(self, record: DeviceRecord, newcomer: bool) -> None:
+        self.trace.proved(record.peer, record.id)
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
@@ -591,6 +635,7 @@ class NetworkService:
             elif isinstance(event, EventsLost):
                 self._counters["media_events_lost"] += event.count
             else:
+                self.trace.on_media(event)
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
@@ -606,6 +651,12 @@ class NetworkService:
 
     def _device_changed(self, device_id: str) -> None:
         self._bus.publish("device.changed", {"device_id": device_id})
+
+    def _source_alarm(self, alarm: SourceAlarm) -> None:
+        """An event of an ONVIF device begins or ends; an alarm is its beginning."""
+        record = self._directory.get(alarm.source_id)
+        if record is not None and alarm.active:
+            self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})

@@ -122,6 +122,7 @@ class SipEndpoint:
         user_agent: str = "Commonview",
         public_host: str = "",
         takes_calls: bool | CallPolicy = True,
+        register_headers: tuple[tuple[str, str], ...] = (),
         strangers: StrangerLimit | None = None,
         observer: SipObserver | None = None,
         limits: Limits | None = None,
@@ -132,7 +133,13 @@ class SipEndpoint:
         self._on_flow_closed = on_flow_closed
         self.monotonic: Callable[[], float] = (clock or _MachineClock()).monotonic
         self._public_host = public_host
-        self._core = SipCore(user_agent=user_agent, takes_calls=takes_calls, limits=limits, timing=timing)
+        self._core = SipCore(
+            user_agent=user_agent,
+            takes_calls=takes_calls,
+            register_headers=register_headers,
+            limits=limits,
+            timing=timing,
+        )
         self.counters: SipCounters = self._core.counters
         self.dialogs = DialogOwners()
         self.integrity: Integrity | None = None

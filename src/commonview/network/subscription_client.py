@@ -70,6 +70,7 @@ class Subscription:
         self.flow: Flow | None = None
         self.call_id = ""
         self.told = Phase.IDLE
+        self.queued_for: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -154,7 +155,8 @@ class SubscriptionClient:
             task = asyncio.get_running_loop().create_task(self._send(subscription, command))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        if machine.wake_at is not None:
+        if machine.wake_at is not None and machine.wake_at != subscription.queued_for:
+            subscription.queued_for = machine.wake_at
             self._serial += 1
             heapq.heappush(self._heap, (machine.wake_at, self._serial, subscription))
             self._set_alarm()
@@ -176,6 +178,8 @@ class SubscriptionClient:
         now = self._now()
         while self._heap and self._heap[0][0] <= now:
             due, _, subscription = heapq.heappop(self._heap)
+            if subscription.queued_for == due:
+                subscription.queued_for = None
             if subscription.machine.wake_at == due:
                 self._carry_out(subscription, subscription.machine.advance(now))
         self._set_alarm()

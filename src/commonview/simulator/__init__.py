@@ -1,6 +1,7 @@
 """Simulated GB/T 28181 cameras over real sockets, for tests, demonstrations and benchmarks."""
 
 from commonview.simulator.camera import CameraState, SimulatedCamera
+from commonview.simulator.controls import ControlFault, Controls
 from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
@@ -11,6 +12,8 @@ __all__ = [
     "CameraSettings",
     "CameraState",
     "Channel",
+    "ControlFault",
+    "Controls",
     "Faults",
     "FleetSettings",
     "Recorder",

@@ -20,6 +20,8 @@ from commonview.network.sip_endpoint import (
 )
 from commonview.simulator.answers import answers_to
 from commonview.simulator.call import Call, CallRefused, Offer, read_offer
+from commonview.simulator.controls import Controls
+from commonview.simulator.controls_shell import ControlsShell
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
@@ -76,7 +78,20 @@ class SimulatedCamera:
         self._lost = asyncio.Event()
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+        self.controls = Controls(settings)
+        self._shell = ControlsShell(
+            self.controls,
+            self._channels,
+            send=self._send,
+            next_sn=lambda: self._writer.next_sn(),
+            restart=self._restart,
+            now=lambda: self._clock.now(),
+            say=self._say,
+            upgrade_failure=lambda: self.faults.upgrade_failure,
+            upgrade_s=settings.upgrade_s,
+        )
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
     @property
@@ -114,6 +129,8 @@ class SimulatedCamera:
         """End every stream with BYE, unregister, close the sockets. Safe to call twice."""
         if self._endpoint is None:
             return
+        if self._restarting is not None:
+            self._restarting.cancel()  # or it would bring a stopped camera back
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
@@ -272,7 +289,11 @@ class SimulatedCamera:
 
     async def _send_keepalive(self, flow: Flow) -> int | None:
         """The status the platform answered, None for silence."""
-        notice = manscdp.Keepalive(sn=self._writer.next_sn(), device_id=self.settings.device_id)
+        notice = manscdp.Keepalive(
+            sn=self._writer.next_sn(),
+            device_id=self.settings.device_id,
+            faulty_ids=self.faults.faulty_channels,
+        )
         request = self._writer.message(notice)
         timeout_s = min(self.settings.request_timeout_s, max(0.1, self.settings.keepalive_s))
         try:
@@ -330,13 +351,16 @@ class SimulatedCamera:
         self.counters.queries += 1
         faults = self.faults
         await asyncio.sleep(faults.answer_delay_s)
-        pages = answers_to(
-            query,
-            self.settings,
-            now=self._clock.now(),
-            streaming=self.streaming,
-            record_items_max=faults.record_items_max,
-        )
+        pages = self._controlled(query)
+        if pages is None:
+            told = answers_to(
+                query,
+                self.settings,
+                now=self._clock.now(),
+                streaming=self.streaming,
+                record_items_max=faults.record_items_max,
+            )
+            pages = [self.controls.touch(page) for page in told]
         if query.cmd_type == "Catalog" and pages:
             self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
         with contextlib.suppress(SipEndpointError):
@@ -348,6 +372,31 @@ class SimulatedCamera:
                     await self._sip().request(
                         self._writer.message(page), flow, timeout_s=self.settings.request_timeout_s
                     )
+
+    async def _send(self, message: manscdp.Message) -> None:
+        """Send a notice to the platform, if there is one to hear it."""
+        if self._flow is None:
+            return
+        with contextlib.suppress(SipEndpointError):
+            timeout_s = self.settings.request_timeout_s
+            await self._sip().request(self._writer.message(message), self._flow, timeout_s=timeout_s)
+
+    async def _restart(self) -> None:
+        self._restarting = asyncio.current_task()
+        await self.vanish()
+        await asyncio.sleep(self.settings.reboot_s)
+        await self.come_back()
+
+    def _controlled(self, message: manscdp.Message) -> list[manscdp.Message] | None:
+        """What control answers, its effects under way; None when the message is none of control's."""
+        reaction = self.controls.take(message, asyncio.get_running_loop().time())
+        for effect in reaction.effects:
+            self._spawn(self._shell.carry_out(effect))
+        if not reaction.ours:
+            return None
+        if self._shell.head_moves(message.device_id):
+            self._spawn(self._shell.turn_picture(message.device_id))
+        return list(reaction.answers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         chore = asyncio.ensure_future(work)

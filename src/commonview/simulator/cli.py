@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     host, port = numeric_address(arguments.server)
     fleet = FleetSettings(
         server=Server(host=host, port=port, server_id=arguments.server_id, domain=arguments.domain),
-        password=_password(arguments.password_file),
+        password=read_password(arguments.password_file),
         first_id=arguments.first_id,
         count=arguments.count,
         channels_per_device=arguments.channels_per_device,
@@ -123,7 +123,8 @@ def _print(line: str) -> None:
     print(f"{datetime.now().astimezone():%H:%M:%S} cameras: {line}", flush=True)  # noqa: T201  # the command speaks
 
 
-def _password(file: Path | None) -> str:
+def read_password(file: Path | None) -> str:
+    """The password of a file, or of the environment. Raises `SimulatorError`."""
     if file is None:
         password = os.environ.get(PASSWORD_VARIABLE, "")
         if not password:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -9,6 +10,7 @@ from typing import Final, Self
 from commonview.simulator.camera import CameraState, SimulatedCamera
 from commonview.simulator.frames import FrameSource
 from commonview.simulator.names import camera_name, channel_name
+from commonview.simulator.recorder import Recorder, past_day
 from commonview.simulator.settings import (
     CameraSettings,
     Channel,
@@ -18,7 +20,7 @@ from commonview.simulator.settings import (
     SignallingTransport,
     say_nothing,
 )
-from commonview.simulator.sources import CodecChoice, open_scene, open_video
+from commonview.simulator.sources import CodecChoice, open_painter, open_scene, open_video
 from commonview.wire.gbid import TypeCode, classify, compose, successor
 
 _PREPARED_SCENES: Final = 32
@@ -129,7 +131,8 @@ class SimulatedFleet:
         for number in range(fleet.channels_per_device):
             place = index * fleet.channels_per_device + number
             label = channel_name(name, number, fleet.channels_per_device)
-            channels.append(Channel(self._channel_id(place), label, shared or self._scene(label, place)))
+            source = shared or self._scene(label, place)
+            channels.append(Channel(self._channel_id(place), label, source, self._recorder(label, place)))
         return CameraSettings(
             device_id=device_id,
             name=name,
@@ -148,6 +151,12 @@ class SimulatedFleet:
             raise ValueError(f"--first-id {self.settings.first_id!r} does not have 20 digits")
         serial = int(first.serial) + place
         return compose(self.settings.first_id[:10], TypeCode.CAMERA, int(first.network), serial)
+
+    def _recorder(self, name: str, seed: int) -> Recorder | None:
+        """A drawn camera has recorded its last day; of a file's past nothing is known."""
+        if self.settings.video is not None:
+            return None
+        return Recorder(past_day(datetime.now(UTC)), open_painter(name, seed=seed))
 
     def _scene(self, name: str, seed: int) -> FrameSource:
         source = open_scene(

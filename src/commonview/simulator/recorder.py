@@ -224,3 +224,13 @@ class StillPainter:
 def recorded(spans: Iterable[tuple[datetime, datetime]], painter: Painter) -> Recorder:
     """A recorder that has recorded these stretches by plan."""
     return Recorder(tuple(Segment(start, end) for start, end in spans), painter)
+
+
+def past_day(now: datetime) -> tuple[Segment, ...]:
+    """What a recorder has of the last 24 hours: an hour a piece, the sixth from now missing, an alarm in the
+    last but one."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    begins = [hour - timedelta(hours=back) for back in range(24, 0, -1) if back != 6]
+    pieces = [Segment(begin, begin + timedelta(hours=1)) for begin in begins]
+    alarm = Segment(hour - timedelta(minutes=90), hour - timedelta(minutes=85), "alarm")
+    return (*pieces[:-1], alarm, pieces[-1])

@@ -9,8 +9,7 @@ from commonview.wire.sip.digest import Challenge, answer
 from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
-
-GB_VERSION = "3.0"
+from commonview.wire.version import HEADER, GbVersion
 
 
 @dataclass(slots=True)
@@ -49,9 +48,10 @@ class RequestWriter:
                 ("CSeq", f"{self._register_cseq} REGISTER"),
                 ("Contact", self.contact(flow)),
                 ("Expires", str(expires_s)),
-                ("X-GB-Ver", GB_VERSION),
             ]
         )
+        if self.camera.version >= GbVersion.V2022:  # Annex I is new there
+            headers.add(HEADER, self.camera.version.header)
         if challenge is not None:
             credentials = answer(
                 challenge,
@@ -77,7 +77,7 @@ class RequestWriter:
                 ("Content-Type", manscdp.CONTENT_TYPE),
             ]
         )
-        body = manscdp.encode(content, self.camera.charset)
+        body = manscdp.encode(content, self.camera.charset, self.camera.version)
         return SipRequest("MESSAGE", f"sip:{server.server_id}@{server.domain}", headers, body)
 
 

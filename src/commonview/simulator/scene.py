@@ -45,6 +45,7 @@ _PAINTS: Final[tuple[Colour, ...]] = (
 )
 _LIGHTS: Final[tuple[Colour, ...]] = ((66, 200, 96), (240, 190, 60), (226, 62, 54))
 _LIGHT_CYCLE_S: Final = (8.0, 2.0, 6.0)
+_PICTURE_DEGREES: Final = 90.0
 _WEEKDAYS: Final = "一二三四五六日"
 
 
@@ -102,7 +103,8 @@ class Scene:
         self._chance = random.Random(seed)  # noqa: S311  # decides colours
         self._road_top = int(height * 0.66) // 2 * 2
         self._unit = height / 576
-        self._background = _to_yuv(self._draw_background())
+        self._front = self._background = _to_yuv(self._draw_background())
+        self._shift = 0
         self._movers = self._make_clouds() + self._make_traffic()
         self._light = self._make_light()
         self._light_at = (int(width * 0.82) // 2 * 2, self._road_top - self._even(150))
@@ -112,6 +114,25 @@ class Scene:
 
     def _even(self, size: float) -> int:
         return max(2, int(size * self._unit) // 2 * 2)
+
+    def turn(self, pan_degrees: float) -> bool:
+        """Look `pan_degrees` to the right of the front; the street goes round every 90 degrees.
+
+        True when the view changed: then the planes must be begun anew.
+        """
+        shift = int(pan_degrees / _PICTURE_DEGREES * self.width) // 2 * 2 % self.width
+        if shift == self._shift:
+            return False
+        self._shift = shift
+        front = self._front
+        self._background = _Picture(
+            np.roll(front.y, -shift, axis=1),
+            np.roll(front.u, -shift // 2, axis=1),
+            np.roll(front.v, -shift // 2, axis=1),
+            front.mask,
+            front.half_mask,
+        )
+        return True
 
     def begin(self, planes: tuple[Plane, Plane, Plane]) -> None:
         """Paint the whole background into the planes, which later `draw` calls must be given again."""
@@ -128,10 +149,12 @@ class Scene:
             planes[1][half] = self._background.u[half]
             planes[2][half] = self._background.v[half]
         self._dirty.clear()
-        self._lay(planes, self._light[self._light_state(elapsed_s)], *self._light_at)
+        light_left, light_top = self._light_at
+        light = self._light[self._light_state(elapsed_s)]
+        self._lay(planes, light, (light_left - self._shift) % self.width, light_top)
         for mover in self._movers:
             span = self.width + mover.sprite.width
-            place = (mover.start + mover.speed_px_s * elapsed_s) % span - mover.sprite.width
+            place = (mover.start + mover.speed_px_s * elapsed_s - self._shift) % span - mover.sprite.width
             self._lay(planes, mover.sprite, int(place) // 2 * 2, mover.top)
         for caption, left, top in self._captions:
             self._lay(planes, caption, left, top)

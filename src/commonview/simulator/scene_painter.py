@@ -21,12 +21,15 @@ class ScenePainter:
 
     def __init__(self, name: str, *, width: int = 352, height: int = 288, seed: int = 0) -> None:
         self.format = SourceFormat(StreamType.H264, width, height, float(_FPS))
-        self._scene = Scene(name, width, height, seed)
+        self._name, self._seed = name, seed
+        self._scene: Scene | None = None
         self._drawing = threading.Lock()
 
     def group(self, start: datetime) -> list[bytes]:
         """The ten pictures of one second, the first a key frame."""
         with self._drawing:
+            if self._scene is None:  # the still part costs some 50 ms: only whoever plays something pays
+                self._scene = Scene(self._name, self.format.width, self.format.height, self._seed)
             encoder = make_encoder("h264", self.format.width, self.format.height, Fraction(_FPS))
             picture = av.VideoFrame(self.format.width, self.format.height, "yuv420p")
             picture.time_base = Fraction(1, _FPS)

@@ -5,6 +5,7 @@ gets a key frame at once, as from a camera.
 """
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import AsyncGenerator
@@ -52,6 +53,7 @@ class SceneSource:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
+        self._pan_degrees = 0.0
         self.dropped_frames = 0
 
     @property
@@ -68,6 +70,26 @@ class SceneSource:
             if self._scene is None:
                 self._scene = Scene(self._name, self._format.width, self._format.height, self._seed)
             return self._scene
+
+    def turn(self, pan_degrees: float) -> None:
+        """Look in another direction from the next picture on."""
+        self._pan_degrees = pan_degrees
+
+    def want_key(self) -> None:
+        """Make the next picture of the streams a key frame."""
+        self._wants_key.set()
+
+    def picture(self) -> bytes:
+        """A JPEG of this moment. Blocks for some 100 ms: a scene of its own is drawn for it."""
+        scene = Scene(self._name, self._format.width, self._format.height, self._seed)
+        scene.turn(self._pan_degrees)
+        picture = av.VideoFrame(self._format.width, self._format.height, "yuv420p")
+        planes = plane_views(picture)
+        scene.begin(planes)
+        scene.draw(planes, time.monotonic(), datetime.now().astimezone())
+        written = io.BytesIO()
+        picture.to_image().save(written, "JPEG", quality=85)  # type: ignore[no-untyped-call]  # PyAV
+        return written.getvalue()
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Frames from a fresh key frame on; a reader that falls behind goes on at the next key frame."""
@@ -148,6 +170,8 @@ class SceneSource:
             behind = time.monotonic() - (start + count / self._fps)
             if behind > _LATE_S:
                 count += round(behind * self._fps)  # pictures missed while the machine stood still
+            if scene.turn(self._pan_degrees):
+                scene.begin(planes)
             scene.draw(planes, count / self._fps, datetime.now().astimezone())
             picture.pts = count
             forced = self._wants_key.is_set()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from commonview.simulator.frames import FrameSource
+from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:
     from commonview.simulator.recorder import Recorder
@@ -51,7 +52,8 @@ class CameraSettings:
     `password` never appears in `repr`. Times in seconds; after a failure the camera waits `retry_min_s`,
     doubling up to `retry_max_s`, plus a random part (the standard asks for 60 s and more, 9.1.2.3; a
     simulator is kinder to the person waiting). A device busy with `max_streams` answers 486.
-    `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP.
+    `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP. `version` is the edition
+    the camera was built for: one of before 2022 sends no X-GB-Ver and knows none of the newer messages.
     """
 
     device_id: str
@@ -70,6 +72,9 @@ class CameraSettings:
     max_streams: int = 4
     catalogue_page_items: int | None = None
     charset: str = "GB2312"
+    version: GbVersion = GbVersion.V2022
+    reboot_s: float = 3.0
+    upgrade_s: float = 2.0
     manufacturer: str = "Commonview"
     model: str = "Simulated Camera"
     firmware: str = "1.0"
@@ -88,7 +93,8 @@ class Faults:
 
     `answered_ssrc` is announced in `y=` and sent; `sent_ssrc` is sent whatever was announced (trap 34).
     `omit_ssrc` leaves `y=` out of the answer (trap 33), `omit_stream_map` the PSM out of the stream
-    (trap 39).
+    (trap 39). `faulty_channels` are told in every keep-alive; `upgrade_failure` is the UpgradeFailedReason
+    that every upgrade ends with.
 
     Recorders: `record_items_max` is how many recordings one answer lists at most, whatever it promises (trap
     18); `refuses_unusual_scale` answers 400 to a Scale other than 1 and 2, `timestamps_unscaled` sends faster
@@ -109,6 +115,8 @@ class Faults:
     duplicate: float = 0.0
     page_delay_s: float = 0.0
     pages_twice: bool = False
+    faulty_channels: tuple[str, ...] = ()
+    upgrade_failure: str | None = None
     record_items_max: int | None = None
     refuses_unusual_scale: bool = False
     refuses_seek: bool = False

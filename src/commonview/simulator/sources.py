@@ -7,6 +7,7 @@ from typing import Literal
 
 from commonview.simulator.errors import SimulatorExtraMissing
 from commonview.simulator.frames import FrameSource
+from commonview.simulator.recorder import Painter
 
 CodecChoice = Literal["as-is", "h264", "h265"]
 
@@ -37,3 +38,12 @@ def open_scene(
     except ImportError as error:
         raise SimulatorExtraMissing(error.name or "PyAV, numpy and Pillow") from error
     return SceneSource(name, width=size[0], height=size[1], fps=fps, codec=codec, seed=seed)
+
+
+def open_painter(name: str, *, seed: int = 0) -> Painter:
+    """The same street at any moment of the past, for a recorder. Raises `SimulatorExtraMissing`."""
+    try:
+        from commonview.simulator.scene_painter import ScenePainter
+    except ImportError as error:
+        raise SimulatorExtraMissing(error.name or "PyAV, numpy and Pillow") from error
+    return ScenePainter(name, seed=seed)

@@ -1,5 +1,6 @@
 """Playback end to end: a simulated recorder, real SIP and RTP, the real media core, a viewer that reads."""
 
+import asyncio
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from commonview.network.history import (
     Verb,
 )
 from commonview.network.quirks import Flag, ScaleFormat
-from commonview.simulator import Faults, moments_in
+from commonview.simulator import CameraState, Faults, moments_in
 from tests.network.harness import DEVICE, until
 from tests.network.history.room import CHANNEL, at, look, newest, recorder_room, until_state
 
@@ -240,4 +241,35 @@ async def test_what_cannot_be_asked_is_refused_by_name(tmp_path: Path) -> None:
         history.leave("v")
         with pytest.raises(PlaybackBusy):
             await history.playbacks.control(newest(room).id, Verb.PAUSE)
+        await viewer.leave()
+
+
+async def test_end_of_the_grant_cuts_the_playback_and_ends_the_call(tmp_path: Path) -> None:
+    async with recorder_room(tmp_path) as (room, camera, node):
+        viewer = look(room, node, at(0), at(20))
+        await viewer.fragments(2)
+        node.cut_grant("grant")
+        async with asyncio.timeout(5):
+            await until_state(room, PlaybackState.ENDED)
+            await until(lambda: not camera.calls)
+        assert room.viewer_events[-1].reason == "grant_revoked"
+        await viewer.leave()
+
+
+@pytest.mark.trap(46)
+async def test_paused_playback_of_a_device_that_was_restarted_ends_when_it_is_told_something(
+    tmp_path: Path,
+) -> None:
+    async with recorder_room(tmp_path) as (room, camera, node):
+        viewer = look(room, node, at(0), at(20))
+        await viewer.fragments(2)
+        control = room.service.history.playbacks.control
+        await control(newest(room).id, Verb.PAUSE)
+        await camera.vanish()
+        await camera.come_back()
+        await camera.wait_for(CameraState.REGISTERED)
+        done = await control(newest(room).id, Verb.RESUME)
+        assert done.state is PlaybackState.FAILED
+        assert done.failure is not None
+        assert done.failure.code is FailureCode.DEVICE_ENDED
         await viewer.leave()

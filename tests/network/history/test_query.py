@@ -1,5 +1,6 @@
 """Device recordings asked for over real SIP, against a simulated recorder that answers well or badly."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from commonview.network.exchange import PeerOffline
 from commonview.network.history import Band, Completeness, RecordingKind, RecordingsInvalid
 from commonview.simulator import Faults, Segment
-from tests.network.harness import DEVICE, until
+from tests.network.harness import DEVICE, open_room, until
 from tests.network.history.room import CHANNEL, NOON, at, recorder_room
+from tests.network.scripted import ScriptedDevice
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +90,20 @@ async def test_time_that_cannot_be_and_device_that_is_not_there_are_refused(tmp_
         await until(lambda: not room.service.device(DEVICE).online)
         with pytest.raises(PeerOffline):
             await room.service.history.recordings(CHANNEL, at(0), at(1))
+
+
+@pytest.mark.trap(20)
+async def test_query_always_names_all_types_and_beijing_time_without_a_zone(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, ScriptedDevice(room.service.sip_port) as device:
+        await device.register()
+        await device.list_one_camera(CHANNEL.partition("-")[2])
+        await until(lambda: room.service.tree()[0].channels)
+        room.service.history.query._first_s = 0.1
+        asked = asyncio.create_task(room.service.history.recordings(CHANNEL, at(0), at(60)))
+        query = await device.receive("MESSAGE", holding="<CmdType>RecordInfo</CmdType>")
+        device.reply(query, "200 OK")
+        assert "<Type>all</Type>" in query
+        assert "<StartTime>2026-11-20T12:00:00</StartTime>" in query
+        assert "<EndTime>2026-11-20T13:00:00</EndTime>" in query
+        found = await asked
+        assert found.completeness is Completeness.UNANSWERED

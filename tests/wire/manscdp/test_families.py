@@ -8,6 +8,8 @@ from commonview.wire.manscdp import (
     Alarm,
     BasicParam,
     Broadcast,
+    Catalog,
+    CatalogItem,
     ConfigDownload,
     ConfigDownloadQuery,
     ConfigType,
@@ -20,6 +22,7 @@ from commonview.wire.manscdp import (
     HomePosition,
     HomePositionAnswer,
     IFrameCmd,
+    ItemInfo,
     ManscdpError,
     ManscdpFault,
     Message,
@@ -44,6 +47,7 @@ from commonview.wire.manscdp import (
     Unsupported,
     decode,
     encode,
+    item_info,
     registered,
 )
 from commonview.wire.manscdp.config_blocks import BLOCKS, MaskRegion
@@ -408,3 +412,28 @@ class TestNotices:
         command = DeviceUpgrade(firmware="1", file_url="https://x.test/f", session_id=SESSION[:-1])
         with pytest.raises(ManscdpError):
             encode(DeviceControl(sn=1, device_id=DEVICE, command=command))
+
+
+class TestItemInfo:
+    @pytest.mark.parametrize("inside", ["<Info>{}</Info>", "{}"])
+    def test_info_is_read_inside_and_beside_its_element(self, inside: str) -> None:
+        told = (
+            "<PTZType>1</PTZType><StreamNumberList>0/1/x</StreamNumberList><FunctionType>01/02</FunctionType>"
+        )
+        item = f"<Item><DeviceID>{CHANNEL}</DeviceID>{inside.format(told + '<Owner>a</Owner>')}</Item>"
+        page = message("Response", "Catalog", f"<DeviceList>{item}</DeviceList>")
+        assert isinstance(page, Catalog)
+        info = item_info(page.items[0])
+        assert (info.ptz_type, info.stream_numbers, info.function_type) == (1, (0, 1), "01/02")
+        assert [each.name for each in info.extra] == ["Owner"]
+
+    def test_info_is_written_by_edition_and_read_back(self) -> None:
+        info = ItemInfo(ptz_type=3, stream_number_list="0/1", mac="00-11-22-33-44-55")
+        for version, read in ((V2022, info), (V2016, ItemInfo(ptz_type=3))):
+            item = CatalogItem(device_id=CHANNEL, extra=(info.element("Info", version),))
+            page = decode(encode(Catalog(sn=1, device_id=DEVICE, sum_num=1, items=(item,))))
+            assert isinstance(page, Catalog)
+            assert item_info(page.items[0]) == read
+
+    def test_an_item_without_info_tells_nothing(self) -> None:
+        assert item_info(CatalogItem(device_id=CHANNEL)) == ItemInfo()

@@ -177,6 +177,13 @@ def test_golden_bytes_of_an_edition_are_read_as_the_message(golden: Golden) -> N
     assert decode(wire, "Application/MANSCDP+xml") == message
 
 
+@pytest.mark.parametrize("charset", ["GB2312", "GBK", "GB18030", "UTF-8"])
+@pytest.mark.parametrize("golden", BY_EDITION, ids=name_of)
+def test_a_message_is_the_same_in_every_charset(golden: Golden, charset: str) -> None:
+    message, version, _ = golden
+    assert decode(encode(message, charset, version)) == message
+
+
 @pytest.mark.parametrize("golden", BY_EDITION, ids=name_of)
 def test_a_message_is_refused_to_editions_before_its_own(golden: Golden) -> None:
     message, version, _ = golden

@@ -39,6 +39,7 @@ def keepalive(inside: str) -> Keepalive:
 
 
 class TestCharset:
+    @pytest.mark.trap(16)
     @pytest.mark.parametrize("declared", ["GB2312", "UTF-8", "GBK", "utf-16", "nonsense"])
     @pytest.mark.parametrize("actual", ["utf-8", "gb18030"])
     def test_bytes_decide_whatever_the_declaration_says(self, declared: str, actual: str) -> None:
@@ -64,6 +65,7 @@ class TestCharset:
 
 
 class TestRawMarkup:
+    @pytest.mark.trap(4)
     @pytest.mark.parametrize(
         "address",
         ["A&B", "1 < 2", "a<b", "<B区>路", "R&D <x> & <y", "5>4 & 3<4", "&nbsp;&#x;", "A<B>C", "<<>>"],
@@ -160,6 +162,8 @@ class TestFields:
     def test_parental_other_than_0_and_1_is_unknown(self, written: str, read: bool | None) -> None:
         assert catalogue(f"<DeviceID>1</DeviceID><Parental>{written}</Parental>").items[0].parental is read
 
+    @pytest.mark.trap(31)
+    @pytest.mark.trap(30)
     @pytest.mark.parametrize(
         ("written", "read"),
         [("ON", True), ("OFF", False), ("1", True), ("0", False), ("on", True), ("", None), ("VLOST", False)],
@@ -171,6 +175,7 @@ class TestFields:
         page = catalogue("<DeviceID>1</DeviceID><ParentID>111/ 222 //333</ParentID>")
         assert page.items[0].parent_ids == ("111", "222", "333")
 
+    @pytest.mark.trap(17)
     @pytest.mark.parametrize("degrees", ["181", "nan", "inf", "x", ""])
     def test_a_longitude_that_is_none_is_unknown(self, degrees: str) -> None:
         assert catalogue(f"<DeviceID>1</DeviceID><Longitude>{degrees}</Longitude>").items[0].longitude is None
@@ -188,6 +193,7 @@ class TestFields:
         assert isinstance(decoded, DeviceStatus)
         assert [(each.device_id, each.duty_status) for each in decoded.alarm_inputs] == [("9", "ALARM")]
 
+    @pytest.mark.trap(23)
     @pytest.mark.parametrize("result", ["ERROR", "Error", "error"])
     def test_result_error_is_a_failure_in_any_case(self, result: str) -> None:
         decoded = decode(

@@ -3,12 +3,15 @@
 import pytest
 
 from commonview.wire.sip.context import AckReceived, Cancelled, Limits, TransactionLost, TransactionTimeout
+from commonview.wire.sip.core import SipCore
+from commonview.wire.sip.message import SipResponse
 from commonview.wire.sip.transaction import State
 from tests.wire.sip.conversation import (
     OTHER_UDP,
     TCP,
     UDP,
     Conversation,
+    fixed_random,
     invite_bytes,
     received,
     request_bytes,
@@ -328,3 +331,15 @@ def test_a_flood_of_anything_leaves_nothing_behind_after_a_minute() -> None:
     assert set(talk.core.sizes().values()) == {0}
     assert talk.core.counters.received == talk.core.counters.accounted()
     assert talk.core.wake_at() is None
+
+
+def test_an_answer_to_a_register_says_our_version_even_when_the_core_gives_it() -> None:
+    talk = Conversation()
+    talk.core = SipCore(register_headers=(("X-GB-Ver", "3.0"),), random=fixed_random)
+    for number, line in enumerate(("Require: path", "Contact: <", "Max-Forwards: x")):
+        [answer] = sent(talk.hear(request_bytes("REGISTER", call_id=f"c{number}", lines=(line,), body=b"")))
+        assert isinstance(answer, SipResponse)
+        assert answer.status in (400, 420)
+        assert answer.headers.get("X-GB-Ver") == "3.0"
+    [other] = sent(talk.hear(request_bytes(call_id="c9", lines=("Require: path",))))
+    assert "X-GB-Ver" not in other.headers

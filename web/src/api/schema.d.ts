@@ -132,6 +132,170 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Admission
+         * @description Unknown devices that proved the enrolment password and wait, and those that were refused.
+         */
+        get: operations["admission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Lockouts
+         * @description Addresses that guessed wrong passwords too often and must wait.
+         */
+        get: operations["list_lockouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lift Lockout
+         * @description Let an address try a password again at once.
+         */
+        post: operations["lift_lockout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Admission Rules
+         * @description Bans and exemptions in force, newest first.
+         */
+        get: operations["list_admission_rules"];
+        put?: never;
+        /**
+         * Make Admission Rule
+         * @description Ban or exempt devices by id, address, network or User-Agent, for a time or until lifted.
+         */
+        post: operations["make_admission_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Lift Admission Rule
+         * @description End a ban or an exemption now.
+         */
+        delete: operations["lift_admission_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Application
+         * @description Take an application off the list; the device may knock again.
+         */
+        delete: operations["forget_application"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Device
+         * @description Let a waiting device in at its next registration.
+         */
+        post: operations["approve_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse Device
+         * @description Turn a waiting device away from now on.
+         */
+        post: operations["refuse_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alarms": {
         parameters: {
             query?: never;
@@ -230,6 +394,50 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Channels
+         * @description Channels that fit everything given.
+         */
+        get: operations["search_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Channel Detail
+         * @description Everything known of a channel.
+         */
+        get: operations["channel_detail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Edit Channel
+         * @description Give a channel a name, a place or a position of your own; its device's words stay beside them.
+         */
+        patch: operations["edit_channel"];
         trace?: never;
     };
     "/api/channels/{channel_id}/commands": {
@@ -396,6 +604,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/{channel_id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recordings
+         * @description What the device says it has recorded between two moments, at most 31 days apart. Asks the device.
+         */
+        get: operations["list_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}/snapshots": {
         parameters: {
             query?: never;
@@ -497,7 +725,11 @@ export interface paths {
          */
         get: operations["list_devices"];
         put?: never;
-        post?: never;
+        /**
+         * Add Device
+         * @description Make a device known before it comes.
+         */
+        post: operations["add_device"];
         delete?: never;
         options?: never;
         head?: never;
@@ -604,6 +836,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/catalogue/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Catalogue Reports
+         * @description What the last questions for the device's catalogue brought, newest first.
+         */
+        get: operations["catalogue_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/commands": {
         parameters: {
             query?: never;
@@ -641,6 +893,50 @@ export interface paths {
          */
         get: operations["get_device_configuration"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Device Password
+         * @description Make a new password of its own for a device; shown this once.
+         */
+        post: operations["make_device_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/quirks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Quirks
+         * @description A device's profile: every flag, why it has its value, and how often it fired.
+         */
+        get: operations["device_quirks"];
+        /**
+         * Override Device Quirks
+         * @description Set flags of a device against the table; replaces what was set before.
+         */
+        put: operations["override_device_quirks"];
         post?: never;
         delete?: never;
         options?: never;
@@ -688,6 +984,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/{device_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace
+         * @description What is remembered of a device, newest first; also of one that never got in.
+         */
+        get: operations["device_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Pcap
+         * @description Everything remembered of a device as a capture file. Leaves an audit entry.
+         */
+        get: operations["device_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Device Trace Text
+         * @description Everything remembered of a device as text, oldest first. Leaves an audit entry.
+         */
+        get: operations["device_trace_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}/track": {
         parameters: {
             query?: never;
@@ -700,6 +1056,74 @@ export interface paths {
          * @description The way a mobile device took; asking for it is on record, because somebody wore or drove it.
          */
         get: operations["device_track"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Downloads
+         * @description One's own downloads, running and kept, newest first.
+         */
+        get: operations["list_downloads"];
+        put?: never;
+        /**
+         * Start Download
+         * @description Fetch a device recording into a file; it stays for 24 hours. Nobody in it is covered up.
+         */
+        post: operations["start_download"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download
+         * @description One's own download and how far it has come.
+         */
+        get: operations["get_download"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Download
+         * @description Stop a running download, or delete the file of a finished one.
+         */
+        delete: operations["delete_download"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads/{download_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Download File
+         * @description The finished file (MP4), in whole or by Range; only under a running grant to export this channel.
+         */
+        get: operations["get_download_file"];
         put?: never;
         post?: never;
         delete?: never;
@@ -767,6 +1191,74 @@ export interface paths {
          * @description End a grant now: one's own, or anybody's with the right grant.revoke. Its pictures stop.
          */
         delete: operations["revoke_grant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Groups
+         * @description Every business group and virtual organisation that operators made.
+         */
+        get: operations["list_groups"];
+        put?: never;
+        /**
+         * Create Group
+         * @description Make a business group, or a virtual organisation below one.
+         */
+        post: operations["create_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Group
+         * @description Delete a group and everything below it; channels only leave them.
+         */
+        delete: operations["delete_group"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Group
+         * @description Rename or move a group.
+         */
+        patch: operations["update_group"];
+        trace?: never;
+    };
+    "/api/groups/{group_id}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Group Channels
+         * @description Put channels into a group and take channels out of it.
+         */
+        post: operations["change_group_channels"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -923,6 +1415,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/playback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Playback
+         * @description A playable URL of a device recording, under a new grant (purpose and reason) or a running one.
+         */
+        post: operations["open_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Playback
+         * @description One's own playback as it stands, with the moment that is shown now.
+         */
+        get: operations["get_playback"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave Playback
+         * @description Stop watching.
+         */
+        delete: operations["leave_playback"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playback/{playback_id}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Control Playback
+         * @description Pause, resume, seek or change the speed; answers when the device has answered.
+         *
+         *     What the device said is in `last_control`: `accepted` is its word, not proof that it did it.
+         */
+        post: operations["control_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/positions": {
         parameters: {
             query?: never;
@@ -985,6 +1543,46 @@ export interface paths {
          * @description Change or retire a purpose; grants that stand on what is taken away end at once.
          */
         patch: operations["update_purpose"];
+        trace?: never;
+    };
+    "/api/quirks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quirk Table
+         * @description Every known peculiarity with its source, and how often each flag fired.
+         */
+        get: operations["quirk_table"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/quirks/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Device Quirks
+         * @description Which profile each device has, by device id.
+         */
+        get: operations["list_device_quirks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/registrations/refused": {
@@ -1067,6 +1665,46 @@ export interface paths {
          * @description One live session, hop by hop.
          */
         get: operations["get_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}/trace.pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Pcap
+         * @description The calls of a live session as a capture file. Leaves an audit entry.
+         */
+        get: operations["session_trace_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{session_id}/trace.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace Text
+         * @description The calls of a live session as text. Leaves an audit entry.
+         */
+        get: operations["session_trace_text"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1163,6 +1801,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources/discover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Discover Sources
+         * @description Look for ONVIF devices; takes three seconds.
+         */
+        post: operations["discover_sources"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sources/test": {
         parameters: {
             query?: never;
@@ -1247,6 +1905,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/trace/exchanges/{exchange_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace Exchange
+         * @description One exchange with its messages, redacted.
+         */
+        get: operations["trace_exchange"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tree": {
         parameters: {
             query?: never;
@@ -1259,6 +1937,26 @@ export interface paths {
          * @description Every device with its channels.
          */
         get: operations["device_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tree/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tree Nodes
+         * @description The children of a node of a view, a page at a time; without a parent those at the root.
+         */
+        get: operations["tree_nodes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1379,6 +2077,16 @@ export interface components {
          * @enum {string}
          */
         Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        /**
+         * AdmissionOut
+         * @description Who waits, in which mode: `open` lets unknown devices in, `approve` lets them wait.
+         */
+        AdmissionOut: {
+            /** Applications */
+            applications: components["schemas"]["ApplicationOut"][];
+            /** Mode */
+            mode: string;
+        };
         /**
          * AlarmAcknowledge
          * @description What somebody found.
@@ -1527,6 +2235,61 @@ export interface components {
             open: number;
         };
         /**
+         * ApplicationOut
+         * @description An unknown device that proved the enrolment password and waits, or was refused.
+         */
+        ApplicationOut: {
+            /** Address */
+            address: string;
+            /** Attempts */
+            attempts: number;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decided By */
+            decided_by: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /** Gb Version */
+            gb_version: string | null;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Reason */
+            reason: string;
+            state: components["schemas"]["ApplicationState"];
+            /** Transport */
+            transport: string;
+            /** User Agent */
+            user_agent: string;
+        };
+        /**
+         * ApplicationState
+         * @description What became of an unknown device that proved the enrolment password.
+         * @enum {string}
+         */
+        ApplicationState: "waiting" | "refused";
+        /**
+         * Approval
+         * @description How to take a waiting device in.
+         */
+        Approval: {
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
+        };
+        /**
          * AuditEntryOut
          * @description One line of the audit log.
          */
@@ -1586,6 +2349,22 @@ export interface components {
             on: boolean;
             /** Switch */
             switch: number;
+        };
+        /**
+         * BandOut
+         * @description A stretch of time, half open.
+         */
+        BandOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
         };
         /**
          * BasicParameters
@@ -1658,6 +2437,91 @@ export interface components {
          */
         CatalogueState: "never" | "running" | "complete" | "incomplete" | "unanswered";
         /**
+         * Cause
+         * @description Why something went wrong. Parameters are those of the pattern.
+         * @enum {string}
+         */
+        Cause: "wrong_realm" | "wrong_username" | "wrong_identity" | "wrong_id" | "wrong_domain" | "stale_nonce_loop" | "wrong_password" | "never_proves" | "broken_proof" | "register_forbidden" | "register_refused" | "register_too_brief" | "register_unanswered" | "redirect_loop" | "registration_flapping" | "expiry_too_short" | "duplicate_id" | "address_changed" | "behind_nat" | "version_mismatch" | "clock_skew" | "keepalive_refused" | "keepalive_unanswered" | "keepalive_slow" | "keepalive_stopped" | "keepalive_fault" | "answer_misdirected" | "pieces_lost" | "long_message_refused" | "request_unanswered" | "request_refused" | "request_forbidden" | "wrong_sender" | "wrong_length" | "unreadable" | "charset_damaged" | "charset_declared_wrongly" | "xml_mended" | "no_answer" | "pages_missing" | "answered_error" | "other_cmd_type" | "other_sn" | "answer_refused" | "subscribe_refused" | "subscription_not_renewed" | "notify_refused" | "no_notify" | "tls_failed" | "loop" | "invite_unanswered" | "invite_stuck" | "invite_cancelled" | "invite_400" | "invite_403" | "invite_404" | "invite_408" | "invite_415" | "invite_480" | "invite_481" | "invite_486" | "invite_487" | "invite_488" | "invite_500" | "invite_503" | "invite_refused" | "sdp_missing" | "sdp_unreadable" | "ssrc_missing" | "media_refused" | "address_private" | "transport_changed" | "setup_conflict" | "ack_missing" | "bye_missing" | "bye_unanswered" | "bye_refused" | "ended_at_once" | "control_refused" | "media_connect_refused" | "media_connect_unanswered" | "media_nobody_dials" | "media_connected_silent" | "media_sent_elsewhere" | "media_never_came" | "media_from_elsewhere" | "ssrc_mismatch" | "streams_mixed" | "transport_stream" | "elementary_stream" | "payload_type" | "interleaved_framing" | "media_stopped" | "media_gaps" | "media_loss" | "one_way" | "media_after_bye";
+        /**
+         * ChannelDetailOut
+         * @description A channel with everything its device tells (`told_*`, `raw`) and what operators set (`given_*`).
+         */
+        ChannelDetailOut: {
+            /** Block */
+            block: string;
+            /** Business Group Id */
+            business_group_id: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+            channel: components["schemas"]["ChannelOut"];
+            /** Given Latitude */
+            given_latitude: number | null;
+            /** Given Longitude */
+            given_longitude: number | null;
+            /** Given Name */
+            given_name: string | null;
+            /** Given Place */
+            given_place: string | null;
+            /** Groups */
+            groups: string[];
+            /** Ip Address */
+            ip_address: string;
+            /** Online */
+            online: boolean;
+            /** Parental */
+            parental: boolean | null;
+            /** Port */
+            port: number | null;
+            /** Ptz Type */
+            ptz_type: number | null;
+            /** Raw */
+            raw: {
+                [key: string]: unknown;
+            };
+            /** Region */
+            region: string;
+            /** Register Way */
+            register_way: number | null;
+            /** Secrecy */
+            secrecy: number | null;
+            /** Told Latitude */
+            told_latitude: number | null;
+            /** Told Longitude */
+            told_longitude: number | null;
+            /** Told Name */
+            told_name: string;
+            /** Told Place */
+            told_place: string;
+        };
+        /**
+         * ChannelEdit
+         * @description An operator's own words for a channel; `clear` names fields that go back to the device's.
+         */
+        ChannelEdit: {
+            /**
+             * Clear
+             * @default []
+             */
+            clear: string[];
+            /** Latitude */
+            latitude?: number | null;
+            /** Longitude */
+            longitude?: number | null;
+            /** Name */
+            name?: string | null;
+            /** Place */
+            place?: string | null;
+        };
+        /**
+         * ChannelFault
+         * @description What a device says is wrong with a channel.
+         * @enum {string}
+         */
+        ChannelFault: "video_lost" | "defect" | "reported";
+        /**
          * ChannelKind
          * @description What a catalogue item is, by the type code in its id (Annex E).
          * @enum {string}
@@ -1672,6 +2536,7 @@ export interface components {
             civil_code: string;
             /** Device Id */
             device_id: string;
+            fault: components["schemas"]["ChannelFault"] | null;
             /** Gb Id */
             gb_id: string;
             /** Id */
@@ -1698,6 +2563,16 @@ export interface components {
             watching: boolean;
         };
         /**
+         * ChannelPageOut
+         * @description Channels that were searched for; `cursor` asks for those that follow, null at the end.
+         */
+        ChannelPageOut: {
+            /** Channels */
+            channels: components["schemas"]["ChannelOut"][];
+            /** Cursor */
+            cursor: string | null;
+        };
+        /**
          * ChannelPlanIn
          * @description A picture of an RTSP source: its name and the URLs of its streams, the main one first.
          */
@@ -1713,6 +2588,12 @@ export interface components {
          * @enum {string}
          */
         ChannelStatus: "on" | "off" | "unknown";
+        /**
+         * Check
+         * @description What to look at next.
+         * @enum {string}
+         */
+        Check: "password" | "identity" | "domain" | "device_digest" | "admission" | "reachability" | "redirection" | "expiry" | "device_stability" | "unique_ids" | "nat_binding" | "contact_address" | "edition" | "time_sync" | "keepalive_settings" | "device_power" | "device_status" | "rport" | "mtu" | "content_length" | "firmware" | "charset" | "command_support" | "slow_device" | "catalogue_paging" | "subscription" | "tls" | "cascade_loop" | "channel_id" | "channel_state" | "stream_limit" | "stale_call" | "offer_format" | "answer_format" | "media_address" | "media_transport" | "media_firewall" | "ack_path" | "media_source" | "ssrc_policy" | "payload" | "network_quality" | "server_load";
         /**
          * CheckpointOut
          * @description The newest signed checkpoint, as a C2SP signed note.
@@ -1783,6 +2664,12 @@ export interface components {
             state: components["schemas"]["CommandState"];
         };
         /**
+         * Completeness
+         * @description How much of its list the device gave.
+         * @enum {string}
+         */
+        Completeness: "complete" | "stopped" | "unstated" | "unanswered";
+        /**
          * ConfigType
          * @description The words of ConfigType; each is also the name of the block's element.
          * @enum {string}
@@ -1800,6 +2687,31 @@ export interface components {
                 [key: string]: components["schemas"]["JsonValue"];
             };
         };
+        /**
+         * ControlOut
+         * @description The last command of a playback and the device's word for it; `status` 0 when it said none.
+         */
+        ControlOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            state: components["schemas"]["ControlState"];
+            /** Status */
+            status: number;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * ControlState
+         * @description What became of it. ``accepted`` is the device's word, not proof that it did it.
+         * @enum {string}
+         */
+        ControlState: "accepted" | "refused" | "unanswered" | "called_anew";
         /**
          * CruiseAddPoint
          * @description Append a preset to a cruise.
@@ -1929,6 +2841,36 @@ export interface components {
             weekday: number;
         };
         /**
+         * Deleted
+         * @description How many went.
+         */
+        Deleted: {
+            /** Deleted */
+            deleted: number;
+        };
+        /**
+         * DeviceAdd
+         * @description A device to make known before it comes.
+         */
+        DeviceAdd: {
+            /** Device Id */
+            device_id: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
+        };
+        /**
+         * DeviceOrigin
+         * @description How a device came to be known, and so what is spoken with it.
+         * @enum {string}
+         */
+        DeviceOrigin: "gb28181" | "rtsp" | "onvif";
+        /**
          * DeviceOut
          * @description A GB/T 28181 device as it stands now. `media_transport` null means the installation's default.
          */
@@ -1957,6 +2899,7 @@ export interface components {
             name: string;
             /** Online */
             online: boolean;
+            origin: components["schemas"]["DeviceOrigin"];
             /** Problems */
             problems: components["schemas"]["ProblemOut"][];
             /** Registered At */
@@ -1987,6 +2930,128 @@ export interface components {
             /** Password */
             password?: string | null;
         };
+        /**
+         * DiscoverRequest
+         * @description Where to look: one of the server's own IPv4 addresses (multicast there), or one device.
+         */
+        DiscoverRequest: {
+            /**
+             * Address
+             * @default
+             */
+            address: string;
+            /**
+             * Interface
+             * @default
+             */
+            interface: string;
+        };
+        /**
+         * DiscoveredOut
+         * @description A device that answered; `url` can be given to a new ONVIF source.
+         */
+        DiscoveredOut: {
+            /** Address */
+            address: string;
+            /** Endpoint */
+            endpoint: string;
+            /** Hardware */
+            hardware: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * DownloadOut
+         * @description A piece of a device recording being fetched, or fetched.
+         *
+         *     `progress` is 0 to 1 by the media time received. `masked` false: nobody in the pictures is covered up.
+         */
+        DownloadOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Deleted At */
+            deleted_at: string | null;
+            /** Device Bytes */
+            device_bytes: number | null;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            /** Masked */
+            masked: boolean;
+            /** Media Ms */
+            media_ms: number;
+            /** Missing S */
+            missing_s: number;
+            /** Progress */
+            progress: number;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Sha256 */
+            sha256: string | null;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["DownloadState"];
+        };
+        /**
+         * DownloadRequest
+         * @description Asks to fetch a device recording into a file, `speed` times faster than life.
+         */
+        DownloadRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Speed
+             * @default 4
+             */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * DownloadState
+         * @description Life of a download.
+         * @enum {string}
+         */
+        DownloadState: "starting" | "running" | "finished" | "short" | "failed" | "cancelled";
         /**
          * DragZoom
          * @description Zoom into, or out of, a rectangle drawn in a window; all in pixels, origin top left (A.2.3.1.8).
@@ -2037,6 +3102,96 @@ export interface components {
             };
         };
         /**
+         * ExchangeDetail
+         * @description An exchange with everything that was said in it.
+         */
+        ExchangeDetail: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            /** Media */
+            media: components["schemas"]["MediaFactOut"][];
+            /** Messages */
+            messages: components["schemas"]["TraceMessageOut"][];
+            /** Messages Left Out */
+            messages_left_out: number;
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangeKind
+         * @description What the two sides were doing.
+         * @enum {string}
+         */
+        ExchangeKind: "registration" | "keepalive" | "query" | "command" | "notification" | "session" | "subscription" | "other";
+        /**
+         * ExchangeOut
+         * @description One story: a registration, a query with its answer, a media session from INVITE to BYE.
+         */
+        ExchangeOut: {
+            /** Device Address */
+            device_address: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Findings */
+            findings: components["schemas"]["FindingOut"][];
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ExchangeKind"];
+            outcome: components["schemas"]["Outcome"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Platform Address */
+            platform_address: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * ExchangePage
+         * @description Exchanges, newest first; `total` counts all that are remembered.
+         */
+        ExchangePage: {
+            /** Items */
+            items: components["schemas"]["ExchangeOut"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * FailureCode
          * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
          * @enum {string}
@@ -2054,6 +3209,22 @@ export interface components {
             };
         };
         /**
+         * FindingOut
+         * @description What is wrong: where (`hop`), why (`cause`), what to check next, and the messages that show it.
+         */
+        FindingOut: {
+            cause: components["schemas"]["Cause"];
+            check: components["schemas"]["Check"];
+            /** Evidence */
+            evidence: number[];
+            hop: components["schemas"]["Hop"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            severity: components["schemas"]["Severity"];
+        };
+        /**
          * FirstAccount
          * @description One of the first accounts.
          */
@@ -2068,6 +3239,12 @@ export interface components {
             /** Username */
             username: string;
         };
+        /**
+         * Flag
+         * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
+         * @enum {string}
+         */
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "sdp_order" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "home_position_cmd_type" | "i_frame_spelling" | "talk" | "keepalive_needs_response" | "no_reregistration";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
@@ -2165,6 +3342,73 @@ export interface components {
          */
         GrantState: "not_started" | "active" | "ended" | "revoked";
         /**
+         * GroupChannels
+         * @description Channels to put into a group and to take out of it, by their house-wide ids.
+         */
+        GroupChannels: {
+            /**
+             * Add
+             * @default []
+             */
+            add: string[];
+            /**
+             * Remove
+             * @default []
+             */
+            remove: string[];
+        };
+        /**
+         * GroupChannelsOut
+         * @description How many channels came into the group and left it.
+         */
+        GroupChannelsOut: {
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+        };
+        /**
+         * GroupCreate
+         * @description A new group; without a parent a business group.
+         */
+        GroupCreate: {
+            /** Name */
+            name: string;
+            /** Parent Id */
+            parent_id?: string | null;
+        };
+        /**
+         * GroupOut
+         * @description A business group, or below one a virtual organisation, made by an operator.
+         */
+        GroupOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** On */
+            on: number;
+            /** Parent Id */
+            parent_id: string;
+            /** Total */
+            total: number;
+        };
+        /**
+         * GroupUpdate
+         * @description Rename or move a group.
+         */
+        GroupUpdate: {
+            /** Name */
+            name?: string | null;
+            /** Parent Id */
+            parent_id?: string | null;
+        };
+        /**
          * Guard
          * @description Arm or disarm.
          */
@@ -2223,6 +3467,12 @@ export interface components {
             /** Reset Time S */
             reset_time_s: number | null;
         };
+        /**
+         * Hop
+         * @description The step that failed, in the order in which a healthy exchange passes them.
+         * @enum {string}
+         */
+        Hop: "transport" | "register" | "authentication" | "keepalive" | "request" | "answer" | "content" | "invite" | "sdp" | "ack" | "media_connection" | "first_packet" | "media" | "bye" | "subscribe" | "notify";
         /**
          * IFrame
          * @description Send a key frame now.
@@ -2295,15 +3545,35 @@ export interface components {
             /** Items */
             items: components["schemas"]["DeviceOut"][];
         };
+        /** Items[DiscoveredOut] */
+        Items_DiscoveredOut_: {
+            /** Items */
+            items: components["schemas"]["DiscoveredOut"][];
+        };
+        /** Items[DownloadOut] */
+        Items_DownloadOut_: {
+            /** Items */
+            items: components["schemas"]["DownloadOut"][];
+        };
         /** Items[GrantOut] */
         Items_GrantOut_: {
             /** Items */
             items: components["schemas"]["GrantOut"][];
         };
+        /** Items[GroupOut] */
+        Items_GroupOut_: {
+            /** Items */
+            items: components["schemas"]["GroupOut"][];
+        };
         /** Items[LinkageOut] */
         Items_LinkageOut_: {
             /** Items */
             items: components["schemas"]["LinkageOut"][];
+        };
+        /** Items[LockoutOut] */
+        Items_LockoutOut_: {
+            /** Items */
+            items: components["schemas"]["LockoutOut"][];
         };
         /** Items[MemoryCardOut] */
         Items_MemoryCardOut_: {
@@ -2330,6 +3600,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["RefusalOut"][];
         };
+        /** Items[RuleOut] */
+        Items_RuleOut_: {
+            /** Items */
+            items: components["schemas"]["RuleOut"][];
+        };
         /** Items[SessionSummary] */
         Items_SessionSummary_: {
             /** Items */
@@ -2349,6 +3624,11 @@ export interface components {
         Items_SubscriptionOut_: {
             /** Items */
             items: components["schemas"]["SubscriptionOut"][];
+        };
+        /** Items[SyncReportOut] */
+        Items_SyncReportOut_: {
+            /** Items */
+            items: components["schemas"]["SyncReportOut"][];
         };
         JsonValue: unknown;
         /**
@@ -2522,6 +3802,40 @@ export interface components {
             viewers: components["schemas"]["ViewerOut"][];
         };
         /**
+         * LockoutLift
+         * @description Whom to let try again at once.
+         */
+        LockoutLift: {
+            /** Device Id */
+            device_id?: string | null;
+            /** Host */
+            host: string;
+        };
+        /**
+         * LockoutOut
+         * @description An address that guessed wrong passwords too often, for one device or (empty) for all together.
+         */
+        LockoutOut: {
+            /** Device Id */
+            device_id: string;
+            /** Host */
+            host: string;
+            /** Seconds Left */
+            seconds_left: number;
+            /** Wrong */
+            wrong: number;
+        };
+        /**
+         * MadePasswordOut
+         * @description The password made for a device, shown this once; null when it has none of its own.
+         */
+        MadePasswordOut: {
+            /** Device Id */
+            device_id: string;
+            /** Password */
+            password: string | null;
+        };
+        /**
          * ManagingOrderRequest
          * @description One order that changes a device or a camera of it.
          */
@@ -2542,6 +3856,23 @@ export interface components {
             right: number;
             /** Top */
             top: number;
+        };
+        /**
+         * MediaFactOut
+         * @description Something about the media of a call, at its moment; `word` is stable.
+         */
+        MediaFactOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+            /** Word */
+            word: string;
         };
         /**
          * MediaTransport
@@ -2566,6 +3897,22 @@ export interface components {
             number: number;
             /** Status */
             status: string | null;
+        };
+        /**
+         * NodeKind
+         * @description What a node of the tree is.
+         * @enum {string}
+         */
+        NodeKind: "device" | "region" | "group" | "organisation" | "channel";
+        /**
+         * NodePageOut
+         * @description Children of a node; `cursor` asks for those that follow, null at the end.
+         */
+        NodePageOut: {
+            /** Cursor */
+            cursor: string | null;
+            /** Nodes */
+            nodes: components["schemas"]["TreeNodeOut"][];
         };
         /**
          * Osd
@@ -2622,6 +3969,12 @@ export interface components {
             y: number;
         };
         /**
+         * Outcome
+         * @description How an exchange ended. ``degraded``: it worked, and something about it is wrong.
+         * @enum {string}
+         */
+        Outcome: "ok" | "degraded" | "failed" | "unfinished";
+        /**
          * PasswordChange
          * @description A new password, against the current one.
          */
@@ -2636,6 +3989,57 @@ export interface components {
              * Format: password
              */
             new_password: string;
+        };
+        /**
+         * PeerQuirksDetailOut
+         * @description A device's profile with every flag and every reason.
+         */
+        PeerQuirksDetailOut: {
+            peer: components["schemas"]["PeerQuirksOut"];
+            /** Reasons */
+            reasons: components["schemas"]["QuirkReasonOut"][];
+            /** Settings */
+            settings: components["schemas"]["QuirkSettingOut"][];
+        };
+        /**
+         * PeerQuirksOut
+         * @description Which profile a device has: the entries that match it and what the operator overrode.
+         */
+        PeerQuirksOut: {
+            /** Charset */
+            charset: string;
+            /** Device Id */
+            device_id: string;
+            /** Entries */
+            entries: string[];
+            /** Fired */
+            fired: number;
+            /** Firmware */
+            firmware: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Overrides */
+            overrides: {
+                [key: string]: string;
+            };
+            /** User Agent */
+            user_agent: string;
+            /** Version */
+            version: string;
+        };
+        /**
+         * PeerQuirksPage
+         * @description Devices with their profiles; `cursor` asks for those that follow.
+         */
+        PeerQuirksPage: {
+            /** Cursor */
+            cursor: string | null;
+            /** Devices */
+            devices: components["schemas"]["PeerQuirksOut"][];
         };
         /**
          * PictureMask
@@ -2663,6 +4067,107 @@ export interface components {
             /** Elapsed Ms */
             elapsed_ms: number;
         };
+        /**
+         * PlaybackControl
+         * @description What to tell a playback. `seek` takes `position`, `speed` takes `speed` (below 0: backwards).
+         */
+        PlaybackControl: {
+            /** Position */
+            position?: string | null;
+            /** Speed */
+            speed?: number | null;
+            verb: components["schemas"]["Verb"];
+        };
+        /**
+         * PlaybackOpened
+         * @description Everything a player needs. `url` holds a single-use ticket: it must be opened before `start_by`.
+         */
+        PlaybackOpened: {
+            grant: components["schemas"]["LiveGrantOut"];
+            playback: components["schemas"]["PlaybackOut"];
+            /**
+             * Start By
+             * Format: date-time
+             */
+            start_by: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * PlaybackOut
+         * @description One playback. `position` is the moment of the recording that is shown now.
+         */
+        PlaybackOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Id */
+            id: string;
+            last_control: components["schemas"]["ControlOut"] | null;
+            /**
+             * Position
+             * Format: date-time
+             */
+            position: string;
+            /** Speed */
+            speed: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["PlaybackState"];
+        };
+        /**
+         * PlaybackRequest
+         * @description Asks to play a device recording.
+         */
+        PlaybackRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** @default ws */
+            protocol: components["schemas"]["ViewerProtocol"];
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * PlaybackState
+         * @description Life of a playback.
+         * @enum {string}
+         */
+        PlaybackState: "starting" | "playing" | "paused" | "finished" | "ended" | "failed";
         /**
          * PreciseMove
          * @description Turn to exact angles in degrees (down positive) and a zoom factor (A.2.3.1.11).
@@ -2831,6 +4336,84 @@ export interface components {
             review_at?: string | null;
         };
         /**
+         * QuirkEntryOut
+         * @description One known peculiarity: which flags it sets, where it was seen.
+         */
+        QuirkEntryOut: {
+            /** Name */
+            name: string;
+            /** Sets */
+            sets: {
+                [key: string]: string;
+            };
+            /** Source */
+            source: string;
+            /** Trap */
+            trap: number | null;
+        };
+        /**
+         * QuirkOverride
+         * @description One flag and the value the operator gives it.
+         */
+        QuirkOverride: {
+            flag: components["schemas"]["Flag"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * QuirkOverrides
+         * @description What the operator sets, flag by flag; replaces everything set before.
+         */
+        QuirkOverrides: {
+            /** Overrides */
+            overrides: components["schemas"]["QuirkOverride"][];
+        };
+        /**
+         * QuirkReasonOut
+         * @description An entry that applies, with where it was seen.
+         */
+        QuirkReasonOut: {
+            /** Entry */
+            entry: string;
+            /** Flags */
+            flags: components["schemas"]["Flag"][];
+            /** Source */
+            source: string;
+            /** Trap */
+            trap: number | null;
+        };
+        /**
+         * QuirkSettingOut
+         * @description One flag of one device: its value, the standard's way, who decided, how often it fired.
+         */
+        QuirkSettingOut: {
+            /** Choices */
+            choices: string[];
+            /** Entry */
+            entry: string | null;
+            /** Fired */
+            fired: number;
+            flag: components["schemas"]["Flag"];
+            /** Overridden */
+            overridden: boolean;
+            /** Standard */
+            standard: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * QuirkTableOut
+         * @description Every known peculiarity, and how often each flag made a difference since the start.
+         */
+        QuirkTableOut: {
+            /** Entries */
+            entries: components["schemas"]["QuirkEntryOut"][];
+            /** Fired */
+            fired: {
+                [key: string]: number;
+            };
+        };
+        /**
          * Reboot
          * @description Restart the device.
          */
@@ -2883,6 +4466,77 @@ export interface components {
             stream: number;
         };
         /**
+         * RecordingKind
+         * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
+         * @enum {string}
+         */
+        RecordingKind: "time" | "alarm" | "manual" | "other";
+        /**
+         * RecordingSpanOut
+         * @description One recording as the device lists it; `size_bytes` 0 when it says none.
+         */
+        RecordingSpanOut: {
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            kind: components["schemas"]["RecordingKind"];
+            /** Name */
+            name: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * RecordingsOut
+         * @description The recordings of a channel between two moments, with the times that are covered and the gaps.
+         *
+         *     `received` of `promised` items came. `completeness` says how much of its list the device gave.
+         */
+        RecordingsOut: {
+            /** Bands */
+            bands: components["schemas"]["BandOut"][];
+            /** Channel Id */
+            channel_id: string;
+            completeness: components["schemas"]["Completeness"];
+            /** Dropped */
+            dropped: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Gaps */
+            gaps: components["schemas"]["BandOut"][];
+            /** Promised */
+            promised: number | null;
+            /** Received */
+            received: number;
+            /** Spans */
+            spans: components["schemas"]["RecordingSpanOut"][];
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+        };
+        /**
+         * RefusalOfDevice
+         * @description Why a device is turned away.
+         */
+        RefusalOfDevice: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
          * RefusalOut
          * @description Registrations turned away; repeats are counted. `device_id` is what was claimed, and proves nothing.
          */
@@ -2920,6 +4574,59 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
+        /**
+         * RuleCreate
+         * @description Ban or exempt devices by id, address, network or User-Agent.
+         */
+        RuleCreate: {
+            /** Duration S */
+            duration_s?: number | null;
+            /** @default ban */
+            effect: components["schemas"]["RuleEffect"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleEffect
+         * @description What a rule does to those it names.
+         * @enum {string}
+         */
+        RuleEffect: "ban" | "allow";
+        /**
+         * RuleOut
+         * @description A ban or an exemption; `ends_at` null until somebody lifts it.
+         */
+        RuleOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            effect: components["schemas"]["RuleEffect"];
+            /** Ends At */
+            ends_at: string | null;
+            /** Id */
+            id: string;
+            /** Made By */
+            made_by: string;
+            /** Reason */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleSubject
+         * @description By what a rule names devices.
+         * @enum {string}
+         */
+        RuleSubject: "device" | "host" | "network" | "user_agent";
         /**
          * ScanEdge
          * @description Make the present direction the left or right edge of a scan.
@@ -3056,6 +4763,12 @@ export interface components {
             /** Needed */
             needed: boolean;
         };
+        /**
+         * Severity
+         * @description How bad a finding is for its exchange.
+         * @enum {string}
+         */
+        Severity: "failure" | "warning" | "hint";
         /**
          * SignInRequest
          * @description Who signs in. `totp` only when the account asks for it.
@@ -3369,8 +5082,6 @@ export interface components {
             name: string;
             /** Number */
             number: number;
-            /** Token */
-            token: string;
             /** Url */
             url: string;
             /** Width */
@@ -3473,6 +5184,42 @@ export interface components {
             wanted: boolean | null;
         };
         /**
+         * SyncReportOut
+         * @description What one question for a catalogue brought; `promised` is the device's own total.
+         */
+        SyncReportOut: {
+            /** Added */
+            added: number;
+            /** Changed */
+            changed: number;
+            /** Completion */
+            completion: string;
+            /**
+             * Finished At
+             * Format: date-time
+             */
+            finished_at: string;
+            /** Late Pages */
+            late_pages: number;
+            /** Pages */
+            pages: number;
+            /** Promised */
+            promised: number | null;
+            /** Received */
+            received: number;
+            /** Refused */
+            refused: number;
+            /** Repeated Pages */
+            repeated_pages: number;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Vanished */
+            vanished: number;
+        };
+        /**
          * System
          * @description The state of the server and everything that is counted, drops included.
          */
@@ -3552,6 +5299,37 @@ export interface components {
             uri: string;
         };
         /**
+         * TraceMessageOut
+         * @description One message, redacted. A series of keep-alives stands as one with `copies`.
+         */
+        TraceMessageOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Copies */
+            copies: number;
+            /** Fault */
+            fault: string;
+            /** From Device */
+            from_device: boolean;
+            /** Number */
+            number: number;
+            /** Repairs */
+            repairs: string[];
+            /** Source */
+            source: string;
+            /** Summary */
+            summary: string;
+            /** Target */
+            target: string;
+            /** Text */
+            text: string;
+            /** Transport */
+            transport: string;
+        };
+        /**
          * TreeDeviceOut
          * @description A device with its channels.
          */
@@ -3582,6 +5360,7 @@ export interface components {
             name: string;
             /** Online */
             online: boolean;
+            origin: components["schemas"]["DeviceOrigin"];
             /** Problems */
             problems: components["schemas"]["ProblemOut"][];
             /** Registered At */
@@ -3594,13 +5373,43 @@ export interface components {
             user_agent: string;
         };
         /**
+         * TreeNodeOut
+         * @description One line of the tree. `total` and `on` count the cameras in it and below.
+         */
+        TreeNodeOut: {
+            channel: components["schemas"]["ChannelOut"] | null;
+            /** Device Id */
+            device_id: string | null;
+            /** Has Children */
+            has_children: boolean;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["NodeKind"];
+            /** Name */
+            name: string;
+            /** On */
+            on: number;
+            /** Online */
+            online: boolean | null;
+            /** Total */
+            total: number;
+        };
+        /**
          * TreeOut
-         * @description Every device with its channels.
+         * @description The devices of a small fleet with their channels; ask by level when it is `truncated`.
          */
         TreeOut: {
             /** Devices */
             devices: components["schemas"]["TreeDeviceOut"][];
+            /** Truncated */
+            truncated: boolean;
         };
+        /**
+         * TreeView
+         * @description By what the tree is arranged.
+         * @enum {string}
+         */
+        TreeView: "device" | "region" | "group";
         /**
          * Upgrade
          * @description Load firmware from an address that the device can reach.
@@ -3626,6 +5435,12 @@ export interface components {
             /** Pictures */
             pictures: number;
         };
+        /**
+         * Verb
+         * @description What a playback is told.
+         * @enum {string}
+         */
+        Verb: "pause" | "resume" | "seek" | "speed";
         /**
          * VideoParameters
          * @description Encoding of the streams.
@@ -4135,6 +5950,447 @@ export interface operations {
             };
         };
     };
+    admission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_lockouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LockoutOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_lockout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LockoutLift"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_admission_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_RuleOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    make_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forget_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    approve_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    refuse_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefusalOfDevice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_alarms: {
         parameters: {
             query?: {
@@ -4359,6 +6615,166 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CheckpointOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    search_channels: {
+        parameters: {
+            query?: {
+                /** @description Sought anywhere in the name. */
+                q?: string;
+                /** @description Begins so. */
+                code?: string;
+                status?: components["schemas"]["ChannelStatus"] | null;
+                device?: string;
+                region?: string;
+                group?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelPageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    channel_detail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    edit_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelEdit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelDetailOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -4844,6 +7260,58 @@ export interface operations {
             };
         };
     };
+    list_recordings: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+            };
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     take_snapshot: {
         parameters: {
             query?: never;
@@ -5191,6 +7659,57 @@ export interface operations {
             };
         };
     };
+    add_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     update_device: {
         parameters: {
             query?: never;
@@ -5441,6 +7960,55 @@ export interface operations {
             };
         };
     };
+    catalogue_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SyncReportOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_device_commands: {
         parameters: {
             query?: {
@@ -5596,6 +8164,157 @@ export interface operations {
             };
         };
     };
+    make_device_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_quirks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    override_device_quirks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuirkOverrides"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksDetailOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     device_subscriptions: {
         parameters: {
             query?: never;
@@ -5699,6 +8418,161 @@ export interface operations {
             };
         };
     };
+    device_trace: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["ExchangeKind"] | null;
+                outcome?: components["schemas"]["Outcome"] | null;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    device_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     device_track: {
         parameters: {
             query: {
@@ -5723,6 +8597,249 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Items_PositionOut_"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_downloads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DownloadOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    start_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_download: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_download_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                download_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {
@@ -5922,6 +9039,259 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_GroupOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_group_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupChannels"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupChannelsOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -6396,6 +9766,206 @@ export interface operations {
             };
         };
     };
+    open_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOpened"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    control_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackControl"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaybackOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     latest_positions: {
         parameters: {
             query?: never;
@@ -6563,6 +10133,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PurposeOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    quirk_table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuirkTableOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_device_quirks: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerQuirksPage"];
                 };
             };
             /** @description The request does not fit its description */
@@ -6849,6 +10516,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LiveSessionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Redacted signalling as a capture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": unknown;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace_text: {
+        parameters: {
+            query?: {
+                language?: "en" | "zh";
+                bodies?: boolean;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ladders and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
                 };
             };
             /** @description The request does not fit its description */
@@ -7174,6 +10942,57 @@ export interface operations {
             };
         };
     };
+    discover_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscoverRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DiscoveredOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     test_source: {
         parameters: {
             query?: never;
@@ -7421,6 +11240,55 @@ export interface operations {
             };
         };
     };
+    trace_exchange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                exchange_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangeDetail"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     device_tree: {
         parameters: {
             query?: never;
@@ -7437,6 +11305,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TreeOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    tree_nodes: {
+        parameters: {
+            query?: {
+                view?: components["schemas"]["TreeView"];
+                parent?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodePageOut"];
                 };
             };
             /** @description The request does not fit its description */

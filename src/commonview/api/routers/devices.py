@@ -68,7 +68,10 @@ async def list_refused_registrations(context: Context) -> Items[RefusalOut]:
 @router.get("/tree", dependencies=[require(Action.DEVICE_READ)])
 async def device_tree(context: Context) -> TreeOut:
     """Every device with its channels."""
-    return TreeOut(devices=[_branch(branch) for branch in context.network.tree()])
+    return TreeOut(
+        devices=[_branch(branch) for branch in context.network.tree()],
+        truncated=context.network.tree_is_truncated(),
+    )
 
 
 def _branch(branch: TreeDevice) -> TreeDeviceOut:

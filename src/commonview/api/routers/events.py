@@ -27,6 +27,8 @@ RIGHTS: Final = {
     "alarm.": frozenset({Action.DEVICE_READ}),
     "position.": frozenset({Action.DEVICE_READ}),
     "session.": frozenset({Action.SESSION_READ}),
+    "playback.": frozenset({Action.RECORDING_VIEW}),
+    "download.": frozenset({Action.EXPORT}),
     "grant.": frozenset({Action.GRANT_READ, Action.GRANT_REQUEST}),
     "account.": frozenset({Action.ACCOUNT_READ}),
     "system.": frozenset({Action.SYSTEM_READ}),

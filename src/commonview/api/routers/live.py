@@ -73,7 +73,7 @@ async def report_picture(
     access_id: Id, body: PictureReport, context: Context, caller: Annotated[Caller, require(Action.LIVE_VIEW)]
 ) -> None:
     """The player says that its first picture is on screen, so long after the click."""
-    await _own_access(context, caller, access_id)
+    await own_access(context, caller, access_id)
     await context.network.report_picture(access_id, body.elapsed_ms)
 
 
@@ -82,7 +82,7 @@ async def leave_live(
     access_id: Id, context: Context, caller: Annotated[Caller, require(Action.LIVE_VIEW)]
 ) -> None:
     """Stop watching."""
-    await _own_access(context, caller, access_id)
+    await own_access(context, caller, access_id)
     await context.live.leave(access_id)
 
 
@@ -107,7 +107,8 @@ async def get_session(
     )
 
 
-async def _own_access(context: ApiContext, caller: Caller, access_id: str) -> None:
+async def own_access(context: ApiContext, caller: Caller, access_id: str) -> None:
+    """Refuse whoever did not open this access. Raises: NotFound."""
     record = await to_thread.run_sync(context.security.access_record, access_id)
     if record.account_id != caller.subject.account_id:
         # Somebody else's look is answered like one that never was.

@@ -10,6 +10,8 @@ from commonview.api.context import Context
 from commonview.api.schemas import Id, Items
 from commonview.api.schemas_sources import (
     ChannelPlanIn,
+    DiscoveredOut,
+    DiscoverRequest,
     SourceAdd,
     SourceAsk,
     SourceOut,
@@ -77,6 +79,16 @@ async def remove_source(
     context.network.sources.get(source_id)
     await audited(context, caller, "source.remove", f"source/{source_id}")
     await context.network.sources.remove(source_id)
+
+
+@router.post("/sources/discover")
+async def discover_sources(
+    body: DiscoverRequest, context: Context, caller: Annotated[Caller, require(Action.DEVICE_MANAGE)]
+) -> Items[DiscoveredOut]:
+    """Look for ONVIF devices; takes three seconds."""
+    await audited(context, caller, "source.discover", "source", where=body.address or body.interface)
+    found = await context.network.sources.discover(interface=body.interface, address=body.address)
+    return Items(items=[DiscoveredOut.model_validate(device) for device in found])
 
 
 @router.post("/sources/test")

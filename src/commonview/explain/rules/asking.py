@@ -83,7 +83,11 @@ def forbidden(draft: Draft, _: Scene) -> Hit | None:
     """403 to a MESSAGE: the receiver does not count the sender as registered (trap 15)."""
     for each in draft.transactions:
         if each.method == "MESSAGE" and each.status == 403:
-            return Hit({"sender": each.from_user() or "?"}, shown([each]))
+            params: dict[str, str | int | float] = {
+                "sender": each.from_user() or "?",
+                "address": place(each.request.source),
+            }
+            return Hit(params, shown([each]))
     return None
 
 

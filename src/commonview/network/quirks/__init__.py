@@ -30,6 +30,7 @@ from commonview.network.quirks.profile import (
     reasons_of,
     settings_of,
     table,
+    write_value,
 )
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "reasons_of",
     "settings_of",
     "table",
+    "write_value",
 ]

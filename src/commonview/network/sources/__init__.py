@@ -12,13 +12,18 @@ from commonview.network.sources.model import (
     SourceTransport,
     StreamProfile,
 )
+from commonview.network.sources.onvif import Discovered, OnvifPtz, SourceAlarm, SourceAlarmKind
 from commonview.network.sources.records import Listing
 from commonview.network.sources.service import Sources, SourceSettings
 
 __all__ = [
     "ChannelPlan",
+    "Discovered",
     "Listing",
+    "OnvifPtz",
     "Source",
+    "SourceAlarm",
+    "SourceAlarmKind",
     "SourceChannel",
     "SourceCheck",
     "SourceFailed",

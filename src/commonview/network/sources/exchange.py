@@ -28,6 +28,7 @@ _BODY_BYTES = 1024 * 1024
 _HEADERS = 100
 _CONNECT_S = 5.0
 _ANSWER_S = 8.0
+_NEEDED = "a user name and password are needed"
 _STATUS_LINE = re.compile(rb"(?:HTTP/1\.[01]|RTSP/1\.0) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 
 
@@ -83,7 +84,9 @@ class Asker:
             return got
         authorization = self._authorize(method, got)
         if authorization is None:
-            raise SourceFailed(SourceOutcome.UNAUTHORISED, "a user name and password are needed", status=401)
+            # A refusal without a challenge: what the message itself carried (WS-Security) was not accepted.
+            reason = "user name or password are not right" if self.has_credentials else _NEEDED
+            raise SourceFailed(SourceOutcome.UNAUTHORISED, reason, status=401)
         got = await self._send(address, method, [*headers, ("Authorization", authorization)], body, wait_s)
         if got.status == 401:
             raise SourceFailed(SourceOutcome.UNAUTHORISED, "user name or password are not right", status=401)

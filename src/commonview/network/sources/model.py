@@ -122,6 +122,7 @@ class SourceTest:
 
     outcome: SourceOutcome
     detail: str = ""
+    url: str = ""
     manufacturer: str = ""
     model: str = ""
     firmware: str = ""

@@ -27,6 +27,7 @@ from commonview.network.sources.model import (
     SourceTransport,
     StreamProfile,
 )
+from commonview.network.sources.onvif import OnvifDesk, discover
 from commonview.network.sources.streams import SourceStreams
 from commonview.wire.gbid import TypeCode
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from commonview.media import MediaNode
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.registrar import PasswordVault
+    from commonview.network.sources.onvif import Discovered, OnvifPtz
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Sources:
         self._due: dict[str, float] = {}
         self._checks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
+        self.onvif = OnvifDesk(settings.networks, clock)
         self.streams = SourceStreams(node, settings.networks, self._sources.get, self._credentials)
 
     async def start(self) -> None:
@@ -114,7 +117,7 @@ class Sources:
         """End the checks under way."""
         for task in list(self._checks):
             task.cancel()
-        await asyncio.gather(*self._checks, return_exceptions=True)
+        await asyncio.gather(*self._checks, self.onvif.close(), return_exceptions=True)
 
     # -- seen from outside
 
@@ -151,10 +154,11 @@ class Sources:
         who = Credentials(username, password)
         tested = SourceTest(SourceOutcome.ANSWERED)
         if kind is SourceKind.RTSP:
-            channels, url = planned(plans), plans[0].urls[0]
+            channels = planned(plans)
+            url = channels[0].profiles[0].url
         else:
-            tested = await self._ask_onvif(url, who)
-            channels = tested.channels
+            tested = await self.onvif.ask(url, who)
+            channels, url = tested.channels, tested.url
         source = Source(
             id="",
             kind=kind,
@@ -265,6 +269,7 @@ class Sources:
         await asyncio.to_thread(self._store_removal, source_id)
         self._sources.pop(source_id, None)
         self._due.pop(source_id, None)
+        self.onvif.forget(source_id)
         self._on_gone(source_id)
         record = self._directory.get(source_id)
         if record is not None:
@@ -289,7 +294,7 @@ class Sources:
         who = Credentials(_bounded("username", username), _bounded("password", password))
         try:
             if kind is SourceKind.ONVIF:
-                return await self._ask_onvif(url, who)
+                return await self.onvif.ask(url, who)
             return await self._ask_rtsp(planned(plans), who)
         except SourceFailed as error:
             return SourceTest(error.outcome, error.message)
@@ -299,7 +304,7 @@ class Sources:
         source = self.get(source_id)
         try:
             if source.kind is SourceKind.ONVIF:
-                tested = await self._ask_onvif(source.url, self._credentials(source))
+                tested = await self.onvif.ask(source.url, self._credentials(source))
             else:
                 tested = await self._ask_rtsp(source.channels, self._credentials(source))
         except SourceFailed as error:
@@ -308,11 +313,36 @@ class Sources:
         return tested
 
     async def refresh(self, source_id: str) -> None:
-        """Read anew what channels an ONVIF device has; an RTSP source is asked whether it is there.
+        """Read anew what an ONVIF device has; an RTSP source is asked whether it is there.
 
-        Raises `SourceUnknown`, `SourceFailed`, `StorageUnavailable`.
+        A picture that is known by its video source keeps its id. What came of it shows as the presence.
+        Raises `SourceUnknown`, `SourceInvalid`, `StorageUnavailable`.
         """
-        await self.test_known(source_id)
+        tested = await self.test_known(source_id)
+        source, record = self._sources.get(source_id), self._directory.get(source_id)
+        if tested.outcome is not SourceOutcome.ANSWERED or source is None or record is None:
+            return
+        if source.kind is SourceKind.RTSP:
+            return
+        record.manufacturer, record.model = tested.manufacturer, tested.model
+        record.firmware = tested.firmware
+        source = await asyncio.to_thread(self._store_refreshed, source, record, tested.channels)
+        self._keep(source, record)
+        await self._listing.write(record, records.items_of(source))
+        self._on_changed(source_id)
+
+    def _store_refreshed(
+        self, source: Source, record: DeviceRecord, found: Sequence[SourceChannel]
+    ) -> Source:
+        kept = {channel.video_source: channel.gb_id for channel in source.channels}
+        with self._database.begin() as conn:
+            channels = tuple(
+                replace(one, gb_id=kept.get(one.video_source) or self._new_id(conn, TypeCode.IP_CAMERA))
+                for one in found
+            )
+            source = replace(source, channels=channels)
+            store.change(conn, source, record)
+        return source
 
     async def _ask_rtsp(self, channels: Sequence[SourceChannel], who: Credentials) -> SourceTest:
         found = []
@@ -324,9 +354,21 @@ class Sources:
             found.append(replace(channel, profiles=tuple(profiles)))
         return SourceTest(SourceOutcome.ANSWERED, channels=tuple(found))
 
-    async def _ask_onvif(self, url: str, _who: Credentials) -> SourceTest:
-        locate(url, "http")
-        raise SourceFailed(SourceOutcome.UNSUPPORTED, "ONVIF devices cannot be asked yet")
+    async def discover(self, *, interface: str = "", address: str = "") -> tuple[Discovered, ...]:
+        """ONVIF devices that answer a probe on the network of one of our addresses, or at one address.
+
+        Raises `SourceInvalid`.
+        """
+        return await discover(self._settings.networks, interface=interface, address=address)
+
+    def steer(self, channel_id: str) -> OnvifPtz | None:
+        """What steers a channel by its house-wide id; None when it is no source's or cannot be steered."""
+        source_id, _, gb_id = channel_id.partition("-")
+        source = self._sources.get(source_id)
+        channel = next((one for one in source.channels if one.gb_id == gb_id), None) if source else None
+        if source is None or channel is None or not source.enabled:
+            return None
+        return self.onvif.steer(source, channel, self._credentials(source))
 
     # -- presence
 
@@ -368,6 +410,9 @@ class Sources:
         who = self._credentials(source)
         if source.kind is SourceKind.RTSP:
             await rtsp.is_alive(Asker(locate(source.url, "rtsp"), who, self._settings.networks))
+        else:
+            await self.onvif.look(source, who)
+            self.onvif.listen(source, who)
 
     def _note(self, source_id: str, outcome: SourceOutcome, detail: str) -> None:
         source, record = self._sources.get(source_id), self._directory.get(source_id)
@@ -384,6 +429,7 @@ class Sources:
     def _keep(self, source: Source, record: DeviceRecord) -> None:
         """A source is known or was changed: it is asked soon."""
         self._sources[source.id] = source
+        self.onvif.forget(source.id)
         location = locate(source.url, "rtsp" if source.kind is SourceKind.RTSP else "http")
         record.peer = (location.host, location.port)
         record.catalogue = CatalogueProgress(CatalogueState.COMPLETE, received=len(source.channels))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from commonview.network.model import ChannelFault, ChannelKind, ChannelStatus
 from commonview.network.tree import reads, store
-from commonview.network.tree.placing import Facts, arrange
+from commonview.network.tree.placing import ROOT, Facts, arrange
 from commonview.network.tree.rows import merged, row_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def plan_structure(conn: Connection, device_id: str, gone: Sequence[int] = ()) -
     structure = arrange(device_id, facts)
     for gb_id, (no, up, total, on) in before.items():
         place = structure.places.get(gb_id)
-        first = place.first if place is not None else up
+        first = place.first if place is not None else ROOT  # the device as an item of its own
         counts = structure.below.get(gb_id, (0, 0))
         if (first, *counts) != (up, total, on):
             plan.placed.append((no, first, *counts))

@@ -5,7 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, column, func, or_, select, table, text, tuple_
+from sqlalchemy import (
+    Integer,
+    and_,
+    case,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    text,
+    tuple_,
+)
 
 from commonview.network.model import ChannelKind, ChannelStatus
 from commonview.network.tree.grams import query_of
@@ -24,7 +36,14 @@ Row = dict[str, Any]
 _IN_ONE = 500
 _VIDEO = channels.c.kind == ChannelKind.VIDEO.value
 _COUNTED = and_(_VIDEO, channels.c.vanished_at.is_(None))
-_ON = func.sum(channels.c.status == ChannelStatus.ON.value)
+_IS_ON = channels.c.status == ChannelStatus.ON.value
+
+
+def _how_many(condition: Any) -> Any:
+    return func.sum(case((condition, 1), else_=0))
+
+
+_ON = _how_many(_IS_ON)
 
 
 def _rows(conn: Connection, asked: Select[Any]) -> list[Row]:
@@ -62,8 +81,7 @@ def gb_ids(conn: Connection, device_id: str) -> Iterator[tuple[int, str]]:
 def totals(conn: Connection, device_id: str | None = None) -> Iterator[tuple[str, int, int, int]]:
     """(device, rows, cameras, cameras on) of one or every device; vanished ones are rows only."""
     items = func.count()
-    cameras = func.sum(_COUNTED)
-    on = func.sum(and_(_COUNTED, channels.c.status == ChannelStatus.ON.value))
+    cameras, on = _how_many(_COUNTED), _how_many(and_(_COUNTED, _IS_ON))
     asked = select(channels.c.device_id, items, cameras, on).group_by(channels.c.device_id)
     if device_id is not None:
         asked = asked.where(channels.c.device_id == device_id)
@@ -109,9 +127,18 @@ def _contributions(
 
 
 def under(
-    conn: Connection, device_id: str, parent: str, after: tuple[int, str] | None, limit: int
+    conn: Connection,
+    device_id: str,
+    parent: str,
+    after: tuple[int, str] | None,
+    limit: int,
+    *,
+    without_itself: bool,
 ) -> list[Row]:
-    """What hangs under an item of a device's catalogue, holders first, then by GB id."""
+    """What hangs under an item of a device's catalogue, holders first, then by GB id.
+
+    ``without_itself``: a catalogue that begins with its platform (Annex H) does not show it in itself.
+    """
     order = (channels.c.rank, channels.c.gb_id)
     first = select(channels).where(channels.c.device_id == device_id, channels.c.up == parent)
     more = (
@@ -124,6 +151,8 @@ def under(
     )
     found: dict[str, Row] = {}
     for asked in (first, more):
+        if without_itself:
+            asked = asked.where(channels.c.gb_id != device_id)
         if after is not None:
             asked = asked.where(tuple_(*order) > tuple_(*after))
         found.update({row["gb_id"]: row for row in _rows(conn, asked.order_by(*order).limit(limit))})
@@ -213,8 +242,10 @@ def search(
     indexed = conn.dialect.name == "sqlite"
     asked = select(channels).where(channels.c.vanished_at.is_(None))
     if driver is Driver.TEXT and indexed:
-        # CROSS JOIN holds SQLite to this order: the index of words first, its rows looked up as they come.
-        asked = asked.select_from(text(f"{SEARCH} CROSS JOIN channels ON channels.no = {SEARCH}.rowid"))
+        # The sum holds SQLite to this order: the index of words first, its rows looked up as they come.
+        asked = asked.select_from(
+            _FOUND.join(channels, channels.c.no == _FOUND.c.rowid + literal_column("0", Integer))
+        )
         asked = asked.where(text(f"{SEARCH} MATCH :sought").bindparams(sought=query_of(query.text)))
     elif query.text:
         asked = asked.where(_named(query.text))

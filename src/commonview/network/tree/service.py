@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from commonview.network.channels import watchable
+from commonview.network.channels import kind_of, watchable
 from commonview.network.errors import ChannelUnknown, DeviceUnknown
 from commonview.network.model import Channel, ChannelFault, ChannelKind
 from commonview.network.tree import reads, store
@@ -49,6 +49,7 @@ _INDEXED_AT_ONCE: Final = 2000
 _SCANNED: Final = 20_000
 """Of a device with at most so many rows all names are looked at, rather than all devices' in the index."""
 
+_HOLDERS: Final = (ChannelKind.DEVICE, ChannelKind.ORGANISATION)
 _EDITABLE: Final = {"name": "given_name", "place": "given_place"}
 
 
@@ -293,7 +294,14 @@ class ChannelTree:
 
         def read() -> tuple[list[dict[str, Any]], set[str]]:
             with self._database.read() as conn:
-                rows = reads.under(conn, record.id, gb_id, after, limit + 1)
+                rows = reads.under(
+                    conn,
+                    record.id,
+                    gb_id,
+                    after,
+                    limit + 1,
+                    without_itself=kind_of(record.id) in _HOLDERS and record.cameras > 0,
+                )
                 return rows, reads.holders(conn, record.id, [row["gb_id"] for row in rows])
 
         rows, holders = await asyncio.to_thread(read)

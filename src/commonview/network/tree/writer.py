@@ -53,7 +53,8 @@ class End:
 
     ``listed``: what a whole catalogue lists, ``None`` when nothing may be concluded from absence.
     ``touched``: something was written since the device was settled last. ``report`` is completed and
-    kept. ``done`` gets the new totals (None when nothing changed) and how many vanished (None when the storage refused).
+    kept. ``done`` gets the new totals (None when nothing changed) and how many vanished (None when the
+    storage refused).
     """
 
     device_id: str

@@ -4,6 +4,7 @@ from commonview.wire.manscdp.alarm import Alarm, AlarmInfo, AlarmQuery, AlarmRes
 from commonview.wire.manscdp.body import Body
 from commonview.wire.manscdp.broadcast import Broadcast, BroadcastResult
 from commonview.wire.manscdp.catalog import Catalog, CatalogItem, CatalogNotify, CatalogQuery
+from commonview.wire.manscdp.catalog_info import ItemInfo, item_info
 from commonview.wire.manscdp.config_blocks import (
     AlarmReport,
     AnyBlock,
@@ -166,6 +167,7 @@ __all__ = [
     "HomePositionQuery",
     "IFrameCmd",
     "IFrameWord",
+    "ItemInfo",
     "Keepalive",
     "ManscdpError",
     "ManscdpFault",
@@ -224,6 +226,7 @@ __all__ = [
     "decode_in_steps",
     "element",
     "encode",
+    "item_info",
     "message",
     "registered",
 ]

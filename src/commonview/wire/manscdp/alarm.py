@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from commonview.wire.manscdp.codecs import decimal, moment, nested, text, whole
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import Record, decimal, moment, nested, text, whole
+from commonview.wire.manscdp.schema import Record
 from commonview.wire.version import GbVersion
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from commonview.wire.manscdp.codecs import text
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import text
 from commonview.wire.version import GbVersion
 
 

@@ -10,9 +10,9 @@ from typing import Self
 
 from commonview.wire.gbid import is_usable
 from commonview.wire.manscdp.body import Body, number
+from commonview.wire.manscdp.codecs import write_decimal
 from commonview.wire.manscdp.errors import Repair
 from commonview.wire.manscdp.registry import Message, message
-from commonview.wire.manscdp.schema import write_decimal
 from commonview.wire.manscdp.xml import Element, clean, element
 from commonview.wire.version import GbVersion
 

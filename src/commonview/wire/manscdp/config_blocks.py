@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import ClassVar, Final, Self, TypeAlias
 
+from commonview.wire.manscdp.codecs import choice, flag, listed, nested, repeated, text, whole
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
-from commonview.wire.manscdp.schema import Record, choice, flag, listed, nested, repeated, text, whole
+from commonview.wire.manscdp.schema import Record
 from commonview.wire.manscdp.xml import Element, clean, element
 from commonview.wire.version import GbVersion
 

@@ -10,20 +10,10 @@ from enum import Enum
 from typing import ClassVar, Final, Self, TypeAlias
 
 from commonview.wire.manscdp.body import Body
+from commonview.wire.manscdp.codecs import choice, decimal, flag, nested, text, whole
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import (
-    Record,
-    choice,
-    decimal,
-    flag,
-    nested,
-    newer_fields,
-    read_fields,
-    text,
-    whole,
-    write_fields,
-)
+from commonview.wire.manscdp.schema import Record, newer_fields, read_fields, write_fields
 from commonview.wire.manscdp.xml import Element, clean, element
 from commonview.wire.version import GbVersion
 

@@ -10,19 +10,10 @@ from datetime import datetime
 from typing import Self
 
 from commonview.wire.manscdp.body import Body
+from commonview.wire.manscdp.codecs import decimal, listed, moment, text, whole
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
 from commonview.wire.manscdp.registry import Message, message
-from commonview.wire.manscdp.schema import (
-    Record,
-    decimal,
-    listed,
-    moment,
-    read_fields,
-    read_fields_in_steps,
-    text,
-    whole,
-    write_fields,
-)
+from commonview.wire.manscdp.schema import Record, read_fields, read_fields_in_steps, write_fields
 from commonview.wire.manscdp.xml import Element, element
 from commonview.wire.times import write_time
 from commonview.wire.version import GbVersion

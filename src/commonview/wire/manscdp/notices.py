@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from commonview.wire.manscdp.codecs import decimal, moment, text, texts
 from commonview.wire.manscdp.registry import Message, message
-from commonview.wire.manscdp.schema import decimal, moment, text, texts
 from commonview.wire.version import GbVersion
 
 

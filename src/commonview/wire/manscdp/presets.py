@@ -7,9 +7,10 @@ HomePosition (trap 23).
 
 from dataclasses import dataclass, field
 
+from commonview.wire.manscdp.codecs import listed, nested, text, whole
 from commonview.wire.manscdp.device_control import HomePosition
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import Record, listed, nested, text, whole
+from commonview.wire.manscdp.schema import Record
 from commonview.wire.version import GbVersion
 
 

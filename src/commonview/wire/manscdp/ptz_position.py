@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from commonview.wire.manscdp.codecs import decimal
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import decimal
 from commonview.wire.version import GbVersion
 
 

@@ -6,8 +6,9 @@ A long list arrives in several messages with one SN; `sum_num` is a claim (traps
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from commonview.wire.manscdp.codecs import listed, moment, text, whole
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import Record, listed, moment, text, whole
+from commonview.wire.manscdp.schema import Record
 from commonview.wire.version import GbVersion
 
 ALL_TYPES = "all"

@@ -12,8 +12,9 @@ from typing import ClassVar, Final, Self, TypeVar
 from commonview.wire.charset import GB2312
 from commonview.wire.gbid import is_usable
 from commonview.wire.manscdp.body import MAX_DIGITS, Body, number
+from commonview.wire.manscdp.codecs import text
 from commonview.wire.manscdp.errors import ManscdpError, ManscdpFault, Repair
-from commonview.wire.manscdp.schema import newer_fields, read_fields_in_steps, text, write_fields
+from commonview.wire.manscdp.schema import newer_fields, read_fields_in_steps, write_fields
 from commonview.wire.manscdp.xml import Element, element, finish, read_document, write_document
 from commonview.wire.version import GbVersion
 

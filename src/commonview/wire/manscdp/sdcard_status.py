@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from commonview.wire.manscdp.codecs import choice, listed, text, whole
 from commonview.wire.manscdp.registry import Answer, Message, message
-from commonview.wire.manscdp.schema import Record, choice, listed, text, whole
+from commonview.wire.manscdp.schema import Record
 from commonview.wire.version import GbVersion
 
 

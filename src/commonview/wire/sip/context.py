@@ -176,6 +176,7 @@ class CoreContext:
     user_agent: str
     allow: tuple[str, ...]
     takes_calls: bool | CallPolicy = True
+    register_headers: tuple[tuple[str, str], ...] = ()
     counters: SipCounters = field(default_factory=SipCounters)
     outputs: deque[Output] = field(default_factory=deque)
     dialogs: DialogTable = field(init=False)

@@ -77,6 +77,7 @@ class SipCore:
         user_agent: str = "Commonview",
         allow: tuple[str, ...] = DEFAULT_ALLOW,
         takes_calls: bool | CallPolicy = True,
+        register_headers: tuple[tuple[str, str], ...] = (),
         limits: Limits | None = None,
         timing: Timing | None = None,
         random: Callable[[int], bytes] = os.urandom,
@@ -84,6 +85,7 @@ class SipCore:
         """``takes_calls`` False answers every INVITE 488, once and without keeping state.
 
         A policy is asked of each INVITE that opens a dialog, and what it refuses is answered the same way.
+        ``register_headers`` go into the answers that the core itself gives to a REGISTER.
         """
         self._context = CoreContext(
             timing=timing or Timing(),
@@ -92,6 +94,7 @@ class SipCore:
             user_agent=user_agent,
             allow=allow,
             takes_calls=takes_calls,
+            register_headers=register_headers,
         )
         self.counters: SipCounters = self._context.counters
         self._server = ServerLayer(self._context)

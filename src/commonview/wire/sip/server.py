@@ -104,7 +104,8 @@ class ServerLayer:
             return
         head = raw_skeleton(request, self._context.tokens.stable(request.headers.get("Call-ID", "") or ""))
         if head is not None:
-            self._context.send(flow, _response(error.status, error.reason, head, (), b""))
+            headers = self._context.register_headers if request.method == "REGISTER" else ()
+            self._context.send(flow, _response(error.status, error.reason, head, headers, b""))
 
     def _refuse(
         self,
@@ -119,6 +120,8 @@ class ServerLayer:
         self._counters.refused[status] += 1
         tag = self._context.tokens.stable(facts.call_id + facts.branch)
         head = skeleton(request, facts, flow, tag)
+        if request.method == "REGISTER":
+            headers = (*headers, *self._context.register_headers)
         self._context.send(flow, _response(status, reason, head, headers, b""))
 
     def _receive_new(

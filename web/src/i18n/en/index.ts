@@ -1,16 +1,20 @@
 import alarms from './alarms.json'
+import catalogue from './catalogue.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
+import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
 
 export default {
   ...alarms,
+  ...catalogue,
   ...diagnosis,
   ...entry,
   ...failures,
+  ...history,
   ...live,
   ...manage,
   ...shell,
