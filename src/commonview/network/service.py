@@ -45,6 +45,7 @@ from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
+from commonview.network.sources.alarms import alarm_of
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     )
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import Flow
+    from commonview.network.sources import SourceAlarm
 
 log = logging.getLogger(__name__)
 
@@ -275,6 +277,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -648,6 +651,12 @@ class NetworkService:
 
     def _device_changed(self, device_id: str) -> None:
         self._bus.publish("device.changed", {"device_id": device_id})
+
+    def _source_alarm(self, alarm: SourceAlarm) -> None:
+        """An event of an ONVIF device begins or ends; an alarm is its beginning."""
+        record = self._directory.get(alarm.source_id)
+        if record is not None and alarm.active:
+            self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
