@@ -119,3 +119,12 @@ describe.each(languages)('in %s the console has words for', (language) => {
     expect(problem(new ApiError(409, 'from_the_future', 'the reason'))).toMatch(/the reason/)
   })
 })
+
+describe.each(languages)('in %s a command is told in words:', (language) => {
+  const words = language === 'en' ? en : zh
+  test('its state, its failure and what is known of its device', () => {
+    expect(Object.keys(words.commandWords.state).sort()).toEqual(enumOf('CommandState').sort())
+    expect(Object.keys(words.commandWords.failure).sort()).toEqual(enumOf('CommandFailure').sort())
+    expect(Object.keys(words.capabilityWords.verdict).sort()).toEqual(enumOf('CapabilityVerdict').sort())
+  })
+})

@@ -643,7 +643,7 @@ impl Stream {
             }
             let protocol = viewer.queue.protocol();
             let made = match protocol {
-                Protocol::WebSocket => &mut websocket,
+                Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http => &mut http,
             };
             let chunk = made.get_or_insert_with(|| Chunk::picture(unit, protocol, now_us));

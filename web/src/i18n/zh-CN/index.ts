@@ -1,5 +1,6 @@
 import alarms from './alarms.json'
 import catalogue from './catalogue.json'
+import control from './control.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -11,6 +12,7 @@ import shell from './shell.json'
 export default {
   ...alarms,
   ...catalogue,
+  ...control,
   ...diagnosis,
   ...entry,
   ...failures,
