@@ -80,7 +80,10 @@ class SsrcMismatch:
 
 @dataclass(frozen=True, slots=True)
 class FirstKeyFrame:
-    """The first picture that can be decoded on its own. `codec` is `h264` or `h265`."""
+    """The first picture that can be decoded on its own, and again when another source takes the stream over.
+
+    `codec` is `h264` or `h265`.
+    """
 
     at: datetime
     stream_id: str
