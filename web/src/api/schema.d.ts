@@ -3312,7 +3312,7 @@ export interface components {
          * @description How a grant came to be.
          * @enum {string}
          */
-        GrantOrigin: "self_service";
+        GrantOrigin: "self_service" | "sharing";
         /**
          * GrantOut
          * @description Permission for one account, one purpose, named channels, between two moments.
