@@ -24,7 +24,15 @@ import av
 import numpy as np
 from tests.media.camera import Picture, program_stream
 
-from commonview.media import CoreMediaNode, MediaNodeSettings, MediaTransport, Ticket, ViewerProtocol, tickets
+from commonview.media import (
+    CoreMediaNode,
+    MediaNodeSettings,
+    MediaTransport,
+    SenderTarget,
+    Ticket,
+    ViewerProtocol,
+    tickets,
+)
 
 ROOT = Path(__file__).parents[1]
 FRAMES_PER_SECOND = 25
@@ -181,6 +189,19 @@ def _answer(node: CoreMediaNode, words: list[str]) -> object:
         case ["open", transport, count]:
             kind = MediaTransport.UDP if transport == "udp" else MediaTransport.TCP_PASSIVE
             return [node.open_receiver(f"s{n}", kind, ssrc=None).port for n in range(int(count))]
+        case ["forward", transport, *ports]:
+            kind = MediaTransport.UDP if transport == "udp" else MediaTransport.TCP_ACTIVE
+            end_by = datetime.now(UTC) + timedelta(hours=1)
+            for n, port in enumerate(ports):
+                target = SenderTarget(kind, "127.0.0.1", int(port))
+                node.open_sender(
+                    f"f{n}", f"s{n}", target, ssrc=n, access_id="bench", grant_id="bench", end_by=end_by
+                )
+            return len(ports)
+        case ["forwarded", count]:
+            senders = [node.sender_stats(f"f{n}") for n in range(int(count))]
+            alive = [one for one in senders if one is not None]
+            return {name: sum(getattr(one, name) for one in alive) for name in ("packets", "bytes", "drops")}
         case ["paths", protocol, streams, count]:
             names = [f"s{n % int(streams)}" for n in range(int(count))]
             return [tickets.live_path(name, _token(name, ViewerProtocol(protocol))) for name in names]

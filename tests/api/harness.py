@@ -58,6 +58,7 @@ from commonview.network import (
     ViewerEvent,
     ViewerEventKind,
 )
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.control import Control
 from commonview.network.directory import Directory
 from commonview.network.events import DeviceSubscription, SubscriptionKind, SubscriptionStatus
@@ -72,11 +73,13 @@ from commonview.network.history import (
     Verb,
 )
 from commonview.network.quirks.desk import QuirkDesk
+from commonview.network.refusals import GuessLimiter
 from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
+from commonview.security.secrets import Vault
 from tests.api.events_room import EventsRoom
 from tests.network.control_camera import ControlRoom
 
@@ -275,6 +278,16 @@ class NetworkDouble:
             db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
         )
         self.quirks = QuirkDesk(directory, db, on_changed=lambda _device_id: None)
+        self.admission = AdmissionDesk(
+            "approve",
+            directory,
+            db,
+            Vault([bytes(32)]),
+            self._clock,
+            limiter=GuessLimiter,
+            on_changed=lambda: None,
+            on_device=lambda _device_id: None,
+        )
 
     def tree_is_truncated(self) -> bool:
         return False

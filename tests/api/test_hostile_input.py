@@ -57,6 +57,11 @@ WHO = {
     "/api/devices/{device_id}/quirks": Role.MAINTAINER,
     "/api/channels/{channel_id}": Role.MAINTAINER,
     "/api/groups": Role.MAINTAINER,
+    "/api/devices": Role.MAINTAINER,
+    "/api/admission/{device_id}/approve": Role.MAINTAINER,
+    "/api/admission/{device_id}/refuse": Role.MAINTAINER,
+    "/api/admission/rules": Role.MAINTAINER,
+    "/api/admission/lockouts/lift": Role.MAINTAINER,
     "/api/groups/{group_id}": Role.MAINTAINER,
     "/api/groups/{group_id}/channels": Role.MAINTAINER,
 }

@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+import commonview.network.admission.store
 import commonview.network.store
 import commonview.network.tree.store
 import commonview.security.store  # noqa: F401 - the tables of every room

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,3 +62,48 @@ async def test_a_wrong_password_is_the_reason_in_the_session(server: int, tmp_pa
         assert failure is not None
         assert failure.code is FailureCode.RTSP_UNAUTHORISED
         await viewer.over.wait()
+
+
+class Cut:
+    """A relay between us and the server whose connections can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+
+
+async def test_a_connection_that_is_cut_comes_back_and_the_viewer_stays(server: int, tmp_path: Path) -> None:
+    cut = Cut(server)
+    async with (
+        media_room(tmp_path, "udp", media_timeout_s=10.0) as (room, _, node),
+        await asyncio.start_server(cut.serve, "127.0.0.1", 0) as relay,
+    ):
+        source = await add(room, relay.sockets[0].getsockname()[1], SourceTransport.TCP)
+        viewer = await watch(room, node, "a", f"{source.id}-{source.channels[0].gb_id}")
+        await viewer.fragments(10)
+        cut.cut()
+        await until(lambda: Step.RETRYING in [step.step for step in session_of(room).timeline])
+        await until(lambda: session_of(room).state is SessionState.LIVE)
+        seen = viewer.received.count(b"moof")
+        await viewer.fragments(seen + 20)
+        assert not viewer.over.is_set()
+        await viewer.leave()
+        cut.cut()

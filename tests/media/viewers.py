@@ -13,14 +13,14 @@ import av
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
+from commonview.media import CoreMediaNode, SpeakerProtocol, Ticket, ViewerProtocol, tickets
 
 KEY = bytes(range(32))
 
 
 def signed(
     stream_id: str,
-    protocol: ViewerProtocol,
+    protocol: ViewerProtocol | SpeakerProtocol,
     *,
     access_id: str = "access",
     grant_id: str = "grant",

@@ -205,7 +205,7 @@ class ControlRoom:
         self.exchange = Exchange(
             cast(SipEndpoint, self.camera),
             Platform(PLATFORM, DOMAIN),
-            clock,
+            SystemClock(),  # answers are waited for in real time, whatever the house's clock says
             ExchangeLimits(linger_s=0.2, settle_s=0.01),
         )
         self.control = Control(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from commonview.media import FileSinkStats, Sender, SenderStats, SenderTarget
+from commonview.media import FileSinkStats, Sender, SenderStats, SenderTarget, Talk, TalkCarriage
 
 
 class RecordedOutlets:
@@ -48,6 +48,24 @@ class RecordedOutlets:
 
     def keep_packets(self, stream_id: str, are_kept: bool) -> None:
         self.played.append(("keep_packets", stream_id, are_kept))
+
+    def open_talk(
+        self,
+        talk_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 8,
+        carriage: TalkCarriage = TalkCarriage.PCMA,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Talk:
+        self.played.append(("open_talk", talk_id, target, ssrc, payload_type, carriage, access_id, grant_id))
+        return Talk(local_port=37_000 + 2 * len(self.played))
+
+    def close_talk(self, talk_id: str) -> None:
+        self.played.append(("close_talk", talk_id))
 
     def open_file_sink(
         self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None

@@ -47,6 +47,7 @@ def test_registered_device_is_online_at_its_address() -> None:
     assert (device.address, device.signalling_transport) == ("192.0.2.10:5060", SignallingTransport.UDP)
 
 
+@pytest.mark.trap(10)
 def test_device_is_offline_after_the_silence_time_and_back_with_one_keepalive() -> None:
     directory, record = registered()
     directory.heard(record, A, at(60))

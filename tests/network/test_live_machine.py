@@ -290,6 +290,10 @@ def test_device_that_was_restarted_is_asked_anew_after_a_bye_and_leaves_no_ghost
     assert machine.restarted(at(20)) == [Command.BYE]
     assert machine.tick(at(21)) == [Command.INVITE]
     assert machine.snapshot().state is SessionState.STARTING
+    machine.answered({}, at(21.1))
+    # The media node missed nothing, so it will not say that pictures are back; the new source does.
+    machine.first_packet("192.0.2.5:9000", 2, 96, at(21.2))
+    assert machine.snapshot().state is SessionState.LIVE
 
 
 @pytest.mark.trap(46)

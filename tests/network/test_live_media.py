@@ -90,3 +90,27 @@ async def test_channels_of_one_device_are_watched_side_by_side(tmp_path: Path) -
         assert len({session.stream_id for session in room.service.sessions()}) == 3
         for viewer in viewers:
             await viewer.leave()
+
+
+@pytest.mark.trap(46)
+async def test_camera_that_was_switched_off_and_on_is_asked_anew_as_soon_as_it_registers(
+    tmp_path: Path,
+) -> None:
+    # The core would wait half a minute before it calls the stream lost: the registration tells it earlier.
+    async with media_room(tmp_path, "udp", media_timeout_s=30.0) as (room, camera, node):
+        viewer = await watch(room, node)
+        session = await until_state(room, SessionState.LIVE)
+        await camera.vanish()
+
+        def silent() -> bool:
+            stats = node.stream_stats(session.id)
+            return stats is not None and (stats.last_packet_age_ms or 0) > 1600
+
+        await until(silent)
+        await camera.come_back()
+        await until(lambda: room.service.counters().get("live.device_restarted") == 1)
+        await camera.wait_streaming()
+        await until(lambda: session_of(room).state is SessionState.LIVE)
+        assert session_of(room).id == session.id
+        assert len(camera.calls) == 1
+        await viewer.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -11,6 +12,7 @@ import pytest
 
 from commonview.foundation.clock import SystemClock
 from commonview.network import DeviceOrigin, PresenceReason
+from commonview.network.events.model import AlarmCode
 from commonview.network.sources import (
     Source,
     SourceAlarm,
@@ -181,6 +183,20 @@ async def test_events_become_alarms_of_the_channel_and_others_are_not_taken(tmp_
             (SourceAlarmKind.MOTION, False),
         ]
         assert heard[0].gb_id == source.channels[0].gb_id
+
+
+async def test_the_beginning_of_an_event_is_an_alarm_in_the_list_of_alarms(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room, camera() as device:
+        source = await add(room, device)
+        await until(lambda: "PullMessages" in device.asked)
+        device.say("tns1:VideoSource/SignalLoss", active=True)
+        device.say("tns1:VideoSource/SignalLoss", active=False)
+        await until(lambda: room.service.sources.onvif.counters["events"] == 2)
+        async with asyncio.timeout(10):
+            while not (alarms := await room.service.events.alarms.list()):
+                await asyncio.sleep(0.02)
+        assert [alarm.code for alarm in alarms] == [AlarmCode.VIDEO_LOST]
+        assert alarms[0].channel_id == f"{source.id}-{source.channels[0].gb_id}"
 
 
 @pytest.mark.parametrize(

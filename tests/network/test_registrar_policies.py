@@ -84,7 +84,7 @@ async def test_a_device_may_have_a_digest_policy_of_its_own(office: Office) -> N
 async def test_who_is_banned_is_not_even_challenged(office: Office) -> None:
     asked: list[tuple[str, str]] = []
 
-    def admit(device_id: str, host: str) -> Admission:
+    def admit(device_id: str, host: str, user_agent: str) -> Admission:
         asked.append((device_id, host))
         return Admission.REFUSE
 
@@ -96,13 +96,13 @@ async def test_who_is_banned_is_not_even_challenged(office: Office) -> None:
 
 
 async def test_a_device_in_quarantine_proves_its_password_and_waits(office: Office) -> None:
-    office.registrar._admit = lambda device_id, host: Admission.QUARANTINE
+    office.registrar._admit = lambda device_id, host, user_agent: Admission.QUARANTINE
     assert (await office.join(password="guess")).answer.status == 403
     assert office.registrar.refusals.lines()[0].reason is RefusalReason.WRONG_PASSWORD
     assert (await office.join()).answer.status == 403
     assert office.registrar.refusals.lines()[0].reason is RefusalReason.QUARANTINED
     assert office.directory.get(DEVICE) is None
-    office.registrar._admit = lambda device_id, host: Admission.ALLOW
+    office.registrar._admit = lambda device_id, host, user_agent: Admission.ALLOW
     assert (await office.join()).answer.status == 200
 
 

@@ -103,6 +103,9 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['TreeView', 'treeView'],
     ['DeviceOrigin', 'origin'],
     ['Flag', 'quirk'],
+    ['ApplicationState', 'admission.application'],
+    ['RuleEffect', 'admission.effect'],
+    ['RuleSubject', 'admission.subject'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)
@@ -114,5 +117,14 @@ describe.each(languages)('in %s the console has words for', (language) => {
     expect(problem(new ApiError(401, 'sign_in_refused', 'no'))).not.toContain('sign_in_refused')
     expect(problem(new ApiError(409, 'from_the_future', 'the reason'))).toMatch(/from_the_future/)
     expect(problem(new ApiError(409, 'from_the_future', 'the reason'))).toMatch(/the reason/)
+  })
+})
+
+describe.each(languages)('in %s a command is told in words:', (language) => {
+  const words = language === 'en' ? en : zh
+  test('its state, its failure and what is known of its device', () => {
+    expect(Object.keys(words.commandWords.state).sort()).toEqual(enumOf('CommandState').sort())
+    expect(Object.keys(words.commandWords.failure).sort()).toEqual(enumOf('CommandFailure').sort())
+    expect(Object.keys(words.capabilityWords.verdict).sort()).toEqual(enumOf('CapabilityVerdict').sort())
   })
 })

@@ -30,12 +30,23 @@ pub enum Upgrade {
     },
 }
 
-/// A request for a live stream.
+/// What the path of a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `/live/{stream_id}.mp4`: a stream to watch.
+    Live,
+    /// `/talk/{talk_id}`: a talk to speak in.
+    Talk,
+}
+
+/// A request for a live stream, or to speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveRequest {
     /// GET or HEAD.
     pub method: Method,
-    /// The stream the path names.
+    /// What the path names.
+    pub place: Place,
+    /// The stream or talk the path names.
     pub stream_id: String,
     /// The `ticket` of the query.
     pub ticket: Option<String>,
@@ -110,7 +121,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
     if fields.origin.is_some_and(|origin| !same_host(origin, host)) {
         return Err(Rejection::ForeignOrigin);
     }
-    let (stream_id, ticket) = route(target).ok_or(Rejection::NotFound)?;
+    let (place, stream_id, ticket) = route(target).ok_or(Rejection::NotFound)?;
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -120,6 +131,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
     Ok(Some((
         LiveRequest {
             method,
+            place,
             stream_id,
             ticket,
             upgrade,
@@ -201,17 +213,23 @@ fn has_token(value: &str, token: &str) -> bool {
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// `/live/{stream_id}.mp4?ticket=...`: the stream and the ticket.
-fn route(target: &str) -> Option<(String, Option<String>)> {
+/// `/live/{stream_id}.mp4?ticket=...` or `/talk/{talk_id}?ticket=...`: the place, its id and the ticket.
+fn route(target: &str) -> Option<(Place, String, Option<String>)> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let stream_id = path.strip_prefix("/live/")?.strip_suffix(".mp4")?;
-    if !crate::ticket::is_valid_id(stream_id) {
+    let (place, id) = match path.strip_prefix("/talk/") {
+        Some(talk_id) => (Place::Talk, talk_id),
+        None => (
+            Place::Live,
+            path.strip_prefix("/live/")?.strip_suffix(".mp4")?,
+        ),
+    };
+    if !crate::ticket::is_valid_id(id) {
         return None;
     }
     let ticket = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("ticket="));
-    Some((stream_id.to_owned(), ticket.map(str::to_owned)))
+    Some((place, id.to_owned(), ticket.map(str::to_owned)))
 }
 
 /// Whether an Origin names the same host as Host, whatever the ports (the console and the outlet differ in port).

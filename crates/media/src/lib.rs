@@ -47,6 +47,8 @@ pub mod shared;
 pub mod ssrc;
 pub mod stats;
 pub mod stream;
+pub mod talk;
+pub mod talk_room;
 pub mod ticket;
 pub mod timeline;
 pub mod video_track;

@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
+use crate::talk::Carriage;
 use crate::ticket::{KEY_MIN, Verifier, is_valid_id};
 
 /// A reactor that does not answer within this is in trouble; the control plane must not hang with it.
@@ -329,6 +330,21 @@ impl Node {
 
     /// Forward a stream to a receiver; returns our RTP port.
     pub fn open_sender(&self, request: SenderRequest) -> Result<u16, NodeError> {
+        self.check_sender(&request)?;
+        let owner = self.owner(&request.stream_id)?;
+        {
+            let mut senders = self.shared.senders();
+            if senders.contains_key(&request.sender_id) {
+                return Err(NodeError::OutputExists(request.sender_id));
+            }
+            senders.insert(request.sender_id.clone(), request.stream_id.clone());
+        }
+        let sender_id = request.sender_id.clone();
+        self.start_sender(owner, request)
+            .inspect_err(|_| drop(self.shared.senders().remove(&sender_id)))
+    }
+
+    fn check_sender(&self, request: &SenderRequest) -> Result<(), NodeError> {
         for (name, id) in [
             ("sender_id", &request.sender_id),
             ("access_id", &request.access_id),
@@ -344,20 +360,17 @@ impl Node {
                 request.target, request.payload_type
             )));
         }
-        let owner = self.owner(&request.stream_id)?;
-        {
-            let mut senders = self.shared.senders();
-            if senders.contains_key(&request.sender_id) {
-                return Err(NodeError::OutputExists(request.sender_id));
-            }
-            senders.insert(request.sender_id.clone(), request.stream_id.clone());
-        }
-        let sender_id = request.sender_id.clone();
-        self.start_sender(owner, request)
-            .inspect_err(|_| drop(self.shared.senders().remove(&sender_id)))
+        Ok(())
     }
 
     fn start_sender(&self, owner: Owner, request: SenderRequest) -> Result<u16, NodeError> {
+        let sender = self.bind_sender(request)?;
+        let port = sender.lease.port();
+        self.send(owner.reactor, Command::AttachSender(Box::new(sender)))?;
+        Ok(port)
+    }
+
+    fn bind_sender(&self, request: SenderRequest) -> Result<NewSender, NodeError> {
         let host = self.shared.settings.rtp_host;
         let bind = |port| SenderSockets::bind(host, port, request.transport);
         let allocated = self.shared.ports().allocate(Instant::now(), bind);
@@ -367,14 +380,56 @@ impl Node {
                 NodeError::Unavailable(format!("cannot send media from {host}: {error}"))
             }
         })?;
-        let sender = NewSender {
+        Ok(NewSender {
             request,
             sockets,
             lease: PortLease::new(Arc::clone(&self.shared), port),
             first_sequence: unix_us() as u16,
+        })
+    }
+
+    /// Open a talk to a device; `request.sender_id` is its id, its stream is without meaning. Returns our RTP port.
+    pub fn open_talk(&self, request: SenderRequest, carriage: Carriage) -> Result<u16, NodeError> {
+        let talk_id = request.sender_id.clone();
+        self.check_sender(&request)?;
+        let reactor = {
+            let mut talks = self.shared.talks();
+            if talks.contains_key(&talk_id) {
+                return Err(NodeError::OutputExists(talk_id));
+            }
+            let reactor = talks.len() % self.lock().len().max(1);
+            talks.insert(
+                talk_id.clone(),
+                Owner {
+                    reactor,
+                    port: 0,
+                    is_active: false,
+                },
+            );
+            reactor
         };
-        self.send(owner.reactor, Command::AttachSender(Box::new(sender)))?;
-        Ok(port)
+        self.bind_sender(request)
+            .and_then(|sender| {
+                let port = sender.lease.port();
+                let sender = Box::new(sender);
+                self.send(reactor, Command::OpenTalk { sender, carriage })?;
+                Ok(port)
+            })
+            .inspect_err(|_| {
+                self.shared.talks().remove(&talk_id);
+            })
+    }
+
+    /// End a talk and its speaker; its sockets are closed on return. Fine for talks that are gone.
+    pub fn close_talk(&self, talk_id: &str) -> Result<(), NodeError> {
+        let owner = self.shared.talks().get(talk_id).copied();
+        let Some(owner) = owner else {
+            return Ok(());
+        };
+        let (reply, answer) = sync_channel(1);
+        let talk_id = talk_id.to_owned();
+        self.send(owner.reactor, Command::CloseTalk { talk_id, reply })?;
+        wait(&answer)
     }
 
     /// End a sender; its sockets are closed on return. Fine for senders that are gone.

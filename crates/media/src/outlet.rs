@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::events::{Event, text, unix_us};
-use crate::http::{self, HEAD_MAX, LiveRequest, Method, Rejection, Upgrade};
+use crate::http::{self, HEAD_MAX, LiveRequest, Method, Place, Rejection, Upgrade};
 use crate::reactor::Command;
 use crate::shared::{Owner, Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
@@ -223,9 +223,11 @@ async fn admit(
     if request.method == Method::Head {
         return Err(Turned::Answered);
     }
-    let protocol = match request.upgrade {
-        Upgrade::None => Protocol::Http,
-        Upgrade::WebSocket { .. } => Protocol::WebSocket,
+    let protocol = match (request.place, &request.upgrade) {
+        (Place::Live, Upgrade::None) => Protocol::Http,
+        (Place::Live, Upgrade::WebSocket { .. }) => Protocol::WebSocket,
+        (Place::Talk, Upgrade::WebSocket { .. }) => Protocol::Talk,
+        (Place::Talk, Upgrade::None) => return Err(Turned::Rejected(Rejection::UpgradeRequired)),
     };
     let token = request
         .ticket
@@ -245,7 +247,7 @@ async fn admit(
         .tickets()
         .redeem(&ticket, now_ms)
         .map_err(Turned::Refused)?;
-    let owner = find_owner(shared, &ticket.stream_id)
+    let owner = find_owner(shared, request.place, &ticket.stream_id)
         .await
         .ok_or(Turned::Refused(Refusal::StreamUnknown))?;
     let wire = SockRef::from(socket);
@@ -256,10 +258,13 @@ async fn admit(
     Ok((owner, ticket, slot))
 }
 
-async fn find_owner(shared: &Shared, stream_id: &str) -> Option<Owner> {
+async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -> Option<Owner> {
     let deadline = Instant::now() + STREAM_WAIT;
     loop {
-        let owner = shared.owners().get(stream_id).copied();
+        let owner = match place {
+            Place::Live => shared.owners().get(stream_id).copied(),
+            Place::Talk => shared.talks().get(stream_id).copied(),
+        };
         if owner.is_some() || Instant::now() >= deadline {
             return owner;
         }

@@ -42,7 +42,7 @@ impl PsMuxer {
         put_pack_header(&mut out, unit.dts);
         if unit.is_key_frame {
             put_system_header(&mut out, self.audio.is_some());
-            self.put_map(&mut out, unit.codec);
+            self.put_map(&mut out, Some(unit.codec));
         }
         for (n, part) in data.chunks(PES_PAYLOAD_MAX).enumerate() {
             let times = (n == 0).then_some((unit.pts, unit.dts));
@@ -69,13 +69,34 @@ impl PsMuxer {
         Some(out)
     }
 
+    /// The pack of a G.711 frame in a program without pictures, with system header and map when asked for.
+    pub fn voice(&mut self, frame: &AudioFrame, with_map: bool) -> Vec<u8> {
+        self.audio = Some(frame.codec);
+        let mut out = Vec::with_capacity(frame.data.len() + 96);
+        put_pack_header(&mut out, frame.pts);
+        if with_map {
+            put_system_header(&mut out, true);
+            self.put_map(&mut out, None);
+        }
+        put_pes(
+            &mut out,
+            AUDIO_ID,
+            Some((frame.pts, frame.pts)),
+            &frame.data,
+        );
+        out
+    }
+
     /// Program stream map (2.5.4) with the streams of the program.
-    fn put_map(&self, out: &mut Vec<u8>, codec: VideoCodec) {
-        let video_type = match codec {
+    fn put_map(&self, out: &mut Vec<u8>, codec: Option<VideoCodec>) {
+        let video_type = codec.map(|codec| match codec {
             VideoCodec::H264 => 0x1b,
             VideoCodec::H265 => 0x24,
-        };
-        let mut streams = vec![video_type, VIDEO_ID, 0, 0];
+        });
+        let mut streams = Vec::new();
+        if let Some(video_type) = video_type {
+            streams.extend([video_type, VIDEO_ID, 0, 0]);
+        }
         if let Some(audio_type) = self.audio.and_then(stream_type) {
             streams.extend([audio_type, AUDIO_ID, 0, 0]);
         }

@@ -21,6 +21,7 @@ use crate::sender::{SenderRequest, SenderStats};
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
 use crate::stream::Transport;
+use crate::talk::Carriage;
 
 create_exception!(
     _core,
@@ -192,6 +193,47 @@ impl Node {
             end_by_ms,
         };
         py.detach(|| self.core.open_sender(request))
+            .map_err(|error| raise(py, &error))
+    }
+
+    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream, access_id, grant_id, end_by_ms))]
+    #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
+    fn open_talk(
+        &self,
+        py: Python<'_>,
+        talk_id: String,
+        transport: &str,
+        host: &str,
+        port: u16,
+        ssrc: u32,
+        payload_type: u8,
+        as_program_stream: bool,
+        access_id: String,
+        grant_id: String,
+        end_by_ms: u64,
+    ) -> PyResult<u16> {
+        let request = SenderRequest {
+            sender_id: talk_id,
+            stream_id: String::new(),
+            transport: transport_named(py, transport)?,
+            target: SocketAddr::new(address(py, "host", host)?, port),
+            ssrc,
+            payload_type,
+            access_id,
+            grant_id,
+            end_by_ms,
+        };
+        let carriage = if as_program_stream {
+            Carriage::ProgramStream
+        } else {
+            Carriage::Pcma
+        };
+        py.detach(|| self.core.open_talk(request, carriage))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_talk(&self, py: Python<'_>, talk_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.close_talk(talk_id))
             .map_err(|error| raise(py, &error))
     }
 

@@ -27,6 +27,9 @@ use crate::sender_task::{self, NewSender};
 use crate::shared::{Shared, Slots};
 use crate::stats::StreamStats;
 use crate::stream::{Stream, Transport};
+use crate::talk::Carriage;
+use crate::talk_room::{self, TalkRoom};
+use crate::ticket::Protocol;
 use crate::viewer_task;
 
 /// One read from a socket takes at most this much; a UDP datagram always fits.
@@ -109,6 +112,20 @@ pub enum Command {
         stream_id: String,
         /// How.
         change: Playback,
+    },
+    /// Open a talk; the sender's id is that of the talk.
+    OpenTalk {
+        /// The way to the device.
+        sender: Box<NewSender>,
+        /// How the sound is carried.
+        carriage: Carriage,
+    },
+    /// End a talk.
+    CloseTalk {
+        /// The talk.
+        talk_id: String,
+        /// Where the answer goes.
+        reply: SyncSender<()>,
     },
     /// Forward a stream to a receiver.
     AttachSender(Box<NewSender>),
@@ -197,6 +214,7 @@ pub fn spawn(index: usize, shared: Arc<Shared>, epoch: Instant) -> std::io::Resu
                 shared,
                 epoch,
                 streams: RefCell::default(),
+                talks: RefCell::default(),
                 buffer: RefCell::new(vec![0; BUFFER]),
                 numbers: Cell::new(0),
                 load,
@@ -226,6 +244,7 @@ pub struct Reactor {
     pub shared: Arc<Shared>,
     epoch: Instant,
     streams: RefCell<HashMap<String, Rc<StreamCell>>>,
+    talks: RefCell<HashMap<String, Rc<RefCell<TalkRoom>>>>,
     buffer: RefCell<Vec<u8>>,
     numbers: Cell<u64>,
     load: Arc<AtomicUsize>,
@@ -390,6 +409,16 @@ impl Reactor {
                 }
             }
             Command::Playback { stream_id, change } => self.play(&stream_id, change),
+            Command::OpenTalk { sender, carriage } => {
+                let room = talk_room::open(self, *sender, carriage);
+                let talk_id = room.borrow().id().to_owned();
+                self.talks.borrow_mut().insert(talk_id, room);
+            }
+            Command::CloseTalk { talk_id, reply } => {
+                let room = self.talks.borrow_mut().remove(&talk_id);
+                room.inspect(|room| room.borrow_mut().end("closed"));
+                spawn_local(async move { answer(&reply, ()) });
+            }
             Command::AttachSender(sender) => self.attach_sender(*sender),
             Command::CloseSender {
                 stream_id,
@@ -514,7 +543,27 @@ impl Reactor {
         }
     }
 
+    fn attach_speaker(self: &Rc<Self>, viewer: NewViewer) {
+        let room = self.talks.borrow().get(&viewer.ticket.stream_id).cloned();
+        match room {
+            Some(room) => talk_room::join(self, &room, viewer),
+            None => self.shared.counters.count("speakers_without_talk"),
+        }
+    }
+
+    fn cut_talks(&self, cut: &Cut) -> usize {
+        let rooms: Vec<_> = self.talks.borrow().values().cloned().collect();
+        let in_room = |room: &Rc<RefCell<TalkRoom>>| match cut {
+            Cut::Grant(id) => room.borrow_mut().cut_grant(id),
+            Cut::Access(id) => room.borrow_mut().cut_access(id),
+        };
+        rooms.iter().map(in_room).sum()
+    }
+
     fn attach(self: &Rc<Self>, viewer: NewViewer) {
+        if viewer.ticket.protocol == Protocol::Talk {
+            return self.attach_speaker(viewer);
+        }
         match self.find(&viewer.ticket.stream_id) {
             Some(cell) => viewer_task::start(self, cell, viewer),
             None => self.shared.counters.count("viewers_without_stream"),
@@ -538,7 +587,7 @@ impl Reactor {
                 }
             })
         };
-        cells.iter().filter_map(in_stream).sum()
+        cells.iter().filter_map(in_stream).sum::<usize>() + self.cut_talks(cut)
     }
 
     fn stats(&self, stream_id: Option<&str>) -> Vec<StreamStats> {
@@ -559,6 +608,11 @@ impl Reactor {
         for cell in cells {
             self.guarded(&cell, |stream| stream.tick(now_us));
         }
+        self.talks.borrow_mut().retain(|_, room| {
+            let mut room = room.borrow_mut();
+            room.tick(now_us);
+            !room.has_ended()
+        });
     }
 }
 
@@ -580,6 +634,9 @@ async fn obey(reactor: Rc<Reactor>, mut inbox: UnboundedReceiver<Command>) {
     let open: Vec<_> = reactor.streams.borrow().keys().cloned().collect();
     for stream_id in open {
         reactor.end_stream(&stream_id, "closed");
+    }
+    for (_, room) in reactor.talks.take() {
+        room.borrow_mut().end("closed");
     }
     // Let the viewers' tasks say goodbye and the sockets close.
     tokio::task::yield_now().await;

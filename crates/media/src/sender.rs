@@ -193,6 +193,11 @@ impl Sender {
         )
     }
 
+    /// The RTP clock is another one than 90 kHz.
+    pub fn set_clock(&mut self, khz: u32) {
+        self.queue.set_clock(khz);
+    }
+
     /// Whether packets can be sent.
     pub fn is_connected(&self) -> bool {
         self.socket.is_some()

@@ -69,6 +69,8 @@ pub struct SenderQueue {
     ssrc: u32,
     payload_type: u8,
     limits: QueueLimits,
+    /// Ticks of the RTP clock a millisecond.
+    clock_khz: u32,
     queue: VecDeque<Queued>,
     sent_of_first: usize,
     bytes: usize,
@@ -95,6 +97,7 @@ impl SenderQueue {
             ssrc,
             payload_type,
             limits,
+            clock_khz: 90,
             queue: VecDeque::new(),
             sent_of_first: 0,
             bytes: 0,
@@ -105,6 +108,15 @@ impl SenderQueue {
             hole: 0,
             stats: QueueStats::default(),
         }
+    }
+
+    /// The RTP clock is another one than 90 kHz.
+    pub fn set_clock(&mut self, khz: u32) {
+        self.clock_khz = khz;
+    }
+
+    fn ticks(&self, elapsed_us: u64) -> u32 {
+        (elapsed_us.min(1 << 50) * u64::from(self.clock_khz) / 1000) as u32
     }
 
     /// Whether a packet was ever queued.
@@ -166,7 +178,7 @@ impl SenderQueue {
                 if step.unsigned_abs() <= JUMP as u32 {
                     ours.wrapping_add_signed(step)
                 } else {
-                    ours.wrapping_add(ticks(now_us.saturating_sub(at_us)))
+                    ours.wrapping_add(self.ticks(now_us.saturating_sub(at_us)))
                 }
             }
         };
@@ -177,7 +189,7 @@ impl SenderQueue {
     /// Our time stamp of this moment, for sender reports.
     pub fn time_now(&self, now_us: u64) -> u32 {
         self.last_time.map_or(0, |(_, ours, at_us)| {
-            ours.wrapping_add(ticks(now_us.saturating_sub(at_us)))
+            ours.wrapping_add(self.ticks(now_us.saturating_sub(at_us)))
         })
     }
 
@@ -275,10 +287,6 @@ impl SenderQueue {
         self.stats.falls += 1;
         self.awaits_group = true;
     }
-}
-
-fn ticks(elapsed_us: u64) -> u32 {
-    (elapsed_us.min(1 << 50) * 9 / 100) as u32
 }
 
 /// An RTCP sender report with a source description (RFC 3550 6.1, 6.4.1, 6.5): a compound packet, as every one must be.

@@ -2,6 +2,7 @@
 //!
 //! Packets are not sent here: the stream sends them straight into every socket that has room.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,7 @@ use crate::events::{Event, Value, text, unix_us};
 use crate::reactor::{Reactor, StreamCell};
 use crate::sender::{PortLease, Sender, SenderRequest, SenderSocket, Tasks, connect_failure};
 use crate::stream::{Stream, Transport};
+use crate::talk_room::TalkRoom;
 use crate::viewer::QueueLimits;
 
 /// GB/T 28181-2022 Annex D: the dialling side tries three times, a second apart.
@@ -104,8 +106,34 @@ impl NewSender {
     }
 }
 
+/// Where a sender lives; it is asked for by its task.
+#[derive(Clone)]
+pub enum Home {
+    /// In a stream that is forwarded.
+    Stream(Rc<StreamCell>),
+    /// In a talk.
+    Talk(Rc<RefCell<TalkRoom>>),
+}
+
 /// Take a sender into a stream of this reactor.
 pub fn start(reactor: &Rc<Reactor>, cell: &Rc<StreamCell>, new: NewSender) {
+    let settings = &reactor.shared.settings;
+    let limits = QueueLimits {
+        bytes: settings.viewer_queue_bytes,
+        age_us: settings.viewer_queue_age.as_micros() as u64,
+    };
+    let (sender, work) = prepare(reactor, new, limits);
+    if let Some(key) = reactor.guarded(cell, |stream| stream.attach_sender(sender)) {
+        work(Home::Stream(Rc::clone(cell)), key);
+    }
+}
+
+/// A sender, and what starts its tasks once it has its place.
+pub fn prepare(
+    reactor: &Rc<Reactor>,
+    new: NewSender,
+    limits: QueueLimits,
+) -> (Sender, impl FnOnce(Home, usize) + use<>) {
     let NewSender {
         request,
         sockets,
@@ -114,62 +142,86 @@ pub fn start(reactor: &Rc<Reactor>, cell: &Rc<StreamCell>, new: NewSender) {
     } = new;
     let now_us = reactor.now_us();
     let left_us = (request.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
-    let settings = &reactor.shared.settings;
-    let limits = QueueLimits {
-        bytes: settings.viewer_queue_bytes,
-        age_us: settings.viewer_queue_age.as_micros() as u64,
-    };
     let link = Rc::new(Link::default());
     let tasks = Tasks::default();
     let (transport, target) = (request.transport, request.target);
     let ends_us = now_us.saturating_add(left_us);
     let ties = (lease, Rc::clone(&link), tasks.clone());
     let sender = Sender::new(request, ties, first_sequence, ends_us, limits);
-    let Some(key) = reactor.guarded(cell, |stream| stream.attach_sender(sender)) else {
-        return;
-    };
-    let task = Task {
-        reactor: Rc::clone(reactor),
-        cell: Rc::clone(cell),
-        link,
-        tasks: tasks.clone(),
-        key,
-    };
-    tasks.spawn(async move {
-        let end = match transport {
-            Transport::Udp => task.send_udp(sockets, target),
-            Transport::TcpPassive => task.accept(sockets, target.ip()).await,
-            Transport::TcpActive => task.dial(sockets, target).await,
+    let reactor = Rc::clone(reactor);
+    let work = move |home, key| {
+        let task = Task {
+            reactor,
+            home,
+            link,
+            tasks: tasks.clone(),
+            key,
         };
-        if let Err(reason) = end {
-            task.with(|stream, _| stream.end_sender(task.key, reason));
-        }
-    });
+        tasks.spawn(async move {
+            let end = match transport {
+                Transport::Udp => task.send_udp(sockets, target),
+                Transport::TcpPassive => task.accept(sockets, target.ip()).await,
+                Transport::TcpActive => task.dial(sockets, target).await,
+            };
+            if let Err(reason) = end {
+                task.end(reason);
+            }
+        });
+    };
+    (sender, work)
 }
 
 #[derive(Clone)]
 struct Task {
     reactor: Rc<Reactor>,
-    cell: Rc<StreamCell>,
+    home: Home,
     link: Rc<Link>,
     tasks: Tasks,
     key: usize,
 }
 
 impl Task {
-    fn with<R>(&self, work: impl FnOnce(&mut Stream, u64) -> R) -> Option<R> {
-        let now_us = self.reactor.now_us();
-        self.reactor
-            .guarded(&self.cell, |stream| work(stream, now_us))
-    }
-
-    fn sender<R>(&self, work: impl FnOnce(&mut Sender) -> R) -> Option<R> {
-        self.with(|stream, _| stream.sender(self.key).map(work))
-            .flatten()
+    fn end(&self, reason: &'static str) {
+        match &self.home {
+            Home::Stream(cell) => {
+                self.reactor
+                    .guarded(cell, |stream| stream.end_sender(self.key, reason));
+            }
+            Home::Talk(room) => room.borrow_mut().end(reason),
+        }
     }
 
     fn connected(&self, socket: SenderSocket, peer: SocketAddr) {
-        self.with(|stream, now_us| stream.connect_sender(self.key, socket, peer, now_us));
+        let now_us = self.reactor.now_us();
+        match &self.home {
+            Home::Stream(cell) => {
+                let connect =
+                    |stream: &mut Stream| stream.connect_sender(self.key, socket, peer, now_us);
+                self.reactor.guarded(cell, connect);
+            }
+            Home::Talk(room) => room.borrow_mut().connect(socket, peer, now_us),
+        }
+    }
+
+    fn flush(&self) {
+        let now_us = self.reactor.now_us();
+        match &self.home {
+            Home::Stream(cell) => {
+                self.reactor
+                    .guarded(cell, |stream| stream.flush_sender(self.key, now_us));
+            }
+            Home::Talk(room) => room.borrow_mut().flush(now_us),
+        }
+    }
+
+    fn sender<R>(&self, work: impl FnOnce(&mut Sender) -> R) -> Option<R> {
+        match &self.home {
+            Home::Stream(cell) => {
+                let in_stream = |stream: &mut Stream| stream.sender(self.key).map(work);
+                self.reactor.guarded(cell, in_stream).flatten()
+            }
+            Home::Talk(room) => room.borrow_mut().sender().map(work),
+        }
     }
 
     /// Datagrams need no connection: the tasks beside the sender are started, and it is ready.
@@ -292,10 +344,6 @@ impl Task {
             }
         }
         Err("connection_lost")
-    }
-
-    fn flush(&self) {
-        self.with(|stream, now_us| stream.flush_sender(self.key, now_us));
     }
 
     /// Ready when the socket was full and has room again.

@@ -41,6 +41,7 @@ pub struct Shared {
     ports: Mutex<PortAllocator>,
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
     senders: Mutex<HashMap<String, String>>,
+    talks: Mutex<HashMap<String, Owner>>,
 }
 
 impl Shared {
@@ -62,6 +63,7 @@ impl Shared {
             ports: Mutex::new(ports),
             sinks: Mutex::default(),
             senders: Mutex::default(),
+            talks: Mutex::default(),
             settings,
         })
     }
@@ -84,6 +86,11 @@ impl Shared {
     /// Senders and their streams.
     pub fn senders(&self) -> MutexGuard<'_, HashMap<String, String>> {
         lock(&self.senders)
+    }
+
+    /// Talks and the reactors that own them.
+    pub fn talks(&self) -> MutexGuard<'_, HashMap<String, Owner>> {
+        lock(&self.talks)
     }
 
     /// Files being written.

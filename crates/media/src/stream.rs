@@ -101,6 +101,8 @@ pub struct Stream {
     stalled: Option<&'static str>,
     frames: u64,
     key_frames: u64,
+    /// No key frame was reported since this source took the stream over.
+    awaits_key_frame: bool,
     ssrc_mismatches: u64,
     fragments: u64,
     viewer_drops: u64,
@@ -148,6 +150,7 @@ impl Stream {
             stalled: None,
             frames: 0,
             key_frames: 0,
+            awaits_key_frame: true,
             ssrc_mismatches: 0,
             fragments: 0,
             viewer_drops: 0,
@@ -602,7 +605,7 @@ impl Stream {
         self.frames += 1;
         self.key_frames += u64::from(unit.is_key_frame);
         self.last_picture_us = Some(now_us);
-        if unit.is_key_frame && self.key_frames == 1 {
+        if unit.is_key_frame && std::mem::take(&mut self.awaits_key_frame) {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
@@ -640,7 +643,7 @@ impl Stream {
             }
             let protocol = viewer.queue.protocol();
             let made = match protocol {
-                Protocol::WebSocket => &mut websocket,
+                Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http => &mut http,
             };
             let chunk = made.get_or_insert_with(|| Chunk::picture(unit, protocol, now_us));
@@ -676,7 +679,8 @@ impl Stream {
         }
     }
 
-    fn first_packet(&self, ssrc: u32, payload_type: u8) {
+    fn first_packet(&mut self, ssrc: u32, payload_type: u8) {
+        self.awaits_key_frame = true;
         let fields = vec![
             ("stream_id", text(&*self.id)),
             (

@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size  field
 //! 0       1     version, 1
-//! 1       1     protocol: 1 HTTP, 2 WebSocket
+//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
@@ -43,6 +43,8 @@ pub enum Protocol {
     Http,
     /// fMP4 as WebSocket messages.
     WebSocket,
+    /// Not reading but speaking: G.711 in WebSocket messages to a talk.
+    Talk,
 }
 
 impl Protocol {
@@ -51,6 +53,7 @@ impl Protocol {
         match self {
             Protocol::Http => "http",
             Protocol::WebSocket => "ws",
+            Protocol::Talk => "talk",
         }
     }
 }
@@ -213,6 +216,7 @@ impl Verifier {
             match ticket.protocol {
                 Protocol::Http => 1,
                 Protocol::WebSocket => 2,
+                Protocol::Talk => 3,
             },
         ];
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
@@ -240,6 +244,7 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
     let protocol = match fixed[1] {
         1 => Protocol::Http,
         2 => Protocol::WebSocket,
+        3 => Protocol::Talk,
         _ => return None,
     };
     let start_by_ms = u64::from_be_bytes(fixed[2..10].try_into().ok()?);

@@ -21,7 +21,7 @@ use crate::reactor::{Reactor, StreamCell};
 use crate::viewer::{QueueLimits, ViewerQueue};
 
 /// How long a viewer may take to answer our end of the connection.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Take a viewer into a stream of this reactor.
 pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
@@ -151,7 +151,8 @@ fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, link: &Link,
     }
 }
 
-async fn drain(socket: &TcpStream) {
+/// Read to the end what a peer still sends.
+pub(crate) async fn drain(socket: &TcpStream) {
     // Small, because it lives in every viewer's task from the beginning.
     let mut buffer = [0; 64];
     while socket.readable().await.is_ok() {

@@ -15,6 +15,7 @@ from commonview.api.errors import install_error_handlers
 from commonview.api.middleware import Gate, GateCounters
 from commonview.api.routers import (
     accounts,
+    admission,
     audit,
     control,
     device_events,
@@ -38,6 +39,7 @@ ROUTERS = (
     setup,
     session,
     accounts,
+    admission,
     purposes,
     grants,
     devices,

@@ -1,4 +1,4 @@
-"""The command line: `commonview serve | simulate | explain | verify | setup-link`.
+"""The command line: `commonview serve | devices | simulate | explain | verify | setup-link`.
 
 Nothing heavy is imported before it is known which command runs.
 """
@@ -18,11 +18,21 @@ COMMANDS: Final = {
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
     ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
+    ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
+    ("devices", "add"): ("make a device known before it comes", "commonview.cli.devices"),
+    ("devices", "approve"): ("let a waiting device in", "commonview.cli.devices"),
+    ("devices", "refuse"): ("turn a waiting device away", "commonview.cli.devices"),
+    ("devices", "ban"): ("turn devices away by id, address, network or User-Agent", "commonview.cli.devices"),
+    ("devices", "password"): ("give a device a new password of its own", "commonview.cli.devices"),
     ("verify", "audit"): ("check an audit log offline", "commonview.security.verify_cli"),
     ("setup-link",): ("show the one-time link for the first accounts", "commonview.cli.setup_link"),
 }
 
-_GROUPS: Final = {"simulate": "run simulated devices", "verify": "check records offline"}
+_GROUPS: Final = {
+    "devices": "see and decide who may join a running server",
+    "simulate": "run simulated devices",
+    "verify": "check records offline",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -141,6 +141,12 @@ class Settings(BaseModel):
     position_keep_days: int = _field(
         7, _SIP, "Days for which the ways of mobile devices are kept.", ge=1, le=3650
     )
+    admission: Literal["open", "approve"] = _field(
+        "open",
+        _SIP,
+        "Unknown devices that prove the enrolment password: open lets them in, approve keeps them in "
+        "quarantine until an operator approves them.",
+    )
     invite_timeout_s: Seconds = _field(10, _SIP, "Seconds a device has to answer an INVITE.")
 
     media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")

@@ -65,6 +65,21 @@ class Node:
         grant_id: str,
         end_by_ms: int,
     ) -> int: ...
+    def open_talk(
+        self,
+        *,
+        talk_id: str,
+        transport: str,
+        host: str,
+        port: int,
+        ssrc: int,
+        payload_type: int,
+        as_program_stream: bool,
+        access_id: str,
+        grant_id: str,
+        end_by_ms: int,
+    ) -> int: ...
+    def close_talk(self, talk_id: str) -> None: ...
     def close_sender(self, sender_id: str) -> None: ...
     def sender_stats(self, sender_id: str) -> dict[str, object] | None: ...
     def keep_packets(self, stream_id: str, are_kept: bool) -> None: ...

@@ -33,6 +33,8 @@ from commonview.media.model import (
     SenderStats,
     SenderTarget,
     StreamStats,
+    Talk,
+    TalkCarriage,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +78,10 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
         events.SenderConnected,
         events.SenderFirstPacket,
         events.SenderEnded,
+        events.TalkConnected,
+        events.TalkJoined,
+        events.TalkLeft,
+        events.TalkEnded,
         events.FileSinkEnded,
         events.EventsLost,
     )
@@ -248,6 +254,43 @@ class CoreMediaNode:
         """See `MediaNode.keep_packets`."""
         try:
             self._core.keep_packets(stream_id, are_kept)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def open_talk(
+        self,
+        talk_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 8,
+        carriage: TalkCarriage = TalkCarriage.PCMA,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Talk:
+        """See `MediaNode.open_talk`."""
+        try:
+            port = self._core.open_talk(
+                talk_id=talk_id,
+                transport=target.transport.value,
+                host=target.host,
+                port=target.port,
+                ssrc=ssrc,
+                payload_type=payload_type,
+                as_program_stream=carriage is TalkCarriage.PROGRAM_STREAM,
+                access_id=access_id,
+                grant_id=grant_id,
+                end_by_ms=_milliseconds(end_by),
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+        return Talk(local_port=port)
+
+    def close_talk(self, talk_id: str) -> None:
+        """See `MediaNode.close_talk`."""
+        try:
+            self._core.close_talk(talk_id)
         except _core.CoreError as error:
             raise _media_error(error) from None
 

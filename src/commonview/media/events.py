@@ -80,7 +80,10 @@ class SsrcMismatch:
 
 @dataclass(frozen=True, slots=True)
 class FirstKeyFrame:
-    """The first picture that can be decoded on its own. `codec` is `h264` or `h265`."""
+    """The first picture that can be decoded on its own, and again when another source takes the stream over.
+
+    `codec` is `h264` or `h265`.
+    """
 
     at: datetime
     stream_id: str
@@ -208,6 +211,58 @@ class SenderEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TalkConnected:
+    """The way to the device of a talk stands; over UDP that is at once."""
+
+    at: datetime
+    talk_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TalkJoined:
+    """A speaker presented a good ticket and has the word."""
+
+    at: datetime
+    talk_id: str
+    access_id: str
+    grant_id: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TalkLeft:
+    """The speaker is gone.
+
+    `reason`: `speaker_closed`, `grant_ended`, `grant_revoked`, `access_cut`, `talk_ended`, `device_lost`
+    (the way to the device could not be made or broke), `protocol_error`, `connection_lost` (the speaker's).
+    `late_drops` are packets that came too late to be heard.
+    """
+
+    at: datetime
+    talk_id: str
+    access_id: str
+    grant_id: str
+    reason: str
+    packets: int
+    late_drops: int
+
+
+@dataclass(frozen=True, slots=True)
+class TalkEnded:
+    """A talk is over and its ports rest; `reason` as in `SenderEnded`."""
+
+    at: datetime
+    talk_id: str
+    access_id: str
+    grant_id: str
+    reason: str
+    packets_sent: int
+    bytes_sent: int
+    drops: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileSinkEnded:
     """A file is finished and on the disk, or given up.
 
@@ -257,6 +312,10 @@ MediaEvent = (
     | SenderConnected
     | SenderFirstPacket
     | SenderEnded
+    | TalkConnected
+    | TalkJoined
+    | TalkLeft
+    | TalkEnded
     | FileSinkEnded
     | EventsLost
 )

@@ -23,6 +23,12 @@ class ViewerProtocol(enum.StrEnum):
     HTTP = "http"
 
 
+class SpeakerProtocol(enum.StrEnum):
+    """How a speaker sends a voice; its ticket's stream id is that of a talk."""
+
+    TALK = "talk"
+
+
 @dataclass(frozen=True, slots=True)
 class MediaNodeSettings:
     """Where a media node listens and how much it may hold."""
@@ -111,6 +117,22 @@ class SenderTarget:
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Where a stream is sent from: RTP, with RTCP on the next port."""
+
+    local_port: int
+
+
+class TalkCarriage(enum.StrEnum):
+    """How a voice is carried to a device (GB/T 28181-2022 9.12)."""
+
+    PCMA = "pcma"
+    """G.711 A-law as it is, payload type 8, clock 8 kHz."""
+    PROGRAM_STREAM = "ps"
+    """A program stream with one G.711 stream, clock 90 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Where a voice is sent from."""
 
     local_port: int
 

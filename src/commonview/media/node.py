@@ -17,6 +17,8 @@ from commonview.media.model import (
     SenderStats,
     SenderTarget,
     StreamStats,
+    Talk,
+    TalkCarriage,
 )
 
 
@@ -120,6 +122,30 @@ class MediaNode(Protocol):
         Costs one copy of every packet and the memory of one group, at most `gop_max_bytes`; while a sender is
         attached they are kept anyway. Raises `StreamUnknown`.
         """
+
+    def open_talk(
+        self,
+        talk_id: str,
+        target: SenderTarget,
+        *,
+        ssrc: int,
+        payload_type: int = 8,
+        carriage: TalkCarriage = TalkCarriage.PCMA,
+        access_id: str,
+        grant_id: str,
+        end_by: datetime,
+    ) -> Talk:
+        """Open a way for a voice to a device, until `end_by` at the latest (aware).
+
+        One speaker at a time joins by `ws://HOST` and `tickets.talk_path` with a ticket of the protocol
+        `talk`; its binary messages are G.711 A-law, 8 kHz mono, 20 ms (160 bytes) each, 200 ms at most. They
+        leave as they come, in packets of 20 ms; what comes more than 200 ms late in a burst is dropped and
+        counted. The talk ends with `end_by`, `cut_grant`, `cut_access`, or the device's connection; a speaker
+        with its ticket. Raises `OutputExists`, `PortsExhausted`, `InvalidMediaArgument`.
+        """
+
+    def close_talk(self, talk_id: str) -> None:
+        """End a talk and its speaker; its sockets are closed on return. Unknown ids are fine."""
 
     def open_file_sink(
         self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None

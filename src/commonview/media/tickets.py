@@ -4,7 +4,7 @@ A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. T
 
     offset  size  field
     0       1     version, 1
-    1       1     protocol: 1 HTTP, 2 WebSocket
+    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from commonview.media.errors import InvalidMediaArgument
-from commonview.media.model import ViewerProtocol
+from commonview.media.model import SpeakerProtocol, ViewerProtocol
 
 START_WITHIN_MAX = timedelta(seconds=60)
 """A ticket whose `start_by` lies further ahead is refused by the core (`start_too_far`)."""
@@ -37,7 +37,11 @@ KEY_BYTES_MIN = 32
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PROTOCOL_CODES = {ViewerProtocol.HTTP: 1, ViewerProtocol.WEBSOCKET: 2}
+_PROTOCOL_CODES: dict[ViewerProtocol | SpeakerProtocol, int] = {
+    ViewerProtocol.HTTP: 1,
+    ViewerProtocol.WEBSOCKET: 2,
+    SpeakerProtocol.TALK: 3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Ticket:
     stream_id: str
     access_id: str
     grant_id: str
-    protocol: ViewerProtocol
+    protocol: ViewerProtocol | SpeakerProtocol
     start_by: datetime
     end_by: datetime
 
@@ -76,6 +80,11 @@ def sign(key: bytes, ticket: Ticket) -> str:
 def live_path(stream_id: str, signed: str) -> str:
     """The path and query of a playable URL, to be put behind `ws://host:port` or `http://host:port`."""
     return f"/live/{stream_id}.mp4?ticket={signed}"
+
+
+def talk_path(talk_id: str, signed: str) -> str:
+    """The path and query of a speaker's URL, to be put behind `ws://host:port`."""
+    return f"/talk/{talk_id}?ticket={signed}"
 
 
 def _milliseconds(name: str, moment: datetime) -> int:

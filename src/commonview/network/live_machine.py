@@ -108,6 +108,7 @@ class LiveMachine:
     _flowing_since: float | None = None
     _lost: Failure | None = None  # set from the loss of a stream that had flowed until it flows again
     _picture: bool = False
+    _unreported: bool = False  # lost before the media node missed anything: it will not say "resumed"
 
     # -- what the camera and its signalling do
 
@@ -169,6 +170,7 @@ class LiveMachine:
     def restarted(self, now: Moment) -> list[Command]:
         """The device was switched off and on and has forgotten the call; what little it may still know of it
         is ended with BYE before it is asked anew (trap 46: some answer 486 until then)."""
+        self._unreported = True
         return self._lose(Failure(FailureCode.MEDIA_LOST, {"why": "device_restarted"}), now)
 
     def unusable(self, why: str, now: Moment) -> list[Command]:
@@ -202,6 +204,8 @@ class LiveMachine:
             self._note(
                 Step.FIRST_PACKET, now, {"peer": peer, "ssrc": f"{ssrc:010d}", "payload_type": payload_type}
             )
+            if self._unreported and self.phase is not Phase.WAITING:
+                self.resumed(now)
 
     def first_key_frame(self, params: Params, now: Moment) -> None:
         """A picture can be decoded."""
@@ -219,11 +223,13 @@ class LiveMachine:
     def _flow(self, now: Moment) -> None:
         self.phase = Phase.FLOWING
         self._media_due = None
+        self._unreported = False
         self._flowing_since = now.mono
         self._lost = None
 
     def stalled(self, reason: str, now: Moment) -> list[Command]:
         """The media node has had nothing usable for its waiting time: ``no_packets``, ``no_video``, ...."""
+        self._unreported = False
         if self.phase is Phase.FLOWING:
             return self._lose(Failure(FailureCode.MEDIA_LOST, {"why": reason}), now)
         if self.phase is not Phase.ANSWERED:

@@ -127,6 +127,19 @@ class GuessLimiter:
         guesses = self._guesses.get(key)
         return guesses is None or guesses.window_ends <= now or guesses.count < limit
 
+    def locked(self, now: float) -> list[tuple[str, str, int, float]]:
+        """(host, device or "" for all, wrong passwords, seconds left) of those who must wait."""
+        found = []
+        for (host, device_id), guesses in self._guesses.items():
+            limit = self._per_minute if device_id else _DEVICES_OF_A_HOST * self._per_minute
+            if guesses.window_ends > now and guesses.count >= limit:
+                found.append((host, device_id, guesses.count, guesses.window_ends - now))
+        return found
+
+    def lift(self, host: str, device_id: str) -> None:
+        """Forget the guesses of an address, for one device or ("") for all together."""
+        self._guesses.pop((host, device_id), None)
+
     def right(self, host: str, device_id: str) -> None:
         """A password was right: earlier slips are forgotten."""
         self._guesses.pop((host, device_id), None)

@@ -81,7 +81,7 @@ class Admission(StrEnum):
     REFUSE = "refuse"  # not even challenged
 
 
-def allow_all(device_id: str, host: str) -> Admission:
+def allow_all(device_id: str, host: str, user_agent: str) -> Admission:
     """No list of anybody: the password decides."""
     return Admission.ALLOW
 
@@ -113,13 +113,15 @@ class Registrar:
         *,
         on_registered: Callable[[DeviceRecord, bool], None],
         on_changed: Callable[[str], None],
-        admit: Callable[[str, str], Admission] = allow_all,
+        admit: Callable[[str, str, str], Admission] = allow_all,
+        on_quarantined: Callable[[RegisterRequest, Flow], None] = lambda _request, _flow: None,
         digest_of: Callable[[str], DigestPolicy | None] = usual_digest,
     ) -> None:
         """``on_registered(record, newcomer)``: newcomer when the device was not present a moment ago.
 
-        ``admit(device_id, host)`` is asked of every REGISTER, so it must be cheap; ``digest_of`` gives a
-        device a digest policy of its own, None for the usual one.
+        ``admit(device_id, host, user_agent)`` is asked of every REGISTER, so it must be cheap;
+        ``on_quarantined`` hears of a device that proved its password and is kept waiting; ``digest_of``
+        gives a device a digest policy of its own, None for the usual one.
         """
         self._settings = settings
         self._directory = directory
@@ -128,6 +130,7 @@ class Registrar:
         self._on_registered = on_registered
         self._on_changed = on_changed
         self._admit = admit
+        self._on_quarantined = on_quarantined
         self._digest_of = digest_of
         self._nonces = NonceBook()
         self._limiter = GuessLimiter()
@@ -149,7 +152,7 @@ class Registrar:
         except RegisterRefused as refused:
             self._refuse_unread(transaction, refused)
             return
-        if self._admit(request.device_id, transaction.flow.peer[0]) is Admission.REFUSE:
+        if self._admitted(transaction, request) is Admission.REFUSE:
             self._refuse(transaction, request, RefusalReason.BANNED, 403)
             return
         authorization = headers.first.get("Authorization")
@@ -192,10 +195,19 @@ class Registrar:
             self.counters["register_redirected"] += 1
             headers = (("Contact", target.contact), ("Expires", str(REDIRECT_EXPIRES_S)), _VERSION_HEADER)
             transaction.respond(302, headers=headers)
-        elif self._admit(request.device_id, transaction.flow.peer[0]) is Admission.QUARANTINE:
+        elif self._admitted(transaction, request) is Admission.QUARANTINE:
+            self._on_quarantined(request, transaction.flow)
             self._refuse(transaction, request, RefusalReason.QUARANTINED, 403)
         else:
             self._accept(transaction, request)
+
+    def _admitted(self, transaction: ServerTransaction, request: RegisterRequest) -> Admission:
+        return self._admit(request.device_id, transaction.flow.peer[0], request.user_agent)
+
+    @property
+    def limiter(self) -> GuessLimiter:
+        """Who guessed wrong passwords how often."""
+        return self._limiter
 
     def _digest(self, device_id: str) -> DigestPolicy:
         return self._digest_of(device_id) or self._settings.digest

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
+from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
+from commonview.network.cascade import Cascade, CascadeGround
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
 from commonview.network.directory import Directory
@@ -44,6 +46,7 @@ from commonview.network.sip_integrity import NotePolicies, SignallingIntegrity
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_tls import server_context
 from commonview.network.sources import Listing, Sources, SourceSettings
+from commonview.network.sources.alarms import alarm_of
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
@@ -86,6 +89,7 @@ if TYPE_CHECKING:
     )
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import Flow
+    from commonview.network.sources import SourceAlarm
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +177,18 @@ class NetworkService:
             clock,
             on_registered=self._on_registered,
             on_changed=self._device_changed,
+            admit=lambda device_id, host, agent: self.admission.admit(device_id, host, agent),
+            on_quarantined=lambda request, flow: self.admission.on_quarantined(request, flow),
+        )
+        self.admission = AdmissionDesk(
+            settings.admission,
+            self._directory,
+            database,
+            vault,
+            clock,
+            limiter=lambda: self._registrar.limiter,
+            on_changed=lambda: self._bus.publish("admission.changed", {}),
+            on_device=self._device_changed,
         )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
@@ -233,6 +249,7 @@ class NetworkService:
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -262,6 +279,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
     async def start(self) -> None:
@@ -275,6 +293,7 @@ class NetworkService:
         for record in await asyncio.to_thread(self._load):
             self._directory.restore(record, now)
         await asyncio.to_thread(self.channel_tree.load)
+        await asyncio.to_thread(self.admission.load)
         try:
             await self._listen()
             await self._listen_tls()
@@ -291,16 +310,30 @@ class NetworkService:
         for work in self.events.work():
             self._spawn(work)
         await self.sources.start()
+        await self.cascade.start()
         self._spawn(self.sources.watch())
         # Everything is read back by now: what is under way from here on finds the room complete.
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
+        self._spawn(self.admission.work())
         self._spawn(self.subscribers.watch())
         self._spawn(self._presence.save_now_and_then())
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
+        )
+
+    def _cascade_ground(self) -> CascadeGround:
+        return CascadeGround(
+            database=self._database,
+            directory=self._directory,
+            tree=self.channel_tree,
+            endpoint=self.endpoint,
+            vault=self._vault,
+            clock=self._clock,
+            bus=self._bus,
+            tls_ca=self._settings.sip_tls_client_ca,
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -352,6 +385,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await self.cascade.close()
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self.history.close()
@@ -368,6 +402,8 @@ class NetworkService:
             await self.events.close()
         with suppress(CommonviewError):
             await self._presence.save()
+        with suppress(CommonviewError):
+            await self.admission.save()
         self.channel_tree.close()
         await self.endpoint.close()
 
@@ -514,6 +550,7 @@ class NetworkService:
             "control": self.control.counters,
             "catalogue": self._catalogue.counters,
             "catalogue_writer": self.channel_tree.writer.counters,
+            "admission": self.admission.counters,
             "quirks": Counter({flag.value: n for flag, n in quirks.fired.items()}),
             "live": self._live.counters,
             "calls": self._calls.counters,
@@ -521,6 +558,9 @@ class NetworkService:
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
+            "cascade": self.cascade.counters,
+            "cascade_messages": self.cascade.messages.counters,
+            "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
@@ -630,6 +670,12 @@ class NetworkService:
 
     def _device_changed(self, device_id: str) -> None:
         self._bus.publish("device.changed", {"device_id": device_id})
+
+    def _source_alarm(self, alarm: SourceAlarm) -> None:
+        """An event of an ONVIF device begins or ends; an alarm is its beginning."""
+        record = self._directory.get(alarm.source_id)
+        if record is not None and alarm.active:
+            self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    insert,
     select,
     update,
 )
@@ -118,6 +119,14 @@ def save_keepalives(conn: Connection, heard: Iterable[tuple[str, datetime]]) -> 
     if rows:
         statement = update(devices).where(devices.c.id == bindparam("device"))
         conn.execute(statement.values(last_keepalive_at=bindparam("at")), rows)
+
+
+def add_device(
+    conn: Connection, device_id: str, given_name: str | None, password_sealed: bytes | None
+) -> None:
+    """A device that an operator made known before it registered."""
+    row = {"id": device_id, **_BLANK_DEVICE, "user_agent": ""}
+    conn.execute(insert(devices).values(**row, given_name=given_name, password_sealed=password_sealed))
 
 
 def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> None:

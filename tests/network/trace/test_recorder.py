@@ -134,3 +134,11 @@ def test_a_wrong_content_length_on_tcp_stays_visible() -> None:
     )
     recording.received_item(1.0, PEER, wrong)
     assert b"Content-Length: 0\r\n" in kept(recording)[0]
+
+
+def test_keepalives_over_tcp_are_counted_and_a_refused_one_is_kept() -> None:
+    recording = recorder()
+    for number in range(8):
+        recording.received_item(float(number), PEER, parse_datagram(KEEPALIVE))
+        recording.sent(PEER, OK if number < 7 else b"SIP/2.0 403 Forbidden\r\n\r\n")
+    assert [entry.count for entry in recording.entries_of(DEVICE)] == [7, 1, 1]

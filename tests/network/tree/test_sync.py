@@ -13,7 +13,7 @@ from commonview.network.tree import ChannelQuery, TreeView
 from commonview.wire.manscdp import CatalogItem
 from commonview.wire.manscdp.xml import element
 from tests.network.harness import until
-from tests.network.tree.conftest import PLATFORM, Shelf, camera
+from tests.network.tree.shelf import PLATFORM, Shelf, camera
 
 pytestmark = pytest.mark.anyio
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Shelf]]

@@ -132,6 +132,170 @@ export interface paths {
         patch: operations["update_account"];
         trace?: never;
     };
+    "/api/admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Admission
+         * @description Unknown devices that proved the enrolment password and wait, and those that were refused.
+         */
+        get: operations["admission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Lockouts
+         * @description Addresses that guessed wrong passwords too often and must wait.
+         */
+        get: operations["list_lockouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/lockouts/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lift Lockout
+         * @description Let an address try a password again at once.
+         */
+        post: operations["lift_lockout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Admission Rules
+         * @description Bans and exemptions in force, newest first.
+         */
+        get: operations["list_admission_rules"];
+        put?: never;
+        /**
+         * Make Admission Rule
+         * @description Ban or exempt devices by id, address, network or User-Agent, for a time or until lifted.
+         */
+        post: operations["make_admission_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Lift Admission Rule
+         * @description End a ban or an exemption now.
+         */
+        delete: operations["lift_admission_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Application
+         * @description Take an application off the list; the device may knock again.
+         */
+        delete: operations["forget_application"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Device
+         * @description Let a waiting device in at its next registration.
+         */
+        post: operations["approve_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admission/{device_id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse Device
+         * @description Turn a waiting device away from now on.
+         */
+        post: operations["refuse_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alarms": {
         parameters: {
             query?: never;
@@ -561,7 +725,11 @@ export interface paths {
          */
         get: operations["list_devices"];
         put?: never;
-        post?: never;
+        /**
+         * Add Device
+         * @description Make a device known before it comes.
+         */
+        post: operations["add_device"];
         delete?: never;
         options?: never;
         head?: never;
@@ -726,6 +894,26 @@ export interface paths {
         get: operations["get_device_configuration"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{device_id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Device Password
+         * @description Make a new password of its own for a device; shown this once.
+         */
+        post: operations["make_device_password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1485,6 +1673,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace
+         * @description The calls of a live session, newest first.
+         */
+        get: operations["session_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions/{session_id}/trace.pcap": {
         parameters: {
             query?: never;
@@ -1890,6 +2098,16 @@ export interface components {
          */
         Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
         /**
+         * AdmissionOut
+         * @description Who waits, in which mode: `open` lets unknown devices in, `approve` lets them wait.
+         */
+        AdmissionOut: {
+            /** Applications */
+            applications: components["schemas"]["ApplicationOut"][];
+            /** Mode */
+            mode: string;
+        };
+        /**
          * AlarmAcknowledge
          * @description What somebody found.
          */
@@ -2035,6 +2253,61 @@ export interface components {
             items: components["schemas"]["AlarmOut"][];
             /** Open */
             open: number;
+        };
+        /**
+         * ApplicationOut
+         * @description An unknown device that proved the enrolment password and waits, or was refused.
+         */
+        ApplicationOut: {
+            /** Address */
+            address: string;
+            /** Attempts */
+            attempts: number;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decided By */
+            decided_by: string;
+            /** Device Id */
+            device_id: string;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /** Gb Version */
+            gb_version: string | null;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Reason */
+            reason: string;
+            state: components["schemas"]["ApplicationState"];
+            /** Transport */
+            transport: string;
+            /** User Agent */
+            user_agent: string;
+        };
+        /**
+         * ApplicationState
+         * @description What became of an unknown device that proved the enrolment password.
+         * @enum {string}
+         */
+        ApplicationState: "waiting" | "refused";
+        /**
+         * Approval
+         * @description How to take a waiting device in.
+         */
+        Approval: {
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
         };
         /**
          * AuditEntryOut
@@ -2596,6 +2869,22 @@ export interface components {
             deleted: number;
         };
         /**
+         * DeviceAdd
+         * @description A device to make known before it comes.
+         */
+        DeviceAdd: {
+            /** Device Id */
+            device_id: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Own Password
+             * @description Make a password of its own, shown once.
+             * @default false
+             */
+            own_password: boolean;
+        };
+        /**
          * DeviceOrigin
          * @description How a device came to be known, and so what is spoken with it.
          * @enum {string}
@@ -3023,7 +3312,7 @@ export interface components {
          * @description How a grant came to be.
          * @enum {string}
          */
-        GrantOrigin: "self_service";
+        GrantOrigin: "self_service" | "sharing";
         /**
          * GrantOut
          * @description Permission for one account, one purpose, named channels, between two moments.
@@ -3301,6 +3590,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["LinkageOut"][];
         };
+        /** Items[LockoutOut] */
+        Items_LockoutOut_: {
+            /** Items */
+            items: components["schemas"]["LockoutOut"][];
+        };
         /** Items[MemoryCardOut] */
         Items_MemoryCardOut_: {
             /** Items */
@@ -3325,6 +3619,11 @@ export interface components {
         Items_RefusalOut_: {
             /** Items */
             items: components["schemas"]["RefusalOut"][];
+        };
+        /** Items[RuleOut] */
+        Items_RuleOut_: {
+            /** Items */
+            items: components["schemas"]["RuleOut"][];
         };
         /** Items[SessionSummary] */
         Items_SessionSummary_: {
@@ -3521,6 +3820,40 @@ export interface components {
             viewer_count: number;
             /** Viewers */
             viewers: components["schemas"]["ViewerOut"][];
+        };
+        /**
+         * LockoutLift
+         * @description Whom to let try again at once.
+         */
+        LockoutLift: {
+            /** Device Id */
+            device_id?: string | null;
+            /** Host */
+            host: string;
+        };
+        /**
+         * LockoutOut
+         * @description An address that guessed wrong passwords too often, for one device or (empty) for all together.
+         */
+        LockoutOut: {
+            /** Device Id */
+            device_id: string;
+            /** Host */
+            host: string;
+            /** Seconds Left */
+            seconds_left: number;
+            /** Wrong */
+            wrong: number;
+        };
+        /**
+         * MadePasswordOut
+         * @description The password made for a device, shown this once; null when it has none of its own.
+         */
+        MadePasswordOut: {
+            /** Device Id */
+            device_id: string;
+            /** Password */
+            password: string | null;
         };
         /**
          * ManagingOrderRequest
@@ -4213,6 +4546,17 @@ export interface components {
             start: string;
         };
         /**
+         * RefusalOfDevice
+         * @description Why a device is turned away.
+         */
+        RefusalOfDevice: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
          * RefusalOut
          * @description Registrations turned away; repeats are counted. `device_id` is what was claimed, and proves nothing.
          */
@@ -4250,6 +4594,59 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
+        /**
+         * RuleCreate
+         * @description Ban or exempt devices by id, address, network or User-Agent.
+         */
+        RuleCreate: {
+            /** Duration S */
+            duration_s?: number | null;
+            /** @default ban */
+            effect: components["schemas"]["RuleEffect"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleEffect
+         * @description What a rule does to those it names.
+         * @enum {string}
+         */
+        RuleEffect: "ban" | "allow";
+        /**
+         * RuleOut
+         * @description A ban or an exemption; `ends_at` null until somebody lifts it.
+         */
+        RuleOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            effect: components["schemas"]["RuleEffect"];
+            /** Ends At */
+            ends_at: string | null;
+            /** Id */
+            id: string;
+            /** Made By */
+            made_by: string;
+            /** Reason */
+            reason: string;
+            subject: components["schemas"]["RuleSubject"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RuleSubject
+         * @description By what a rule names devices.
+         * @enum {string}
+         */
+        RuleSubject: "device" | "host" | "network" | "user_agent";
         /**
          * ScanEdge
          * @description Make the present direction the left or right edge of a scan.
@@ -5573,6 +5970,447 @@ export interface operations {
             };
         };
     };
+    admission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_lockouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_LockoutOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_lockout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LockoutLift"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_admission_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_RuleOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    make_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    lift_admission_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forget_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    approve_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    refuse_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefusalOfDevice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_alarms: {
         parameters: {
             query?: {
@@ -6841,6 +7679,57 @@ export interface operations {
             };
         };
     };
+    add_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     update_device: {
         parameters: {
             query?: never;
@@ -7264,6 +8153,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_ConfigurationBlockOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    make_device_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePasswordOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -9598,6 +10536,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LiveSessionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
                 };
             };
             /** @description The request does not fit its description */

@@ -36,6 +36,7 @@ class CommandBook:
         self._clock = clock
         self._live: dict[str, Command] = {}
         self._unwritten: dict[str, Command] = {}
+        self._writing: dict[str, Command] = {}
         self._learned: dict[tuple[str, str | None, str], Capability] = {}
         self._known: dict[str, dict[tuple[str | None, str], Capability]] = {}
         self._wake = asyncio.Event()
@@ -133,7 +134,8 @@ class CommandBook:
 
     async def _flush(self) -> None:
         while self._unwritten or self._learned:
-            commands, self._unwritten = self._unwritten, {}
+            commands = self._writing = self._unwritten
+            self._unwritten = {}
             lessons, self._learned = self._learned, {}
             try:
                 await asyncio.to_thread(self._save, list(commands.values()), list(lessons.values()))
@@ -143,6 +145,7 @@ class CommandBook:
                 self._unwritten = commands | self._unwritten
                 self._learned = lessons | self._learned
                 await asyncio.sleep(_RETRY_S)
+            self._writing = {}
         self._written.set()
 
     def _save(self, commands: list[Command], lessons: list[Capability]) -> None:
@@ -166,7 +169,11 @@ class CommandBook:
 
     async def get(self, command_id: str) -> Command:
         """One command. Raises `CommandUnknown`."""
-        known = self._live.get(command_id) or self._unwritten.get(command_id)
+        known = (
+            self._live.get(command_id)
+            or self._unwritten.get(command_id)
+            or self._writing.get(command_id)  # the disk still has the step before
+        )
         if known is None:
             known = await asyncio.to_thread(self._load, command_id)
         if known is None:

@@ -20,6 +20,7 @@ from commonview.network.events.model import AlarmCode, AlarmState, DeviceAlarm
 from commonview.network.events.rules import REPEATED_WITHIN, alarm_code, in_utc, repeats
 from commonview.network.exchange import PeerRefused
 from commonview.network.group_commit import GroupCommit
+from commonview.network.model import DeviceOrigin
 from commonview.wire.manscdp import AlarmResponse
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class AlarmBook:
                 self._on_changed(taken.alarm.id)
 
     def _answer(self, taken: _Taken) -> None:
+        if taken.record.origin is not DeviceOrigin.GB28181:
+            return  # a source is asked for its events and waits for no answer
         task = asyncio.get_running_loop().create_task(self._send_answer(taken))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)

@@ -1,7 +1,7 @@
 """Device recordings: asked for, played and fetched (GB/T 28181-2022 9.7 to 9.9)."""
 
 from commonview.network.history.desk import History
-from commonview.network.history.download import (
+from commonview.network.history.download_run import (
     DownloadInvalid,
     DownloadsBusy,
     DownloadUnknown,

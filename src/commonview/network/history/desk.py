@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from commonview.network.history.download import Downloads, clear_folder
+from commonview.network.history.download import Downloads
+from commonview.network.history.download_run import clear_folder
 from commonview.network.history.playback import Playbacks
 from commonview.network.history.query import RecordQuery
 

@@ -8,10 +8,9 @@ BYE, or its silence, and a file that does not reach the end that was asked for i
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,18 @@ from commonview.media import (
     TcpFailed,
 )
 from commonview.network.calls import CallFailed
-from commonview.network.errors import NetworkError
+from commonview.network.history.download_run import (
+    KEPT,
+    LONGEST,
+    SHORT_S,
+    SPEEDS,
+    DownloadInvalid,
+    DownloadsBusy,
+    DownloadUnknown,
+    Run,
+    checksum,
+    remove,
+)
 from commonview.network.history.model import Download, DownloadState
 from commonview.network.history.offer import HistoryAsk
 from commonview.network.history.source import HistorySource
@@ -43,60 +53,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPEEDS = (1, 2, 4)
-LONGEST = timedelta(hours=24)
-KEPT = timedelta(hours=24)
-"""How long a finished file stays."""
-
-SHORT_S = 3.0
-"""A file that lacks more than this is called short; cutting at key frames always costs some."""
-
 _RUNNING_MAX = 8
 _REMEMBERED = 200
 _STEP_S = 1.0
 _SINK_WITHIN_S = 15.0
-_HASH_BYTES = 1024 * 1024
-_OVER = (DownloadState.FINISHED, DownloadState.SHORT, DownloadState.FAILED, DownloadState.CANCELLED)
-
-
-class DownloadUnknown(NetworkError):
-    """No download, running or kept, has this id."""
-
-    default_code = "download_unknown"
-    http_status = 404
-
-
-class DownloadInvalid(NetworkError):
-    """What was asked for cannot be; the message says why."""
-
-    default_code = "download_invalid"
-    http_status = 422
-
-
-class DownloadsBusy(NetworkError):
-    """Too many downloads run at once; wait for one to end."""
-
-    default_code = "downloads_busy"
-    http_status = 429
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """One download. ``ending`` is set once the device has said, or shown, that nothing more comes."""
-
-    shown: Download
-    ask: HistoryAsk
-    source: HistorySource
-    path: Path
-    grant_id: str
-    ending: DownloadState | None = None
-    failure: Failure | None = None
-    sink_open: bool = False
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.shown.state in _OVER
 
 
 class Downloads:
@@ -117,7 +77,7 @@ class Downloads:
         self._max_bytes = max_bytes
         self._on_changed = on_changed
         self._on_ended = on_ended
-        self._by_id: dict[str, _Run] = {}
+        self._by_id: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.counters: Counter[str] = Counter()
 
@@ -165,7 +125,7 @@ class Downloads:
 
     def _make(
         self, record: DeviceRecord, channel: Channel, ask: HistoryAsk, access_id: str, grant_id: str
-    ) -> _Run:
+    ) -> Run:
         download_id = new_id()
         source = HistorySource(
             self._ground,
@@ -195,10 +155,10 @@ class Downloads:
             deleted_at=None,
             failure=None,
         )
-        run = _Run(shown, ask, source, self._folder / f"{download_id}.mp4", grant_id)
+        run = Run(shown, ask, source, self._folder / f"{download_id}.mp4", grant_id)
         return run
 
-    async def _fetch(self, run: _Run) -> None:
+    async def _fetch(self, run: Run) -> None:
         try:
             await run.source.invite(run.ask)
         except CallFailed as error:
@@ -211,12 +171,12 @@ class Downloads:
             self._measure(run)
             self._on_changed(run.shown.id)
 
-    def _measure(self, run: _Run) -> None:
+    def _measure(self, run: Run) -> None:
         stats = self._ground.node.sink_stats(run.shown.id)
         if stats is not None:
             self._note(run, stats.bytes, stats.duration_ms)
 
-    def _note(self, run: _Run, received_bytes: int, media_ms: int) -> None:
+    def _note(self, run: Run, received_bytes: int, media_ms: int) -> None:
         length_ms = run.ask.length_s * 1000
         run.shown = replace(
             run.shown,
@@ -286,7 +246,7 @@ class Downloads:
             self._media(run, event)
         return True
 
-    def _media(self, run: _Run, event: MediaEvent) -> None:
+    def _media(self, run: Run, event: MediaEvent) -> None:
         match event:
             case FirstPacket():
                 run.shown = replace(run.shown, state=DownloadState.RUNNING)
@@ -307,12 +267,12 @@ class Downloads:
             case _:
                 pass
 
-    def _said_end(self, run: _Run) -> None:
+    def _said_end(self, run: Run) -> None:
         """121 or BYE: everything was sent; what is on its way still belongs to the file."""
         if not run.over and run.ending is None:
             self._spawn(self._drain(run))
 
-    async def _drain(self, run: _Run) -> None:
+    async def _drain(self, run: Run) -> None:
         """Wait until nothing more comes, for media is slower than signalling, then finish."""
         before = -1
         for _ in range(10):
@@ -326,7 +286,7 @@ class Downloads:
                 run.failure = Failure(FailureCode.DEVICE_ENDED, {})
             self._stop(run, DownloadState.FINISHED if run.shown.media_ms else DownloadState.FAILED)
 
-    def _stop(self, run: _Run, state: DownloadState) -> None:
+    def _stop(self, run: Run, state: DownloadState) -> None:
         """Say BYE and finish the file; `_file_ended` settles what came of it."""
         run.ending = state
         if run.task is not None and run.task is not asyncio.current_task():
@@ -338,13 +298,13 @@ class Downloads:
         else:
             self._spawn(self._settle(run, None))
 
-    async def _sink_overdue(self, run: _Run) -> None:
+    async def _sink_overdue(self, run: Run) -> None:
         await asyncio.sleep(_SINK_WITHIN_S)
         if not run.over:
             self.counters["file_overdue"] += 1
             await self._settle(run, None)
 
-    def _file_ended(self, run: _Run, event: FileSinkEnded) -> None:
+    def _file_ended(self, run: Run, event: FileSinkEnded) -> None:
         if run.over:
             return
         if run.ending is None:  # it ended by itself: full, or the stream is gone
@@ -357,11 +317,11 @@ class Downloads:
                 run.ending = DownloadState.FAILED
         self._spawn(self._settle(run, event))
 
-    async def _settle(self, run: _Run, event: FileSinkEnded | None) -> None:
+    async def _settle(self, run: Run, event: FileSinkEnded | None) -> None:
         """The last step: checksum of a good file, removal of any other."""
         state = run.ending or DownloadState.FAILED
         good = state is DownloadState.FINISHED and event is not None
-        digest = await asyncio.to_thread(_sha256, run.path) if good else None
+        digest = await asyncio.to_thread(checksum, run.path) if good else None
         if run.over:
             return
         if good and digest is None:
@@ -371,16 +331,16 @@ class Downloads:
         if digest and missing_s > SHORT_S:
             state = DownloadState.SHORT
         if digest is None:
-            await asyncio.to_thread(_remove, run.path)
+            await asyncio.to_thread(remove, run.path)
         elif state is DownloadState.FINISHED:
             run.shown = replace(run.shown, progress=1.0)
         self._over(run, state, digest, missing_s)
 
-    def _fail(self, run: _Run, failure: Failure) -> None:
+    def _fail(self, run: Run, failure: Failure) -> None:
         run.failure = failure
         self._over(run, DownloadState.FAILED, None, 0.0)
 
-    def _over(self, run: _Run, state: DownloadState, digest: str | None, missing_s: float) -> None:
+    def _over(self, run: Run, state: DownloadState, digest: str | None, missing_s: float) -> None:
         run.source.close()
         now = self._ground.clock.now()
         run.shown = replace(
@@ -396,8 +356,8 @@ class Downloads:
         self._on_ended(run.shown)
         self._on_changed(run.shown.id)
 
-    async def _unlink(self, run: _Run) -> None:
-        await asyncio.to_thread(_remove, run.path)
+    async def _unlink(self, run: Run) -> None:
+        await asyncio.to_thread(remove, run.path)
         run.shown = replace(run.shown, deleted_at=self._ground.clock.now())
         self._on_changed(run.shown.id)
 
@@ -408,10 +368,10 @@ class Downloads:
         for key in gone[: max(0, len(self._by_id) - _REMEMBERED)]:
             del self._by_id[key]
 
-    def _snapshot(self, run: _Run) -> Download:
+    def _snapshot(self, run: Run) -> Download:
         return run.shown
 
-    def _run(self, download_id: str) -> _Run:
+    def _run(self, download_id: str) -> Run:
         run = self._by_id.get(download_id)
         if run is None:
             raise DownloadUnknown(f"no download {download_id[:40]!r}", download_id=download_id[:40])
@@ -428,28 +388,3 @@ class Downloads:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counters["task_failed"] += 1
             log.error("a task of a download failed", exc_info=error)
-
-
-def _sha256(path: Path) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_HASH_BYTES):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
-
-
-def _remove(path: Path) -> None:
-    for each in (path, path.with_name(path.name + ".part")):
-        each.unlink(missing_ok=True)
-
-
-def clear_folder(folder: Path) -> int:
-    """At start: files of a former life belong to nobody any more; returns how many were removed."""
-    removed = 0
-    for each in folder.glob("*.mp4*"):
-        each.unlink(missing_ok=True)
-        removed += 1
-    return removed

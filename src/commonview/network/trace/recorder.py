@@ -73,8 +73,23 @@ class TraceRecorder:
     def received_item(self, now: float, flow: Flow, item: SipRequest | SipResponse | SipParseError) -> None:
         """A connection delivered a message."""
         message = item.partial if isinstance(item, SipParseError) else item
-        if message is not None:
+        if message is not None and not self._counted(now, flow, message):
             self.received(now, flow, _written(message))
+
+    def _counted(self, now: float, flow: Flow, message: SipRequest | SipResponse) -> bool:
+        """Whether a message was one more keep-alive of a series, which need not be written out."""
+        ring = self._rings.get(flow.peer)
+        run = None if ring is None else ring.run
+        if ring is None or run is None or _KEEPALIVE not in message.body:
+            return False
+        gap = now - run.until
+        if gap > _RUN_PAUSE_S or now - run.last_kept >= _LAST_KEPT_EVERY_S:
+            return False
+        ring.due = message
+        run.longest_gap_s = max(run.longest_gap_s, gap)
+        run.count += 1
+        run.until = now
+        return True
 
     def sent(self, flow: Flow, data: bytes) -> None:
         """A message of ours leaves."""
@@ -93,9 +108,10 @@ class TraceRecorder:
                     run.pool.grow(ring, run, len(run.answer))
                 return
             # Refused: then the keep-alive itself is evidence.
-            if run is not None and run.count > 1 and isinstance(due, bytes):
+            if run is not None and run.count > 1:
                 run.count -= 1
-                self._keep(ring, self._monotonic(), flow, due, received=True)
+                said = due if isinstance(due, bytes) else _written(due)
+                self._keep(ring, self._monotonic(), flow, said, received=True)
         self._keep(ring, self._monotonic(), flow, data, received=False)
 
     # -- what the room tells

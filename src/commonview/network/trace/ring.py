@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from commonview.wire.sip import SipRequest, SipResponse
     from commonview.wire.sip.flow import Address, Flow
 
 ENTRY_BYTES: Final = 240
@@ -43,7 +44,7 @@ class Ring:
     entries: deque[Entry] = field(default_factory=deque)
     size: int = 0
     run: Entry | None = None
-    due: object = None
+    due: bytes | SipRequest | SipResponse | None = None
     ids: set[str] = field(default_factory=set)
     gone: int = 0
     """Entries dropped for this ring's own bound: the pool's order still names them."""

@@ -18,28 +18,7 @@ _TEXT_CHARS: Final = 256
 _RAW_CHARS: Final = 8192
 _RAW_DEPTH: Final = 4
 _FAULTS: Final = {"VLOST": ChannelFault.VIDEO_LOST, "DEFECT": ChannelFault.DEFECT}
-_IN_COLUMNS: Final = frozenset(
-    {
-        "DeviceID",
-        "Event",
-        "Name",
-        "Manufacturer",
-        "Model",
-        "CivilCode",
-        "Block",
-        "Address",
-        "Parental",
-        "ParentID",
-        "RegisterWay",
-        "Secrecy",
-        "Status",
-        "Longitude",
-        "Latitude",
-        "BusinessGroupID",
-        "IPAddress",
-        "Port",
-    }
-)
+_IN_COLUMNS: Final = frozenset({"IPAddress", "Port"})
 _SECRET: Final = frozenset({"password"})
 """Never kept: an item may carry the channel's own password (2.3), and nobody here has a use for it."""
 
@@ -71,13 +50,14 @@ _UPDATE_KEEPS: Final = frozenset(COMPARED) - {"raw", "status", "fault"}
 
 def row_of(device_id: str, item: CatalogItem) -> dict[str, Any]:
     """The row of an item; texts from outside are cut to a bounded length."""
-    fields = {child.name: child for child in item.element().children}
+    fields = {child.name: child for child in item.extra}
+    kind = kind_of(item.device_id)
     info = fields.get("Info")
     parent_id = "/".join(item.parent_ids)[:_TEXT_CHARS]
     row: dict[str, Any] = {
         "device_id": device_id,
         "gb_id": item.device_id,
-        "kind": kind_of(item.device_id).value,
+        "kind": kind.value,
         "name": (item.name or item.device_id)[:_TEXT_CHARS],
         "status": _status(item).value,
         "fault": _fault(item.status),
@@ -96,11 +76,11 @@ def row_of(device_id: str, item: CatalogItem) -> dict[str, Any]:
         "ip_address": _text(fields.get("IPAddress")),
         "port": _small_number(_text(fields.get("Port"))),
         "ptz_type": _small_number(_text(info.child("PTZType") if info else fields.get("PTZType"))),
-        "raw": raw_of(child for name, child in fields.items() if name not in _IN_COLUMNS),
+        "raw": raw_of(child for child in item.extra if child.name not in _IN_COLUMNS),
     }
     row["region"] = region_of(item.device_id, row["civil_code"])
     row["up"] = first_guess(device_id, item.device_id, parent_id, row["business_group_id"])
-    row["rank"] = rank_of(kind_of(item.device_id))
+    row["rank"] = rank_of(kind)
     return row
 
 
@@ -112,9 +92,7 @@ def merged(known: Mapping[str, Any], told: dict[str, Any], item: CatalogItem) ->
             row[name] = known[name]
     if not item.status:
         row["status"], row["fault"] = known["status"], known["fault"]
-    row["raw"] = json.dumps(
-        {**json.loads(known["raw"]), **json.loads(row["raw"])}, ensure_ascii=False, separators=(",", ":")
-    )
+    row["raw"] = _json({**json.loads(known["raw"]), **json.loads(row["raw"])})
     row["region"] = region_of(row["gb_id"], row["civil_code"])
     row["up"] = first_guess(row["device_id"], row["gb_id"], row["parent_id"], row["business_group_id"])
     return row
@@ -148,17 +126,20 @@ def raw_of(elements: Iterable[Element]) -> str:
     What would not fit `_RAW_CHARS` is left out, from the end, and said so under "truncated".
     """
     kept: dict[str, Any] = {}
-    size = 0
     for element in elements:
-        if element.name.casefold() in _SECRET:
-            continue
-        value = _plain(element, _RAW_DEPTH)
-        size += len(json.dumps(value, ensure_ascii=False)) + len(element.name) + 6
-        if size > _RAW_CHARS:
-            kept["truncated"] = "true"
-            break
-        _put(kept, element.name[:_TEXT_CHARS], value)
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        if element.name.casefold() not in _SECRET:
+            _put(kept, element.name[:_TEXT_CHARS], _plain(element, _RAW_DEPTH))
+    written = _json(kept)
+    if len(written) <= _RAW_CHARS:
+        return written
+    while kept and len(written) > _RAW_CHARS:
+        kept.popitem()
+        written = _json({**kept, "truncated": "true"})
+    return written
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(element: Element, depth: int) -> Any:

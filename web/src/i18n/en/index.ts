@@ -1,21 +1,25 @@
 import alarms from './alarms.json'
 import catalogue from './catalogue.json'
+import control from './control.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
+import network from './network.json'
 import shell from './shell.json'
 
 export default {
   ...alarms,
   ...catalogue,
+  ...control,
   ...diagnosis,
   ...entry,
   ...failures,
   ...history,
   ...live,
   ...manage,
+  ...network,
   ...shell,
 }

@@ -36,6 +36,7 @@ def upgrade() -> None:
     )
     op.drop_table("channels_before_0004")
     _tree()
+    _admission()
 
 
 def _channels() -> None:
@@ -124,4 +125,33 @@ def _tree() -> None:
         sa.Column("pages", sa.Integer, nullable=False),
         sa.Column("repeated_pages", sa.Integer, nullable=False),
         sa.Column("late_pages", sa.Integer, nullable=False),
+    )
+
+
+def _admission() -> None:
+    op.create_table(
+        "device_applications",
+        sa.Column("device_id", sa.Text, primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("transport", sa.Text, nullable=False),
+        sa.Column("user_agent", sa.Text, nullable=False),
+        sa.Column("gb_version", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("first_at", sa.BigInteger, nullable=False),
+        sa.Column("last_at", sa.BigInteger, nullable=False),
+        sa.Column("decided_at", sa.BigInteger),
+        sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
+        sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    )
+    op.create_table(
+        "admission_rules",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("effect", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("made_by", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("ends_at", sa.BigInteger),
     )

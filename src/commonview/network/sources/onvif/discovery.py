@@ -72,7 +72,7 @@ def read_match(datagram: bytes, sender: str, message_id: str) -> Discovered | No
 
 
 def _scopes(text: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for scope in text.split()[:64]:
         kind, _, value = scope.removeprefix("onvif://www.onvif.org/").partition("/")
         printable = "".join(character for character in unquote(value) if character.isprintable())

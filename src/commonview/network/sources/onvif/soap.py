@@ -96,9 +96,12 @@ def read_time(node: Node) -> datetime | None:
     if utc is None:
         return None
     try:
-        date = [int(utc.value("Date", part)) for part in ("Year", "Month", "Day")]
-        clock = [int(utc.value("Time", part)) for part in ("Hour", "Minute", "Second")]
-        return datetime(*date, *clock[:2], tzinfo=UTC) + timedelta(seconds=min(max(clock[2], 0), 60))
+        year, month, day = (int(utc.value("Date", part)) for part in ("Year", "Month", "Day"))
+        hour, minute, second = (int(utc.value("Time", part)) for part in ("Hour", "Minute", "Second"))
+        # A leap second is told as 60.
+        return datetime(year, month, day, hour, minute, tzinfo=UTC) + timedelta(
+            seconds=min(max(second, 0), 60)
+        )
     except ValueError:
         return None
 
