@@ -34,7 +34,7 @@ export function useCommandWords() {
 
   /** One sentence about where the command stands. */
   function standing(command: Command): string {
-    if (command.failure !== null) return te(`control.failure.${command.failure}`) ? t(`control.failure.${command.failure}`) : command.failure
+    if (command.failure !== null) return te(`commandWords.failure.${command.failure}`) ? t(`commandWords.failure.${command.failure}`) : command.failure
     return t(`control.standing.${command.state}`)
   }
 

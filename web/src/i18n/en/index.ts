@@ -1,6 +1,8 @@
 import alarms from './alarms.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
+import channel from './channel.json'
+import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -14,6 +16,8 @@ export default {
   ...alarms,
   ...catalogue,
   ...control,
+  ...channel,
+  ...device,
   ...diagnosis,
   ...entry,
   ...failures,
