@@ -51,6 +51,7 @@ from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
+from commonview.network.voice import TalkGround, VoiceDesk
 from commonview.wire.manscdp import (
     FILE_FINISHED,
     Catalog,
@@ -222,17 +223,19 @@ class NetworkService:
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
         self._desk.enter(DeviceUpgradeResult, self.control.on_upgrade_result)
         self._desk.enter(UploadSnapShotFinished, self.control.on_snapshot_finished)
+        live_ssrcs = SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000))
         self._live = LiveSessions(
             _live_settings(settings, live_limits),
             self._calls,
             node,
-            SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
+            live_ssrcs,
             clock,
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        ground = _ground(settings, self._calls, node, clock)
         self.history = History(
-            _ground(settings, self._calls, node, clock),
+            ground,
             self.exchange,
             settings.data_dir / "exports",
             find=self._channel,
@@ -240,7 +243,15 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self._desk.enter(MediaStatus, self._media_status)
+        self.voice = VoiceDesk(
+            _talk_ground(self.endpoint, self.exchange, self._directory, ground, live_ssrcs),
+            find=self._channel,
+            items=lambda record, channel: self.channel_tree.around(record, channel.gb_id),
+            publish=bus.publish,
+            on_viewer=self._viewer_seen,
+        )
         self.router = Router(self._registrar, self._desk, self._calls)
+        self.router.enter_calls(self.voice)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
         if notes:
@@ -372,6 +383,7 @@ class NetworkService:
         """Send BYE for every session, write what is only in memory, close the listeners."""
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.voice.close()
         await self.history.close()
         await self.sources.close()
         await self.control.close()
@@ -504,6 +516,7 @@ class NetworkService:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
         self.history.leave(access_id)
+        self.voice.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
@@ -539,6 +552,7 @@ class NetworkService:
             "live": self._live.counters,
             "calls": self._calls.counters,
             "history": self.history.counters(),
+            "voice": self.voice.counters,
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
@@ -639,7 +653,7 @@ class NetworkService:
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
-        if not self.history.on_media(event):
+        if not (self.voice.on_media(event) or self.history.on_media(event)):
             self._live.on_media(event)
 
     def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
@@ -689,6 +703,28 @@ def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> 
         rtp_public_host=settings.rtp_public_host,
         default_transport=MediaTransport(settings.default_media_transport),
         dial_networks=settings.tcp_active_dial_networks(),
+    )
+
+
+def _talk_ground(
+    endpoint: SipEndpoint,
+    exchange: Exchange,
+    directory: Directory,
+    ground: Ground,
+    ssrcs: SsrcAllocator,
+) -> TalkGround:
+    return TalkGround(
+        endpoint=endpoint,
+        calls=ground.calls,
+        exchange=exchange,
+        directory=directory,
+        node=ground.node,
+        ssrcs=ssrcs,
+        clock=ground.clock,
+        rtp_host=ground.rtp_host,
+        rtp_public_host=ground.rtp_public_host,
+        default_transport=ground.default_transport,
+        dial_networks=ground.dial_networks,
     )
 
 

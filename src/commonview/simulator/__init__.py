@@ -6,6 +6,7 @@ from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, S
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
+from commonview.simulator.voice import Voice
 
 __all__ = [
     "CameraCounters",
@@ -25,6 +26,7 @@ __all__ = [
     "SimulatorExtraMissing",
     "SourceError",
     "StillPainter",
+    "Voice",
     "moments_in",
     "recorded",
 ]

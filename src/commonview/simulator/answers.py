@@ -55,6 +55,7 @@ def _catalogue(query: CatalogQuery, camera: CameraSettings) -> Iterable[Catalog]
         for channel in camera.channels
         if query.device_id in {camera.device_id, channel.channel_id}
     ]
+    items += [_speaker(speaker_id, camera) for speaker_id in camera.speakers]
     size = camera.page_items
     for at in range(0, len(items), size) if items else (0,):
         yield Catalog(
@@ -86,6 +87,23 @@ def _item(channel: Channel, camera: CameraSettings) -> CatalogItem:
         manufacturer=camera.manufacturer,
         model=camera.model,
         civil_code=classify(channel.channel_id).civil_code or camera.server.domain[:6],
+        address="Simulated",
+        parental=False,
+        parent_ids=(camera.device_id,),
+        register_way=1,
+        secrecy=0,
+        status="ON",
+    )
+
+
+def _speaker(speaker_id: str, camera: CameraSettings) -> CatalogItem:
+    """A loudspeaker: a child of type 137 of the main device (9.12)."""
+    return CatalogItem(
+        device_id=speaker_id,
+        name="loudspeaker",
+        manufacturer=camera.manufacturer,
+        model=camera.model,
+        civil_code=classify(speaker_id).civil_code or camera.server.domain[:6],
         address="Simulated",
         parental=False,
         parent_ids=(camera.device_id,),

@@ -25,6 +25,7 @@ from commonview.simulator.controls_shell import ControlsShell
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
+from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
 from commonview.wire.sip.digest import Challenge
 from commonview.wire.sip.errors import SipParseError
@@ -92,6 +93,13 @@ class SimulatedCamera:
             upgrade_failure=lambda: self.faults.upgrade_failure,
             upgrade_s=settings.upgrade_s,
         )
+        self.voice = VoicePart(
+            settings.voice or Voice(broadcast=False, talks=False),
+            lambda: self._writer,
+            settings.local_host,
+            endpoint=self._sip,
+            send=self._send,
+        )
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
     @property
@@ -144,6 +152,7 @@ class SimulatedCamera:
         for chore in list(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self.voice.hang_up(None)  # what was called meanwhile
         await self._endpoint.close()
         self._endpoint = None
         await self._become(CameraState.STOPPED)
@@ -350,6 +359,9 @@ class SimulatedCamera:
     async def _answer(self, query: manscdp.Message, flow: Flow) -> None:
         self.counters.queries += 1
         faults = self.faults
+        if isinstance(query, manscdp.Broadcast):
+            await self.voice.take(query, flow)
+            return
         await asyncio.sleep(faults.answer_delay_s)
         pages = self._controlled(query)
         if pages is None:
@@ -407,6 +419,9 @@ class SimulatedCamera:
 
     def _take_invite(self, transaction: ServerTransaction) -> None:
         self.counters.invites += 1
+        if self.voice.wants(transaction):
+            self._spawn(self.voice.take_invite(transaction))
+            return
         try:
             channel = self._called_channel(transaction)
             offer = read_offer(transaction.request)
@@ -460,6 +475,8 @@ class SimulatedCamera:
             raise CallRefused(486, "Busy Here")
 
     def _take_bye(self, transaction: ServerTransaction) -> None:
+        if self.voice.take_bye(transaction):
+            return
         call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
         if call is None:
             transaction.respond(481)
@@ -489,4 +506,5 @@ class SimulatedCamera:
 
     async def _end_calls(self, reason: str, *, silently: bool) -> None:
         calls = list(self._calls.values())
+        await self.voice.hang_up(None if silently else self._flow)
         await asyncio.gather(*(call.hang_up(reason, silently=silently) for call in calls))

@@ -10,6 +10,7 @@ from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:
     from commonview.simulator.recorder import Recorder
+    from commonview.simulator.voice import Voice
 
 SignallingTransport = Literal["udp", "tcp"]
 Report = Callable[[str], None]
@@ -54,6 +55,7 @@ class CameraSettings:
     simulator is kinder to the person waiting). A device busy with `max_streams` answers 486.
     `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP. `version` is the edition
     the camera was built for: one of before 2022 sends no X-GB-Ver and knows none of the newer messages.
+    `voice` None: it has no loudspeaker; `speakers` are the loudspeakers it lists as its children (9.12).
     """
 
     device_id: str
@@ -77,6 +79,8 @@ class CameraSettings:
     upgrade_s: float = 2.0
     manufacturer: str = "Commonview"
     model: str = "Simulated Camera"
+    voice: "Voice | None" = None
+    speakers: tuple[str, ...] = ()
     firmware: str = "1.0"
 
     @property

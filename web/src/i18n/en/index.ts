@@ -8,6 +8,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import shell from './shell.json'
+import voice from './voice.json'
 
 export default {
   ...alarms,
@@ -20,4 +21,5 @@ export default {
   ...live,
   ...manage,
   ...shell,
+  ...voice,
 }
