@@ -211,6 +211,7 @@ class NetworkService:
             platform,
             clock,
             self.channel_tree,
+            next_sn=self.exchange.next_sn,
             on_changed=self._device_changed,
             limits=catalogue_limits,
         )
