@@ -15,6 +15,7 @@ from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
 from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
+from commonview.network.cascade import Cascade, CascadeGround
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
 from commonview.network.directory import Directory
@@ -248,6 +249,7 @@ class NetworkService:
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -308,6 +310,7 @@ class NetworkService:
         for work in self.events.work():
             self._spawn(work)
         await self.sources.start()
+        await self.cascade.start()
         self._spawn(self.sources.watch())
         # Everything is read back by now: what is under way from here on finds the room complete.
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
@@ -319,6 +322,18 @@ class NetworkService:
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
+        )
+
+    def _cascade_ground(self) -> CascadeGround:
+        return CascadeGround(
+            database=self._database,
+            directory=self._directory,
+            tree=self.channel_tree,
+            endpoint=self.endpoint,
+            vault=self._vault,
+            clock=self._clock,
+            bus=self._bus,
+            tls_ca=self._settings.sip_tls_client_ca,
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -370,6 +385,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await self.cascade.close()
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self.history.close()
@@ -542,6 +558,9 @@ class NetworkService:
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
+            "cascade": self.cascade.counters,
+            "cascade_messages": self.cascade.messages.counters,
+            "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,

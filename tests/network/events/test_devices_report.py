@@ -185,7 +185,8 @@ async def test_device_is_subscribed_to_notifies_and_is_asked_anew_after_it_regis
 async def test_catalogue_notice_changes_the_channel_it_names(tmp_path: Path) -> None:
     body = (
         f"<Notify><CmdType>Catalog</CmdType><SN>4</SN><DeviceID>{DEVICE}</DeviceID><SumNum>1</SumNum>"
-        f'<DeviceList Num="1"><Item><DeviceID>{CAMERA}</DeviceID><Event>OFF</Event></Item></DeviceList></Notify>'
+        f'<DeviceList Num="1"><Item><DeviceID>{CAMERA}</DeviceID><Event>OFF</Event></Item></DeviceList>'
+        "</Notify>"
     )
     async with joined(tmp_path) as (room, device):
         assert room.service.channel(CHANNEL).status is ChannelStatus.ON
