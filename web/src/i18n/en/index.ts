@@ -7,6 +7,7 @@ import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
+import network from './network.json'
 import shell from './shell.json'
 
 export default {
@@ -19,5 +20,6 @@ export default {
   ...history,
   ...live,
   ...manage,
+  ...network,
   ...shell,
 }
