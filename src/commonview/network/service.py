@@ -233,8 +233,9 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self._ground = _ground(settings, self._calls, node, clock)
         self.history = History(
-            _ground(settings, self._calls, node, clock),
+            self._ground,
             self.exchange,
             settings.data_dir / "exports",
             find=self._channel,
@@ -334,6 +335,10 @@ class NetworkService:
             vault=self._vault,
             clock=self._clock,
             bus=self._bus,
+            live=self._live,
+            history=self._ground,
+            domain=self._settings.sip_domain,
+            on_viewer=self._viewer_seen,
             tls_ca=self._settings.sip_tls_client_ca,
         )
 
@@ -560,6 +565,7 @@ class NetworkService:
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
             "cascade": self.cascade.counters,
+            "cascade_relays": self.cascade.relays.counters,
             "cascade_messages": self.cascade.messages.counters,
             "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
@@ -659,7 +665,7 @@ class NetworkService:
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
-        if not self.history.on_media(event):
+        if not (self.cascade.relays.on_media(event) or self.history.on_media(event)):
             self._live.on_media(event)
 
     def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
@@ -679,6 +685,7 @@ class NetworkService:
             self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
+        self.cascade.relays.session_changed(session_id)
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:
