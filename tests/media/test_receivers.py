@@ -45,6 +45,7 @@ def test_media_over_udp_reaches_the_first_key_frame(node: CoreMediaNode, log: Ev
     assert packet.at <= picture.at
 
 
+@pytest.mark.trap(44)
 def test_media_over_tcp_passive_reaches_the_first_key_frame(node: CoreMediaNode, log: EventLog) -> None:
     receiver = node.open_receiver("s1", PASSIVE, ssrc=7)
     with Camera.tcp(receiver.port, ssrc=7):
@@ -81,6 +82,7 @@ def test_h265_reaches_the_first_key_frame(node: CoreMediaNode, log: EventLog) ->
 
 
 @pytest.mark.trap(34)
+@pytest.mark.trap(34)
 def test_another_ssrc_than_negotiated_is_followed_and_reported(node: CoreMediaNode, log: EventLog) -> None:
     receiver = node.open_receiver("s1", UDP, ssrc=7)
     with Camera.udp(receiver.port, ssrc=8):
@@ -97,6 +99,7 @@ def test_an_ssrc_set_after_the_answer_is_the_expected_one(node: CoreMediaNode, l
     assert log.count(SsrcMismatch) == 0
 
 
+@pytest.mark.trap(35)
 def test_the_camera_may_reconnect_and_a_stranger_may_not_push_it_out(
     node: CoreMediaNode, log: EventLog
 ) -> None:
@@ -164,6 +167,7 @@ def test_rtcp_is_drained_and_counted(node: CoreMediaNode) -> None:
             assert stats.packets == 0
 
 
+@pytest.mark.trap(35)
 def test_ports_come_in_even_pairs_and_run_out(start_node: NodeFactory) -> None:
     node = start_node(port_quarantine_s=60)
     receivers = [node.open_receiver(f"s{number}", UDP, ssrc=None) for number in range(20)]

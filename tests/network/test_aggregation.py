@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def test_answer_ends_shortly_after_the_promised_count() -> None:
     assert answer.whole
 
 
+@pytest.mark.trap(17)
 def test_total_that_never_comes_ends_by_silence_and_is_not_whole() -> None:
     pages = Aggregator[str](LIMITS)
     pages.expect(KEY, 0.0)
@@ -38,6 +40,7 @@ def test_total_that_never_comes_ends_by_silence_and_is_not_whole() -> None:
     assert (answer.completion, answer.promised, answer.whole) == (Completion.QUIET, 300, False)
 
 
+@pytest.mark.trap(17)
 def test_answer_without_a_total_ends_by_silence() -> None:
     pages = Aggregator[str](LIMITS)
     pages.expect(KEY, 0.0)
@@ -55,6 +58,7 @@ def test_empty_answer_is_a_whole_answer() -> None:
     assert answer.items == {}
 
 
+@pytest.mark.trap(19)
 def test_no_page_at_all_is_unanswered_after_the_long_first_wait() -> None:
     pages = Aggregator[str](LIMITS)
     pages.expect(KEY, 0.0)
@@ -63,6 +67,7 @@ def test_no_page_at_all_is_unanswered_after_the_long_first_wait() -> None:
     assert answer.completion is Completion.UNANSWERED
 
 
+@pytest.mark.trap(18)
 def test_total_that_was_too_small_is_corrected_by_a_late_page() -> None:
     pages = Aggregator[str](LIMITS)
     pages.expect(KEY, 0.0)

@@ -47,6 +47,7 @@ def test_registered_device_is_online_at_its_address() -> None:
     assert (device.address, device.signalling_transport) == ("192.0.2.10:5060", SignallingTransport.UDP)
 
 
+@pytest.mark.trap(10)
 def test_device_is_offline_after_the_silence_time_and_back_with_one_keepalive() -> None:
     directory, record = registered()
     directory.heard(record, A, at(60))
@@ -66,6 +67,17 @@ def test_registration_that_is_not_renewed_ends_in_spite_of_keepalives() -> None:
     assert directory.overdue(at(100)) == [record]
     assert record.reason is PresenceReason.REGISTRATION_EXPIRED
     assert not directory.registered_here(record, A, at(100).mono)
+
+
+@pytest.mark.trap(10)
+def test_device_that_never_registers_again_is_believed_for_a_month_at_its_proven_address() -> None:
+    directory, record = registered(expires_s=3600)
+    record.manufacturer = "Huawei"
+    directory.apply(registration(A, 0, 3600), at(0))
+    later = at(20 * 86_400)
+    assert directory.registered_here(record, A, later.mono)
+    assert not directory.registered_here(record, B, later.mono)
+    assert not directory.registered_here(record, A, at(31 * 86_400).mono)
 
 
 def test_unregistering_takes_the_device_offline_and_its_address_means_nothing_more() -> None:

@@ -159,6 +159,7 @@ mod tests {
     }
 
     #[test]
+    // trap 35
     fn a_released_pair_rests_before_it_is_used_again() {
         let now = Instant::now();
         let mut ports = PortAllocator::new(30000, 30001, REST);

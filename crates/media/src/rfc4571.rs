@@ -428,6 +428,7 @@ mod tests {
     }
 
     #[test]
+    // trap 43
     fn framing_lost_in_the_middle_is_found_again_by_ssrc() {
         for framing in [Framing::Rfc4571, Framing::Interleaved] {
             let mut stream: Vec<u8> = (0..3)
@@ -446,6 +447,7 @@ mod tests {
     }
 
     #[test]
+    // trap 43
     fn a_vendor_header_before_the_first_frame_is_skipped() {
         let mut stream = vec![0x01; 64];
         stream.extend((0..3).flat_map(|n| framed(Framing::Rfc4571, &rtp(n, 9, &[0x11; 50]))));

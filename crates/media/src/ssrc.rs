@@ -144,6 +144,7 @@ mod tests {
     }
 
     #[test]
+    // trap 34
     fn learn_follows_a_camera_that_chose_its_own_ssrc() {
         let mut gate = SsrcGate::new(SsrcPolicy::Learn(Some(5)), 1000);
         let first = gate.check(0, 0, A);
@@ -163,6 +164,7 @@ mod tests {
     }
 
     #[test]
+    // trap 35
     fn latch_is_bound_to_the_peer_until_it_falls_silent() {
         let mut gate = SsrcGate::new(SsrcPolicy::Latch(None), 1000);
         assert!(gate.check(0, 5, A).accept);

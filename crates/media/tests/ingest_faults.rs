@@ -67,6 +67,7 @@ fn a_clean_stream_comes_out_whole_and_at_once() {
 }
 
 #[test]
+// trap 42
 fn the_marker_may_be_missing() {
     let pictures = pictures(8, 4);
     let packing = Packing {
@@ -93,6 +94,7 @@ fn a_marker_on_every_packet_costs_one_picture_and_is_ignored_from_then_on() {
 }
 
 #[test]
+// trap 42
 fn several_slices_and_several_packets_of_one_time_are_one_picture() {
     let mut pictures = vec![key_picture(SPS_1080, 0, 5000)];
     pictures.extend((1..6).map(|n| dependent_picture(n, 9000, 4)));
@@ -108,6 +110,7 @@ fn several_slices_and_several_packets_of_one_time_are_one_picture() {
 }
 
 #[test]
+// trap 39
 fn a_missing_map_and_a_lying_map_do_not_matter() {
     let pictures = pictures(6, 3);
     for packing in [
@@ -306,6 +309,7 @@ fn new_parameter_sets_begin_a_generation_and_repeated_ones_do_not() {
 }
 
 #[test]
+// trap 34
 fn a_camera_that_chose_its_own_ssrc_is_followed_and_reported_once() {
     let pictures = pictures(4, 4);
     let packing = Packing {
@@ -347,6 +351,7 @@ fn a_strict_stream_drops_foreign_packets_and_says_why_there_is_no_picture() {
 }
 
 #[test]
+// trap 35
 fn another_camera_on_the_same_port_does_not_disturb_the_first() {
     let pictures = pictures(10, 5);
     let ours = packets(&pictures, &Packing::default());
@@ -410,6 +415,7 @@ fn rtcp_and_garbage_are_counted_and_change_nothing() {
 }
 
 #[test]
+// trap 40
 fn audio_and_private_streams_lie_beside_the_video() {
     let pictures = pictures(4, 4);
     let mut out = Vec::new();

@@ -98,6 +98,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             enrolment_password=security.enrolment_password,
             clock=clock,
         )
+        network.cascade.use(security)
         live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(

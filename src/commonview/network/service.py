@@ -15,6 +15,7 @@ from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
 from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
+from commonview.network.cascade import Cascade, CascadeGround
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
 from commonview.network.directory import Directory
@@ -211,6 +212,7 @@ class NetworkService:
             platform,
             clock,
             self.channel_tree,
+            next_sn=self.exchange.next_sn,
             on_changed=self._device_changed,
             limits=catalogue_limits,
         )
@@ -233,9 +235,9 @@ class NetworkService:
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
-        ground = _ground(settings, self._calls, node, clock)
+        self._ground = _ground(settings, self._calls, node, clock)
         self.history = History(
-            ground,
+            self._ground,
             self.exchange,
             settings.data_dir / "exports",
             find=self._channel,
@@ -244,7 +246,7 @@ class NetworkService:
         )
         self._desk.enter(MediaStatus, self._media_status)
         self.voice = VoiceDesk(
-            _talk_ground(self.endpoint, self.exchange, self._directory, ground, live_ssrcs),
+            _talk_ground(self.endpoint, self.exchange, self._directory, self._ground, live_ssrcs),
             find=self._channel,
             items=lambda record, channel: self.channel_tree.around(record, channel.gb_id),
             publish=bus.publish,
@@ -259,6 +261,7 @@ class NetworkService:
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -319,6 +322,7 @@ class NetworkService:
         for work in self.events.work():
             self._spawn(work)
         await self.sources.start()
+        await self.cascade.start()
         self._spawn(self.sources.watch())
         # Everything is read back by now: what is under way from here on finds the room complete.
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
@@ -330,6 +334,22 @@ class NetworkService:
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
+        )
+
+    def _cascade_ground(self) -> CascadeGround:
+        return CascadeGround(
+            database=self._database,
+            directory=self._directory,
+            tree=self.channel_tree,
+            endpoint=self.endpoint,
+            vault=self._vault,
+            clock=self._clock,
+            bus=self._bus,
+            live=self._live,
+            history=self._ground,
+            domain=self._settings.sip_domain,
+            on_viewer=self._viewer_seen,
+            tls_ca=self._settings.sip_tls_client_ca,
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -381,6 +401,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await self.cascade.close()
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self.voice.close()
@@ -556,6 +577,10 @@ class NetworkService:
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
+            "cascade": self.cascade.counters,
+            "cascade_relays": self.cascade.relays.counters,
+            "cascade_messages": self.cascade.messages.counters,
+            "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
@@ -653,7 +678,9 @@ class NetworkService:
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
-        if not (self.voice.on_media(event) or self.history.on_media(event)):
+        if not (
+            self.cascade.relays.on_media(event) or self.voice.on_media(event) or self.history.on_media(event)
+        ):
             self._live.on_media(event)
 
     def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
@@ -673,6 +700,7 @@ class NetworkService:
             self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
+        self.cascade.relays.session_changed(session_id)
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:

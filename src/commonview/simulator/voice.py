@@ -37,8 +37,8 @@ class Voice:
     ``broadcast`` False: it answers Broadcast with ERROR; ``silent``: not at all, and calls all the same.
     ``talks``: it takes an INVITE with `s=Talk`. ``way`` is its part over TCP. ``encodings`` is what it
     offers, of PCMA, PS and AAC, in its order. ``caller`` stands in From and Subject of its call instead of
-    the addressed loudspeaker (trap 32). ``calls`` False: it promises and never does. ``names_number`` False: no
-    `y=` in its offer (trap 33). ``media_host`` stands in `c=` instead of its address. It dials after
+    the addressed loudspeaker (trap 32). ``calls`` False: it promises and never does. ``names_number`` False:
+    no `y=` in its offer (trap 33). ``media_host`` stands in `c=` instead of its address. It dials after
     ``dials_after_s``, without waiting for anything (trap 44), and hangs up ``hangs_up_after_s`` after the
     answer.
     """

@@ -136,7 +136,7 @@ async def test_a_call_is_known_by_where_it_comes_from_whomever_it_names(tmp_path
 
 async def test_only_a_device_that_was_asked_may_call(tmp_path: Path) -> None:
     async with voice_room(tmp_path, Voice()) as (room, device, _node):
-        await device.voice._call(_unasked(), device._flow)  # type: ignore[arg-type]
+        await device.voice._call(_unasked(), device.registration.flow)  # type: ignore[arg-type]
         assert device.voice.refusals == [488]
         assert room.service.router.counters["call_from_stranger"] == 1
 
@@ -144,7 +144,7 @@ async def test_only_a_device_that_was_asked_may_call(tmp_path: Path) -> None:
 async def test_a_second_call_while_one_stands_is_refused_with_486(tmp_path: Path) -> None:
     async with voice_room(tmp_path, Voice()) as (room, device, _node):
         await reached(room, begin(room), TalkState.CONNECTED)
-        await device.voice._call(_unasked(), device._flow)  # type: ignore[arg-type]
+        await device.voice._call(_unasked(), device.registration.flow)  # type: ignore[arg-type]
         assert device.voice.refusals == [486]
 
 

@@ -1673,6 +1673,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace
+         * @description The calls of a live session, newest first.
+         */
+        get: operations["session_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions/{session_id}/trace.pcap": {
         parameters: {
             query?: never;
@@ -3293,7 +3313,7 @@ export interface components {
          * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
          * @enum {string}
          */
-        Flag: "charset_policy" | "sub_stream" | "ssrc" | "sdp_order" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "home_position_cmd_type" | "i_frame_spelling" | "talk" | "keepalive_needs_response" | "no_reregistration";
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
@@ -3341,7 +3361,7 @@ export interface components {
          * @description How a grant came to be.
          * @enum {string}
          */
-        GrantOrigin: "self_service";
+        GrantOrigin: "self_service" | "sharing";
         /**
          * GrantOut
          * @description Permission for one account, one purpose, named channels, between two moments.
@@ -10682,6 +10702,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LiveSessionOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    session_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
                 };
             };
             /** @description The request does not fit its description */

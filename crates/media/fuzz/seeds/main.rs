@@ -129,6 +129,14 @@ fn main() {
         .iter()
         .flat_map(|packet| record(0, packet))
         .collect();
+    let payloads: Vec<u8> = packets
+        .iter()
+        .flat_map(|packet| {
+            let payload = &packet[12..];
+            [&[1][..], &(payload.len() as u16).to_be_bytes(), payload].concat()
+        })
+        .collect();
+    write("relay", "ps", &payloads);
     write("ingest", "udp", &[&[0][..], &datagrams].concat());
     let mut lossy = packets.clone();
     lossy.swap(2, 4);

@@ -142,6 +142,7 @@ fn a_wrong_or_missing_packet_length_loses_no_video() {
 }
 
 #[test]
+// trap 41
 fn a_nonsense_header_length_is_repaired_from_the_payload() {
     for header_length in [0, 7] {
         let mut packet = pes(0xe0, None, 5, &NAL);
@@ -166,6 +167,7 @@ fn a_nonsense_header_length_is_repaired_from_the_payload() {
 }
 
 #[test]
+// trap 39
 fn a_garbled_map_leaves_the_last_one_in_force() {
     let mut bad = PSM;
     bad[9] = 0xff;

@@ -22,6 +22,7 @@ HEARTBEAT_S = 10.0
 
 RIGHTS: Final = {
     "device.": frozenset({Action.DEVICE_READ}),
+    "admission.": frozenset({Action.DEVICE_READ}),
     "channel.": frozenset({Action.DEVICE_READ}),
     "command.": frozenset({Action.DEVICE_READ}),
     "alarm.": frozenset({Action.DEVICE_READ}),

@@ -21,7 +21,7 @@ from commonview.network.control.questions import Questions
 from commonview.network.control.snapshots import SnapshotRoom
 from commonview.network.errors import ChannelUnknown, DeviceUnknown
 from commonview.network.exchange import PeerBusy, PeerOffline, PeerRefused, PeerSilent
-from commonview.wire.manscdp import ManscdpError
+from commonview.wire.manscdp import BasicParam, ManscdpError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from commonview.network.control.plans import Plan
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.exchange import Accepted, Exchange
-    from commonview.wire.manscdp import DeviceUpgradeResult, Message
+    from commonview.wire.manscdp import ConfigBlock, DeviceUpgradeResult, Message
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Control:
         self._upgrades: dict[tuple[str, str], asyncio.Future[DeviceUpgradeResult]] = {}
         self._counters: Counter[str] = Counter()
         self.book = CommandBook(database, bus, clock)
-        self.questions = Questions(exchange, first_s=answer_s, quiet_s=quiet_s)
+        self.questions = Questions(exchange, first_s=answer_s, quiet_s=quiet_s, on_block=self._read_block)
         self._observer = Observer(self.questions, limits)
         self.steering = SteeringDriver(exchange, self.book, self._observer, clock)
         self.snapshots = SnapshotRoom(database, exchange, self.book, clock, pictures)
@@ -263,6 +263,11 @@ class Control:
     def _fail(self, command_id: str, failure: CommandFailure, evidence: Any) -> None:
         if self.book.under_way(command_id) is not None:
             self.book.note(command_id, CommandState.FAILED, evidence, failure)
+
+    def _read_block(self, record: DeviceRecord, block: ConfigBlock) -> None:
+        """A device's own keep-alive period is how long it may be silent; missing values say nothing."""
+        if isinstance(block, BasicParam) and block.heart_beat_interval_s and block.heart_beat_count:
+            self._directory.learn_keepalive(record, block.heart_beat_interval_s, block.heart_beat_count)
 
     # -- upgrades
 

@@ -130,6 +130,10 @@ class OnvifDesk:
                 self.counters[f"events_{error.outcome.value}"] += 1
                 if error.outcome is SourceOutcome.UNSUPPORTED:
                     return
+            except Exception:
+                # One device's oddity must not end the listening for good, nor go unseen.
+                self.counters["events_failed"] += 1
+                log.exception("listening to source %s failed", source.id)
             finally:
                 self.counters["events_not_taken"] += point.unused
             await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
