@@ -291,6 +291,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.control.steering.foreign = self.sources.steer
         self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
