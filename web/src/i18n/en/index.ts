@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
 import diagnosis from './diagnosis.json'
@@ -12,6 +13,7 @@ import shell from './shell.json'
 
 export default {
   ...alarms,
+  ...cascade,
   ...catalogue,
   ...control,
   ...diagnosis,
