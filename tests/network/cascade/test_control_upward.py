@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from commonview.network.directory import DeviceRecord
+from commonview.network.events.model import DeviceAlarm
 from commonview.network.exchange import PeerRefused
 from commonview.security import SharedAction
 from commonview.simulator import SimulatedCamera
@@ -180,8 +181,7 @@ async def test_alarms_and_positions_of_shared_cameras_go_up(tmp_path: Path, subs
         kinds = tuple(sorted(subscribed.split(",")))
         await until(lambda: lower.service.cascade.superior(superior.id)[1].subscriptions == kinds)
         say(device, 30, ALARM)
-        await until(lambda: len(upper_alarms(upper)) == 1)
-        (alarm,) = await upper.service.events.alarms.list()
+        (alarm,) = await upper_alarms(upper)
         assert (alarm.device_id, alarm.source_id, alarm.method, alarm.type) == (LOWER, CAMERA, 5, 2)
         say(device, 31, POSITION)
         await until(lambda: upper.service.events.positions.latest())
@@ -192,8 +192,12 @@ async def test_alarms_and_positions_of_shared_cameras_go_up(tmp_path: Path, subs
             await until(lambda: lower.service.cascade.notices.counters["alarm_answered"] == 1)
 
 
-def upper_alarms(upper: Room) -> list[str]:
-    return ["alarm"] * upper.service.events.alarms.counters["alarm"]
+async def upper_alarms(upper: Room) -> list[DeviceAlarm]:
+    """The alarms of the upper platform once there are some."""
+    async with asyncio.timeout(10):
+        while not (found := await upper.service.events.alarms.list()):
+            await asyncio.sleep(0.02)
+    return found
 
 
 def say(device: ScriptedDevice, number: int, body: str) -> None:
