@@ -24,6 +24,7 @@ from commonview.simulator.registration import Registration, RegistrationFailed
 from commonview.simulator.reports import Reports, SensorCatalog
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
 from commonview.simulator.spoil import SpoilingEndpoint
+from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
 
 _UNREGISTER_S: Final = 2.0
@@ -82,6 +83,13 @@ class SimulatedCamera:
             say=self._say,
             upgrade_failure=lambda: self.faults.upgrade_failure,
             upgrade_s=settings.upgrade_s,
+        )
+        self.voice = VoicePart(
+            settings.voice or Voice(broadcast=False, talks=False),
+            lambda: self.registration.writer,
+            settings.local_host,
+            endpoint=self._sip,
+            send=self.registration.send,
         )
         self.reports = Reports(
             settings,
@@ -176,7 +184,7 @@ class SimulatedCamera:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
         was_there = self.state is CameraState.REGISTERED
-        await self._calls.end_all("the camera stops", silently=not was_there)
+        await self._end_calls("the camera stops", silently=not was_there)
         if was_there and unregister:
             with contextlib.suppress(SipEndpointError, RegistrationFailed, TimeoutError):
                 async with asyncio.timeout(_UNREGISTER_S):
@@ -185,6 +193,7 @@ class SimulatedCamera:
         for chore in list(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self.voice.hang_up(None)  # what was called meanwhile
         await self._endpoint.close()
         self._endpoint = None
         await self._become(CameraState.STOPPED)
@@ -219,7 +228,7 @@ class SimulatedCamera:
 
     async def come_back(self) -> None:
         """Power on again after `vanish`: old streams are forgotten, the camera registers anew."""
-        await self._calls.end_all("the camera restarted", silently=True)
+        await self._end_calls("the camera restarted", silently=True)
         self.registration.start_anew()
         self.forget_subscriptions()
         self._life = asyncio.ensure_future(self._live())
@@ -253,7 +262,7 @@ class SimulatedCamera:
             except (RegistrationFailed, SipEndpointError) as error:
                 reason = str(error) or type(error).__name__
                 failures += 1
-            await self._calls.end_all(reason, silently=True)
+            await self._end_calls(reason, silently=True)
             await self._become(CameraState.WAITING)
             wait = self._retry_wait(failures)
             self._say(f"{reason}; trying again in {wait:.1f} s")
@@ -319,7 +328,7 @@ class SimulatedCamera:
             case "MESSAGE":
                 self._take_message(transaction)
             case "INVITE" | "BYE" | "INFO":
-                self._calls.take(transaction)
+                self._take_call(transaction)
             case "SUBSCRIBE" if self._subscriptions is not None:
                 if not self._subscriptions.take(transaction):
                     transaction.respond(489)
@@ -345,6 +354,9 @@ class SimulatedCamera:
     async def _answer(self, query: manscdp.Message, flow: Flow) -> None:
         self.counters.queries += 1
         faults = self.faults
+        if isinstance(query, manscdp.Broadcast):
+            await self.voice.take(query, flow)
+            return
         await asyncio.sleep(faults.answer_delay_s)
         pages: Iterable[manscdp.Message] | None = self._controlled(query)
         if pages is None:
@@ -442,6 +454,21 @@ class SimulatedCamera:
             raise TypeError("the channels of this device cannot be changed")
         return self.inventory
 
+    # Calls
+
+    def _take_call(self, transaction: ServerTransaction) -> None:
+        """A conversation with the speaker, or else a call for video."""
+        method = transaction.request.method
+        if method == "INVITE" and self.voice.wants(transaction):
+            self.counters.invites += 1
+            self._spawn(self.voice.take_invite(transaction))
+        elif method != "BYE" or not self.voice.take_bye(transaction):
+            self._calls.take(transaction)
+
     async def hang_up(self, reason: str = "the camera hangs up") -> None:
         """End every call with BYE from the camera's side."""
-        await self._calls.end_all(reason, silently=False)
+        await self._end_calls(reason, silently=False)
+
+    async def _end_calls(self, reason: str, *, silently: bool) -> None:
+        await self.voice.hang_up(None if silently else self.registration.flow)
+        await self._calls.end_all(reason, silently=silently)
