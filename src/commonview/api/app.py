@@ -30,6 +30,7 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    talk,
     trace,
     tree,
 )
@@ -54,6 +55,7 @@ ROUTERS = (
     sources,
     tree,
     trace,
+    talk,
 )
 
 _DESCRIPTION = """\

@@ -22,6 +22,7 @@ from commonview.simulator.registration import Registration, RegistrationFailed
 from commonview.simulator.reports import Reports, SensorCatalog
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
 from commonview.simulator.spoil import SpoilingEndpoint
+from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.uri import NameAddr, SipUri
@@ -83,6 +84,13 @@ class SimulatedCamera:
             say=self._say,
             upgrade_failure=lambda: self.faults.upgrade_failure,
             upgrade_s=settings.upgrade_s,
+        )
+        self.voice = VoicePart(
+            settings.voice or Voice(broadcast=False, talks=False),
+            lambda: self.registration.writer,
+            settings.local_host,
+            endpoint=self._sip,
+            send=self.registration.send,
         )
         self.reports = Reports(
             settings,
@@ -174,6 +182,7 @@ class SimulatedCamera:
         for chore in list(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self.voice.hang_up(None)  # what was called meanwhile
         await self._endpoint.close()
         self._endpoint = None
         await self._become(CameraState.STOPPED)
@@ -314,6 +323,9 @@ class SimulatedCamera:
     async def _answer(self, query: manscdp.Message, flow: Flow) -> None:
         self.counters.queries += 1
         faults = self.faults
+        if isinstance(query, manscdp.Broadcast):
+            await self.voice.take(query, flow)
+            return
         await asyncio.sleep(faults.answer_delay_s)
         pages: Iterable[manscdp.Message] | None = self._controlled(query)
         if pages is None:
@@ -402,6 +414,9 @@ class SimulatedCamera:
 
     def _take_invite(self, transaction: ServerTransaction) -> None:
         self.counters.invites += 1
+        if self.voice.wants(transaction):
+            self._spawn(self.voice.take_invite(transaction))
+            return
         try:
             channel = self._called_channel(transaction)
             offer = read_offer(transaction.request)
@@ -457,6 +472,8 @@ class SimulatedCamera:
             raise CallRefused(486, "Busy Here")
 
     def _take_bye(self, transaction: ServerTransaction) -> None:
+        if self.voice.take_bye(transaction):
+            return
         call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
         if call is None:
             transaction.respond(481)
@@ -486,4 +503,5 @@ class SimulatedCamera:
 
     async def _end_calls(self, reason: str, *, silently: bool) -> None:
         calls = list(self._calls.values())
+        await self.voice.hang_up(None if silently else self.registration.flow)
         await asyncio.gather(*(call.hang_up(reason, silently=silently) for call in calls))

@@ -9,6 +9,7 @@ import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
 import shell from './shell.json'
+import voice from './voice.json'
 
 export default {
   ...alarms,
@@ -22,4 +23,5 @@ export default {
   ...manage,
   ...network,
   ...shell,
+  ...voice,
 }
