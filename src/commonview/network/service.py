@@ -451,6 +451,10 @@ class NetworkService:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
 
+    def watched_channels(self) -> frozenset[str]:
+        """The channels that have a running session, by their house-wide keys."""
+        return self._live.watched()
+
     def tree_is_truncated(self) -> bool:
         """Whether `tree` leaves something out, because it is only for small fleets."""
         return self._directory.tree_is_truncated()

@@ -2168,6 +2168,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tree/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tree Counts
+         * @description How many devices and cameras there are, and how many of them are there now.
+         */
+        get: operations["tree_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tree/nodes": {
         parameters: {
             query?: never;
@@ -2180,6 +2200,26 @@ export interface paths {
          * @description The children of a node of a view, a page at a time; without a parent those at the root.
          */
         get: operations["tree_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tree/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Tree
+         * @description What one types into the tree: names anywhere, ids from their beginning.
+         */
+        get: operations["search_tree"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6155,6 +6195,22 @@ export interface components {
             transport: string;
         };
         /**
+         * TreeCountsOut
+         * @description The whole tree in numbers; a device with `problems` may be online.
+         */
+        TreeCountsOut: {
+            /** Cameras */
+            cameras: number;
+            /** Devices */
+            devices: number;
+            /** On */
+            on: number;
+            /** Online */
+            online: number;
+            /** Problems */
+            problems: number;
+        };
+        /**
          * TreeDeviceOut
          * @description A device with its channels.
          */
@@ -6198,11 +6254,26 @@ export interface components {
             user_agent: string;
         };
         /**
+         * TreeFoundOut
+         * @description What a search of the tree found: devices by name, id or address, and cameras with their devices' lines.
+         *
+         *     `devices` holds the devices that fit and those of the cameras; `cursor` asks for more cameras.
+         */
+        TreeFoundOut: {
+            /** Channels */
+            channels: components["schemas"]["ChannelOut"][];
+            /** Cursor */
+            cursor: string | null;
+            /** Devices */
+            devices: components["schemas"]["TreeNodeOut"][];
+        };
+        /**
          * TreeNodeOut
-         * @description One line of the tree. `total` and `on` count the cameras in it and below.
+         * @description One line of the tree. `total` and `on` count cameras in it and below; `device` is set for devices.
          */
         TreeNodeOut: {
             channel: components["schemas"]["ChannelOut"] | null;
+            device: components["schemas"]["DeviceOut"] | null;
             /** Device Id */
             device_id: string | null;
             /** Has Children */
@@ -12914,6 +12985,53 @@ export interface operations {
             };
         };
     };
+    tree_counts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreeCountsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     tree_nodes: {
         parameters: {
             query?: {
@@ -12935,6 +13053,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodePageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    search_tree: {
+        parameters: {
+            query: {
+                q: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreeFoundOut"];
                 };
             };
             /** @description The request does not fit its description */
