@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
 import channel from './channel.json'
@@ -15,6 +16,7 @@ import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...cascade,
   ...catalogue,
   ...control,
   ...channel,
