@@ -210,5 +210,5 @@ def test_no_answer_has_a_field_for_a_secret() -> None:
         if re.search(r"password|secret|token|hash|_key", field) and name not in requests
     }
     told = {("DeviceOut", "has_own_password"), ("TreeDeviceOut", "has_own_password")}
-    told |= {("SourceOut", "has_password")}
+    told |= {("SourceOut", "has_password"), ("SuperiorOut", "has_password")}
     assert found - told == allowed

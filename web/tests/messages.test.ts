@@ -106,6 +106,23 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],
+    ['RegistrationPhase', 'cascade.phase'],
+    ['RegistrationTrouble', 'cascade.trouble'],
+    ['CascadeTransport', 'cascade.transport'],
+    ['Edition', 'cascade.edition'],
+    ['CascadeCharset', 'cascade.charset'],
+    ['VirtualDirectory', 'cascade.directory'],
+    ['RelayKind', 'cascade.relayKind'],
+    ['RelayState', 'cascade.relayState'],
+    ['RelayEnd', 'cascade.relayEnd'],
+    ['SharedAction', 'cascade.action'],
+    ['SharingState', 'cascade.sharingState'],
+    ['GrantOrigin', 'cascade.grantOrigin'],
+    ['TalkState', 'talk.state'],
+    ['TalkHopKind', 'talk.hop'],
+    ['TalkEnd', 'talk.end'],
+    ['TalkDialect', 'talk.dialect'],
+    ['TalkCarriage', 'talk.carriage'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

@@ -7,6 +7,7 @@ from commonview.simulator.faults import CATALOGUE, Fault, FaultEntry, UnknownFau
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
+from commonview.simulator.voice import Voice
 
 __all__ = [
     "CATALOGUE",
@@ -30,6 +31,7 @@ __all__ = [
     "SourceError",
     "StillPainter",
     "UnknownFault",
+    "Voice",
     "commit",
     "moments_in",
     "parse_faults",

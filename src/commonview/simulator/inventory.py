@@ -63,13 +63,17 @@ class ChannelList:
 
     def count(self, gb_id: str) -> int:
         """See `Inventory`."""
-        return len(self._channels) if gb_id == self._camera.device_id else int(gb_id in self._channels)
+        if gb_id == self._camera.device_id:
+            return len(self._channels) + len(self._camera.speakers)
+        return int(gb_id in self._channels)
 
     def items(self, gb_id: str) -> Iterator[CatalogItem]:
         """See `Inventory`."""
         for channel in self._channels.values():
             if gb_id in {self._camera.device_id, channel.channel_id}:
                 yield self.item(channel)
+        if gb_id == self._camera.device_id:
+            yield from (speaker_item(speaker_id, self._camera) for speaker_id in self._camera.speakers)
 
     def item(self, channel: Channel, event: str = "") -> CatalogItem:
         """The catalogue line of one channel."""
@@ -96,12 +100,21 @@ class ChannelList:
 
 def catalogue_item(channel: Channel, camera: CameraSettings) -> CatalogItem:
     """The line of a channel that hangs below its device."""
+    return _below_device(channel.channel_id, channel.name, camera)
+
+
+def speaker_item(speaker_id: str, camera: CameraSettings) -> CatalogItem:
+    """The line of a loudspeaker: a child of type 137 of the main device (9.12)."""
+    return _below_device(speaker_id, "loudspeaker", camera)
+
+
+def _below_device(gb_id: str, name: str, camera: CameraSettings) -> CatalogItem:
     return CatalogItem(
-        device_id=channel.channel_id,
-        name=channel.name,
+        device_id=gb_id,
+        name=name,
         manufacturer=camera.manufacturer,
         model=camera.model,
-        civil_code=classify(channel.channel_id).civil_code or camera.server.domain[:6],
+        civil_code=classify(gb_id).civil_code or camera.server.domain[:6],
         address="Simulated",
         parental=False,
         parent_ids=(camera.device_id,),

@@ -8,6 +8,7 @@ from commonview.simulator.faults import Fault
 from commonview.simulator.settings import CameraSettings, Faults
 from commonview.simulator.spoil import spoil_body
 from commonview.wire import manscdp
+from commonview.wire.sdp import CONTENT_TYPE as SDP
 from commonview.wire.sip.digest import Challenge, answer
 from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.headers import Headers
@@ -68,6 +69,22 @@ class RequestWriter:
             )
             headers.add("Authorization", credentials.encode())
         return SipRequest("REGISTER", uri, headers)
+
+    def invite(self, caller_id: str, called_id: str, offer: bytes, subject: str) -> SipRequest:
+        """INVITE that calls the platform: what follows a broadcast (9.12)."""
+        server = self.camera.server
+        self._cseq += 1
+        headers = Headers(
+            [
+                ("From", f"<sip:{caller_id}@{server.domain}>;tag={secrets.token_hex(6)}"),
+                ("To", f"<sip:{called_id}@{server.domain}>"),
+                ("Call-ID", secrets.token_hex(12)),
+                ("CSeq", f"{self._cseq} INVITE"),
+                ("Subject", subject),
+                ("Content-Type", SDP),
+            ]
+        )
+        return SipRequest("INVITE", f"sip:{called_id}@{server.domain}", headers, offer)
 
     def _uri(self) -> str:
         server = self.camera.server

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from commonview.simulator.faults import Fault
     from commonview.simulator.recorder import Recorder
     from commonview.simulator.route import Route
+    from commonview.simulator.voice import Voice
 
 SignallingTransport = Literal["udp", "tcp", "tls"]
 Report = Callable[[str], None]
@@ -58,6 +59,7 @@ class CameraSettings:
     simulator is kinder to the person waiting). A device busy with `max_streams` answers 486.
     `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP. `version` is the edition
     the camera was built for: one of before 2022 sends no X-GB-Ver and knows none of the newer messages.
+    `voice` None: it has no loudspeaker; `speakers` are the loudspeakers it lists as its children (9.12).
     Over TLS the platform's certificate must be signed by `tls_ca`, or by an authority of this machine. With a
     `route` the device moves. An alarm is sent again every `alarm_repeat_s` until it is answered.
     """
@@ -86,6 +88,8 @@ class CameraSettings:
     upgrade_s: float = 2.0
     manufacturer: str = "Commonview"
     model: str = "Simulated Camera"
+    voice: "Voice | None" = None
+    speakers: tuple[str, ...] = ()
     firmware: str = "1.0"
 
     @property

@@ -54,6 +54,8 @@ export const useWall = defineStore('wall', () => {
   const layout = ref<Layout>(rememberedLayout())
   const slots = shallowRef<Slots<Tile>>(emptySlots<Tile>(layout.value))
   const focused = ref(0)
+  /** A camera somebody asked for on another page; the wall takes it up with its usual questions. */
+  const wanted = ref<string | null>(null)
   let lastId = 0
 
   const tiles = computed(() => slots.value.filter((tile): tile is Tile => tile !== null))
@@ -203,10 +205,11 @@ export const useWall = defineStore('wall', () => {
     const looking = window.setInterval(() => {
       for (const tile of tiles.value) {
         if (tile.state.phase === 'waiting' || tile.state.phase === 'stalled') void lookAtSession(tile)
-        const device = devices.channels.get(tile.channelId)?.device
-        if (device === undefined) continue
         const waited = tile.state.cause?.kind === 'failure' && tile.state.cause.code === 'device_offline'
-        if (waited && device.online) tile.player.feed({ type: 'deviceBack' })
+        if (!waited) continue
+        void devices.look(tile.channelId).then(() => {
+          if (devices.known.get(tile.channelId)?.online === true) tile.player.feed({ type: 'deviceBack' })
+        })
       }
     }, 3000)
     return () => {
@@ -216,5 +219,5 @@ export const useWall = defineStore('wall', () => {
     }
   }
 
-  return { layout, slots, focused, focusedTile, tiles, shown, open, extend, close, closeAll, setLayout, swap, move, start }
+  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, close, closeAll, setLayout, swap, move, start }
 })

@@ -30,6 +30,7 @@ RIGHTS: Final = {
     "session.": frozenset({Action.SESSION_READ}),
     "playback.": frozenset({Action.RECORDING_VIEW}),
     "download.": frozenset({Action.EXPORT}),
+    "talk.": frozenset({Action.CAMERA_TALK}),
     "grant.": frozenset({Action.GRANT_READ, Action.GRANT_REQUEST}),
     "account.": frozenset({Action.ACCOUNT_READ}),
     "system.": frozenset({Action.SYSTEM_READ}),

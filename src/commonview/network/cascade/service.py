@@ -15,6 +15,7 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
 from commonview.network.cascade import answers, store
 from commonview.network.cascade.catalogue import CatalogueUp
+from commonview.network.cascade.commands import SuperiorCommands
 from commonview.network.cascade.directory import VirtualDirectories
 from commonview.network.cascade.errors import SuperiorInvalid, SuperiorShared, SuperiorUnknown
 from commonview.network.cascade.link import Link, NotTaken
@@ -26,6 +27,8 @@ from commonview.network.cascade.model import (
     SuperiorSettings,
     SuperiorStatus,
 )
+from commonview.network.cascade.notices import Notices
+from commonview.network.cascade.relays import RelayGround, Relays
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
 from commonview.network.registration import user_of
@@ -34,7 +37,7 @@ from commonview.network.sip_tls import client_context
 from commonview.wire.manscdp import CatalogQuery, DeviceInfoQuery, DeviceStatusQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from commonview.foundation.bus import Bus
@@ -42,7 +45,10 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.cascade.shares import SharingBook
     from commonview.network.directory import DeviceRecord, Directory
-    from commonview.network.model import Channel
+    from commonview.network.exchange import Exchange
+    from commonview.network.history.source import Ground
+    from commonview.network.live import LiveSessions
+    from commonview.network.model import Channel, ViewerEvent
     from commonview.network.registrar import PasswordVault
     from commonview.network.router import Router
     from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
@@ -73,6 +79,11 @@ class CascadeGround:
     vault: PasswordVault
     clock: Clock
     bus: Bus
+    exchange: Exchange
+    live: LiveSessions
+    history: Ground
+    domain: str
+    on_viewer: Callable[[ViewerEvent], None]
     tls_ca: Path | None = None
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
@@ -102,8 +113,22 @@ class Cascade:
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.messages.enter(DeviceInfoQuery, self._info_asked)
         self.messages.enter(DeviceStatusQuery, self._status_asked)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock)
+        self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
+        self.relays = Relays(
+            self,
+            RelayGround(
+                ground.endpoint,
+                ground.live,
+                ground.history,
+                ground.domain,
+                ground.on_viewer,
+                lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+            ),
+        )
         router.enter_messages(self.messages.take)
+        router.enter_calls(self.relays)
         subscribers.enter(self.subscriptions)
         self.counters: Counter[str] = Counter()
 
@@ -128,7 +153,8 @@ class Cascade:
             return store.load(conn)
 
     async def close(self) -> None:
-        """Unregister everywhere."""
+        """End every relay and unregister everywhere."""
+        await self.relays.close()
         links, self._links = list(self._links.values()), {}
         await asyncio.gather(*(link.stop() for link in links))
         for task in list(self._tasks):
@@ -205,7 +231,7 @@ class Cascade:
             since=None if link is None else link.since,
             offered=self.catalogue.offered.get(superior.id),
             subscriptions=self.subscriptions.kinds(superior.id),
-            relays=0,
+            relays=self.relays.running(superior.id),
         )
 
     async def add(self, settings: SuperiorSettings, password: str) -> Superior:
@@ -271,6 +297,7 @@ class Cascade:
     async def _disconnect(self, superior_id: str) -> None:
         link = self._links.pop(superior_id, None)
         if link is not None:
+            self.relays.end_all(superior_id)
             await self.subscriptions.end(superior_id)
             await link.stop()
 
@@ -358,6 +385,10 @@ class Cascade:
                 )
             )
         return meant[0] if meant else None
+
+    def links(self) -> tuple[Link, ...]:
+        """Every connection to a superior."""
+        return tuple(self._links.values())
 
     def link(self, superior_id: str) -> Link | None:
         """The connection to a superior, None when it is off."""

@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
 import diagnosis from './diagnosis.json'
@@ -9,9 +10,11 @@ import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
 import shell from './shell.json'
+import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...cascade,
   ...catalogue,
   ...control,
   ...diagnosis,
@@ -22,4 +25,5 @@ export default {
   ...manage,
   ...network,
   ...shell,
+  ...voice,
 }
