@@ -203,6 +203,7 @@ def test_no_answer_has_a_field_for_a_secret() -> None:
     requests = {"SetupRequest", "FirstAccount", "SignInRequest", "PasswordChange", "TotpBegin", "TotpConfirm"}
     requests |= {"DeviceAdd", "Approval"}
     requests |= {"AccountCreate", "AccountUpdate", "DeviceUpdate", "SourceAsk", "SourceAdd", "SourceUpdate"}
+    requests |= {"SuperiorAdd", "SuperiorUpdate"}
     found = {
         (name, field)
         for name, schema in schemas.items()

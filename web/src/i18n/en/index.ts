@@ -2,6 +2,8 @@ import alarms from './alarms.json'
 import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
+import channel from './channel.json'
+import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -17,6 +19,8 @@ export default {
   ...cascade,
   ...catalogue,
   ...control,
+  ...channel,
+  ...device,
   ...diagnosis,
   ...entry,
   ...failures,
