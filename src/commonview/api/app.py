@@ -17,6 +17,7 @@ from commonview.api.routers import (
     accounts,
     admission,
     audit,
+    bulk,
     control,
     device_events,
     device_upload,
@@ -42,6 +43,7 @@ ROUTERS = (
     admission,
     purposes,
     grants,
+    bulk,  # before devices and tree: "export" is no id
     devices,
     control,
     device_upload,

@@ -50,6 +50,8 @@ from commonview.network.ssrc import SsrcAllocator
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
+from commonview.network.tree.bulk.export import Exports
+from commonview.network.tree.bulk.service import ImportDesk
 from commonview.network.tree.service import ChannelTree
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -189,6 +191,18 @@ class NetworkService:
             on_changed=lambda: self._bus.publish("admission.changed", {}),
             on_device=self._device_changed,
         )
+        self.exports = Exports(database, self._directory, self.channel_tree)
+        self.imports = ImportDesk(
+            settings.data_dir / "imports",
+            database,
+            self._directory,
+            self.channel_tree,
+            self.admission,
+            vault,
+            clock,
+            on_changed=lambda import_id: self._bus.publish("import.changed", {"import_id": import_id}),
+            on_device=self._device_changed,
+        )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
             self._directory, self.exchange, database, bus, clock, pictures=settings.data_dir / "snapshots"
@@ -303,6 +317,8 @@ class NetworkService:
         self._catalogue.start()
         await self.control.start()
         await self.history.prepare()
+        await self.imports.prepare()
+        self._spawn(self.imports.work())
         self._spawn(self.history.run())
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
@@ -373,6 +389,7 @@ class NetworkService:
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
         await self.history.close()
+        await self.imports.close()
         await self.sources.close()
         await self.control.close()
         await self._calls.close()

@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import bulk from './bulk.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
 import diagnosis from './diagnosis.json'
@@ -11,6 +12,7 @@ import shell from './shell.json'
 
 export default {
   ...alarms,
+  ...bulk,
   ...catalogue,
   ...control,
   ...diagnosis,
