@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 
 from commonview.api.middleware import IMPORT_PATH
-from commonview.network.tree.bulk import MAX_UPLOAD_BYTES
+from commonview.network.tree.sheets import MAX_UPLOAD_BYTES
 from commonview.security import Role
 from tests.api.harness import Harness
 

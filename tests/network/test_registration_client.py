@@ -27,6 +27,7 @@ from commonview.security.secrets import Vault
 from commonview.wire.sip.digest import DigestPolicy
 from commonview.wire.sip.subscription import RetryTiming
 from tests.network.exchange import DEVICE, DOMAIN, PASSWORD, PLATFORM
+from tests.network.listening import listen_on_both
 from tests.network.sip_wire import HOST, until
 
 pytestmark = pytest.mark.anyio
@@ -55,8 +56,7 @@ class Superior:
         self.port = 0
 
     async def open(self) -> None:
-        self.port = await self.endpoint.listen_udp(HOST, 0)
-        await self.endpoint.listen_tcp(HOST, self.port)
+        self.port = await listen_on_both(self.endpoint, HOST)
 
     def _take(self, tx: ServerTransaction) -> None:
         if tx.request.method == "REGISTER":

@@ -106,6 +106,11 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],
+    ['TalkState', 'talk.state'],
+    ['TalkHopKind', 'talk.hop'],
+    ['TalkEnd', 'talk.end'],
+    ['TalkDialect', 'talk.dialect'],
+    ['TalkCarriage', 'talk.carriage'],
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)

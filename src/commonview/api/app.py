@@ -31,6 +31,7 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    talk,
     trace,
     tree,
 )
@@ -56,6 +57,7 @@ ROUTERS = (
     sources,
     tree,
     trace,
+    talk,
 )
 
 _DESCRIPTION = """\

@@ -14,6 +14,7 @@ from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.snapshot_desk import SnapshotDesk
+from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
 from commonview.foundation.settings import IpNetwork, Settings
@@ -43,6 +44,7 @@ class ApiContext:
     downloads: DownloadDesk
     snapshots: SnapshotDesk
     imports: ImportBooks
+    talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams

@@ -5,7 +5,7 @@ from functools import partial
 
 from anyio import to_thread
 
-from commonview.network.tree.bulk import ImportFailure, ImportJob, ImportState
+from commonview.network.tree.sheets import ImportFailure, ImportJob, ImportState
 from commonview.security import SecurityService, Subject
 
 _OUTCOMES = {

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from commonview.api.context import ApiContext
 from commonview.api.errors import error_response
 from commonview.media import ViewerProtocol
-from commonview.network.tree.bulk import MAX_UPLOAD_BYTES
+from commonview.network.tree.sheets import MAX_UPLOAD_BYTES
 
 log = logging.getLogger(__name__)
 

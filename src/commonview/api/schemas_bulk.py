@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from commonview.api.schemas import Answer
-from commonview.network.tree.bulk import ImportFailure, ImportState, RowField, RowProblem, Verdict
+from commonview.network.tree.sheets import ImportFailure, ImportState, RowField, RowProblem, Verdict
 
 
 class RowReportOut(Answer):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -91,6 +92,10 @@ async def serve(
                 await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
                 if http.listening.is_set():
                     on_ready(_ready(instance))
+                    # What the start made stays. To search it for cycles again and again holds everything up
+                    # for a tenth of a second each time.
+                    gc.collect()
+                    gc.freeze()
                 watched = {serving, stopping, *instance.background}
                 done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done - {stopping}:

@@ -185,7 +185,8 @@ async def test_device_is_subscribed_to_notifies_and_is_asked_anew_after_it_regis
 async def test_catalogue_notice_changes_the_channel_it_names(tmp_path: Path) -> None:
     body = (
         f"<Notify><CmdType>Catalog</CmdType><SN>4</SN><DeviceID>{DEVICE}</DeviceID><SumNum>1</SumNum>"
-        f'<DeviceList Num="1"><Item><DeviceID>{CAMERA}</DeviceID><Event>OFF</Event></Item></DeviceList></Notify>'
+        f'<DeviceList Num="1"><Item><DeviceID>{CAMERA}</DeviceID><Event>OFF</Event></Item></DeviceList>'
+        "</Notify>"
     )
     async with joined(tmp_path) as (room, device):
         assert room.service.channel(CHANNEL).status is ChannelStatus.ON
@@ -204,6 +205,15 @@ async def test_notice_outside_every_dialog_counts_from_a_registered_device_only(
             say(stranger, "NOTIFY", alarm(6), 71, "Event: presence", "Subscription-State: active")
             await stranger.receive("SIP/2.0 481")
         assert room.service.events.alarms.counters["alarm"] == 1
+
+
+@pytest.mark.trap(27)
+async def test_device_that_must_guard_first_is_told_to_before_it_is_subscribed_to(tmp_path: Path) -> None:
+    async with joined(tmp_path, device_subscriptions="alarm", subscription_delay_s=1) as (room, device):
+        await room.service.quirks.override(DEVICE, {"guard_first": "true"})
+        guard = await device.receive("MESSAGE", holding="<GuardCmd>SetGuard</GuardCmd>")
+        device.reply(guard, "200 OK")
+        await device.receive("SUBSCRIBE", holding="Event: Alarm")
 
 
 async def test_operator_says_which_subscriptions_a_device_gets(tmp_path: Path) -> None:

@@ -1823,6 +1823,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace
+         * @description The calls of a live session, newest first.
+         */
+        get: operations["session_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions/{session_id}/trace.pcap": {
         parameters: {
             query?: never;
@@ -2050,6 +2070,53 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/talk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Talk
+         * @description A way to speak through a camera, under a new grant (purpose and reason) or a running one.
+         *
+         *     Answers as soon as grant, access record and URL exist; the device is asked meanwhile. One person speaks to
+         *     a device at a time: 409 `talk_busy` names who does.
+         */
+        post: operations["open_talk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/talk/{talk_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Talk
+         * @description One's own talk, hop by hop.
+         */
+        get: operations["get_talk"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave Talk
+         * @description Hang up.
+         */
+        delete: operations["leave_talk"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3343,10 +3410,12 @@ export interface components {
         };
         /**
          * FailureCode
-         * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
+         * @description Why a live session has no picture, or a talk no voice; the console says cause and next check.
+         *
+         *     Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "talk_unsupported" | "device_silent" | "broadcast_refused" | "never_called" | "device_busy" | "no_common_codec" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -3394,7 +3463,7 @@ export interface components {
          * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
          * @enum {string}
          */
-        Flag: "charset_policy" | "sub_stream" | "ssrc" | "sdp_order" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "home_position_cmd_type" | "i_frame_spelling" | "talk" | "keepalive_needs_response" | "no_reregistration";
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
@@ -3442,7 +3511,7 @@ export interface components {
          * @description How a grant came to be.
          * @enum {string}
          */
-        GrantOrigin: "self_service";
+        GrantOrigin: "self_service" | "sharing";
         /**
          * GrantOut
          * @description Permission for one account, one purpose, named channels, between two moments.
@@ -5517,6 +5586,123 @@ export interface components {
          * @enum {string}
          */
         TableFormat: "csv" | "xlsx";
+        /**
+         * TalkCarriage
+         * @description How a voice is carried to a device (GB/T 28181-2022 9.12).
+         * @enum {string}
+         */
+        TalkCarriage: "pcma" | "ps";
+        /**
+         * TalkDialect
+         * @description How a conversation with a device begins.
+         * @enum {string}
+         */
+        TalkDialect: "broadcast" | "invite";
+        /**
+         * TalkEnd
+         * @description Why a talk ended without having failed.
+         * @enum {string}
+         */
+        TalkEnd: "stopped" | "device_ended" | "grant_ended" | "grant_revoked" | "shutdown";
+        /**
+         * TalkHopKind
+         * @description The hops of a talk, in the order in which a healthy one passes them.
+         * @enum {string}
+         */
+        TalkHopKind: "asked" | "promised" | "broadcast_refused" | "called" | "invited" | "answered" | "connected" | "acknowledged" | "speaker_joined" | "speaker_left" | "ended" | "failed";
+        /**
+         * TalkHopOut
+         * @description One hop of a talk, and how long after the wish it was passed.
+         */
+        TalkHopOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Elapsed Ms */
+            elapsed_ms: number;
+            kind: components["schemas"]["TalkHopKind"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+        };
+        /**
+         * TalkOpened
+         * @description Everything a speaker needs.
+         *
+         *     `url` holds a single-use ticket. Open it as a WebSocket once the talk is `connected` (`talk.changed` says
+         *     when) and before `start_by`; send G.711 A-law, 8 kHz mono, as binary messages of 20 ms (160 bytes).
+         */
+        TalkOpened: {
+            /** Access Id */
+            access_id: string;
+            grant: components["schemas"]["LiveGrantOut"];
+            /**
+             * Start By
+             * Format: date-time
+             */
+            start_by: string;
+            state: components["schemas"]["TalkState"];
+            /** Talk Id */
+            talk_id: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * TalkOut
+         * @description One talk. `target_id` is the loudspeaker, or the device whose loudspeakers all sound.
+         */
+        TalkOut: {
+            /** Access Id */
+            access_id: string;
+            carriage: components["schemas"]["TalkCarriage"] | null;
+            /** Channel Id */
+            channel_id: string;
+            /** Device Id */
+            device_id: string;
+            dialect: components["schemas"]["TalkDialect"];
+            end: components["schemas"]["TalkEnd"] | null;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Hops */
+            hops: components["schemas"]["TalkHopOut"][];
+            /** Id */
+            id: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["TalkState"];
+            /** Target Id */
+            target_id: string;
+            transport: components["schemas"]["MediaTransport"] | null;
+        };
+        /**
+         * TalkRequest
+         * @description Asks to speak, under a new grant (purpose_id, reason) or under a running one (grant_id).
+         */
+        TalkRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
+         * TalkState
+         * @description Life of a talk.
+         * @enum {string}
+         */
+        TalkState: "asking" | "calling" | "connected" | "speaking" | "ended" | "failed";
         /**
          * TimeSegment
          * @description A part of a day, in seconds since midnight.
@@ -11293,6 +11479,55 @@ export interface operations {
             };
         };
     };
+    session_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     session_trace_pcap: {
         parameters: {
             query?: never;
@@ -11956,6 +12191,153 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["System"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    open_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TalkRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TalkOpened"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                talk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TalkOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                talk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {

@@ -25,6 +25,8 @@ export const router = createRouter({
         { path: '', name: 'home', children: [] },
         { path: 'live', name: 'live', component: () => import('@/live/DutyPage.vue'), meta: { area: 'live' } },
         { path: 'devices', name: 'devices', component: () => import('@/manage/DevicesPage.vue'), meta: { area: 'devices' } },
+        { path: 'devices/admission', name: 'admission', component: () => import('@/network/AdmissionPage.vue'), meta: { area: 'devices' } },
+        { path: 'diagnosis/:kind?/:id?', name: 'diagnosis', component: () => import('@/network/DiagnosisPage.vue'), meta: { area: 'devices' } },
         { path: 'access', name: 'access', component: () => import('@/manage/AccessPage.vue'), meta: { area: 'access' } },
         { path: 'purposes', name: 'purposes', component: () => import('@/manage/PurposesPage.vue'), meta: { area: 'purposes' } },
         { path: 'accounts', name: 'accounts', component: () => import('@/manage/AccountsPage.vue'), meta: { area: 'accounts' } },

@@ -14,7 +14,7 @@ from commonview.api.schemas import Id, Items
 from commonview.api.schemas_bulk import ImportOut, RowReportOut, RowReportsPage
 from commonview.network import ChannelStatus
 from commonview.network.tree import ChannelQuery
-from commonview.network.tree.bulk import ImportJob, Language, TableFormat, Verdict
+from commonview.network.tree.sheets import ImportJob, Language, TableFormat, Verdict
 from commonview.security import Action
 
 router = APIRouter(prefix="/api", tags=["import and export"])

@@ -179,7 +179,7 @@ async def forget_capability(
 async def list_presets(channel_id: Id, context: Context) -> Items[PresetOut]:
     """The presets, asked of the camera now."""
     target = context.network.control.channel(channel_id)
-    found = await context.network.control.questions.presets(target.record, target.gb_id)
+    found = await context.network.control.presets(target)
     return Items(items=[PresetOut.model_validate(one) for one in found.values()])
 
 

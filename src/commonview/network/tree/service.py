@@ -151,6 +151,10 @@ class ChannelTree:
             return ()
         return [_with_fault(record, one) for one in watchable(self._cache.of_device(record.id))]
 
+    def around(self, record: DeviceRecord, gb_id: str) -> Sequence[Channel]:
+        """A channel's neighbours: the whole of a small device, else what hangs under the channel."""
+        return self._cache.around(record.id, gb_id, record.channel_count)
+
     async def detail(self, channel_id: str) -> ChannelDetail:
         """Everything known of a channel. Raises `ChannelUnknown`."""
         record, gb_id = self._split(channel_id)

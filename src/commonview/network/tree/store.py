@@ -18,15 +18,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    bindparam,
+    column,
     delete,
     insert,
     select,
+    table,
     text,
     update,
 )
 
 from commonview.foundation.database import UtcDateTime, metadata
+from commonview.network.tree.bulk import compare_rows, insert_rows, update_rows
 from commonview.network.tree.grams import words_of
 from commonview.network.tree.rows import COMPARED
 
@@ -127,6 +129,7 @@ syncs = Table(
 SEARCH: Final = "channel_search"
 """The full-text index over `grams`; it exists on SQLite and holds no text of its own."""
 
+_search: Final = table(SEARCH, column(SEARCH), column("rowid"), column("grams"))
 _KEPT_SYNCS: Final = 10
 _WRITTEN: Final = (*COMPARED, "kind", "region", "up", "rank")
 _IN_ONE: Final = 500
@@ -146,70 +149,49 @@ def write_rows(
     conn: Connection, device_id: str, told: Sequence[dict[str, Any]], at: datetime
 ) -> tuple[int, int, int]:
     """Write the items of a page; (added, changed, back again). Rows that say the same are left alone."""
-    known = known_rows(conn, device_id, [row["gb_id"] for row in told])
-    new: list[dict[str, Any]] = []
-    changed: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    back = 0
-    for row in told:
-        before = known.get(row["gb_id"])
-        if before is None:
-            new.append(row)
-        elif before["vanished_at"] is not None:
-            back += 1
-            changed.append((before, row))
-        elif any(before[name] != row[name] for name in COMPARED):
-            changed.append((before, row))
+    names = (*COMPARED, "vanished_at")
+    asked = [(row["gb_id"], *(row[name] for name in COMPARED), None) for row in told]
+    shown = ("no", "name", "given_name", "vanished_at")
+    differing = compare_rows(conn, channels, ("device_id", device_id), ("gb_id",), names, shown, asked)
+    new = [told[place] for place, no, *_ in differing if no is None]
+    changed = [(told[place], *held) for place, *held in differing if held[0] is not None]
     _insert(conn, new, at)
     _change(conn, changed, at)
+    back = sum(vanished is not None for *_, vanished in changed)
     return len(new), len(changed) - back, back
+
+
+_NEW: Final = ("device_id", "gb_id", *_WRITTEN)
 
 
 def _insert(conn: Connection, rows: Sequence[dict[str, Any]], at: datetime) -> None:
     if not rows:
         return
     first = (conn.execute(text("SELECT coalesce(max(no), 0) FROM channels")).scalar() or 0) + 1
-    conn.execute(
-        insert(channels),
-        [{**row, "no": no, "changed_at": at, "vanished_at": None} for no, row in enumerate(rows, first)],
-    )
+    values = [(no, at, *(row[name] for name in _NEW)) for no, row in enumerate(rows, first)]
+    insert_rows(conn, channels, ("no", "changed_at", *_NEW), values)
     index(conn, ((no, row["name"], None) for no, row in enumerate(rows, first)))
 
 
-def _change(conn: Connection, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], at: datetime) -> None:
-    if not pairs:
+def _change(conn: Connection, changed: Sequence[tuple[Any, ...]], at: datetime) -> None:
+    """Write (row, no, name, given name, vanished) of rows that are otherwise than they were."""
+    if not changed:
         return
-    names = [(before, row["name"]) for before, row in pairs if before["name"] != row["name"]]
-    unindex(conn, ((before["no"], before["name"], before["given_name"]) for before, _name in names))
-    index(conn, ((before["no"], name, before["given_name"]) for before, name in names))
-    statement = update(channels).where(channels.c.no == bindparam("row_no"))
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _WRITTEN}
-    conn.execute(
-        statement.values(**values, changed_at=at, vanished_at=None),
-        [
-            {"row_no": before["no"], **{f"new_{name}": row[name] for name in _WRITTEN}}
-            for before, row in pairs
-        ],
-    )
+    names = [one for one in changed if one[0]["name"] != one[2]]
+    unindex(conn, ((no, name, given) for _row, no, name, given, _vanished in names))
+    index(conn, ((no, row["name"], given) for row, no, _name, given, _vanished in names))
+    values = [(no, *(row[name] for name in _WRITTEN), at, None) for row, no, *_ in changed]
+    update_rows(conn, channels, "no", (*_WRITTEN, "changed_at", "vanished_at"), values)
 
 
 def set_statuses(conn: Connection, rows: Iterable[tuple[int, str, str | None]], at: datetime) -> None:
     """Change (no, status, fault) of channels whose device notified them."""
-    given = [{"row_no": no, "new_status": status, "new_fault": fault} for no, status, fault in rows]
-    if given:
-        statement = update(channels).where(channels.c.no == bindparam("row_no"))
-        conn.execute(
-            statement.values(status=bindparam("new_status"), fault=bindparam("new_fault"), changed_at=at),
-            given,
-        )
+    update_rows(conn, channels, "no", ("status", "fault", "changed_at"), [(*row, at) for row in rows])
 
 
 def mark_vanished(conn: Connection, nos: Iterable[int], at: datetime) -> None:
     """Note that channels are no longer listed; their rows stay."""
-    rows = [{"row_no": no} for no in nos]
-    if rows:
-        conn.execute(
-            update(channels).where(channels.c.no == bindparam("row_no")).values(vanished_at=at), rows
-        )
+    update_rows(conn, channels, "no", ("vanished_at",), [(no, at) for no in nos])
 
 
 def set_given(conn: Connection, no: int, before: Mapping[str, Any], values: dict[str, Any]) -> None:
@@ -225,17 +207,16 @@ def set_given(conn: Connection, no: int, before: Mapping[str, Any], values: dict
 
 def index(conn: Connection, named: Iterable[tuple[int, str, str | None]]) -> None:
     """Make (no, name, given name) findable."""
-    rows = [{"no": no, "grams": words_of(name, given or "")} for no, name, given in named]
-    if rows and conn.dialect.name == "sqlite":
-        conn.execute(text(f"INSERT INTO {SEARCH}(rowid, grams) VALUES (:no, :grams)"), rows)  # noqa: S608
+    rows = [(no, words_of(name, given or "")) for no, name, given in named]
+    if conn.dialect.name == "sqlite":
+        insert_rows(conn, _search, ("rowid", "grams"), rows)
 
 
 def unindex(conn: Connection, named: Iterable[tuple[int, str, str | None]]) -> None:
     """Forget what was indexed; the words must be the very ones that were."""
-    rows = [{"no": no, "grams": words_of(name, given or "")} for no, name, given in named]
-    if rows and conn.dialect.name == "sqlite":
-        statement = f"INSERT INTO {SEARCH}({SEARCH}, rowid, grams) VALUES ('delete', :no, :grams)"  # noqa: S608
-        conn.execute(text(statement), rows)
+    rows = [("delete", no, words_of(name, given or "")) for no, name, given in named]
+    if conn.dialect.name == "sqlite":
+        insert_rows(conn, _search, (SEARCH, "rowid", "grams"), rows)
 
 
 def index_is_missing(conn: Connection) -> bool:
@@ -271,12 +252,7 @@ def places(conn: Connection, device_id: str) -> list[tuple[Any, ...]]:
 
 def save_places(conn: Connection, rows: Iterable[tuple[int, str, int, int]]) -> None:
     """Write (no, up, below_total, below_on) where they changed."""
-    given = [{"row_no": no, "u": up, "t": total, "o": on} for no, up, total, on in rows]
-    if given:
-        statement = update(channels).where(channels.c.no == bindparam("row_no"))
-        conn.execute(
-            statement.values(up=bindparam("u"), below_total=bindparam("t"), below_on=bindparam("o")), given
-        )
+    update_rows(conn, channels, "no", ("up", "below_total", "below_on"), list(rows))
 
 
 def more_parents(conn: Connection, device_id: str) -> set[tuple[str, str]]:

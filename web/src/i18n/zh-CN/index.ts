@@ -8,7 +8,9 @@ import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
+import network from './network.json'
 import shell from './shell.json'
+import voice from './voice.json'
 
 export default {
   ...alarms,
@@ -21,5 +23,7 @@ export default {
   ...history,
   ...live,
   ...manage,
+  ...network,
   ...shell,
+  ...voice,
 }
