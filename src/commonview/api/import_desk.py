@@ -5,7 +5,7 @@ from functools import partial
 
 from anyio import to_thread
 
-from commonview.network.tree.sheets import ImportFailure, ImportJob, ImportState
+from commonview.network.tree.sheets import ImportFailure, ImportJob, ImportState, RowField
 from commonview.security import SecurityService, Subject
 
 _OUTCOMES = {
@@ -43,7 +43,7 @@ class ImportBooks:
             changed=counts.change,
             unchanged=counts.unchanged,
             refused=counts.refused,
-            passwords=counts.password,
+            passwords=counts.changes.get(RowField.PASSWORD, 0),
         )
 
     def found_interrupted(self, left: tuple[dict[str, str | int], ...]) -> None:

@@ -30,11 +30,7 @@ class ImportCountsOut(Answer):
     unchanged: int
     refused: int
     applied: int
-    name: int
-    place: int
-    position: int
-    groups: int
-    password: int
+    changes: dict[RowField, int]
 
 
 class ImportOut(Answer):

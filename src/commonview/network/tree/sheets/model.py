@@ -153,24 +153,22 @@ class ImportCounts:
     unchanged: int = 0
     refused: int = 0
     applied: int = 0
-    name: int = 0
-    place: int = 0
-    position: int = 0
-    groups: int = 0
-    password: int = 0
+    changes: dict[RowField, int] = field(default_factory=dict)
 
     def add(self, report: RowReport) -> None:
         """Count a verdict."""
         self.rows += 1
-        setattr(self, report.verdict.value, getattr(self, report.verdict.value) + 1)
-        for one in report.fields:
-            setattr(self, one.value, getattr(self, one.value) + 1)
+        self._step(report, 1)
 
     def move(self, before: RowReport, now: RowReport) -> None:
         """A row turned out otherwise when it was to be applied."""
-        for report, step in ((before, -1), (now, 1)):
-            for word in (report.verdict.value, *(one.value for one in report.fields)):
-                setattr(self, word, getattr(self, word) + step)
+        self._step(before, -1)
+        self._step(now, 1)
+
+    def _step(self, report: RowReport, step: int) -> None:
+        setattr(self, report.verdict.value, getattr(self, report.verdict.value) + step)
+        for one in report.fields:
+            self.changes[one] = self.changes.get(one, 0) + step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import logging
 import shutil
 import sqlite3
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from commonview.foundation.errors import StorageUnavailable
@@ -106,7 +106,7 @@ class _Job:
             started_at=self.started_at,
             finished_at=self.finished_at,
             progress=self.progress,
-            counts=ImportCounts(**asdict(self.counts)),
+            counts=replace(self.counts, changes=dict(self.counts.changes)),
             failure=self.failure,
             message=self.message,
             ignored_columns=self.ignored,
