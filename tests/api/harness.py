@@ -84,6 +84,7 @@ from commonview.network.tree.sheets.service import ImportDesk
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
+from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
 from tests.api.voice_room import VoiceDouble
 from tests.network.control_camera import ControlRoom
@@ -208,6 +209,7 @@ class NetworkDouble:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.sources = SourcesDouble()
+        self.cascade = CascadeDouble(clock)
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []

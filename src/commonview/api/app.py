@@ -18,6 +18,7 @@ from commonview.api.routers import (
     admission,
     audit,
     bulk,
+    cascade,
     control,
     device_events,
     device_upload,
@@ -47,6 +48,7 @@ ROUTERS = (
     bulk,  # before devices and tree: "export" is no id
     devices,
     control,
+    cascade,
     device_upload,
     device_events,
     live,

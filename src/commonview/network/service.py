@@ -276,6 +276,7 @@ class NetworkService:
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
         self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
+        notices = self.cascade.notices
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -287,6 +288,8 @@ class NetworkService:
             platform=platform,
             clock=clock,
             bus=bus,
+            on_alarm=notices.raised,
+            on_position=notices.moved,
             actions=HouseActions(
                 self._directory,
                 lambda record, channel, access_id: self._live.start(record, channel, access_id),
@@ -362,6 +365,7 @@ class NetworkService:
             vault=self._vault,
             clock=self._clock,
             bus=self._bus,
+            exchange=self.exchange,
             live=self._live,
             history=self._ground,
             domain=self._settings.sip_domain,
@@ -463,6 +467,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def watched_channels(self) -> frozenset[str]:
+        """The channels that have a running session, by their house-wide keys."""
+        return self._live.watched()
 
     def tree_is_truncated(self) -> bool:
         """Whether `tree` leaves something out, because it is only for small fleets."""
@@ -597,6 +605,8 @@ class NetworkService:
             "subscribers": self.subscribers.counters,
             "cascade": self.cascade.counters,
             "cascade_relays": self.cascade.relays.counters,
+            "cascade_commands": self.cascade.commands.counters,
+            "cascade_notices": self.cascade.notices.counters,
             "cascade_messages": self.cascade.messages.counters,
             "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,

@@ -15,6 +15,7 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
 from commonview.network.cascade import answers, store
 from commonview.network.cascade.catalogue import CatalogueUp
+from commonview.network.cascade.commands import SuperiorCommands
 from commonview.network.cascade.directory import VirtualDirectories
 from commonview.network.cascade.errors import SuperiorInvalid, SuperiorShared, SuperiorUnknown
 from commonview.network.cascade.link import Link, NotTaken
@@ -26,6 +27,7 @@ from commonview.network.cascade.model import (
     SuperiorSettings,
     SuperiorStatus,
 )
+from commonview.network.cascade.notices import Notices
 from commonview.network.cascade.relays import RelayGround, Relays
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.cascade.shares import SharingBook
     from commonview.network.directory import DeviceRecord, Directory
+    from commonview.network.exchange import Exchange
     from commonview.network.history.source import Ground
     from commonview.network.live import LiveSessions
     from commonview.network.model import Channel, ViewerEvent
@@ -76,6 +79,7 @@ class CascadeGround:
     vault: PasswordVault
     clock: Clock
     bus: Bus
+    exchange: Exchange
     live: LiveSessions
     history: Ground
     domain: str
@@ -109,6 +113,8 @@ class Cascade:
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.messages.enter(DeviceInfoQuery, self._info_asked)
         self.messages.enter(DeviceStatusQuery, self._status_asked)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock)
+        self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
         self.relays = Relays(
             self,
@@ -379,6 +385,10 @@ class Cascade:
                 )
             )
         return meant[0] if meant else None
+
+    def links(self) -> tuple[Link, ...]:
+        """Every connection to a superior."""
+        return tuple(self._links.values())
 
     def link(self, superior_id: str) -> Link | None:
         """The connection to a superior, None when it is off."""

@@ -15,6 +15,7 @@ from commonview.network.model import Channel, ChannelFault, ChannelKind
 from commonview.network.tree import reads, store
 from commonview.network.tree.cache import ChannelCache
 from commonview.network.tree.counts import NO_REGION, NodeCounts, region_ancestors
+from commonview.network.tree.finding import Finder
 from commonview.network.tree.grams import query_of
 from commonview.network.tree.groups import Groups
 from commonview.network.tree.model import (
@@ -75,6 +76,7 @@ class ChannelTree:
         self.regions = NodeCounts(region_ancestors)
         self.groups = Groups(database, clock, domain, on_changed=self.regrouped)
         self.group_counts = NodeCounts(self.groups.ancestors)
+        self.finder = Finder(directory, self.search)
         self.counters: Counter[str] = Counter()
 
     # -- life
@@ -233,6 +235,10 @@ class ChannelTree:
         except ValueError as error:
             raise TreeInvalid(str(error), field="q") from None
         return reads.Search(query, driver, group_ids, limit, _read_cursor(query.cursor))
+
+    def device_node(self, device_id: str) -> TreeNode:
+        """The line of one device. Raises `DeviceUnknown`."""
+        return self._device_node(self._record(device_id))
 
     def _shown(self, row: dict[str, Any]) -> Channel:
         record, found = self._directory.get(row["device_id"]), channel_of_row(row)
