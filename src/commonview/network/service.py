@@ -371,6 +371,7 @@ class NetworkService:
             domain=self._settings.sip_domain,
             on_viewer=self._viewer_seen,
             tls_ca=self._settings.sip_tls_client_ca,
+            media_networks=self._settings.cascade_receiving_networks(),
         )
 
     def _within_reach(self) -> list[DeviceRecord]:

@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections import Counter, deque
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import StorageUnavailable
@@ -55,6 +56,7 @@ from commonview.wire.sdp import CONTENT_TYPE as SDP
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
@@ -100,6 +102,8 @@ class RelayGround:
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     on_changed: Callable[[str], None]
+    media_networks: tuple[IpNetwork, ...] = ()
+    """Where a superior may have pictures sent besides the address it signals from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +158,10 @@ class Relays:
         link = self._cascade.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
         if link is None:
             return None
-        admitted = self._admit(link, request)
+        admitted = self._admit(link, request, flow)
         return 200 if isinstance(admitted, _Admitted) else admitted
 
-    def _admit(self, link: Link, request: SipRequest) -> _Admitted | int:
+    def _admit(self, link: Link, request: SipRequest, flow: Flow) -> _Admitted | int:
         settings = link.superior.settings
         if comes_back(request, settings.local_id):
             self.counters["loop_refused"] += 1
@@ -168,6 +172,14 @@ class Relays:
             self.counters[f"wish_refused_{error.status}"] += 1
             log.info("INVITE of superior %s: %s", settings.server_id, error)
             return error.status
+        if not self._may_receive(wish.target.host, flow):
+            self.counters["target_elsewhere"] += 1
+            log.warning(
+                "superior %s wants pictures at %s; cascade_media_networks does not hold that address",
+                settings.server_id,
+                wish.target.host,
+            )
+            return 488
         found = self._cascade.meant(link, wish.own_id)
         if found is None:
             return 404
@@ -189,10 +201,17 @@ class Relays:
             return 486
         return _Admitted(link, wish, record, channel, sharing)
 
+    def _may_receive(self, host: str, flow: Flow) -> bool:
+        """Nothing proves that a datagram from a superior's address is its own, so an INVITE chooses no
+        address that nobody agreed to: the superior's own, or one that the operator named."""
+        own = flow.peer[0].partition("%")[0]
+        allowed = (ip_network(own), *self._ground.media_networks)
+        return any(ip_address(host) in network for network in allowed)
+
     def on_invite(self, transaction: ServerTransaction) -> None:
         """See `CallDesk.on_invite`."""
         link = self._cascade.find(transaction)
-        admitted = 403 if link is None else self._admit(link, transaction.request)
+        admitted = 403 if link is None else self._admit(link, transaction.request, transaction.flow)
         if not isinstance(admitted, _Admitted):
             transaction.respond(admitted)
             return

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.cascade.shares import SharingBook
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.exchange import Exchange
@@ -85,6 +86,7 @@ class CascadeGround:
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     tls_ca: Path | None = None
+    media_networks: tuple[IpNetwork, ...] = ()
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0
@@ -125,6 +127,7 @@ class Cascade:
                 ground.domain,
                 ground.on_viewer,
                 lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+                ground.media_networks,
             ),
         )
         router.enter_messages(self.messages.take)
