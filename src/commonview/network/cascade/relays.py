@@ -45,6 +45,7 @@ from commonview.network.registration import user_of
 from commonview.network.requests import advertised_host
 from commonview.network.sip_endpoint import SipEndpointError, SipOverload
 from commonview.network.ssrc import SsrcAllocator, SsrcExhaustedError
+from commonview.network.voice.calls import asks_for_voice
 from commonview.security import AccessOutcome, SecurityError, SharedAction, SharedUse
 from commonview.wire.gbid import TypeCode, classify
 from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
@@ -156,7 +157,7 @@ class Relays:
         """See `CallDesk.judge`: None for who is no superior, 200 for what a running sharing covers."""
         headers = request.headers
         link = self._cascade.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
-        if link is None:
+        if link is None or asks_for_voice(request):  # voice is called for from below (9.12)
             return None
         admitted = self._admit(link, request, flow)
         return 200 if isinstance(admitted, _Admitted) else admitted
@@ -308,7 +309,12 @@ class Relays:
         run.ssrc = wish.ssrc or self._own_ssrc(run)
         if wish.kind is RelayKind.LIVE:
             run.source = LiveRelaySource(
-                ground.live, run.record, run.channel, run.shown.access_id, wish.stream_number
+                ground.live,
+                run.record,
+                run.channel,
+                run.shown.access_id,
+                wish.stream_number,
+                _onward(run),
             )
         else:
             past = HistoryRelaySource(
@@ -620,6 +626,13 @@ class Relays:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counters["task_failed"] += 1
             log.error("a task of a relay failed", exc_info=error)
+
+
+def _onward(run: Run) -> tuple[tuple[str, str], ...]:
+    """What of the path that the superior prefers goes down with our own INVITE (Annex H)."""
+    path = onward_path(run.transaction.request, run.link.superior.settings.local_id)
+    platforms = [one for one in path if _is_platform(one)]
+    return (("X-PreferredPath", "-".join(platforms)),) if platforms else ()
 
 
 def _is_platform(gb_id: str) -> bool:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.foundation.settings import IpNetwork
     from commonview.network.cascade.shares import SharingBook
+    from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.exchange import Exchange
     from commonview.network.history.source import Ground
@@ -85,6 +86,7 @@ class CascadeGround:
     history: Ground
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
+    foreign: Callable[[str], ForeignPtz | None]
     tls_ca: Path | None = None
     media_networks: tuple[IpNetwork, ...] = ()
     retry: RetryTiming | None = None
@@ -115,7 +117,7 @@ class Cascade:
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.messages.enter(DeviceInfoQuery, self._info_asked)
         self.messages.enter(DeviceStatusQuery, self._status_asked)
-        self.commands = SuperiorCommands(self, ground.exchange, ground.clock)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock, ground.foreign)
         self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
         self.relays = Relays(
@@ -370,6 +372,9 @@ class Cascade:
 
     def find(self, transaction: ServerTransaction) -> Link | None:
         """The superior a request comes from: by its address, its id and whom it means (trap 14)."""
+        host = transaction.flow.peer[0]
+        if not any(link.flow is not None and link.flow.peer[0] == host for link in self._links.values()):
+            return None  # a device, as a rule: nothing of its message is read here
         return self.find_at(
             user_of(transaction.request.headers.first.get("From")),
             user_of(transaction.request.headers.first.get("To")),
