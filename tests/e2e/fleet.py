@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.settings import Faults
 from commonview.simulator.settings import Server as Platform
-from commonview.wire.manscdp import Alarm, AlarmInfo, Message
 
 if TYPE_CHECKING:
     from tests.processes import Server
@@ -27,21 +26,13 @@ class Fleet:
     def do(self, work: Coroutine[Any, Any, Any], timeout_s: float = 15) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
 
-    def tell(self, message: Message, camera: int = 0) -> None:
-        """Let a camera say something by itself."""
-        self.do(self.fleet.cameras[camera]._send(message))  # as its own controls do
+    def call(self, work: Any, *arguments: Any) -> Any:
+        """Call a plain function in the cameras' thread."""
 
+        async def run() -> Any:
+            return work(*arguments)
 
-def alarm(source_id: str, *, priority: int = 1, description: str = "") -> Alarm:
-    """Motion in the picture (method 5, type 2)."""
-    return Alarm(
-        sn=1,
-        device_id=source_id,
-        alarm_priority=priority,
-        alarm_method=5,
-        alarm_description=description,
-        info=AlarmInfo(alarm_type=2),
-    )
+        return self.do(run())
 
 
 @contextlib.contextmanager

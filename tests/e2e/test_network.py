@@ -158,3 +158,60 @@ def test_the_diagnosis_of_a_camera_without_media_is_a_click_from_its_tile(
                 ).to_be_visible()
                 console.shot("diagnosis-no-media")
                 assert console.accessibility_faults() == []
+
+
+def test_a_grave_alarm_is_told_at_once_looked_at_and_acknowledged(tmp_path: Path, window: Window) -> None:
+    server = Server(tmp_path, default_media_transport="udp")
+    with running(server):
+        server.set_up()
+        with simulated(server, **SMALL) as fleet:
+            client = server.sign_in(OPERATOR)
+            (channel,) = wait_for(
+                lambda: [one for one in channels(client) if one["device"]["online"]], "the camera", 40
+            )
+            console = window(server)
+            console.come_in(OPERATOR)
+            expect(console.see("tree")).to_be_visible()
+            fleet.call(lambda: fleet.fleet.cameras[0].raise_alarm(channel["gb_id"], priority=1))
+            expect(console.see("toasts")).to_contain_text("Motion")
+            expect(console.see("alarms-count")).to_contain_text("1")
+            console.shot("alarm-toast")
+            console.see("toast-action").click()
+            console.state_purpose("a look at the alarm")
+            console.expect_phase(1, "playing")
+            console.see("nav-alarms").click()
+            row = console.page.locator("[data-testid^=alarm-][data-code=motion]")
+            expect(row).to_contain_text("Motion")
+            console.shot("alarms")
+            assert console.accessibility_faults() == []
+            row.get_by_test_id("alarm-acknowledge").click()
+            console.see("alarm-note").fill("a cat")
+            console.shot("alarm-acknowledge")
+            assert console.accessibility_faults() == []
+            console.see("acknowledge-submit").click()
+            expect(console.see("alarms-count")).to_have_count(0)
+            console.see("alarm-state").select_option("acknowledged")
+            expect(row).to_contain_text("a cat")
+            for language in ("zh", "en"):
+                keeper = window(server, language)
+                keeper.come_in(ADMINISTRATOR)
+                keeper.see("nav-alarms").click()
+                keeper.see("alarm-state").select_option("")
+                keeper.page.locator("[data-testid^=alarm-][data-code=motion]").get_by_test_id(
+                    "alarm-reset"
+                ).click()
+                expect(keeper.see("alarm-reset-state")).to_be_visible()
+                keeper.shot("alarm-reset")
+                keeper.see("alarms-tab-linkages").click()
+                keeper.see("linkage-new").click()
+                keeper.see("linkage-name").fill(f"fence {language}")
+                keeper.see("linkage-code-motion").check()
+                keeper.see("linkage-target").press_sequentially(channel["name"][:2])
+                keeper.see("linkage-target-option").first.click()
+                keeper.shot("linkage-edit")
+                assert keeper.accessibility_faults() == []
+                keeper.see("linkage-save").click()
+                expect(keeper.see("linkages")).to_contain_text(f"fence {language}")
+                keeper.shot("linkages")
+                keeper.see("alarms-tab-positions").click()
+                assert keeper.accessibility_faults() == []

@@ -36,7 +36,9 @@ export function useFindingWords() {
   }
 
   function fact(word: string, params: Record<string, string | number>): string {
-    return te(`diagnosis.fact.${word}`) ? t(`diagnosis.fact.${word}`, params) : word
+    const reason = String(params.reason ?? '')
+    const told = te(`failure.${reason}.what`) ? { ...params, reason: t(`failure.${reason}.what`, { seconds: '', status: '', reason: '', why: '' }) } : params
+    return te(`diagnosis.fact.${word}`) ? t(`diagnosis.fact.${word}`, told) : word
   }
 
   return { told, fact }
