@@ -12,7 +12,7 @@ import pytest
 from commonview.network.tree.sheets.checking import table_rows
 from commonview.network.tree.sheets.columns import Column, guarded, read_header, unguarded
 from commonview.network.tree.sheets.model import ImportFailure, TableInvalid
-from commonview.network.tree.sheets.xlsx_writer import xlsx_pieces
+from commonview.network.tree.sheets.xlsx_writer import Cell, xlsx_pieces
 from tests.network.tree.sheets.files import archive, sheet, workbook
 
 if TYPE_CHECKING:
@@ -71,7 +71,11 @@ def test_a_file_that_is_no_table_is_refused_whole(
 
 
 def test_a_workbook_of_others_is_read(tmp_path: Path) -> None:
-    told = [["device_id", "name", "longitude"], ["34020000001320000001", "东门", 120.5], [None, True, 7]]
+    told: list[list[object]] = [
+        ["device_id", "name", "longitude"],
+        ["34020000001320000001", "东门", 120.5],
+        [None, True, 7],
+    ]
     assert rows(workbook(tmp_path / "list", told)) == [
         ["device_id", "name", "longitude"],
         ["34020000001320000001", "东门", "120.5"],
@@ -80,7 +84,7 @@ def test_a_workbook_of_others_is_read(tmp_path: Path) -> None:
 
 
 def test_our_workbook_is_read_by_others_and_by_us(tmp_path: Path) -> None:
-    told = [["34020000001320000001", "=1+1 <东&门>\x07", -1.5, None], ["b", "", 3, "x"]]
+    told: list[list[Cell]] = [["34020000001320000001", "=1+1 <东&门>\x07", -1.5, None], ["b", "", 3, "x"]]
     data = b"".join(xlsx_pieces(["id", "name", "x", "y"], told))
     seen = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]
     assert [cell.value for cell in seen[2]] == [told[0][0], "'=1+1 <东&门>\ufffd", -1.5, None]
