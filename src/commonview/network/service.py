@@ -370,7 +370,9 @@ class NetworkService:
             history=self._ground,
             domain=self._settings.sip_domain,
             on_viewer=self._viewer_seen,
+            foreign=lambda channel_id: self.sources.steer(channel_id),
             tls_ca=self._settings.sip_tls_client_ca,
+            media_networks=self._settings.cascade_receiving_networks(),
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
