@@ -267,7 +267,7 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self.router = Router(self._registrar, self._desk, self._calls)
-        self.router.enter_calls(self.voice)
+        self.router.enter_calls(self.voice.signalling)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
         if notes:
