@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import bulk from './bulk.json'
 import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
@@ -17,6 +18,7 @@ import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...bulk,
   ...cascade,
   ...catalogue,
   ...control,
