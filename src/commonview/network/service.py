@@ -729,7 +729,7 @@ class NetworkService:
             self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
-        self.cascade.relays.session_changed(session_id)
+        self.cascade.relays.session_changed(session_id, channel_id)
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:
