@@ -267,7 +267,7 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self.router = Router(self._registrar, self._desk, self._calls)
-        self.router.enter_calls(self.voice)
+        self.router.enter_calls(self.voice.signalling)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
         if notes:
@@ -372,6 +372,7 @@ class NetworkService:
             on_viewer=self._viewer_seen,
             foreign=lambda channel_id: self.sources.steer(channel_id),
             tls_ca=self._settings.sip_tls_client_ca,
+            media_networks=self._settings.cascade_receiving_networks(),
         )
 
     def _within_reach(self) -> list[DeviceRecord]:

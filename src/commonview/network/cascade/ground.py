@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import Directory
     from commonview.network.exchange import Exchange
@@ -44,6 +45,7 @@ class CascadeGround:
     on_viewer: Callable[[ViewerEvent], None]
     foreign: Callable[[str], ForeignPtz | None]
     tls_ca: Path | None = None
+    media_networks: tuple[IpNetwork, ...] = ()
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from commonview.network.cascade.model import RelayKind
@@ -14,12 +15,14 @@ from commonview.security import SharedAction
 from commonview.wire.gbid import TypeCode, classify
 
 if TYPE_CHECKING:
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
     from commonview.network.cascade.wish import Wish
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
     from commonview.security import Sharing
+    from commonview.wire.sip.flow import Flow
     from commonview.wire.sip.message import SipRequest
 
 log = logging.getLogger(__name__)
@@ -43,13 +46,28 @@ class Admitted:
     sharing: Sharing
 
 
-def admit(cascade: Cascade, link: Link, request: SipRequest, counters: Counter[str]) -> Admitted | int:
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A superior, the path its call came on, and where it may receive besides the address of that path."""
+
+    link: Link
+    flow: Flow
+    media_networks: tuple[IpNetwork, ...] = ()
+
+    def may_receive_at(self, host: str) -> bool:
+        """Nothing proves that a datagram from a superior's address is its own, so an INVITE chooses no
+        address that nobody agreed to: the superior's own, or one that the operator named."""
+        own = self.flow.peer[0].partition("%")[0]
+        return any(ip_address(host) in network for network in (ip_network(own), *self.media_networks))
+
+
+def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Counter[str]) -> Admitted | int:
     """The call, understood and allowed, or the status that refuses it.
 
     482 for a call that has crossed us before, 415 and 488 for an offer that cannot be served, 404 for a
     channel or a path that there is not, 403 for what is not shared, 480 for a device that is away.
     """
-    settings = link.superior.settings
+    link, settings = caller.link, caller.link.superior.settings
     if comes_back(request, settings.local_id):
         counters["loop_refused"] += 1
         return 482
@@ -59,6 +77,14 @@ def admit(cascade: Cascade, link: Link, request: SipRequest, counters: Counter[s
         counters[f"wish_refused_{error.status}"] += 1
         log.info("INVITE of superior %s: %s", settings.server_id, error)
         return error.status
+    if not caller.may_receive_at(wish.target.host):
+        counters["target_elsewhere"] += 1
+        log.warning(
+            "superior %s wants pictures at %s; cascade_media_networks does not hold that address",
+            settings.server_id,
+            wish.target.host,
+        )
+        return 488
     found = cascade.meant(link, wish.own_id)
     if found is None:
         return 404

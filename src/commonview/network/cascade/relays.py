@@ -30,7 +30,7 @@ from commonview.media import (
     ViewerLeft,
 )
 from commonview.network.calls import CallFailed
-from commonview.network.cascade.judging import ACTIONS, Admitted, admit, onward_headers, taken_path
+from commonview.network.cascade.judging import ACTIONS, Admitted, Caller, admit, onward_headers, taken_path
 from commonview.network.cascade.model import Relay, RelayEnd, RelayKind, RelayState
 from commonview.network.cascade.relay import HistoryRelaySource, LiveRelaySource, Run, status_for
 from commonview.network.cascade.steering import steer
@@ -49,6 +49,7 @@ from commonview.wire.sdp import CONTENT_TYPE as SDP
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
@@ -87,6 +88,8 @@ class RelayGround:
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     on_changed: Callable[[str], None]
+    media_networks: tuple[IpNetwork, ...] = ()
+    """Where a superior may have pictures sent besides the address it signals from."""
 
 
 class Relays:
@@ -133,11 +136,12 @@ class Relays:
         link = self._cascade.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
         if link is None or asks_for_voice(request):  # voice is called for from below (9.12)
             return None
-        admitted = self._admit(link, request)
+        admitted = self._admit(link, request, flow)
         return 200 if isinstance(admitted, Admitted) else admitted
 
-    def _admit(self, link: Link, request: SipRequest) -> Admitted | int:
-        admitted = admit(self._cascade, link, request, self.counters)
+    def _admit(self, link: Link, request: SipRequest, flow: Flow) -> Admitted | int:
+        caller = Caller(link, flow, self._ground.media_networks)
+        admitted = admit(self._cascade, caller, request, self.counters)
         if isinstance(admitted, Admitted) and self.running(link.superior.id) >= _MOST:
             self.counters["busy"] += 1
             return 486
@@ -146,7 +150,7 @@ class Relays:
     def on_invite(self, transaction: ServerTransaction) -> None:
         """See `CallDesk.on_invite`."""
         link = self._cascade.find(transaction)
-        admitted = 403 if link is None else self._admit(link, transaction.request)
+        admitted = 403 if link is None else self._admit(link, transaction.request, transaction.flow)
         if not isinstance(admitted, Admitted):
             transaction.respond(admitted)
             return

@@ -87,6 +87,7 @@ class Cascade:
                 ground.domain,
                 ground.on_viewer,
                 lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+                ground.media_networks,
             ),
         )
         router.enter_messages(self.messages.take)
