@@ -53,6 +53,13 @@ class Pair:
         session = await self.upper.service.start_live(AT_UPPER, access_id=access_id)
         return Viewer(self.upper_node, session, access_id)
 
+    async def watch_below(self) -> Viewer:
+        """Watch at the lower platform, from before anybody above does."""
+        session = await self.lower.service.start_live(AT_LOWER, access_id="local")
+        viewer = Viewer(self.lower_node, session, "local")
+        await viewer.fragments(1)
+        return viewer
+
 
 @asynccontextmanager
 async def pair(
@@ -61,12 +68,20 @@ async def pair(
     media: str = "udp",
     signalling: CascadeTransport = CascadeTransport.UDP,
     actions: frozenset[SharedAction] = frozenset(SharedAction),
+    upper_media: str = "",
+    lower_allows: str = "",
 ) -> AsyncIterator[Pair]:
     source = open_scene("north gate", size=(160, 120), fps=10)
     try:
         async with (
-            media_platform(folder / "upper", default_media_transport=media) as (upper, upper_node),
-            media_platform(folder / "lower", sip_id=LOWER) as (lower, lower_node),
+            media_platform(folder / "upper", default_media_transport=media, rtp_public_host=upper_media) as (
+                upper,
+                upper_node,
+            ),
+            media_platform(folder / "lower", sip_id=LOWER, cascade_media_networks=lower_allows) as (
+                lower,
+                lower_node,
+            ),
         ):
             channels = (Channel(CAMERA, "north gate", source),)
             settings = replace(lower.camera_settings(), channels=channels)
@@ -101,10 +116,8 @@ def is_part_of(some: list[bytes], whole: list[bytes]) -> bool:
 @pytest.mark.parametrize("media", ["udp", "tcp-passive", "tcp-active"])
 async def test_live_picture_passes_two_platforms_bit_for_bit(tmp_path: Path, media: str) -> None:
     async with pair(tmp_path, media=media) as two:
+        below = await two.watch_below()
         above = await two.watch()
-        below = Viewer(
-            two.lower_node, await two.lower.service.start_live(AT_LOWER, access_id="local"), "local"
-        )
         await above.fragments(12)
         await until(lambda: is_part_of(pictures(above)[2:10], pictures(below)))
         assert two.camera.counters.invites == 1
@@ -128,11 +141,9 @@ async def test_live_picture_passes_three_platforms_bit_for_bit(tmp_path: Path) -
         book = MemoryBook()
         await register(two.upper, top, book, server_id=top_id, local_id=UPPER)
         assert list(await listed(top, UPPER)) == [CAMERA]
+        below = await two.watch_below()
         session = await top.service.start_live(f"{UPPER}-{CAMERA}", access_id="t")
         above = Viewer(top_node, session, "t")
-        below = Viewer(
-            two.lower_node, await two.lower.service.start_live(AT_LOWER, access_id="local"), "local"
-        )
         await above.fragments(12)
         await until(lambda: is_part_of(pictures(above)[2:10], pictures(below)))
         assert two.camera.counters.invites == 1
@@ -205,3 +216,24 @@ async def test_channels_leave_the_superior_with_the_sharing(tmp_path: Path) -> N
 async def listed_nothing(upper: Room) -> None:
     await listed(upper)
     assert re.fullmatch("", "".join(one.gb_id for one in told(upper)))
+
+
+@pytest.mark.parametrize(("networks", "refused"), [("", True), ("127.0.0.9/32", False)])
+async def test_pictures_go_only_where_the_superior_signals_from_or_the_operator_allows(
+    tmp_path: Path, networks: str, refused: bool
+) -> None:
+    # The upper platform's media server has another address than its signalling: its c= says 127.0.0.9.
+    async with pair(tmp_path, upper_media="127.0.0.9", lower_allows=networks) as two:
+        await two.watch()
+        counters = two.lower.service.cascade.relays.counters
+        if refused:
+            await until(lambda: two.upper.service.sessions()[0].failure is not None)
+            failure = two.upper.service.sessions()[0].failure
+            assert failure is not None
+            assert (failure.code, failure.params["status"]) == (FailureCode.INVITE_REFUSED, 488)
+            assert counters["target_elsewhere"] >= 1
+            assert two.book.opened == []
+        else:
+            await until(lambda: two.lower.service.cascade.relays.relays())
+            assert two.lower.service.cascade.relays.relays()[0].target.startswith("udp 127.0.0.9:")
+            assert counters["target_elsewhere"] == 0

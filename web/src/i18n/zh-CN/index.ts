@@ -1,7 +1,10 @@
 import alarms from './alarms.json'
+import bulk from './bulk.json'
 import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
+import channel from './channel.json'
+import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -9,14 +12,18 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import recordings from './recordings.json'
 import shell from './shell.json'
 import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...bulk,
   ...cascade,
   ...catalogue,
   ...control,
+  ...channel,
+  ...device,
   ...diagnosis,
   ...entry,
   ...failures,
@@ -24,6 +31,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...recordings,
   ...shell,
   ...voice,
 }
