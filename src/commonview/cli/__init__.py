@@ -1,4 +1,4 @@
-"""The command line: `commonview serve | devices | simulate | explain | verify | setup-link`.
+"""The command line: `commonview serve | devices | simulate | conformance | explain | verify | setup-link`.
 
 Nothing heavy is imported before it is known which command runs.
 """
@@ -17,6 +17,7 @@ COMMANDS: Final = {
     ("serve",): ("run the server", "commonview.cli.serve"),
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
     ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
+    ("conformance", "device"): ("put a foreign device to the test", "commonview.conformance.device_command"),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
     ("devices", "add"): ("make a device known before it comes", "commonview.cli.devices"),
@@ -29,6 +30,7 @@ COMMANDS: Final = {
 }
 
 _GROUPS: Final = {
+    "conformance": "put a foreign device or platform to the test, clause by clause",
     "devices": "see and decide who may join a running server",
     "simulate": "run simulated devices",
     "verify": "check records offline",
