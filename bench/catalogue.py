@@ -20,17 +20,23 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from tests.network.harness import until
 from tests.network.tree.shelf import Shelf
 
 from commonview.foundation.database import Database, migrate
 from commonview.network.directory import DeviceRecord
+from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, ChannelStatus
+from commonview.network.refusals import RefusalBook
+from commonview.network.sip_endpoint import ServerTransaction
 from commonview.network.tree import ChannelQuery, TreeView
 from commonview.network.tree.rows import row_of
-from commonview.wire.manscdp import Catalog, CatalogItem, decode_in_steps, encode
+from commonview.wire.manscdp import Catalog, CatalogItem, encode
 from commonview.wire.manscdp.xml import element
+from commonview.wire.sip.message import SipRequest
 
 PAGE = 1000
 ROADS = "人民中山解放建设和平东风胜利新华北京南京上海长江黄河"
@@ -76,39 +82,47 @@ class Lag:
 
     def __init__(self) -> None:
         self.worst = 0.0
+        self.own_work = False  # making the bytes: a platform's work, not the server's
 
     async def watch(self) -> None:
         while True:
-            began = time.perf_counter()
+            began, self.own_work = time.perf_counter(), False
             await asyncio.sleep(0.01)
-            self.worst = max(self.worst, time.perf_counter() - began - 0.01)
+            if not self.own_work:
+                self.worst = max(self.worst, time.perf_counter() - began - 0.01)
 
 
-async def synchronise(shelf: Shelf, record: DeviceRecord, platform: int, cameras: int) -> float:
+async def synchronise(
+    shelf: Shelf, desk: MessageDesk, lag: Lag, record: DeviceRecord, platform: int, cameras: int
+) -> float:
     """One whole catalogue; the seconds from the first page to the end, making the bytes not counted."""
     sync = await shelf.ask(record)
+    lag.own_work = True
     items = items_of(platform, cameras)
-    total, spent = len(items), 0.0
+    total = len(items)
+    bodies = []
     for start in range(0, total, PAGE):
         page = Catalog(
             sn=sync.key.sn, device_id=record.id, sum_num=total, items=tuple(items[start : start + PAGE])
         )
-        body = encode(page, "GB18030")
-        began = time.perf_counter()
-        await shelf.tree.writer.room()
-        steps = decode_in_steps(body)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                shelf.catalogue.on_catalog(record, done.value)
-                break
-            await asyncio.sleep(0)
-        spent += time.perf_counter() - began
+        bodies.append(encode(page, "GB18030"))
+        lag.own_work = True
+        await asyncio.sleep(0)
     del items
+    gc.collect()
+    lag.own_work = True
     began = time.perf_counter()
+    for body in bodies:
+        await desk._read_long(record, arrived(body))
     await until(lambda: record.catalogue.state is CatalogueState.COMPLETE, seconds=3600)
-    return spent + time.perf_counter() - began
+    return time.perf_counter() - began
+
+
+def arrived(body: bytes) -> ServerTransaction:
+    """A page as the endpoint hands it on."""
+    request = SipRequest("MESSAGE", "sip:bench", body=body)
+    transaction = SimpleNamespace(request=request, respond=lambda *_more: None)
+    return cast(ServerTransaction, transaction)
 
 
 def floor_insert(folder: Path, platforms: int, cameras: int) -> float:
@@ -199,11 +213,20 @@ async def run(channels: int, platforms: int) -> None:
         before = rss_mib()
         lag = Lag()
         watching = asyncio.create_task(lag.watch())
+        desk = MessageDesk(
+            shelf.directory,
+            RefusalBook(),
+            shelf.clock,
+            on_back=lambda _record: None,
+            on_changed=lambda _device_id: None,
+            room=shelf.tree.writer.room,
+        )
+        desk.enter(Catalog, shelf.catalogue.on_catalog)
         records = [shelf.join(f"3301{platform % 90:02d}00002000000001") for platform in range(platforms)]
         first = 0.0
         for platform, record in enumerate(records):
-            first += await synchronise(shelf, record, platform, cameras)
-        again = await synchronise(shelf, records[0], 0, cameras)
+            first += await synchronise(shelf, desk, lag, record, platform, cameras)
+        again = await synchronise(shelf, desk, lag, records[0], 0, cameras)
         watching.cancel()
         gc.collect()
         floor = floor_insert(folder, platforms, cameras)

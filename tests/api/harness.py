@@ -27,6 +27,7 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.snapshot_desk import SnapshotDesk
+from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
@@ -80,7 +81,9 @@ from commonview.network.tree.service import ChannelTree
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
+from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
+from tests.api.voice_room import VoiceDouble
 from tests.network.control_camera import ControlRoom
 
 BASE = "http://127.0.0.1:8000"
@@ -203,6 +206,7 @@ class NetworkDouble:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.sources = SourcesDouble()
+        self.cascade = CascadeDouble(clock)
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []
@@ -212,6 +216,7 @@ class NetworkDouble:
         self.fail: FailureCode | None = None
         self.break_with: Exception | None = None
         self.history: HistoryDouble
+        self.voice = VoiceDouble(clock)
         self.trace = TraceService(
             clock,
             cast(MediaNode, MediaDouble()),
@@ -467,6 +472,9 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     downloads = DownloadDesk(security, cast(NetworkService, network))
     network.history.set_download_listener(downloads.on_ended)
     security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(downloads.end_grant, *ended))
+    security.on_grant_end(
+        lambda grant_id, _outcome: loop.call_soon_threadsafe(network.voice.cut_grant, grant_id)
+    )
     security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
     room = ControlRoom(tmp_path, db, bus, clock)
     await room.control.start()
@@ -487,6 +495,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         live=live,
         downloads=downloads,
         snapshots=snapshots,
+        talks=TalkDesk(security, cast(NetworkService, network), live),
         counters=_counters(bus),
         sip_port=lambda: 5060,
         event_streams=EventStreams(),

@@ -11,7 +11,6 @@ from commonview.conformance import DeviceOptions, Finding, Report, Station, Stat
 from commonview.simulator import (
     CameraSettings,
     Channel,
-    ControlFault,
     Faults,
     Recorder,
     Segment,
@@ -36,7 +35,6 @@ class Misbehaviour:
     """How the camera differs from a right one."""
 
     faults: Faults = field(default_factory=Faults)
-    control: frozenset[ControlFault] = frozenset()
     settings: tuple[tuple[str, object], ...] = ()
 
 
@@ -71,9 +69,7 @@ def camera_for(
         reboot_s=0.3,
     )
     changed = replace(settings, **dict(behaviour.settings))  # type: ignore[arg-type]
-    camera = SimulatedCamera(changed, faults=behaviour.faults)
-    camera.controls.faults = behaviour.control
-    return camera
+    return SimulatedCamera(changed, faults=behaviour.faults)
 
 
 async def examined(

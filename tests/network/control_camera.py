@@ -54,6 +54,7 @@ class CameraDouble:
     status: int = 200
     silent: bool = False
     sent: list[Message] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     presets: dict[int, str] = field(default_factory=dict)
     cruise: list[wire.CruisePoint] = field(default_factory=list)
     position: wire.PtzPosition = field(
@@ -73,6 +74,7 @@ class CameraDouble:
         message = decode(request.body)
         assert isinstance(message, Message)
         self.sent.append(message)
+        self.bodies.append(request.body)
         await asyncio.sleep(0)
         if self.silent:
             raise SipTimeout("no final answer")

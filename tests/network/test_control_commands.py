@@ -22,6 +22,7 @@ from commonview.network.control import (
 from commonview.network.control.machine import IllegalStep, advance
 from commonview.network.control.store import KEPT_PER_TARGET
 from commonview.network.exchange import PeerOffline
+from commonview.network.quirks import checked_overrides
 from commonview.wire import manscdp as wire
 from commonview.wire.sip.flow import Flow
 from tests.network.control_camera import ACCOUNT, CAMERA, CHANNEL_ID, control_room, states
@@ -456,3 +457,23 @@ async def test_two_hundred_is_never_more_than_accepted(tmp_path: Path) -> None:
         command = await room.give(orders.Auxiliary(switch=1, on=True))
     assert states(command) == ["sent", "accepted", "not_observable"]
     assert command.steps[1].evidence == {"sip_status": 200}
+
+
+@pytest.mark.trap(50)
+async def test_the_key_frame_command_is_spelt_as_the_operator_says(tmp_path: Path) -> None:
+    async with control_room(tmp_path) as room:
+        room.record.quirk_overrides = checked_overrides({"i_frame_spelling": "IFameCmd"})
+        await room.end_of(await room.give(orders.IFrame()))
+        assert b"<IFameCmd>Send</IFameCmd>" in room.camera.bodies[-1]
+
+
+@pytest.mark.trap(11)
+async def test_a_device_may_be_silent_for_as_long_as_its_own_parameters_say(tmp_path: Path) -> None:
+    async with control_room(tmp_path) as room:
+        before = room.record.silence_s
+        read = wire.BasicParam(name="camera", heart_beat_interval_s=None, heart_beat_count=None)
+        room.control.questions._on_block(room.record, read)
+        assert room.record.silence_s == before
+        told = wire.BasicParam(name="camera", heart_beat_interval_s=300, heart_beat_count=3)
+        room.control.questions._on_block(room.record, told)
+        assert room.record.silence_s == 900.0

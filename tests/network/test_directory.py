@@ -69,6 +69,17 @@ def test_registration_that_is_not_renewed_ends_in_spite_of_keepalives() -> None:
     assert not directory.registered_here(record, A, at(100).mono)
 
 
+@pytest.mark.trap(10)
+def test_device_that_never_registers_again_is_believed_for_a_month_at_its_proven_address() -> None:
+    directory, record = registered(expires_s=3600)
+    record.manufacturer = "Huawei"
+    directory.apply(registration(A, 0, 3600), at(0))
+    later = at(20 * 86_400)
+    assert directory.registered_here(record, A, later.mono)
+    assert not directory.registered_here(record, B, later.mono)
+    assert not directory.registered_here(record, A, at(31 * 86_400).mono)
+
+
 def test_unregistering_takes_the_device_offline_and_its_address_means_nothing_more() -> None:
     directory, record = registered()
     assert directory.apply(registration(A, 10, expires_s=0), at(10))

@@ -4,9 +4,8 @@ import { countdown } from '@/live/countdown'
 import { commandOf, neighbour, typingIn, type KeyPress } from '@/live/keymap'
 import { landing, resized, swapped } from '@/live/slots'
 import { timelineText } from '@/live/timelineText'
-import { channelWord, counts, treeRows } from '@/live/treeRows'
 
-import { channel, device, session } from './samples'
+import { session } from './samples'
 
 const press = (key: string, more: Partial<KeyPress> = {}): KeyPress => ({ key, shiftKey: false, ctrlKey: false, altKey: false, metaKey: false, ...more })
 
@@ -89,34 +88,6 @@ describe('tiles of the wall', () => {
   })
 })
 
-describe('the camera tree', () => {
-  const gate = device({ id: 'd1', name: '东门', channels: [channel({ id: 'd1-c1', name: '东门球机' }), channel({ id: 'd1-c2', name: 'Gate 2', status: 'off' })] })
-  const absent = device({ id: 'd2', name: 'Square', state: 'offline', online: false, state_reason: 'keepalive_missed', channels: [channel({ id: 'd2-c1', device_id: 'd2' })] })
-  const troubled = device({ id: 'd3', state: 'problem', state_reason: 'wrong_password', problems: [{ code: 'wrong_password', params: { address: '10.0.0.9', count: 3 }, since: '2026-11-22T10:00:00Z' }] })
-
-  test('closed devices are one row; open ones say why they are absent and list their cameras', () => {
-    expect(treeRows([gate, absent], new Set(), '').map((row) => row.kind)).toEqual(['device', 'device'])
-    expect(treeRows([absent], new Set(['d2']), '').map((row) => row.kind)).toEqual(['device', 'note', 'channel'])
-  })
-
-  test('a search opens what matches and hides the rest', () => {
-    const rows = treeRows([gate, absent], new Set(), '球机')
-    expect(rows.map((row) => row.key)).toEqual(['d1', 'd1-c1'])
-    expect(treeRows([gate, absent], new Set(), 'nowhere')).toEqual([])
-  })
-
-  test('a camera of an absent device is not called on', () => {
-    expect(channelWord(absent, channel({ status: 'on' }))).toBe('deviceOffline')
-    expect(channelWord(gate, channel({ status: 'off' }))).toBe('off')
-    expect(channelWord(gate, channel({ vanished_at: '2026-11-22T10:00:00Z' }))).toBe('vanished')
-  })
-
-  test('a device with trouble still counts as online when it is', () => {
-    expect(counts([gate, absent, troubled])).toEqual({ all: 3, online: 2, problems: 1 })
-    expect(treeRows([troubled], new Set(['d3']), '').map((row) => row.kind)).toEqual(['device', 'note', 'hint'])
-  })
-})
-
 test('a copied timeline holds every hop with its time, and the failure with cause and next check', () => {
   const failed = session({
     state: 'failed',
@@ -138,9 +109,4 @@ test('a copied timeline holds every hop with its time, and the failure with caus
     'C',
     'N',
   ])
-})
-
-test('organisations and alarm inputs of a catalogue are not offered as cameras', () => {
-  const mixed = device({ id: 'd4', channels: [channel({ id: 'o', kind: 'organisation' }), channel({ id: 'v' }), channel({ id: 'a', kind: 'other' })] })
-  expect(treeRows([mixed], new Set(['d4']), '').map((row) => row.key)).toEqual(['d4', 'v'])
 })

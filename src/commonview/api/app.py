@@ -17,6 +17,7 @@ from commonview.api.routers import (
     accounts,
     admission,
     audit,
+    cascade,
     control,
     device_events,
     device_upload,
@@ -30,6 +31,7 @@ from commonview.api.routers import (
     setup,
     sources,
     system,
+    talk,
     trace,
     tree,
 )
@@ -44,6 +46,7 @@ ROUTERS = (
     grants,
     devices,
     control,
+    cascade,
     device_upload,
     device_events,
     live,
@@ -54,6 +57,7 @@ ROUTERS = (
     sources,
     tree,
     trace,
+    talk,
 )
 
 _DESCRIPTION = """\

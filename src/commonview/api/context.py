@@ -13,6 +13,7 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.snapshot_desk import SnapshotDesk
+from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock
 from commonview.foundation.settings import IpNetwork, Settings
@@ -41,6 +42,7 @@ class ApiContext:
     live: LiveDesk
     downloads: DownloadDesk
     snapshots: SnapshotDesk
+    talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]
     event_streams: EventStreams

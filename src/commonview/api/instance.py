@@ -23,6 +23,7 @@ from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.middleware import GateCounters
 from commonview.api.snapshot_desk import SnapshotDesk
+from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import Clock, SystemClock
 from commonview.foundation.database import Database, migrate
@@ -97,6 +98,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             enrolment_password=security.enrolment_password,
             clock=clock,
         )
+        network.cascade.use(security)
         live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(
@@ -115,6 +117,9 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             lambda grant_id, _outcome: loop.call_soon_threadsafe(
                 network.control.snapshots.cut_grant, grant_id
             )
+        )
+        security.on_grant_end(
+            lambda grant_id, _outcome: loop.call_soon_threadsafe(network.voice.cut_grant, grant_id)
         )
         security.on_session_end(lambda ended: loop.call_soon_threadsafe(live.end_sessions, ended))
         downloads = DownloadDesk(security, network)
@@ -141,6 +146,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             live=live,
             downloads=downloads,
             snapshots=snapshots,
+            talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
             event_streams=EventStreams(),

@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
-from commonview.media import Ticket, ViewerProtocol, tickets
+from commonview.media import SpeakerProtocol, Ticket, ViewerProtocol, tickets
 from commonview.network import (
     Failure,
     LiveSession,
@@ -85,8 +85,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A stream that was begun for an access. `failed` tells whether it has failed meanwhile."""
+class Begun:
+    """A stream or talk that was begun for an access. `failed` tells whether it has failed meanwhile."""
 
     id: str
     stream_id: str
@@ -158,12 +158,12 @@ class LiveDesk:
         wish = Wish(channel_id, purpose_id, reason, duration_s, grant_id)
         sessions: list[LiveSession] = []
 
-        async def begin(access_id: str) -> _Begun:
+        async def begin(access: OpenedAccess) -> Begun:
             session = await self._network.start_live(
-                channel_id, access_id=access_id, stream_number=stream_number
+                channel_id, access_id=access.record.id, stream_number=stream_number
             )
             sessions.append(session)
-            return _Begun(
+            return Begun(
                 session.id,
                 session.stream_id,
                 session.failure if session.state is SessionState.FAILED else None,
@@ -171,7 +171,7 @@ class LiveDesk:
             )
 
         detail = {"stream_number": stream_number}
-        access, path, start_by = await self._open_wish(
+        access, path, start_by = await self.open_wish(
             subject, wish, Action.LIVE_VIEW, protocol, detail, begin
         )
         return Playable(access, sessions[0], path, start_by)
@@ -186,36 +186,40 @@ class LiveDesk:
         history = self._network.history
         playbacks: list[Playback] = []
 
-        async def begin(access_id: str) -> _Begun:
-            playback = history.start_playback(wish.channel_id, access_id, start, end)
+        async def begin(access: OpenedAccess) -> Begun:
+            playback = history.start_playback(wish.channel_id, access.record.id, start, end)
             playbacks.append(playback)
-            return _Begun(
+            return Begun(
                 playback.id,
                 playback.stream_id,
                 playback.failure,
                 lambda: history.playbacks.playback(playback.id).state is PlaybackState.FAILED,
             )
 
-        access, path, start_by = await self._open_wish(
+        access, path, start_by = await self.open_wish(
             subject, wish, Action.RECORDING_VIEW, protocol, span_detail(start, end), begin
         )
         return PlayablePast(access, playbacks[0], path, start_by)
 
-    async def _open_wish(
+    async def open_wish(
         self,
         subject: Subject,
         wish: Wish,
         action: Action,
-        protocol: ViewerProtocol,
+        protocol: ViewerProtocol | SpeakerProtocol,
         detail: Mapping[str, str | int],
-        begin: Callable[[str], Awaitable[_Begun]],
+        begin: Callable[[OpenedAccess], Awaitable[Begun]],
     ) -> tuple[OpenedAccess, str, datetime]:
+        """Grant and record, then ``begin(access)``, then the ticket: its path, and until when it is good.
+
+        Raises: as `open`.
+        """
         self._network.channel(wish.channel_id)
         with self._opening_for(subject.session_id):
             access = await open_wish(self._security, subject, wish, action, protocol.value, detail)
             access_id = access.record.id
             try:
-                begun = await begin(access_id)
+                begun = await begin(access)
                 self._require_signed_in(subject)
                 path, start_by = self._ticket(access, begun, protocol)
             except NotSignedIn:
@@ -257,12 +261,14 @@ class LiveDesk:
             if entry.sign_in in ended:
                 self._keep(asyncio.get_running_loop().create_task(self.leave(access_id)))
 
-    def _ticket(self, access: OpenedAccess, begun: _Begun, protocol: ViewerProtocol) -> tuple[str, datetime]:
+    def _ticket(
+        self, access: OpenedAccess, begun: Begun, protocol: ViewerProtocol | SpeakerProtocol
+    ) -> tuple[str, datetime]:
         access_id = access.record.id
         if begun.failure is not None:
             self.counters.refused_failed += 1
             raise LiveRefused(
-                f"the camera gives no picture: {begun.failure.code.value}",
+                f"the camera cannot be reached: {begun.failure.code.value}",
                 code=begun.failure.code.value,
                 **{**begun.failure.params, "session_id": begun.id, "access_id": access_id},
             )
@@ -275,7 +281,8 @@ class LiveDesk:
             start_by=start_by,
             end_by=access.grant.ends_at,
         )
-        return tickets.live_path(begun.stream_id, tickets.sign(self._ticket_key, ticket)), start_by
+        path = tickets.talk_path if protocol is SpeakerProtocol.TALK else tickets.live_path
+        return path(begun.stream_id, tickets.sign(self._ticket_key, ticket)), start_by
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""

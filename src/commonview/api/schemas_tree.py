@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from commonview.api.schemas import Answer, Id, Request
-from commonview.api.schemas_network import ChannelOut
+from commonview.api.schemas_network import ChannelOut, DeviceOut
 from commonview.network.quirks import Flag
 from commonview.network.tree import NodeKind
 
@@ -16,7 +16,7 @@ Limit = Annotated[int, Field(ge=1, le=500)]
 
 
 class TreeNodeOut(Answer):
-    """One line of the tree. `total` and `on` count the cameras in it and below."""
+    """One line of the tree. `total` and `on` count cameras in it and below; `device` is set for devices."""
 
     id: str
     kind: NodeKind
@@ -27,12 +27,34 @@ class TreeNodeOut(Answer):
     device_id: str | None
     online: bool | None
     channel: ChannelOut | None
+    device: DeviceOut | None
 
 
 class NodePageOut(Answer):
     """Children of a node; `cursor` asks for those that follow, null at the end."""
 
     nodes: list[TreeNodeOut]
+    cursor: str | None
+
+
+class TreeCountsOut(Answer):
+    """The whole tree in numbers; a device with `problems` may be online."""
+
+    devices: int
+    online: int
+    problems: int
+    cameras: int
+    on: int
+
+
+class TreeFoundOut(Answer):
+    """What a search of the tree found: devices by name, id or address, and cameras with their devices' lines.
+
+    `devices` holds the devices that fit and those of the cameras; `cursor` asks for more cameras.
+    """
+
+    devices: list[TreeNodeOut]
+    channels: list[ChannelOut]
     cursor: str | None
 
 

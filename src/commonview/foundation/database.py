@@ -15,11 +15,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
 
 from commonview.foundation.errors import StorageUnavailable
 
-__all__ = ["Database", "StorageUnavailable", "UtcDateTime", "metadata", "migrate"]
+__all__ = ["Database", "StorageUnavailable", "UtcDateTime", "metadata", "migrate", "stored_time"]
 
 metadata = MetaData(
     naming_convention={
@@ -41,6 +42,19 @@ _SQLITE_FULL = 13
 _SQLITE_DAMAGED = {11, 26}  # CORRUPT, NOTADB
 _SQLITE_UNAVAILABLE = {5, 6, 8, 10, 14}  # BUSY, LOCKED, READONLY, IOERR, CANTOPEN
 
+_CACHE_KIB = 16 * 1024
+"""Pages a connection keeps; a million channels have indexes that do not fit the 2 MiB of SQLite itself."""
+
+_CHECKPOINT_PAGES = 4_000
+"""The log is folded back when it holds 16 MiB, so that a page that many rows touch is written home once."""
+
+
+def stored_time(value: datetime) -> int:
+    """A time as it stands in a column of `UtcDateTime`. Raises `ValueError` for one without a zone."""
+    if value.tzinfo is None:
+        raise ValueError(f"naive datetime {value!r} refused: times are aware and UTC")
+    return (value - _EPOCH) // _MICROSECOND
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as integer microseconds since 1970; naive values are refused."""
@@ -50,11 +64,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """To the database."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"naive datetime {value!r} refused: times are aware and UTC")
-        return (value - _EPOCH) // _MICROSECOND
+        return None if value is None else stored_time(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
@@ -77,7 +87,10 @@ class Database:
         if self._is_sqlite:
             # Python's own transaction control is switched off; BEGIN is ours (see _begin).
             connect_args = {"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False}
-        self.engine: Engine = create_engine(url, connect_args=connect_args)
+        # The connection given back last is taken first: it still holds the pages it needs.
+        self.engine: Engine = create_engine(
+            url, connect_args=connect_args, poolclass=QueuePool, pool_use_lifo=True
+        )
         self._write_lock = threading.Lock()
         self._writer: int | None = None
         if self._is_sqlite:
@@ -141,6 +154,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     finally:
         cursor.close()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -103,10 +102,12 @@ class Catalogue:
         clock: Clock,
         tree: ChannelTree,
         *,
+        next_sn: Callable[[], int],
         on_changed: Callable[[str], None],
         limits: AggregationLimits | None = None,
         query_timeout_s: float = 10.0,
     ) -> None:
+        """``next_sn`` is the house's one counter: two rooms must not ask a peer under one SN."""
         self._directory = directory
         self._database = database
         self._endpoint = endpoint
@@ -121,7 +122,7 @@ class Catalogue:
             replace(limits or AggregationLimits(), max_items=_MOST_ITEMS)
         )
         self._syncs: dict[str, list[Sync]] = {}
-        self._sn = secrets.randbelow(1_000_000) + 1
+        self._next_sn = next_sn
         self._line: asyncio.Queue[DeviceRecord] = asyncio.Queue()
         self._waiting: set[str] = set()
         self._dirty: dict[str, asyncio.TimerHandle] = {}
@@ -219,10 +220,6 @@ class Catalogue:
             return None
         self.counters["query_taken" if response.status < 300 else "query_refused"] += 1
         return response.status
-
-    def _next_sn(self) -> int:
-        self._sn += 1
-        return self._sn
 
     # -- answers
 

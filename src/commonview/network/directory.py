@@ -24,6 +24,7 @@ from commonview.network.model import (
     SignallingTransport,
     TreeDevice,
 )
+from commonview.network.quirks import Flag, note_fired, peer_profile
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 RIVAL_GRACE_S = 5.0
 """What was already on its way when an address lost its device proves nothing."""
+
+_UNRENEWED_S = 30 * 86_400.0
 
 
 @dataclass(slots=True, eq=False)
@@ -214,7 +217,7 @@ class Directory:
                 PresenceReason.UNREGISTERED if record.registered_at else PresenceReason.NEVER_REGISTERED
             )
             return
-        record.expires = now.mono + (record.expires_at - now.at).total_seconds()
+        record.expires = now.mono + self._lasts(record, (record.expires_at - now.at).total_seconds())
         if record.expires <= now.mono:
             record.reason = PresenceReason.REGISTRATION_EXPIRED
             return
@@ -257,10 +260,22 @@ class Directory:
         self._bind(record, registration.flow, now)
         record.registered_at = registration.registered_at
         record.expires_at = registration.expires_at
-        record.expires = now.mono + registration.expires_s
+        record.expires = now.mono + self._lasts(record, registration.expires_s)
         record.problems.pop(ProblemCode.WRONG_PASSWORD, None)
         self._come_online(record, PresenceReason.REGISTERED, now)
         return changed
+
+    @staticmethod
+    def _lasts(record: DeviceRecord, seconds: float) -> float:
+        """How long a registration that lasts ``seconds`` more is believed.
+
+        Some devices register once and only keep alive from then on (Huawei, WVP#861): at the address that
+        they proved, their keep-alives count for a month.
+        """
+        if not peer_profile(record).no_reregistration or seconds >= _UNRENEWED_S:
+            return seconds
+        note_fired(record, Flag.NO_REREGISTRATION)
+        return seconds + _UNRENEWED_S
 
     def _bind(self, record: DeviceRecord, flow: Flow, now: Moment) -> None:
         self._unbind_connection(record)

@@ -263,7 +263,10 @@ class Step(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """Why a live session has no picture; the console says cause and next check. Parameters in brackets."""
+    """Why a live session has no picture, or a talk no voice; the console says cause and next check.
+
+    Parameters in brackets.
+    """
 
     DEVICE_OFFLINE = "device_offline"  # [reason]
     MEDIA_PORTS_EXHAUSTED = "media_ports_exhausted"
@@ -288,6 +291,12 @@ class FailureCode(StrEnum):
     RTSP_REFUSED = "rtsp_refused"  # [why, status]
     SOURCE_FORBIDDEN = "source_forbidden"
     SOURCE_DISABLED = "source_disabled"
+    TALK_UNSUPPORTED = "talk_unsupported"  # what is no GB/T 28181 device takes no voice here
+    DEVICE_SILENT = "device_silent"  # it did not take the request to call us
+    BROADCAST_REFUSED = "broadcast_refused"  # [status, reason, invite]
+    NEVER_CALLED = "never_called"  # [seconds]: taken, perhaps promised, and no call came
+    DEVICE_BUSY = "device_busy"  # [status, reason]
+    NO_COMMON_CODEC = "no_common_codec"
     INTERNAL = "internal"
 
 

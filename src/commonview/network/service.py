@@ -15,6 +15,7 @@ from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
 from commonview.network.admission.service import AdmissionDesk
 from commonview.network.calls import Calls
+from commonview.network.cascade import Cascade, CascadeGround
 from commonview.network.catalogue import Catalogue
 from commonview.network.control import Control
 from commonview.network.directory import Directory
@@ -51,6 +52,7 @@ from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
+from commonview.network.voice import TalkGround, VoiceDesk
 from commonview.wire.manscdp import (
     FILE_FINISHED,
     Catalog,
@@ -210,6 +212,7 @@ class NetworkService:
             platform,
             clock,
             self.channel_tree,
+            next_sn=self.exchange.next_sn,
             on_changed=self._device_changed,
             limits=catalogue_limits,
         )
@@ -222,17 +225,19 @@ class NetworkService:
         self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
         self._desk.enter(DeviceUpgradeResult, self.control.on_upgrade_result)
         self._desk.enter(UploadSnapShotFinished, self.control.on_snapshot_finished)
+        live_ssrcs = SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000))
         self._live = LiveSessions(
             _live_settings(settings, live_limits),
             self._calls,
             node,
-            SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000)),
+            live_ssrcs,
             clock,
             on_changed=self._session_changed,
             on_viewer=self._viewer_seen,
         )
+        self._ground = _ground(settings, self._calls, node, clock)
         self.history = History(
-            _ground(settings, self._calls, node, clock),
+            self._ground,
             self.exchange,
             settings.data_dir / "exports",
             find=self._channel,
@@ -240,7 +245,15 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self._desk.enter(MediaStatus, self._media_status)
+        self.voice = VoiceDesk(
+            _talk_ground(self.endpoint, self.exchange, self._directory, self._ground, live_ssrcs),
+            find=self._channel,
+            items=lambda record, channel: self.channel_tree.around(record, channel.gb_id),
+            publish=bus.publish,
+            on_viewer=self._viewer_seen,
+        )
         self.router = Router(self._registrar, self._desk, self._calls)
+        self.router.enter_calls(self.voice)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
         if notes:
@@ -248,6 +261,8 @@ class NetworkService:
         self.subscribers = SubscriptionServer(self.endpoint)
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
+        self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
+        notices = self.cascade.notices
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -259,6 +274,8 @@ class NetworkService:
             platform=platform,
             clock=clock,
             bus=bus,
+            on_alarm=notices.raised,
+            on_position=notices.moved,
             actions=HouseActions(
                 self._directory,
                 lambda record, channel, access_id: self._live.start(record, channel, access_id),
@@ -277,6 +294,7 @@ class NetworkService:
             on_gone=self._live.stop_device,
         )
         self._live.sources = self.sources.streams
+        self.control.steering.foreign = self.sources.steer
         self.sources.onvif.on_alarm = self._source_alarm
         self._presence = PresenceKeeper(self._directory, database, clock, self._device_changed)
 
@@ -308,6 +326,7 @@ class NetworkService:
         for work in self.events.work():
             self._spawn(work)
         await self.sources.start()
+        await self.cascade.start()
         self._spawn(self.sources.watch())
         # Everything is read back by now: what is under way from here on finds the room complete.
         self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
@@ -319,6 +338,23 @@ class NetworkService:
         self._spawn(self._read_media_events())
         log.info(
             "SIP on %s:%d (udp, tcp) as %s", self._settings.sip_host, self.sip_port, self._settings.sip_id
+        )
+
+    def _cascade_ground(self) -> CascadeGround:
+        return CascadeGround(
+            database=self._database,
+            directory=self._directory,
+            tree=self.channel_tree,
+            endpoint=self.endpoint,
+            vault=self._vault,
+            clock=self._clock,
+            bus=self._bus,
+            exchange=self.exchange,
+            live=self._live,
+            history=self._ground,
+            domain=self._settings.sip_domain,
+            on_viewer=self._viewer_seen,
+            tls_ca=self._settings.sip_tls_client_ca,
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -370,8 +406,10 @@ class NetworkService:
 
     async def close(self) -> None:
         """Send BYE for every session, write what is only in memory, close the listeners."""
+        await self.cascade.close()
         await asyncio.gather(self.subscribers.close(), self.subscribing.close())
         await self._live.close()
+        await self.voice.close()
         await self.history.close()
         await self.sources.close()
         await self.control.close()
@@ -412,6 +450,10 @@ class NetworkService:
     def tree(self) -> tuple[TreeDevice, ...]:
         """Every device with the channels of it that can be watched, for the console."""
         return self._directory.tree(self._live.watched())
+
+    def watched_channels(self) -> frozenset[str]:
+        """The channels that have a running session, by their house-wide keys."""
+        return self._live.watched()
 
     def tree_is_truncated(self) -> bool:
         """Whether `tree` leaves something out, because it is only for small fleets."""
@@ -504,6 +546,7 @@ class NetworkService:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
         self.history.leave(access_id)
+        self.voice.leave(access_id)
 
     def sessions(self) -> tuple[LiveSession, ...]:
         """Running sessions and the most recent ended ones, newest first."""
@@ -539,9 +582,16 @@ class NetworkService:
             "live": self._live.counters,
             "calls": self._calls.counters,
             "history": self.history.counters(),
+            "voice": self.voice.counters,
             "router": self.router.counters,
             "integrity": self._integrity.counters,
             "subscribers": self.subscribers.counters,
+            "cascade": self.cascade.counters,
+            "cascade_relays": self.cascade.relays.counters,
+            "cascade_commands": self.cascade.commands.counters,
+            "cascade_notices": self.cascade.notices.counters,
+            "cascade_messages": self.cascade.messages.counters,
+            "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
             "presence": self._presence.counters,
             "service": self._counters,
@@ -639,7 +689,9 @@ class NetworkService:
                 self._media_event(event)
 
     def _media_event(self, event: MediaEvent) -> None:
-        if not self.history.on_media(event):
+        if not (
+            self.cascade.relays.on_media(event) or self.voice.on_media(event) or self.history.on_media(event)
+        ):
             self._live.on_media(event)
 
     def _media_status(self, record: DeviceRecord, message: MediaStatus) -> None:
@@ -659,6 +711,7 @@ class NetworkService:
             self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
+        self.cascade.relays.session_changed(session_id)
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:
@@ -689,6 +742,28 @@ def _ground(settings: Settings, calls: Calls, node: MediaNode, clock: Clock) -> 
         rtp_public_host=settings.rtp_public_host,
         default_transport=MediaTransport(settings.default_media_transport),
         dial_networks=settings.tcp_active_dial_networks(),
+    )
+
+
+def _talk_ground(
+    endpoint: SipEndpoint,
+    exchange: Exchange,
+    directory: Directory,
+    ground: Ground,
+    ssrcs: SsrcAllocator,
+) -> TalkGround:
+    return TalkGround(
+        endpoint=endpoint,
+        calls=ground.calls,
+        exchange=exchange,
+        directory=directory,
+        node=ground.node,
+        ssrcs=ssrcs,
+        clock=ground.clock,
+        rtp_host=ground.rtp_host,
+        rtp_public_host=ground.rtp_public_host,
+        default_transport=ground.default_transport,
+        dial_networks=ground.dial_networks,
     )
 
 

@@ -42,8 +42,18 @@ from commonview.security.roles import ROLE_ACTIONS, actions_of, require_compatib
 from commonview.security.rules import decide
 from commonview.security.secrets import Vault
 from commonview.security.service import SecurityService
+from commonview.security.sharing_model import (
+    NEEDED,
+    SharedAccess,
+    SharedAction,
+    SharedUse,
+    Sharing,
+    SharingScope,
+    SharingState,
+)
 
 __all__ = [
+    "NEEDED",
     "ROLE_ACTIONS",
     "SYSTEM",
     "AccessOutcome",
@@ -75,6 +85,12 @@ __all__ = [
     "SecurityService",
     "Session",
     "SetupRefused",
+    "SharedAccess",
+    "SharedAction",
+    "SharedUse",
+    "Sharing",
+    "SharingScope",
+    "SharingState",
     "SignInRefused",
     "SignedIn",
     "Subject",

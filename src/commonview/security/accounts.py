@@ -10,7 +10,16 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from commonview.foundation.ids import new_id
 from commonview.security.base import Room, not_found, roles_text
 from commonview.security.errors import Conflict, Invalid
-from commonview.security.model import AccessOutcome, Account, Action, GrantState, NewAccount, Role, Subject
+from commonview.security.model import (
+    AccessOutcome,
+    Account,
+    Action,
+    GrantOrigin,
+    GrantState,
+    NewAccount,
+    Role,
+    Subject,
+)
 from commonview.security.passwords import require_acceptable
 from commonview.security.roles import actions_of, require_compatible
 from commonview.security.store import (
@@ -186,11 +195,10 @@ class Accounts(Room):
         shown |= {"password_changed": "password_hash" in values, "totp_removed": "totp_secret" in values}
         self.audit.append(conn, actor, "account.changed", f"account:{account_id}", "ok", shown)
         if account.disabled:
-            mine = grants.c.account_id == account_id
-            return account, self._revoke_where(conn, actor, mine, "account disabled")
+            return account, self._revoke_where(conn, actor, _own_looks(account_id), "account disabled")
         rights = actions_of(account.roles)
         running = load_grants(
-            conn, select(grants).where(grants.c.account_id == account_id, grants.c.ended_recorded.is_(False))
+            conn, select(grants).where(_own_looks(account_id), grants.c.ended_recorded.is_(False))
         )
         lost = [one.id for one in running if not one.actions <= rights]
         return account, self._revoke_where(conn, actor, grants.c.id.in_(lost), "role taken away")
@@ -221,6 +229,11 @@ class Accounts(Room):
             self.audit.append(conn, actor, "grant.revoked", f"grant:{grant.id}", "ok", detail)
             ended.append(grant.id)
         return ended
+
+
+def _own_looks(account_id: str) -> ColumnElement[bool]:
+    """The grants that an account uses itself. A sharing is the house's: it outlives whoever signed it."""
+    return (grants.c.account_id == account_id) & (grants.c.origin != GrantOrigin.SHARING.value)
 
 
 def _load(conn: Connection, account_id: str) -> Account:

@@ -72,6 +72,7 @@ class GrantOrigin(StrEnum):
     """How a grant came to be."""
 
     SELF_SERVICE = "self_service"
+    SHARING = "sharing"  # what a platform pulls under an agreement; in the name of who made that
 
 
 class AccessOutcome(StrEnum):

@@ -19,13 +19,13 @@ from commonview.foundation.database import Database
 from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.settings import Settings
-from commonview.security.access import Access
 from commonview.security.audit import AuditLog
 from commonview.security.keys import load_enrolment_password, load_instance_key, load_signing_key
 from commonview.security.model import Action, AuditEntry, AuditHealth, Subject
 from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
 from commonview.security.setup import SetUp
+from commonview.security.sharing import Sharings
 from commonview.security.sign_in import SignIn
 from commonview.security.store import accounts, audit_entries
 
@@ -37,7 +37,7 @@ TICK_S: Final = 1.0
 _AUDIT_PAGE_MAX: Final = 500
 
 
-class SecurityService(SetUp, SignIn, Access):
+class SecurityService(SetUp, SignIn, Sharings):
     """Made by `SecurityService.open`. `subject` is always the authenticated asker."""
 
     enrolment_password: str

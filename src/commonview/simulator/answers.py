@@ -1,15 +1,16 @@
 """What a simulated camera answers to MANSCDP queries; pure: a query in, the answering messages out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 from typing import Final
 
-from commonview.simulator.settings import CameraSettings, Channel
-from commonview.wire.gbid import classify
+from commonview.simulator.faults import Fault
+from commonview.simulator.inventory import Inventory
+from commonview.simulator.settings import CameraSettings, Faults
 from commonview.wire.manscdp import (
     Catalog,
-    CatalogItem,
     CatalogQuery,
     DeviceInfo,
     DeviceInfoQuery,
@@ -26,76 +27,56 @@ _BEIJING: Final = timezone(timedelta(hours=8))
 def answers_to(
     query: Message,
     camera: CameraSettings,
+    inventory: Inventory,
     *,
     now: datetime,
     streaming: bool,
-    record_items_max: int | None = None,
-) -> list[Message]:
-    """The messages that answer `query`; empty when it is none we know, or asks about another device."""
-    known = {camera.device_id, *(channel.channel_id for channel in camera.channels)}
-    if query.device_id not in known:
-        return []
+    faults: Faults,
+) -> Iterator[Message]:
+    """The messages that answer `query`; none when it is none we know, or asks about another device.
+
+    Made one after the other, for a platform's catalogue is long.
+    """
+    if not inventory.knows(query.device_id):
+        return
     match query:
         case CatalogQuery():
-            return list(_catalogue(query, camera))
+            yield from _catalogue(query, camera, inventory)
         case DeviceInfoQuery():
-            return [_device_info(query, camera)]
+            yield _device_info(query, camera, sum(1 for _ in inventory.channels()))
         case DeviceStatusQuery():
-            return [_device_status(query, now, streaming=streaming)]
+            yield _device_status(query, now, streaming=streaming)
         case RecordInfoQuery():
-            return list(_recordings(query, camera, record_items_max))
-        case _:
-            return []
+            if query.type or Fault.RECORD_TYPE_REQUIRED not in faults.named:
+                yield from _recordings(query, camera, inventory, faults.record_items_max)
 
 
-def _catalogue(query: CatalogQuery, camera: CameraSettings) -> Iterable[Catalog]:
+def _catalogue(query: CatalogQuery, camera: CameraSettings, inventory: Inventory) -> Iterator[Catalog]:
     """Pages of one SN; SumNum is the grand total in each (GB/T 28181-2022 Annex M)."""
-    items = [
-        _item(channel, camera)
-        for channel in camera.channels
-        if query.device_id in {camera.device_id, channel.channel_id}
-    ]
-    size = camera.page_items
-    for at in range(0, len(items), size) if items else (0,):
-        yield Catalog(
-            sn=query.sn,
-            device_id=query.device_id,
-            sum_num=len(items),
-            items=tuple(items[at : at + size]),
-        )
+    total = inventory.count(query.device_id)
+    items = inventory.items(query.device_id)
+    for _ in range(max(1, -(-total // camera.page_items))):
+        page = tuple(islice(items, camera.page_items))
+        yield Catalog(sn=query.sn, device_id=query.device_id, sum_num=total, items=page)
 
 
-def _recordings(query: RecordInfoQuery, camera: CameraSettings, most: int | None) -> Iterable[RecordInfo]:
+def _recordings(
+    query: RecordInfoQuery, camera: CameraSettings, inventory: Inventory, most: int | None
+) -> Iterator[RecordInfo]:
     """Pages of what the channel has recorded; with `most`, no more items than that are listed."""
-    recorder = next((one.recorder for one in camera.channels if one.channel_id == query.device_id), None)
-    if recorder is None:
+    channel = inventory.find(query.device_id)
+    if channel is None or channel.recorder is None:
         yield RecordInfo(sn=query.sn, device_id=query.device_id, sum_num=0)
         return
     listed = 0
-    for page in recorder.pages(query, camera.page_items):
+    for page in channel.recorder.pages(query, camera.page_items):
         room = len(page.items) if most is None else max(0, most - listed)
         listed += len(page.items)
         if room or not page.items:
             yield replace(page, items=page.items[:room])
 
 
-def _item(channel: Channel, camera: CameraSettings) -> CatalogItem:
-    return CatalogItem(
-        device_id=channel.channel_id,
-        name=channel.name,
-        manufacturer=camera.manufacturer,
-        model=camera.model,
-        civil_code=classify(channel.channel_id).civil_code or camera.server.domain[:6],
-        address="Simulated",
-        parental=False,
-        parent_ids=(camera.device_id,),
-        register_way=1,
-        secrecy=0,
-        status="ON",
-    )
-
-
-def _device_info(query: DeviceInfoQuery, camera: CameraSettings) -> DeviceInfo:
+def _device_info(query: DeviceInfoQuery, camera: CameraSettings, channels: int) -> DeviceInfo:
     return DeviceInfo(
         sn=query.sn,
         device_id=query.device_id,
@@ -103,7 +84,7 @@ def _device_info(query: DeviceInfoQuery, camera: CameraSettings) -> DeviceInfo:
         manufacturer=camera.manufacturer,
         model=camera.model,
         firmware=camera.firmware,
-        channel=len(camera.channels),
+        channel=channels,
     )
 
 

@@ -3,36 +3,32 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
 
 from commonview.foundation.clock import Clock, SystemClock
-from commonview.network.sip_endpoint import (
-    Flow,
-    FlowClosed,
-    ServerTransaction,
-    SipConnectError,
-    SipEndpoint,
-    SipEndpointError,
-    SipTimeout,
-)
+from commonview.network.sip_endpoint import Flow, FlowClosed, ServerTransaction, SipEndpointError
+from commonview.network.sip_tls import client_context
+from commonview.network.subscription_server import SubscriptionServer
 from commonview.simulator.answers import answers_to
-from commonview.simulator.call import Call, CallRefused, Offer, read_offer
-from commonview.simulator.controls import Controls
+from commonview.simulator.call import Call
+from commonview.simulator.calls import Calls
+from commonview.simulator.controls import Controls, TakePictures
 from commonview.simulator.controls_shell import ControlsShell
-from commonview.simulator.errors import SimulatorError
-from commonview.simulator.requests import RequestWriter
+from commonview.simulator.faults import Fault
+from commonview.simulator.inventory import ChannelList, Inventory
+from commonview.simulator.registration import Registration, RegistrationFailed
+from commonview.simulator.reports import Reports, SensorCatalog
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Report, say_nothing
+from commonview.simulator.spoil import SpoilingEndpoint
+from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
-from commonview.wire.sip.digest import Challenge
-from commonview.wire.sip.errors import SipParseError
-from commonview.wire.sip.uri import NameAddr, SipUri
 
-_REFRESH_SHARE: Final = 0.8
 _UNREGISTER_S: Final = 2.0
-_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, OPTIONS"
+_ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, SUBSCRIBE, OPTIONS"
 
 
 class CameraState(Enum):
@@ -43,10 +39,6 @@ class CameraState(Enum):
     REGISTERED = "registered"
     WAITING = "waiting to try again"
     VANISHED = "vanished"
-
-
-class _RegistrationFailed(SimulatorError):
-    """The platform did not accept us; the message says how."""
 
 
 class SimulatedCamera:
@@ -62,47 +54,98 @@ class SimulatedCamera:
         faults: Faults | None = None,
         report: Report = say_nothing,
         clock: Clock | None = None,
+        inventory: Inventory | None = None,
     ) -> None:
         self.settings = settings
-        self.faults = faults or Faults()
         self.counters = CameraCounters()
         self.state = CameraState.STOPPED
-        self.last_refusal: int | None = None
         self._report = report
         self._clock = clock or SystemClock()
-        self._writer = RequestWriter(settings)
-        self._channels = {channel.channel_id: channel for channel in settings.channels}
-        self._calls: dict[str, Call] = {}
-        self._endpoint: SipEndpoint | None = None
-        self._flow: Flow | None = None
-        self._lost = asyncio.Event()
+        self._faults = faults or Faults()
+        self.inventory = inventory or ChannelList(settings)
+        self._endpoint: SpoilingEndpoint | None = None
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
-        self.controls = Controls(settings)
+        self.registration = Registration(
+            settings, endpoint=self._sip, faults=self._shown, counters=self.counters, say=self._say
+        )
+        self.controls = Controls(settings, self.inventory)
+        self.controls.faults = self._faults.controls
         self._shell = ControlsShell(
             self.controls,
-            self._channels,
-            send=self._send,
-            next_sn=lambda: self._writer.next_sn(),
+            self.inventory,
+            send=self.registration.send,
+            next_sn=lambda: self.registration.writer.next_sn(),
             restart=self._restart,
-            now=lambda: self._clock.now(),
+            now=self._clock.now,
             say=self._say,
             upgrade_failure=lambda: self.faults.upgrade_failure,
             upgrade_s=settings.upgrade_s,
         )
+        self.voice = VoicePart(
+            settings.voice or Voice(broadcast=False, talks=False),
+            lambda: self.registration.writer,
+            settings.local_host,
+            endpoint=self._sip,
+            send=self.registration.send,
+        )
+        self.reports = Reports(
+            settings,
+            self.controls,
+            self.counters,
+            writer=lambda: self.registration.writer,
+            faults=self._shown,
+            send=self.registration.send,
+            spawn=self._spawn,
+            now=self._clock.now,
+            forget=self.forget_subscriptions,
+        )
+        self._calls = Calls(
+            settings,
+            self.inventory,
+            self.counters,
+            faults=self._shown,
+            endpoint=self._sip,
+            contact=lambda flow: self.registration.writer.contact(flow),
+            say=self._say,
+            spawn=self._spawn,
+            tell=self._tell,
+            on_stream=self._stream_started,
+        )
+        self._subscriptions: SubscriptionServer | None = None
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
+
+    @property
+    def faults(self) -> Faults:
+        """How it misbehaves; may be replaced at any time."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = faults
+        self.controls.faults = faults.controls
+        if self._endpoint is not None:
+            self._endpoint.faults = faults
+
+    def _shown(self) -> Faults:
+        return self._faults
+
+    @property
+    def last_refusal(self) -> int | None:
+        """The status of the last registration that was refused; None after one that was not."""
+        return self.registration.last_refusal
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """The calls that are not over yet."""
-        return tuple(self._calls.values())
+        return self._calls.running
 
     @property
     def streaming(self) -> bool:
         """Whether at least one stream is being sent."""
-        return any(call.streaming for call in self._calls.values())
+        return any(call.streaming for call in self.calls)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -115,11 +158,17 @@ class SimulatedCamera:
 
     async def start(self) -> None:
         """Bind the sockets and begin to register; returns at once. Raises `OSError` when binding fails."""
-        self._endpoint = SipEndpoint(
-            on_request=self._take_request, on_flow_closed=self._flow_closed, user_agent=self._agent()
+        self._endpoint = SpoilingEndpoint(
+            on_request=self._take_request,
+            on_flow_closed=self.registration.flow_closed,
+            user_agent=self._agent(),
         )
+        self._endpoint.faults = self._faults
         if self.settings.transport == "udp":
             await self._endpoint.listen_udp(self.settings.local_host, 0)
+        elif self.settings.transport == "tls":
+            self._endpoint.trust(client_context(self.settings.tls_ca))
+        self.forget_subscriptions()
         self._life = asyncio.ensure_future(self._live())
 
     def _agent(self) -> str:
@@ -136,14 +185,15 @@ class SimulatedCamera:
             await asyncio.gather(self._life, return_exceptions=True)
         was_there = self.state is CameraState.REGISTERED
         await self._end_calls("the camera stops", silently=not was_there)
-        if was_there and unregister and self._flow is not None:
-            with contextlib.suppress(SipEndpointError, _RegistrationFailed, TimeoutError):
+        if was_there and unregister:
+            with contextlib.suppress(SipEndpointError, RegistrationFailed, TimeoutError):
                 async with asyncio.timeout(_UNREGISTER_S):
-                    await self._register(self._flow, 0)
+                    await self.registration.leave()
                     self._say("unregistered")
         for chore in list(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self.voice.hang_up(None)  # what was called meanwhile
         await self._endpoint.close()
         self._endpoint = None
         await self._become(CameraState.STOPPED)
@@ -163,17 +213,24 @@ class SimulatedCamera:
 
     async def vanish(self) -> None:
         """Fall silent as if the power were gone: no media, no keep-alive, no answer, no BYE."""
-        for call in self._calls.values():
+        for call in self.calls:
             call.paused = True
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
         await self._become(CameraState.VANISHED)
 
+    async def resume(self) -> None:
+        """Be heard again after `vanish` as if only the line had been cut: same registration, same calls."""
+        for call in self.calls:
+            call.paused = False
+        self._life = asyncio.ensure_future(self._live(joined=True))
+
     async def come_back(self) -> None:
         """Power on again after `vanish`: old streams are forgotten, the camera registers anew."""
         await self._end_calls("the camera restarted", silently=True)
-        self._writer = RequestWriter(self.settings)
+        self.registration.start_anew()
+        self.forget_subscriptions()
         self._life = asyncio.ensure_future(self._live())
 
     def _say(self, line: str) -> None:
@@ -189,20 +246,20 @@ class SimulatedCamera:
 
     # Registration and keep-alive (GB/T 28181-2022 9.1, 9.6)
 
-    async def _live(self) -> None:
+    async def _live(self, *, joined: bool = False) -> None:
         failures = 0
         while True:
-            await self._become(CameraState.CONNECTING)
-            self._lost.clear()
             try:
-                self._flow = await self._connect()
-                await self._register(self._flow, self.settings.expires_s)
-                failures = 0
-                server = self.settings.server
-                self._say(f"registered with {server.host}:{server.port} for {self.settings.expires_s} s")
+                if not joined:
+                    await self._become(CameraState.CONNECTING)
+                    await self.registration.join()
+                    server = self.settings.server
+                    self._say(f"registered with {server.host}:{server.port} for {self.settings.expires_s} s")
+                joined, failures = False, 0
                 await self._become(CameraState.REGISTERED)
-                reason = await self._keep_registered(self._flow)
-            except (_RegistrationFailed, SipEndpointError) as error:
+                self._spawn(self._greet())
+                reason = await self.registration.keep()
+            except (RegistrationFailed, SipEndpointError) as error:
                 reason = str(error) or type(error).__name__
                 failures += 1
             await self._end_calls(reason, silently=True)
@@ -218,103 +275,51 @@ class SimulatedCamera:
         wait = min(self.settings.retry_max_s, self.settings.retry_min_s * 2.0 ** min(failures - 1, 16))
         return wait * self._chance.uniform(1.0, 1.5)
 
-    def _sip(self) -> SipEndpoint:
+    def _sip(self) -> SpoilingEndpoint:
         if self._endpoint is None:
             raise FlowClosed("the camera is stopped")
         return self._endpoint
 
-    async def _connect(self) -> Flow:
-        server = self.settings.server
-        if self.settings.transport == "udp":
-            return self._sip().udp_flow(server.host, server.port)
-        try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
-                return await self._sip().connect_tcp(server.host, server.port)
-        except TimeoutError as error:
-            raise SipConnectError(f"no connection to {server.host}:{server.port}") from error
+    async def _greet(self) -> None:
+        """What a misbehaving device says as soon as it is registered."""
+        if Fault.EMPTY_MESSAGE in self.faults.named:
+            await self.registration.send_empty()
+        if Fault.SENSOR_CATALOG in self.faults.named:
+            await self.registration.send(SensorCatalog(sn=1, device_id=self.settings.device_id))
+        item = next(self.inventory.items(self.settings.device_id), None)
+        while item is not None and Fault.STATUS_FLAPPING in self.faults.named:
+            for event in ("OFF", "ON"):
+                await asyncio.sleep(self.settings.keepalive_s / 2)
+                if self.state is not CameraState.REGISTERED:
+                    return
+                self.reports.catalogue_changed(replace(item, event=event, status=event))
 
-    async def _register(self, flow: Flow, expires_s: int) -> None:
-        password = self.settings.password
-        if self.faults.wrong_password:
-            password += "-wrong"
-        challenge: Challenge | None = None
-        for _ in range(3):  # unchallenged, challenged, and once more for a stale nonce
-            request = self._writer.register(flow, expires_s, challenge, password)
-            response = await self._sip().request(request, flow, timeout_s=self.settings.request_timeout_s)
-            if 200 <= response.status < 300:
-                self.counters.registrations += expires_s > 0
-                self.last_refusal = None
-                return
-            offered = response.headers.get("WWW-Authenticate")
-            if response.status != 401 or offered is None:
-                break
-            try:
-                fresh = Challenge.parse(offered)
-            except SipParseError as error:
-                raise _RegistrationFailed(f"unreadable challenge: {error}") from error
-            if challenge is not None and not fresh.stale:
-                break
-            challenge = fresh
-        self.counters.registrations_refused += 1
-        self.last_refusal = response.status
-        raise _RegistrationFailed(f"registration refused with {response.status} {response.reason}")
+    def _stream_started(self) -> None:
+        self._spawn(self._tell())
+        if Fault.REBOOT_WITHOUT_BYE in self.faults.named and self._restarting is None:
+            self._spawn(self._restart_soon())
 
-    async def _keep_registered(self, flow: Flow) -> str:
-        """Keep alive and refresh until the platform is lost; returns what happened, in words."""
-        clock = asyncio.get_running_loop().time
-        refresh_at = clock() + self.settings.expires_s * _REFRESH_SHARE
-        missed = 0
-        while True:
-            until = min(self.settings.keepalive_s, max(0.0, refresh_at - clock()))
-            if await self._lost_within(until):
-                return "the connection to the platform closed"
-            if clock() >= refresh_at:  # 9.1: refresh before expiry
-                await self._register(flow, self.settings.expires_s)
-                refresh_at = clock() + self.settings.expires_s * _REFRESH_SHARE
-                continue
-            status = await self._send_keepalive(flow)
-            if status in {401, 403, 404}:
-                return f"the platform does not know us any more ({status})"
-            missed = 0 if status is not None else missed + 1
-            if missed >= self.settings.keepalive_misses:
-                return f"{missed} keep-alives went unanswered"
+    async def _restart_soon(self) -> None:
+        """Restart in the middle of a stream (trap 46)."""
+        await asyncio.sleep(self.settings.reboot_s)
+        await self._restart()
 
-    async def _lost_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._lost.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _send_keepalive(self, flow: Flow) -> int | None:
-        """The status the platform answered, None for silence."""
-        notice = manscdp.Keepalive(
-            sn=self._writer.next_sn(),
-            device_id=self.settings.device_id,
-            faulty_ids=self.faults.faulty_channels,
-        )
-        request = self._writer.message(notice)
-        timeout_s = min(self.settings.request_timeout_s, max(0.1, self.settings.keepalive_s))
-        try:
-            response = await self._sip().request(request, flow, timeout_s=timeout_s)
-        except SipTimeout:
-            self.counters.keepalives_missed += 1
-            self._say("keep-alive went unanswered")
-            return None
-        self.counters.keepalives += 1
-        return response.status
-
-    def _flow_closed(self, flow: Flow) -> None:
-        if flow == self._flow:
-            self._lost.set()
+    def forget_subscriptions(self) -> None:
+        """Lose every subscription without a word, as a restart does."""
+        if self._subscriptions is not None:
+            for one in self._subscriptions.subscriptions():
+                one.clock.end()
+                self.reports.on_ended(one)
+        if self._endpoint is not None:
+            self._subscriptions = SubscriptionServer(self._endpoint)
+            self._subscriptions.enter(self.reports)
 
     # Requests from the platform
 
     def _take_request(self, transaction: ServerTransaction) -> None:
         if self.state is CameraState.VANISHED:
             return
-        if self._flow is None or transaction.flow.peer[0] != self._flow.peer[0]:
+        if not self.registration.is_platform(transaction.flow.peer[0]):
             # Whoever may call a camera may have it send video to anybody.
             self.counters.strangers_refused += 1
             transaction.respond(403)
@@ -322,12 +327,11 @@ class SimulatedCamera:
         match transaction.request.method:
             case "MESSAGE":
                 self._take_message(transaction)
-            case "INVITE":
-                self._take_invite(transaction)
-            case "BYE":
-                self._take_bye(transaction)
-            case "INFO":
-                self._take_info(transaction)
+            case "INVITE" | "BYE" | "INFO":
+                self._take_call(transaction)
+            case "SUBSCRIBE" if self._subscriptions is not None:
+                if not self._subscriptions.take(transaction):
+                    transaction.respond(489)
             case "OPTIONS":
                 transaction.respond(200, headers=[("Allow", _ALLOW)])
             case _:
@@ -342,60 +346,74 @@ class SimulatedCamera:
             transaction.respond(400)
             return
         transaction.respond(200)  # 9.3.3: at once and empty, the business answer is a message of its own
-        if isinstance(query, manscdp.Message):
-            self._spawn(self._answer(query, transaction.flow))
-        else:
+        if not isinstance(query, manscdp.Message):
             self.counters.messages_refused += 1
+        elif not self.reports.take(query):
+            self._spawn(self._answer(query, transaction.flow))
 
     async def _answer(self, query: manscdp.Message, flow: Flow) -> None:
         self.counters.queries += 1
         faults = self.faults
+        if isinstance(query, manscdp.Broadcast):
+            await self.voice.take(query, flow)
+            return
         await asyncio.sleep(faults.answer_delay_s)
-        pages = self._controlled(query)
+        pages: Iterable[manscdp.Message] | None = self._controlled(query)
         if pages is None:
             told = answers_to(
                 query,
                 self.settings,
+                self.inventory,
                 now=self._clock.now(),
                 streaming=self.streaming,
-                record_items_max=faults.record_items_max,
+                faults=faults,
             )
-            pages = [self.controls.touch(page) for page in told]
-        if query.cmd_type == "Catalog" and pages:
-            self._say(f"sends its catalogue in {len(pages)} message{'s' if len(pages) > 1 else ''}")
+            pages = map(self.controls.touch, told)
+        sent = 0
         with contextlib.suppress(SipEndpointError):
-            for number, page in enumerate(pages):
-                if number:
+            for page in pages:
+                if sent:
                     await asyncio.sleep(faults.page_delay_s)
+                sent += 1
                 for _ in range(2 if faults.pages_twice else 1):
                     # Annex M: the next page only after the previous one was answered.
                     await self._sip().request(
-                        self._writer.message(page), flow, timeout_s=self.settings.request_timeout_s
+                        self.registration.writer.message(page),
+                        flow,
+                        timeout_s=self.settings.request_timeout_s,
                     )
-
-    async def _send(self, message: manscdp.Message) -> None:
-        """Send a notice to the platform, if there is one to hear it."""
-        if self._flow is None:
-            return
-        with contextlib.suppress(SipEndpointError):
-            timeout_s = self.settings.request_timeout_s
-            await self._sip().request(self._writer.message(message), self._flow, timeout_s=timeout_s)
+        if query.cmd_type == "Catalog" and sent:
+            self._say(f"sent its catalogue in {sent} message{'s' if sent > 1 else ''}")
 
     async def _restart(self) -> None:
         self._restarting = asyncio.current_task()
-        await self.vanish()
-        await asyncio.sleep(self.settings.reboot_s)
-        await self.come_back()
+        try:
+            await self.vanish()
+            await asyncio.sleep(self.settings.reboot_s)
+            await self.come_back()
+        finally:
+            self._restarting = None
 
     def _controlled(self, message: manscdp.Message) -> list[manscdp.Message] | None:
         """What control answers, its effects under way; None when the message is none of control's."""
+        named = self.faults.named
+        configures = isinstance(message, manscdp.DeviceConfig)
+        elsewhere = configures and message.device_id != self.settings.device_id
+        if elsewhere and Fault.CONFIG_ONLY_DEVICE_ID in named:  # trap 21: Dahua
+            result = manscdp.DeviceConfigResult(sn=message.sn, device_id=message.device_id, result="ERROR")
+            return [result]
         reaction = self.controls.take(message, asyncio.get_running_loop().time())
         for effect in reaction.effects:
-            self._spawn(self._shell.carry_out(effect))
+            if not (isinstance(effect, TakePictures) and Fault.SNAPSHOT_UNFINISHED in named):
+                self._spawn(self._shell.carry_out(effect))
         if not reaction.ours:
             return None
         if self._shell.head_moves(message.device_id):
             self._spawn(self._shell.turn_picture(message.device_id))
+        self.reports.head_moves(message.device_id)
+        if configures and Fault.CONFIG_UNANSWERED in named:
+            self.registration.lost.set()  # trap 21: Uniview registers again instead
+            return []
         return list(reaction.answers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -403,90 +421,54 @@ class SimulatedCamera:
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
 
+    # What it reports by itself
+
+    def raise_alarm(
+        self, channel_id: str | None = None, *, method: int = 5, alarm_type: int | None = 2, priority: int = 2
+    ) -> bool:
+        """Send an alarm (A.2.5.3) until the platform answers it; motion of the first channel by default.
+
+        False when the channel may send none now: an alarm of method 2 waits for the reset of the last one.
+        """
+        first = self.inventory.first()
+        named = channel_id or (self.settings.device_id if first is None else first.channel_id)
+        raised = self.reports.raise_alarm(named, method, alarm_type, priority)
+        if raised:
+            self._say(f"raises an alarm of method {method}")
+        return raised
+
+    def switch_channel(self, channel_id: str, *, on: bool) -> None:
+        """Let a channel stop working, or work again; subscribers hear of it. Raises `KeyError`."""
+        self.reports.catalogue_changed(self._list().switch(channel_id, on=on))
+
+    def add_channel(self, channel: Channel) -> None:
+        """One more channel; subscribers hear of it."""
+        self.reports.catalogue_changed(self._list().add(channel))
+
+    def remove_channel(self, channel_id: str) -> None:
+        """One channel less; subscribers hear of it. Raises `KeyError`."""
+        self.reports.catalogue_changed(self._list().remove(channel_id))
+
+    def _list(self) -> ChannelList:
+        if not isinstance(self.inventory, ChannelList):
+            raise TypeError("the channels of this device cannot be changed")
+        return self.inventory
+
     # Calls
 
-    def _take_invite(self, transaction: ServerTransaction) -> None:
-        self.counters.invites += 1
-        try:
-            channel = self._called_channel(transaction)
-            offer = read_offer(transaction.request)
-            self._make_room(channel, offer.stream_key)
-            call = self._make_call(transaction, offer, channel)
-        except CallRefused as refusal:
-            self.counters.invites_refused += 1
-            self._say(f"refuses a call: {refusal.status} {refusal.reason}")
-            transaction.respond(refusal.status, refusal.reason)
-            return
-        self._calls[call.call_id] = call
-        self._spawn(self._tell())
-        self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
-        call.start(on_stream=self._stream_started, on_end=self._call_over)
-
-    def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
-        return Call(
-            transaction,
-            offer,
-            channel,
-            camera=self.settings,
-            faults=lambda: self.faults,
-            endpoint=self._sip(),
-            counters=self.counters,
-            contact=self._writer.contact(transaction.flow),
-        )
-
-    def _called_channel(self, transaction: ServerTransaction) -> Channel:
-        """The channel an INVITE names: by Request-URI, else by To. The device's own id means its first."""
-        request = transaction.request
-        users: list[str | None] = []
-        with contextlib.suppress(SipParseError):
-            users.append(SipUri.parse(request.uri).user)
-        with contextlib.suppress(SipParseError):
-            users.append(NameAddr.parse(request.headers.get("To") or "").sip_uri().user)
-        for user in users:
-            if user in self._channels:
-                return self._channels[user]
-        if self.settings.device_id in users and self.settings.channels:
-            return self.settings.channels[0]
-        raise CallRefused(404, "Not Found")
-
-    def _make_room(self, channel: Channel, stream_key: str | None) -> None:
-        """Annex K c: a new INVITE for a source being sent replaces the old call; else 486 when full."""
-        for call in list(self._calls.values()):
-            if stream_key is not None and call.offer.stream_key == stream_key and call.channel is channel:
-                self._calls.pop(call.call_id, None)
-                self._spawn(call.hang_up("replaced by a new call for the same source"))
-        if len(self._calls) >= self.settings.max_streams:
-            raise CallRefused(486, "Busy Here")
-
-    def _take_bye(self, transaction: ServerTransaction) -> None:
-        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
-        if call is None:
-            transaction.respond(481)
-            return
-        transaction.respond(200)
-        call.taken_down()
-
-    def _take_info(self, transaction: ServerTransaction) -> None:
-        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
-        if call is None:
-            transaction.respond(481)
-        else:
-            call.take_info(transaction)
-
-    def _stream_started(self) -> None:
-        self._spawn(self._tell())
-
-    def _call_over(self, call: Call) -> None:
-        if self._calls.get(call.call_id) is call:
-            del self._calls[call.call_id]
-        self._spawn(self._tell())
-        self._say(f"stops sending {call.channel.name}: {call.ended_because or 'the call is over'}")
+    def _take_call(self, transaction: ServerTransaction) -> None:
+        """A conversation with the speaker, or else a call for video."""
+        method = transaction.request.method
+        if method == "INVITE" and self.voice.wants(transaction):
+            self.counters.invites += 1
+            self._spawn(self.voice.take_invite(transaction))
+        elif method != "BYE" or not self.voice.take_bye(transaction):
+            self._calls.take(transaction)
 
     async def hang_up(self, reason: str = "the camera hangs up") -> None:
         """End every call with BYE from the camera's side."""
         await self._end_calls(reason, silently=False)
 
     async def _end_calls(self, reason: str, *, silently: bool) -> None:
-        calls = list(self._calls.values())
-        await asyncio.gather(*(call.hang_up(reason, silently=silently) for call in calls))
+        await self.voice.hang_up(None if silently else self.registration.flow)
+        await self._calls.end_all(reason, silently=silently)

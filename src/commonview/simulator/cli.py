@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from commonview.simulator.errors import SimulatorError
+from commonview.simulator.faults import CATALOGUE, parse_faults
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
-from commonview.simulator.settings import Server
+from commonview.simulator.settings import Faults, Server
+from commonview.wire.version import GbVersion
 
 PASSWORD_VARIABLE: Final = "COMMONVIEW_DEVICE_PASSWORD"  # noqa: S105  # the variable's name
+_EDITIONS: Final = {"2016": GbVersion.V2016, "2022": GbVersion.V2022}
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
 _DESCRIPTION: Final = f"""\
 Simulated GB/T 28181 cameras: they register with a platform, keep alive, answer queries and send video on
@@ -53,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name-prefix", metavar="TEXT", help="name them TEXT 1, TEXT 2, ... instead of by street"
     )
     parser.add_argument(
-        "--transport", choices=("udp", "tcp"), default="udp", help="for signalling (%(default)s)"
+        "--transport", choices=("udp", "tcp", "tls"), default="udp", help="for signalling (%(default)s)"
+    )
+    parser.add_argument(
+        "--tls-ca", type=Path, metavar="FILE", help="who signed the platform's certificate, as PEM"
     )
     parser.add_argument(
         "--keepalive", type=_seconds, default=60.0, metavar="S", help="interval (%(default)s)"
@@ -76,11 +82,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_size, default=(1280, 720), metavar="WxH", help="of a drawn street (1280x720)"
     )
+    add_fault_arguments(parser)
+    parser.add_argument(
+        "--version",
+        choices=("2016", "2022"),
+        default="2022",
+        help="edition of the standard (%(default)s)",
+    )
+    parser.add_argument("--mobile", action="store_true", help="drive a ring road and tell positions")
+    parser.add_argument(
+        "--alarm-every", type=_seconds, metavar="S", help="raise a motion alarm at the first camera every S"
+    )
     parser.add_argument("--fps", type=_positive, default=15, help="of a drawn street (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until SIGINT or SIGTERM; raises `SimulatorError` with a sentence for the terminal."""
+    if arguments.list_faults:
+        return list_faults()
     host, port = numeric_address(arguments.server)
     fleet = FleetSettings(
         server=Server(host=host, port=port, server_id=arguments.server_id, domain=arguments.domain),
@@ -97,26 +116,62 @@ def run(arguments: argparse.Namespace) -> int:
         codec=arguments.codec,
         size=arguments.size,
         fps=arguments.fps,
+        version=_EDITIONS[arguments.version],
+        mobile=arguments.mobile,
+        tls_ca=arguments.tls_ca,
     )
     try:
-        asyncio.run(_simulate(fleet))
+        asyncio.run(_simulate(fleet, parse_faults(arguments.faults), arguments.alarm_every))
     except (ValueError, OSError) as error:
         raise SimulatorError(f"cannot simulate: {error}") from error
     return 0
 
 
-async def _simulate(settings: FleetSettings) -> None:
+async def _simulate(settings: FleetSettings, faults: Faults, alarm_every_s: float | None) -> None:
+    stop = stop_event()
+    server = settings.server
+    _print(f"{settings.count} simulated cameras for {server.host}:{server.port}, Ctrl-C stops them")
+    async with SimulatedFleet(settings, faults=faults, report=_print) as fleet:
+        if alarm_every_s is None:
+            await stop.wait()
+        while alarm_every_s is not None and not await _set_within(stop, alarm_every_s):
+            fleet.cameras[0].raise_alarm()
+        _print("stopping: ending streams and unregistering")
+    _print("stopped")
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # no signal handlers on Windows: Ctrl-C still works
             loop.add_signal_handler(number, stop.set)
-    server = settings.server
-    _print(f"{settings.count} simulated cameras for {server.host}:{server.port}, Ctrl-C stops them")
-    async with SimulatedFleet(settings, report=_print):
-        await stop.wait()
-        _print("stopping: ending streams and unregistering")
-    _print("stopped")
+    return stop
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose bad behaviour."""
+    parser.add_argument("--faults", default="", metavar="A,B", help="misbehave like this; see --list-faults")
+    parser.add_argument(
+        "--list-faults", action="store_true", help="list the faults of the field by name, and end"
+    )
+
+
+def list_faults() -> int:
+    """Print the catalogue."""
+    for entry in CATALOGUE:
+        number = f"{entry.trap:>2}" if entry.trap else "  "
+        print(f"{entry.fault.value:<28} {number}  {entry.en}\n{'':<32} {entry.zh}")  # noqa: T201  # the command speaks
+    return 0
 
 
 def _print(line: str) -> None:

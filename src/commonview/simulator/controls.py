@@ -8,12 +8,13 @@ does not know the newer messages: it accepts them and says nothing, as fielded o
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
-from commonview.simulator.controls_config import ChannelConfig, fresh_config
+from commonview.simulator.controls_channels import ChannelStates
+from commonview.simulator.controls_config import fresh_config
 from commonview.simulator.controls_head import Look
 from commonview.simulator.controls_state import Card, ChannelState, dragged, set_home, steer
+from commonview.simulator.inventory import ChannelList, Inventory
 from commonview.simulator.settings import CameraSettings
 from commonview.wire.manscdp import (
     AlarmCmd,
@@ -130,38 +131,31 @@ NOT_OURS: Final = Reaction(ours=False)
 class Controls:
     """The state of one camera. Times are seconds of one monotonic clock."""
 
-    def __init__(self, camera: CameraSettings) -> None:
+    def __init__(self, camera: CameraSettings, inventory: Inventory | None = None) -> None:
         self.camera = camera
+        self.inventory = inventory or ChannelList(camera)
+        self.channels = ChannelStates(camera.device_id, self.inventory, self._fresh)
         self.version = camera.version
         self.faults: frozenset[ControlFault] = frozenset()
         self.cards = [Card()]
         self.firmware = camera.firmware
         self.counters = {"ptz_refused": 0, "unsupported": 0}
 
-    @cached_property
-    def channels(self) -> dict[str, ChannelState]:
-        """The state by channel id; the device's own id means its first channel.
-
-        Made when first asked for: most of a large fleet is never controlled.
-        """
-        made = {each.channel_id: ChannelState(self._fresh(each.name)) for each in self.camera.channels}
-        first = next(iter(made.values()), None) or ChannelState(self._fresh(self.camera.name))
-        made.setdefault(self.camera.device_id, first)
-        return made
-
-    def _fresh(self, name: str) -> ChannelConfig:
+    def _fresh(self, name: str) -> ChannelState:
         camera = self.camera
+        first = self.inventory.first()
         size = (704, 576)
-        if camera.channels:
-            source = camera.channels[0].source.format
-            size = (source.width, source.height)
-        return fresh_config(
-            camera.version,
-            name=name,
-            expires_s=camera.expires_s,
-            keepalive_s=camera.keepalive_s,
-            misses=camera.keepalive_misses,
-            size=size,
+        if first is not None:
+            size = (first.source.format.width, first.source.format.height)
+        return ChannelState(
+            fresh_config(
+                camera.version,
+                name=name or camera.name,
+                expires_s=camera.expires_s,
+                keepalive_s=camera.keepalive_s,
+                misses=camera.keepalive_misses,
+                size=size,
+            )
         )
 
     def look(self, channel_id: str, now: float) -> Look:

@@ -18,7 +18,8 @@ from commonview.simulator.controls import (
     TakePictures,
     Upgrade,
 )
-from commonview.simulator.settings import Channel, Report
+from commonview.simulator.inventory import Inventory
+from commonview.simulator.settings import Report
 from commonview.wire.manscdp import DeviceUpgradeResult, Message, UploadSnapShotFinished
 from commonview.wire.times import BEIJING
 
@@ -54,7 +55,7 @@ class ControlsShell:
     """Carries effects out. `send` sends a MANSCDP message, `restart` lets the camera go and come back."""
 
     controls: Controls
-    channels: dict[str, Channel]
+    inventory: Inventory
     send: Callable[[Message], Awaitable[None]]
     next_sn: Callable[[], int]
     restart: Callable[[], Awaitable[None]]
@@ -114,7 +115,7 @@ class ControlsShell:
             self._turning.discard(channel_id)
 
     def _source(self, channel_id: str) -> object:
-        channel = self.channels.get(channel_id) or next(iter(self.channels.values()), None)
+        channel = self.inventory.find(channel_id) or self.inventory.first()
         return None if channel is None else channel.source
 
     async def _take_pictures(self, effect: TakePictures) -> None:

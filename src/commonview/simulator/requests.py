@@ -1,10 +1,14 @@
 """Building the requests a camera sends outside dialogs: REGISTER and MESSAGE (GB/T 28181-2022 9.1, 9.6)."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from commonview.simulator.settings import CameraSettings
+from commonview.simulator.faults import Fault
+from commonview.simulator.settings import CameraSettings, Faults
+from commonview.simulator.spoil import spoil_body
 from commonview.wire import manscdp
+from commonview.wire.sdp import CONTENT_TYPE as SDP
 from commonview.wire.sip.digest import Challenge, answer
 from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.headers import Headers
@@ -17,6 +21,7 @@ class RequestWriter:
     """Writes requests of one camera; keeps Call-ID and CSeq of its registration."""
 
     camera: CameraSettings
+    faults: Callable[[], Faults] = Faults
     _call_id: str = field(default_factory=lambda: secrets.token_hex(12))
     _tag: str = field(default_factory=lambda: secrets.token_hex(6))
     _register_cseq: int = 0
@@ -31,13 +36,14 @@ class RequestWriter:
     def contact(self, flow: Flow) -> str:
         """Where the platform reaches this camera."""
         host, port = flow.local
-        transport = ";transport=tcp" if flow.transport == "tcp" else ""
+        if Fault.UNSPECIFIED_ADDRESS in self.faults().named:
+            host = "0.0.0.0"  # noqa: S104 - what trap 15 is about
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{self.camera.device_id}@{_bracketed(host)}:{port}{transport}>"
 
     def register(self, flow: Flow, expires_s: int, challenge: Challenge | None, password: str) -> SipRequest:
         """REGISTER with the Authorization that answers `challenge`, if there is one."""
-        server = self.camera.server
-        uri = f"sip:{server.server_id}@{server.domain}"
+        server, uri = self.camera.server, self._uri()
         own = f"<sip:{self.camera.device_id}@{server.domain}>"
         self._register_cseq += 1
         headers = Headers(
@@ -64,8 +70,44 @@ class RequestWriter:
             headers.add("Authorization", credentials.encode())
         return SipRequest("REGISTER", uri, headers)
 
+    def invite(self, caller_id: str, called_id: str, offer: bytes, subject: str) -> SipRequest:
+        """INVITE that calls the platform: what follows a broadcast (9.12)."""
+        server = self.camera.server
+        self._cseq += 1
+        headers = Headers(
+            [
+                ("From", f"<sip:{caller_id}@{server.domain}>;tag={secrets.token_hex(6)}"),
+                ("To", f"<sip:{called_id}@{server.domain}>"),
+                ("Call-ID", secrets.token_hex(12)),
+                ("CSeq", f"{self._cseq} INVITE"),
+                ("Subject", subject),
+                ("Content-Type", SDP),
+            ]
+        )
+        return SipRequest("INVITE", f"sip:{called_id}@{server.domain}", headers, offer)
+
+    def _uri(self) -> str:
+        server = self.camera.server
+        if Fault.BARE_DOMAIN_URI in self.faults().named:
+            return f"sip:{server.domain}"
+        return f"sip:{server.server_id}@{server.domain}"
+
+    def body(self, content: manscdp.Message) -> bytes:
+        """MANSCDP as this camera writes it."""
+        version = self.camera.version
+        faults = self.faults()
+        if isinstance(content, manscdp.MobilePosition) and Fault.POSITION_FLAT in faults.named:
+            version = GbVersion.V2016
+        return spoil_body(content, manscdp.encode(content, self.camera.charset, version), faults)
+
     def message(self, content: manscdp.Message) -> SipRequest:
         """MESSAGE carrying MANSCDP."""
+        request = self.empty_message()
+        request.headers.add("Content-Type", manscdp.CONTENT_TYPE)
+        return SipRequest("MESSAGE", request.uri, request.headers, self.body(content))
+
+    def empty_message(self) -> SipRequest:
+        """MESSAGE without a body."""
         server = self.camera.server
         self._cseq += 1
         headers = Headers(
@@ -74,11 +116,9 @@ class RequestWriter:
                 ("To", f"<sip:{server.server_id}@{server.domain}>"),
                 ("Call-ID", secrets.token_hex(12)),
                 ("CSeq", f"{self._cseq} MESSAGE"),
-                ("Content-Type", manscdp.CONTENT_TYPE),
             ]
         )
-        body = manscdp.encode(content, self.camera.charset, self.camera.version)
-        return SipRequest("MESSAGE", f"sip:{server.server_id}@{server.domain}", headers, body)
+        return SipRequest("MESSAGE", self._uri(), headers)
 
 
 def _bracketed(host: str) -> str:

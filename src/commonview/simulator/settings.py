@@ -3,15 +3,20 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from commonview.simulator.frames import FrameSource
 from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:
+    from commonview.simulator.controls import ControlFault
+    from commonview.simulator.faults import Fault
     from commonview.simulator.recorder import Recorder
+    from commonview.simulator.route import Route
+    from commonview.simulator.voice import Voice
 
-SignallingTransport = Literal["udp", "tcp"]
+SignallingTransport = Literal["udp", "tcp", "tls"]
 Report = Callable[[str], None]
 
 
@@ -54,6 +59,9 @@ class CameraSettings:
     simulator is kinder to the person waiting). A device busy with `max_streams` answers 486.
     `catalogue_page_items` None means 4 items a message over UDP and 100 over TCP. `version` is the edition
     the camera was built for: one of before 2022 sends no X-GB-Ver and knows none of the newer messages.
+    `voice` None: it has no loudspeaker; `speakers` are the loudspeakers it lists as its children (9.12).
+    Over TLS the platform's certificate must be signed by `tls_ca`, or by an authority of this machine. With a
+    `route` the device moves. An alarm is sent again every `alarm_repeat_s` until it is answered.
     """
 
     device_id: str
@@ -73,10 +81,15 @@ class CameraSettings:
     catalogue_page_items: int | None = None
     charset: str = "GB2312"
     version: GbVersion = GbVersion.V2022
+    tls_ca: Path | None = None
+    route: "Route | None" = None
+    alarm_repeat_s: float = 5.0
     reboot_s: float = 3.0
     upgrade_s: float = 2.0
     manufacturer: str = "Commonview"
     model: str = "Simulated Camera"
+    voice: "Voice | None" = None
+    speakers: tuple[str, ...] = ()
     firmware: str = "1.0"
 
     @property
@@ -84,7 +97,7 @@ class CameraSettings:
         """How many catalogue items go into one message."""
         if self.catalogue_page_items is not None:
             return max(1, self.catalogue_page_items)
-        return 100 if self.transport == "tcp" else 4
+        return 4 if self.transport == "udp" else 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +113,9 @@ class Faults:
     18); `refuses_unusual_scale` answers 400 to a Scale other than 1 and 2, `timestamps_unscaled` sends faster
     without scaling time stamps (trap 47); `finishes_silently` sends no MediaStatus 121, `finishes_as` sends
     it under this id (trap 8); a download is `download_short_s` short (trap 48).
+
+    `controls` is what control does wrong; `named` are those of the catalogue in `faults.py`, whose
+    `commit(["ssrc-zero"])` is the usual way to make one.
     """
 
     wrong_password: bool = False
@@ -125,6 +141,8 @@ class Faults:
     finishes_silently: bool = False
     finishes_as: str | None = None
     download_short_s: float = 0.0
+    controls: "frozenset[ControlFault]" = frozenset()
+    named: "frozenset[Fault]" = frozenset()
 
 
 @dataclass(slots=True)
@@ -146,3 +164,6 @@ class CameraCounters:
     packets_sent: int = 0
     bytes_sent: int = 0
     packets_dropped: int = 0
+    alarms_sent: int = 0
+    alarms_answered: int = 0
+    notices_sent: int = 0

@@ -207,6 +207,15 @@ async def test_notice_outside_every_dialog_counts_from_a_registered_device_only(
         assert room.service.events.alarms.counters["alarm"] == 1
 
 
+@pytest.mark.trap(27)
+async def test_device_that_must_guard_first_is_told_to_before_it_is_subscribed_to(tmp_path: Path) -> None:
+    async with joined(tmp_path, device_subscriptions="alarm", subscription_delay_s=1) as (room, device):
+        await room.service.quirks.override(DEVICE, {"guard_first": "true"})
+        guard = await device.receive("MESSAGE", holding="<GuardCmd>SetGuard</GuardCmd>")
+        device.reply(guard, "200 OK")
+        await device.receive("SUBSCRIBE", holding="Event: Alarm")
+
+
 async def test_operator_says_which_subscriptions_a_device_gets(tmp_path: Path) -> None:
     async with joined(tmp_path) as (room, device):
         assert status_of(room) is SubscriptionStatus.OFF

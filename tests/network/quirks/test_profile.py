@@ -6,7 +6,6 @@ from commonview.network.quirks import (
     ConfigTarget,
     Flag,
     QuirkInvalid,
-    SdpOrder,
     SsrcPolicy,
     SubStreamDialect,
     checked_overrides,
@@ -78,15 +77,6 @@ def test_configuration_goes_to_the_id_the_maker_accepts() -> None:
     assert peer_profile(device(manufacturer="Uniview")).config_unanswered
 
 
-@pytest.mark.trap(23)
-def test_dahua_of_2016_answers_home_position_under_a_shorter_name() -> None:
-    assert (
-        peer_profile(device(manufacturer="Dahua", gb_version="2.0")).home_position_cmd_type == "HomePosition"
-    )
-    new = peer_profile(device(manufacturer="Dahua", gb_version="3.0"))
-    assert new.home_position_cmd_type == "HomePositionQuery"
-
-
 @pytest.mark.trap(27)
 def test_hikvision_is_guarded_first_and_an_upper_platform_may_want_presence() -> None:
     assert peer_profile(device(model="Hikvision DS-2CD")).guard_first
@@ -101,22 +91,10 @@ def test_makers_that_choose_their_own_ssrc_are_learnt_from_the_wire() -> None:
     assert peer_profile(device(manufacturer="Uniview")).ssrc is SsrcPolicy.FOLLOW
 
 
-@pytest.mark.trap(36)
-def test_the_order_of_lines_is_the_one_the_maker_reads() -> None:
-    assert peer_profile(device(manufacturer="Hikvision")).sdp_order is SdpOrder.Y_LAST
-    assert peer_profile(device(manufacturer="Dahua")).sdp_order is SdpOrder.PS_FIRST
-
-
 @pytest.mark.trap(44)
 def test_huawei_d2120_is_known_to_refuse_tcp_passive() -> None:
     assert peer_profile(device(manufacturer="HUAWEI", model="D2120-10-SIU")).tcp_passive_refused
     assert not peer_profile(device(manufacturer="HUAWEI", model="M2120")).tcp_passive_refused
-
-
-@pytest.mark.trap(50)
-def test_the_i_frame_command_is_spelt_as_the_edition_spells_it() -> None:
-    assert peer_profile(device(gb_version="2.0")).i_frame_spelling == "IFameCmd"
-    assert peer_profile(device(gb_version="3.0")).i_frame_spelling == "IFrameCmd"
 
 
 def test_sub_streams_are_asked_for_in_the_dialect_of_edition_and_maker() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import cast
 
 from commonview.foundation.clock import SystemClock
@@ -62,6 +63,7 @@ class Shelf:
             Platform("33010000002000000099", "3301000000"),
             self.clock,
             self.tree,
+            next_sn=itertools.count(1000).__next__,
             on_changed=lambda _device_id: None,
             limits=LIMITS,
         )

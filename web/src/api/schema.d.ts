@@ -651,7 +651,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Steering Now
+         * @description Who steers this camera now, null when nobody does. Names are told to those who may steer.
+         */
+        get: operations["steering_now"];
         put?: never;
         /**
          * Steer
@@ -743,7 +747,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get Device
+         * @description One device as it stands now.
+         */
+        get: operations["get_device"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1605,6 +1613,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/relays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Relays
+         * @description What superiors pull now, and what they pulled lately, newest first.
+         */
+        get: operations["list_relays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session": {
         parameters: {
             query?: never;
@@ -1673,6 +1701,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sessions/{session_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Session Trace
+         * @description The calls of a live session, newest first.
+         */
+        get: operations["session_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sessions/{session_id}/trace.pcap": {
         parameters: {
             query?: never;
@@ -1731,6 +1779,50 @@ export interface paths {
          * @description Make the first accounts with the one-time link's token: all of them, or none.
          */
         post: operations["set_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sharings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sharings
+         * @description Every agreement, oldest first.
+         */
+        get: operations["list_sharings"];
+        put?: never;
+        /**
+         * Create Sharing
+         * @description Share channels with a superior.
+         */
+        post: operations["create_sharing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sharings/{sharing_id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke Sharing
+         * @description End an agreement now: what runs under it is cut before this answers.
+         */
+        post: operations["revoke_sharing"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1885,6 +1977,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/superiors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Superiors
+         * @description Every superior and how it stands.
+         */
+        get: operations["list_superiors"];
+        put?: never;
+        /**
+         * Add Superior
+         * @description Register with a superior. It is offered nothing before a sharing with it is in force.
+         */
+        post: operations["add_superior"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Superior
+         * @description One superior.
+         */
+        get: operations["get_superior"];
+        /**
+         * Update Superior
+         * @description Change a superior: its relays end, and we register with it as it is now.
+         */
+        put: operations["update_superior"];
+        post?: never;
+        /**
+         * Remove Superior
+         * @description Forget a superior; refused while a sharing with it is in force.
+         */
+        delete: operations["remove_superior"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Shared Channels
+         * @description What a superior is offered now, under which ids and names.
+         */
+        get: operations["list_shared_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Name Shared Channel
+         * @description Change the id or the name that a superior knows a channel by.
+         */
+        patch: operations["name_shared_channel"];
+        trace?: never;
+    };
     "/api/system": {
         parameters: {
             query?: never;
@@ -1900,6 +2084,53 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/talk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Talk
+         * @description A way to speak through a camera, under a new grant (purpose and reason) or a running one.
+         *
+         *     Answers as soon as grant, access record and URL exist; the device is asked meanwhile. One person speaks to
+         *     a device at a time: 409 `talk_busy` names who does.
+         */
+        post: operations["open_talk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/talk/{talk_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Talk
+         * @description One's own talk, hop by hop.
+         */
+        get: operations["get_talk"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave Talk
+         * @description Hang up.
+         */
+        delete: operations["leave_talk"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1945,6 +2176,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tree/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tree Counts
+         * @description How many devices and cameras there are, and how many of them are there now.
+         */
+        get: operations["tree_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tree/nodes": {
         parameters: {
             query?: never;
@@ -1957,6 +2208,26 @@ export interface paths {
          * @description The children of a node of a view, a page at a time; without a parent those at the root.
          */
         get: operations["tree_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tree/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Tree
+         * @description What one types into the tree: names anywhere, ids from their beginning.
+         */
+        get: operations["search_tree"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2417,6 +2688,18 @@ export interface components {
          * @enum {string}
          */
         CapabilityVerdict: "done" | "doubtful" | "not_done_by_device";
+        /**
+         * CascadeCharset
+         * @description What our messages to a superior are written in; AUTO follows its edition.
+         * @enum {string}
+         */
+        CascadeCharset: "auto" | "GB2312" | "GB18030" | "UTF-8";
+        /**
+         * CascadeTransport
+         * @description What we speak SIP over with a superior.
+         * @enum {string}
+         */
+        CascadeTransport: "udp" | "tcp" | "tls";
         /**
          * CatalogueOut
          * @description How far the last catalogue query has come; `promised` is what the device announced.
@@ -3081,6 +3364,12 @@ export interface components {
             window_width: number;
         };
         /**
+         * Edition
+         * @description The edition of the standard that a superior was built for.
+         * @enum {string}
+         */
+        Edition: "2016" | "2022";
+        /**
          * ErrorAnswer
          * @description The shape of every refusal.
          */
@@ -3193,10 +3482,12 @@ export interface components {
         };
         /**
          * FailureCode
-         * @description Why a live session has no picture; the console says cause and next check. Parameters in brackets.
+         * @description Why a live session has no picture, or a talk no voice; the console says cause and next check.
+         *
+         *     Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "talk_unsupported" | "device_silent" | "broadcast_refused" | "never_called" | "device_busy" | "no_common_codec" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -3244,7 +3535,7 @@ export interface components {
          * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
          * @enum {string}
          */
-        Flag: "charset_policy" | "sub_stream" | "ssrc" | "sdp_order" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "home_position_cmd_type" | "i_frame_spelling" | "talk" | "keepalive_needs_response" | "no_reregistration";
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
@@ -3292,7 +3583,7 @@ export interface components {
          * @description How a grant came to be.
          * @enum {string}
          */
-        GrantOrigin: "self_service";
+        GrantOrigin: "self_service" | "sharing";
         /**
          * GrantOut
          * @description Permission for one account, one purpose, named channels, between two moments.
@@ -3600,6 +3891,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["RefusalOut"][];
         };
+        /** Items[RelayOut] */
+        Items_RelayOut_: {
+            /** Items */
+            items: components["schemas"]["RelayOut"][];
+        };
         /** Items[RuleOut] */
         Items_RuleOut_: {
             /** Items */
@@ -3609,6 +3905,11 @@ export interface components {
         Items_SessionSummary_: {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
+        };
+        /** Items[SharingOut] */
+        Items_SharingOut_: {
+            /** Items */
+            items: components["schemas"]["SharingOut"][];
         };
         /** Items[SnapshotOut] */
         Items_SnapshotOut_: {
@@ -3624,6 +3925,11 @@ export interface components {
         Items_SubscriptionOut_: {
             /** Items */
             items: components["schemas"]["SubscriptionOut"][];
+        };
+        /** Items[SuperiorOut] */
+        Items_SuperiorOut_: {
+            /** Items */
+            items: components["schemas"]["SuperiorOut"][];
         };
         /** Items[SyncReportOut] */
         Items_SyncReportOut_: {
@@ -4569,6 +4875,70 @@ export interface components {
          */
         RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable" | "quarantined" | "banned";
         /**
+         * RegistrationPhase
+         * @description Where a registration of ours stands.
+         * @enum {string}
+         */
+        RegistrationPhase: "idle" | "registering" | "registered" | "waiting" | "unregistering" | "stopped";
+        /**
+         * RegistrationTrouble
+         * @description Why a registration of ours failed last.
+         * @enum {string}
+         */
+        RegistrationTrouble: "unanswered" | "unreachable" | "wrong_password" | "refused" | "challenge_unknown" | "redirected_in_circles" | "keepalive_unanswered" | "keepalive_refused" | "connection_closed";
+        /**
+         * RelayEnd
+         * @description Why a relay ended.
+         * @enum {string}
+         */
+        RelayEnd: "superior_ended" | "superior_lost" | "replaced" | "sharing_ended" | "source_ended" | "source_failed" | "shutdown";
+        /**
+         * RelayKind
+         * @description What a superior pulls.
+         * @enum {string}
+         */
+        RelayKind: "live" | "playback" | "download";
+        /**
+         * RelayOut
+         * @description One call of a superior. `user` is whom it named, if it named one.
+         */
+        RelayOut: {
+            /** Access Id */
+            access_id: string;
+            /** Bytes Sent */
+            bytes_sent: number;
+            /** Channel Id */
+            channel_id: string;
+            end: components["schemas"]["RelayEnd"] | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["RelayKind"];
+            /** Own Id */
+            own_id: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["RelayState"];
+            /** Stream Number */
+            stream_number: number;
+            /** Superior Id */
+            superior_id: string;
+            /** Target */
+            target: string;
+            /** User */
+            user: string;
+        };
+        /**
+         * RelayState
+         * @description Life of a relay.
+         * @enum {string}
+         */
+        RelayState: "starting" | "running" | "ended";
+        /**
          * Role
          * @description What an account is for. See `roles.ROLE_ACTIONS` for the rights of each.
          * @enum {string}
@@ -4769,6 +5139,166 @@ export interface components {
          * @enum {string}
          */
         Severity: "failure" | "warning" | "hint";
+        /**
+         * SharedAction
+         * @description What a platform may be allowed to do with a shared channel.
+         * @enum {string}
+         */
+        SharedAction: "live" | "recording" | "download" | "control" | "talk" | "alarm" | "position";
+        /**
+         * SharedChannelOut
+         * @description A channel as a superior knows it: `own_id` and `own_name` on its wire.
+         */
+        SharedChannelOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Name */
+            name: string;
+            /** On */
+            on: boolean;
+            /** Own Id */
+            own_id: string;
+            /** Own Name */
+            own_name: string | null;
+        };
+        /**
+         * SharedChannelPage
+         * @description What a superior is offered, a page of it; `cursor` asks for what follows.
+         */
+        SharedChannelPage: {
+            /** Cursor */
+            cursor: string | null;
+            /** Items */
+            items: components["schemas"]["SharedChannelOut"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * SharedChannelUpdate
+         * @description What a superior is to know a channel by; an empty name goes back to the house's.
+         */
+        SharedChannelUpdate: {
+            /** Own Id */
+            own_id?: string | null;
+            /** Own Name */
+            own_name?: string | null;
+        };
+        /**
+         * SharingAdd
+         * @description An agreement with a superior; in force at once without `starts_at`.
+         */
+        SharingAdd: {
+            /** Actions */
+            actions: components["schemas"]["SharedAction"][];
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Owner */
+            owner: string;
+            /** Purpose Id */
+            purpose_id: string;
+            /** Reason */
+            reason: string;
+            scope: components["schemas"]["SharingScopeIn"];
+            /** Starts At */
+            starts_at?: string | null;
+            /** Superior Id */
+            superior_id: string;
+        };
+        /**
+         * SharingOut
+         * @description An agreement and what it is now.
+         */
+        SharingOut: {
+            /** Actions */
+            actions: components["schemas"]["SharedAction"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Id */
+            id: string;
+            /** Owner */
+            owner: string;
+            /** Purpose Id */
+            purpose_id: string;
+            /** Reason */
+            reason: string;
+            /** Revoked At */
+            revoked_at: string | null;
+            /** Revoked By */
+            revoked_by: string | null;
+            /** Revoked Reason */
+            revoked_reason: string | null;
+            scope: components["schemas"]["SharingScopeOut"];
+            /**
+             * Starts At
+             * Format: date-time
+             */
+            starts_at: string;
+            state: components["schemas"]["SharingState"];
+            /** Superior Id */
+            superior_id: string;
+        };
+        /**
+         * SharingRevoke
+         * @description Why an agreement is ended.
+         */
+        SharingRevoke: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * SharingScopeIn
+         * @description Which channels: all, or those named and those in the groups named, without the excluded.
+         */
+        SharingScopeIn: {
+            /** Channel Ids */
+            channel_ids?: string[];
+            /**
+             * Everything
+             * @default false
+             */
+            everything: boolean;
+            /** Excluded Channel Ids */
+            excluded_channel_ids?: string[];
+            /** Excluded Group Ids */
+            excluded_group_ids?: string[];
+            /** Group Ids */
+            group_ids?: string[];
+        };
+        /**
+         * SharingScopeOut
+         * @description As `SharingScopeIn`.
+         */
+        SharingScopeOut: {
+            /** Channel Ids */
+            channel_ids: string[];
+            /** Everything */
+            everything: boolean;
+            /** Excluded Channel Ids */
+            excluded_channel_ids: string[];
+            /** Excluded Group Ids */
+            excluded_group_ids: string[];
+            /** Group Ids */
+            group_ids: string[];
+        };
+        /**
+         * SharingState
+         * @description Only RUNNING shares anything.
+         * @enum {string}
+         */
+        SharingState: "not_started" | "running" | "ended" | "revoked";
         /**
          * SignInRequest
          * @description Who signs in. `totp` only when the account asks for it.
@@ -5184,6 +5714,232 @@ export interface components {
             wanted: boolean | null;
         };
         /**
+         * SuperiorAdd
+         * @description A superior to register with.
+         */
+        SuperiorAdd: {
+            /**
+             * Allow Alarm
+             * @default true
+             */
+            allow_alarm: boolean;
+            /**
+             * Allow Control
+             * @default true
+             */
+            allow_control: boolean;
+            /**
+             * Allow Playback
+             * @default true
+             */
+            allow_playback: boolean;
+            /**
+             * Allow Talk
+             * @default false
+             */
+            allow_talk: boolean;
+            /** @default auto */
+            charset: components["schemas"]["CascadeCharset"];
+            /** @default flat */
+            directory: components["schemas"]["VirtualDirectory"];
+            /** @default 2016 */
+            edition: components["schemas"]["Edition"];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Expires S
+             * @default 3600
+             */
+            expires_s: number;
+            /** Host */
+            host: string;
+            /**
+             * Keepalive S
+             * @default 60
+             */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /**
+             * Port
+             * @default 5060
+             */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            /** @default udp */
+            transport: components["schemas"]["CascadeTransport"];
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SuperiorOut
+         * @description A superior and how it stands; the password is never shown.
+         */
+        SuperiorOut: {
+            /** Allow Alarm */
+            allow_alarm: boolean;
+            /** Allow Control */
+            allow_control: boolean;
+            /** Allow Playback */
+            allow_playback: boolean;
+            /** Allow Talk */
+            allow_talk: boolean;
+            charset: components["schemas"]["CascadeCharset"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            directory: components["schemas"]["VirtualDirectory"];
+            edition: components["schemas"]["Edition"];
+            /** Enabled */
+            enabled: boolean;
+            /** Expires S */
+            expires_s: number;
+            /** Has Password */
+            has_password: boolean;
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Keepalive S */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /** Port */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            status: components["schemas"]["SuperiorStatusOut"];
+            transport: components["schemas"]["CascadeTransport"];
+            /** Username */
+            username: string;
+        };
+        /**
+         * SuperiorStatusOut
+         * @description How our registration stands. `trouble` and `sip_status` say why the last attempt failed.
+         */
+        SuperiorStatusOut: {
+            /** Address */
+            address: string;
+            /** Clock Offset S */
+            clock_offset_s: number | null;
+            /** Failures */
+            failures: number;
+            /** Gb Version */
+            gb_version: string | null;
+            /** Granted S */
+            granted_s: number;
+            /** Missed */
+            missed: number;
+            /** Offered */
+            offered: number | null;
+            phase: components["schemas"]["RegistrationPhase"];
+            /** Redirected */
+            redirected: boolean;
+            /** Relays */
+            relays: number;
+            /** Since */
+            since: string | null;
+            /** Sip Status */
+            sip_status: number | null;
+            /** Subscriptions */
+            subscriptions: string[];
+            trouble: components["schemas"]["RegistrationTrouble"] | null;
+        };
+        /**
+         * SuperiorUpdate
+         * @description The superior as it is to be; an absent password leaves the one that is kept.
+         */
+        SuperiorUpdate: {
+            /**
+             * Allow Alarm
+             * @default true
+             */
+            allow_alarm: boolean;
+            /**
+             * Allow Control
+             * @default true
+             */
+            allow_control: boolean;
+            /**
+             * Allow Playback
+             * @default true
+             */
+            allow_playback: boolean;
+            /**
+             * Allow Talk
+             * @default false
+             */
+            allow_talk: boolean;
+            /** @default auto */
+            charset: components["schemas"]["CascadeCharset"];
+            /** @default flat */
+            directory: components["schemas"]["VirtualDirectory"];
+            /** @default 2016 */
+            edition: components["schemas"]["Edition"];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Expires S
+             * @default 3600
+             */
+            expires_s: number;
+            /** Host */
+            host: string;
+            /**
+             * Keepalive S
+             * @default 60
+             */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /** Password */
+            password?: string | null;
+            /**
+             * Port
+             * @default 5060
+             */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            /** @default udp */
+            transport: components["schemas"]["CascadeTransport"];
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
          * SyncReportOut
          * @description What one question for a catalogue brought; `promised` is the device's own total.
          */
@@ -5238,6 +5994,123 @@ export interface components {
             /** Version */
             version: string;
         };
+        /**
+         * TalkCarriage
+         * @description How a voice is carried to a device (GB/T 28181-2022 9.12).
+         * @enum {string}
+         */
+        TalkCarriage: "pcma" | "ps";
+        /**
+         * TalkDialect
+         * @description How a conversation with a device begins.
+         * @enum {string}
+         */
+        TalkDialect: "broadcast" | "invite";
+        /**
+         * TalkEnd
+         * @description Why a talk ended without having failed.
+         * @enum {string}
+         */
+        TalkEnd: "stopped" | "device_ended" | "grant_ended" | "grant_revoked" | "shutdown";
+        /**
+         * TalkHopKind
+         * @description The hops of a talk, in the order in which a healthy one passes them.
+         * @enum {string}
+         */
+        TalkHopKind: "asked" | "promised" | "broadcast_refused" | "called" | "invited" | "answered" | "connected" | "acknowledged" | "speaker_joined" | "speaker_left" | "ended" | "failed";
+        /**
+         * TalkHopOut
+         * @description One hop of a talk, and how long after the wish it was passed.
+         */
+        TalkHopOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Elapsed Ms */
+            elapsed_ms: number;
+            kind: components["schemas"]["TalkHopKind"];
+            /** Params */
+            params: {
+                [key: string]: string | number;
+            };
+        };
+        /**
+         * TalkOpened
+         * @description Everything a speaker needs.
+         *
+         *     `url` holds a single-use ticket. Open it as a WebSocket once the talk is `connected` (`talk.changed` says
+         *     when) and before `start_by`; send G.711 A-law, 8 kHz mono, as binary messages of 20 ms (160 bytes).
+         */
+        TalkOpened: {
+            /** Access Id */
+            access_id: string;
+            grant: components["schemas"]["LiveGrantOut"];
+            /**
+             * Start By
+             * Format: date-time
+             */
+            start_by: string;
+            state: components["schemas"]["TalkState"];
+            /** Talk Id */
+            talk_id: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * TalkOut
+         * @description One talk. `target_id` is the loudspeaker, or the device whose loudspeakers all sound.
+         */
+        TalkOut: {
+            /** Access Id */
+            access_id: string;
+            carriage: components["schemas"]["TalkCarriage"] | null;
+            /** Channel Id */
+            channel_id: string;
+            /** Device Id */
+            device_id: string;
+            dialect: components["schemas"]["TalkDialect"];
+            end: components["schemas"]["TalkEnd"] | null;
+            /** Ended At */
+            ended_at: string | null;
+            failure: components["schemas"]["FailureOut"] | null;
+            /** Hops */
+            hops: components["schemas"]["TalkHopOut"][];
+            /** Id */
+            id: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["TalkState"];
+            /** Target Id */
+            target_id: string;
+            transport: components["schemas"]["MediaTransport"] | null;
+        };
+        /**
+         * TalkRequest
+         * @description Asks to speak, under a new grant (purpose_id, reason) or under a running one (grant_id).
+         */
+        TalkRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
+         * TalkState
+         * @description Life of a talk.
+         * @enum {string}
+         */
+        TalkState: "asking" | "calling" | "connected" | "speaking" | "ended" | "failed";
         /**
          * TimeSegment
          * @description A part of a day, in seconds since midnight.
@@ -5330,6 +6203,22 @@ export interface components {
             transport: string;
         };
         /**
+         * TreeCountsOut
+         * @description The whole tree in numbers; a device with `problems` may be online.
+         */
+        TreeCountsOut: {
+            /** Cameras */
+            cameras: number;
+            /** Devices */
+            devices: number;
+            /** On */
+            on: number;
+            /** Online */
+            online: number;
+            /** Problems */
+            problems: number;
+        };
+        /**
          * TreeDeviceOut
          * @description A device with its channels.
          */
@@ -5373,11 +6262,26 @@ export interface components {
             user_agent: string;
         };
         /**
+         * TreeFoundOut
+         * @description What a search of the tree found: devices by name, id or address, and cameras with their devices' lines.
+         *
+         *     `devices` holds the devices that fit and those of the cameras; `cursor` asks for more cameras.
+         */
+        TreeFoundOut: {
+            /** Channels */
+            channels: components["schemas"]["ChannelOut"][];
+            /** Cursor */
+            cursor: string | null;
+            /** Devices */
+            devices: components["schemas"]["TreeNodeOut"][];
+        };
+        /**
          * TreeNodeOut
-         * @description One line of the tree. `total` and `on` count the cameras in it and below.
+         * @description One line of the tree. `total` and `on` count cameras in it and below; `device` is set for devices.
          */
         TreeNodeOut: {
             channel: components["schemas"]["ChannelOut"] | null;
+            device: components["schemas"]["DeviceOut"] | null;
             /** Device Id */
             device_id: string | null;
             /** Has Children */
@@ -5495,6 +6399,12 @@ export interface components {
          * @enum {string}
          */
         ViewerProtocol: "ws" | "http";
+        /**
+         * VirtualDirectory
+         * @description How the shared channels are arranged for a superior (Annex J).
+         * @enum {string}
+         */
+        VirtualDirectory: "flat" | "groups" | "regions";
         /**
          * PositionOut
          * @description Where a camera looks: degrees, tilt positive downwards; zoom as a factor.
@@ -7365,6 +8275,55 @@ export interface operations {
             };
         };
     };
+    steering_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SteeringOut"] | null;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     steer: {
         parameters: {
             query?: never;
@@ -7679,6 +8638,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -10308,6 +11316,55 @@ export interface operations {
             };
         };
     };
+    list_relays: {
+        parameters: {
+            query?: {
+                superior_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_RelayOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     current_session: {
         parameters: {
             query?: never;
@@ -10547,6 +11604,55 @@ export interface operations {
             };
         };
     };
+    session_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExchangePage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     session_trace_pcap: {
         parameters: {
             query?: never;
@@ -10715,6 +11821,157 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Items_AccountOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_sharings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SharingOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_sharing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharingAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharingOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    revoke_sharing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sharing_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharingRevoke"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharingOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -11193,6 +12450,357 @@ export interface operations {
             };
         };
     };
+    list_superiors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SuperiorOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperiorAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperiorUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_shared_channels: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedChannelPage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    name_shared_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharedChannelUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     system_state: {
         parameters: {
             query?: never;
@@ -11210,6 +12818,153 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["System"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    open_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TalkRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TalkOpened"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                talk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TalkOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                talk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {
@@ -11336,6 +13091,53 @@ export interface operations {
             };
         };
     };
+    tree_counts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreeCountsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     tree_nodes: {
         parameters: {
             query?: {
@@ -11357,6 +13159,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodePageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    search_tree: {
+        parameters: {
+            query: {
+                q: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreeFoundOut"];
                 };
             };
             /** @description The request does not fit its description */

@@ -24,7 +24,12 @@ export const router = createRouter({
         // Which page is home depends on the roles: the guard below leads on.
         { path: '', name: 'home', children: [] },
         { path: 'live', name: 'live', component: () => import('@/live/DutyPage.vue'), meta: { area: 'live' } },
+        { path: 'alarms', name: 'alarms', component: () => import('@/network/AlarmsPage.vue'), meta: { area: 'alarms' } },
         { path: 'devices', name: 'devices', component: () => import('@/manage/DevicesPage.vue'), meta: { area: 'devices' } },
+        { path: 'devices/admission', name: 'admission', component: () => import('@/network/AdmissionPage.vue'), meta: { area: 'devices' } },
+        { path: 'diagnosis/:kind?/:id?', name: 'diagnosis', component: () => import('@/network/DiagnosisPage.vue'), meta: { area: 'devices' } },
+        { path: 'devices/:id', name: 'device', component: () => import('@/channel/DevicePage.vue'), props: true, meta: { area: 'devices' } },
+        { path: 'channels/:id', name: 'channel', component: () => import('@/channel/ChannelPage.vue'), props: true, meta: { area: 'devices' } },
         { path: 'access', name: 'access', component: () => import('@/manage/AccessPage.vue'), meta: { area: 'access' } },
         { path: 'purposes', name: 'purposes', component: () => import('@/manage/PurposesPage.vue'), meta: { area: 'purposes' } },
         { path: 'accounts', name: 'accounts', component: () => import('@/manage/AccountsPage.vue'), meta: { area: 'accounts' } },

@@ -31,6 +31,12 @@ export const failureCodes = [
   'rtsp_refused',
   'source_forbidden',
   'source_disabled',
+  'talk_unsupported',
+  'device_silent',
+  'broadcast_refused',
+  'never_called',
+  'device_busy',
+  'no_common_codec',
   'internal',
 ] as const satisfies readonly Failure['code'][]
 

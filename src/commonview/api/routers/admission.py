@@ -64,7 +64,7 @@ async def refuse_device(
     """Turn a waiting device away from now on."""
     await audited(context, caller, "device.refuse", f"device/{device_id}", reason=body.reason)
     refused = await context.network.admission.refuse(
-        device_id, by=caller.subject.account_id, reason=body.reason
+        device_id, by=caller.subject.username, reason=body.reason
     )
     return ApplicationOut.model_validate(refused)
 
@@ -110,7 +110,7 @@ async def make_admission_rule(body: RuleCreate, context: Context, caller: Manage
         body.effect,
         body.subject,
         body.value,
-        by=caller.subject.account_id,
+        by=caller.subject.username,
         reason=body.reason,
         ends_at=ends,
     )

@@ -22,6 +22,7 @@ HEARTBEAT_S = 10.0
 
 RIGHTS: Final = {
     "device.": frozenset({Action.DEVICE_READ}),
+    "admission.": frozenset({Action.DEVICE_READ}),
     "channel.": frozenset({Action.DEVICE_READ}),
     "command.": frozenset({Action.DEVICE_READ}),
     "alarm.": frozenset({Action.DEVICE_READ}),
@@ -29,6 +30,7 @@ RIGHTS: Final = {
     "session.": frozenset({Action.SESSION_READ}),
     "playback.": frozenset({Action.RECORDING_VIEW}),
     "download.": frozenset({Action.EXPORT}),
+    "talk.": frozenset({Action.CAMERA_TALK}),
     "grant.": frozenset({Action.GRANT_READ, Action.GRANT_REQUEST}),
     "account.": frozenset({Action.ACCOUNT_READ}),
     "system.": frozenset({Action.SYSTEM_READ}),

@@ -84,6 +84,16 @@ async def device_trace_pcap(
     return await _pcap(f"{device_id}.pcap", told)
 
 
+@router.get("/sessions/{session_id}/trace")
+async def session_trace(
+    session_id: Id, context: Context, caller: Annotated[Caller, require(Action.SESSION_READ)]
+) -> ExchangePage:
+    """The calls of a live session, newest first."""
+    told = await _of_session(context, caller, session_id)
+    page = [exchange_out(each) for each in reversed(told)]
+    return ExchangePage(items=page, total=len(page))
+
+
 @router.get("/sessions/{session_id}/trace.txt", response_class=Response, responses={200: _TEXT})
 async def session_trace_text(
     session_id: Id,

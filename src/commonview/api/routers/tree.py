@@ -8,6 +8,7 @@ from commonview.api.access import Caller, require
 from commonview.api.audited import audited
 from commonview.api.context import ApiContext, Context
 from commonview.api.schemas import Id, Items
+from commonview.api.schemas_network import ChannelOut, DeviceOut
 from commonview.api.schemas_tree import (
     ChannelDetailOut,
     ChannelEdit,
@@ -27,10 +28,13 @@ from commonview.api.schemas_tree import (
     QuirkOverrides,
     QuirkTableOut,
     SyncReportOut,
+    TreeCountsOut,
+    TreeFoundOut,
+    TreeNodeOut,
 )
-from commonview.network import ChannelStatus, quirks
+from commonview.network import Channel, ChannelStatus, quirks
 from commonview.network.quirks import write_value
-from commonview.network.tree import ChannelQuery, Group, TreeView
+from commonview.network.tree import ChannelQuery, Group, NodeKind, TreeNode, TreeView
 from commonview.security import Action
 
 router = APIRouter(prefix="/api", tags=["tree"])
@@ -50,7 +54,56 @@ async def tree_nodes(
 ) -> NodePageOut:
     """The children of a node of a view, a page at a time; without a parent those at the root."""
     page = await context.network.channel_tree.nodes(view, parent, cursor, limit)
-    return NodePageOut.model_validate(page)
+    watched = context.network.watched_channels()
+    return NodePageOut(nodes=[_line(context, node, watched) for node in page.nodes], cursor=page.cursor)
+
+
+@router.get("/tree/counts", dependencies=_READ)
+async def tree_counts(context: Context) -> TreeCountsOut:
+    """How many devices and cameras there are, and how many of them are there now."""
+    return TreeCountsOut.model_validate(context.network.channel_tree.finder.counts())
+
+
+@router.get("/tree/search", dependencies=_READ)
+async def search_tree(
+    context: Context,
+    q: Annotated[str, Query(min_length=1, max_length=64)],
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> TreeFoundOut:
+    """What one types into the tree: names anywhere, ids from their beginning."""
+    tree = context.network.channel_tree
+    sought = q.strip()
+    page = await tree.finder.cameras(sought, cursor, limit)
+    fitting = [] if cursor else tree.finder.devices(sought, limit)
+    holders = [one.device_id for one in page.channels]
+    watched = context.network.watched_channels()
+    lines = [
+        _line(context, tree.device_node(device_id), watched) for device_id in dict.fromkeys(holders + fitting)
+    ]
+    found = [_seen(one, watched) for one in page.channels]
+    return TreeFoundOut(devices=lines, channels=found, cursor=page.cursor)
+
+
+def _line(context: ApiContext, node: TreeNode, watched: frozenset[str]) -> TreeNodeOut:
+    device = context.network.device(node.id) if node.kind is NodeKind.DEVICE else None
+    return TreeNodeOut(
+        id=node.id,
+        kind=node.kind,
+        name=node.name,
+        total=node.total,
+        on=node.on,
+        has_children=node.has_children,
+        device_id=node.device_id,
+        online=node.online,
+        channel=None if node.channel is None else _seen(node.channel, watched),
+        device=None if device is None else DeviceOut.model_validate(device),
+    )
+
+
+def _seen(channel: Channel, watched: frozenset[str]) -> ChannelOut:
+    shown = ChannelOut.model_validate(channel)
+    return shown.model_copy(update={"watching": True}) if channel.id in watched else shown
 
 
 @router.get("/channels", dependencies=_READ)

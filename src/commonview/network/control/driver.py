@@ -8,17 +8,21 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from commonview.network.control.foreign import drive, shown, turned, where
 from commonview.network.control.model import CommandFailure, CommandState
 from commonview.network.control.observe import moved, told
 from commonview.network.control.ptz_code import lens_code, move_code
-from commonview.network.control.steering import Steering, Vector
+from commonview.network.control.steering import RENEW_WITHIN_S, Steering, Vector
 from commonview.network.errors import NetworkError
 from commonview.network.exchange import PeerOffline
 from commonview.wire.manscdp import DeviceControl, PtzCmd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from commonview.foundation.clock import Clock
     from commonview.network.control.book import CommandBook
+    from commonview.network.control.foreign import ForeignPtz, Look
     from commonview.network.control.model import Command
     from commonview.network.control.observe import Observer
     from commonview.network.control.service import Target
@@ -48,7 +52,9 @@ class _Lease:
         self.steering = steering
         self.command = command
         self.wake = asyncio.Event()
+        self.foreign: ForeignPtz | None = None
         self.start: asyncio.Task[PtzPosition | None] | None = None
+        self.foreign_start: asyncio.Task[Look | None] | None = None
         self.sending: set[asyncio.Task[None]] = set()
         self.moves: asyncio.Task[None] | None = None
         self.frames = 0
@@ -65,6 +71,8 @@ class SteeringDriver:
         self._leases: dict[str, _Lease] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.foreign: Callable[[str], ForeignPtz | None] = lambda _channel_id: None
+        """What steers a channel that is not steered by GB/T 28181."""
         self.counters: Counter[str] = Counter()
 
     def holds(self, target: Target, holder: str) -> bool:
@@ -83,11 +91,7 @@ class SteeringDriver:
         Raises `PtzBusy`, `PeerOffline`, `StorageUnavailable`.
         """
         key = target.channel_id or target.gb_id
-        record = target.record
-        if record.flow is None or not record.online:
-            raise PeerOffline(
-                f"device {record.id} is offline", device_id=record.id, reason=record.reason.value
-            )
+        require_reachable(target, self.foreign)
         lock = self._opening.setdefault(key, asyncio.Lock())
         async with lock:
             while not self.holds(target, holder):
@@ -107,7 +111,11 @@ class SteeringDriver:
         parameters = {name: value for name, value in asdict(vector).items() if value}
         command = await self._book.open(target.record.id, target.channel_id, "steer", parameters, account_id)
         lease = _Lease(target, Steering(holder, holder_name, self._clock.monotonic()), command)
-        lease.start = asyncio.create_task(self._observer.position(target.record, target.gb_id))
+        lease.foreign = self.foreign(key)
+        if lease.foreign is not None:
+            lease.foreign_start = asyncio.create_task(where(lease.foreign))
+        else:
+            lease.start = asyncio.create_task(self._observer.position(target.record, target.gb_id))
         self._leases[key] = lease
         self.counters["leases"] += 1
         task = asyncio.create_task(self._drive(key, lease))
@@ -167,8 +175,9 @@ class SteeringDriver:
                     del self._opening[key]
             await self._conclude(lease)
         finally:
-            if lease.start is not None:
-                lease.start.cancel()
+            for looking in (lease.start, lease.foreign_start):
+                if looking is not None:
+                    looking.cancel()
 
     def _dispatch(self, lease: _Lease, frame: Frame) -> None:
         task = asyncio.create_task(self._send(lease, frame))
@@ -182,6 +191,9 @@ class SteeringDriver:
             lease.moves = task
 
     async def _send(self, lease: _Lease, frame: Frame) -> None:
+        if lease.foreign is not None:
+            await self._send_foreign(lease, lease.foreign, frame)
+            return
         code = lens_code(frame.vector) if frame.lens else move_code(frame.vector)
         message = DeviceControl(
             sn=self._exchange.next_sn(), device_id=lease.target.gb_id, command=PtzCmd(code=code)
@@ -195,6 +207,19 @@ class SteeringDriver:
         if command is not None and command.state is CommandState.SENT:
             self._book.note(lease.command.id, CommandState.ACCEPTED, {"sip_status": accepted.status})
 
+    async def _send_foreign(self, lease: _Lease, ptz: ForeignPtz, frame: Frame) -> None:
+        if frame.lens:
+            self.counters["lens_not_for_source"] += 1
+            return
+        try:
+            await drive(ptz, frame.vector, RENEW_WITHIN_S)
+        except NetworkError as error:
+            self.counters[f"frame_{error.code}"] += 1
+            return
+        command = self._book.under_way(lease.command.id)
+        if command is not None and command.state is CommandState.SENT:
+            self._book.note(lease.command.id, CommandState.ACCEPTED, {})
+
     async def _conclude(self, lease: _Lease) -> None:
         if lease.sending:
             await asyncio.wait(lease.sending)
@@ -206,6 +231,9 @@ class SteeringDriver:
                 command.id, CommandState.FAILED, {"frames": lease.frames}, CommandFailure.DEVICE_SILENT
             )
             return
+        if lease.foreign is not None:
+            await self._conclude_foreign(lease, lease.foreign, command.id)
+            return
         target = lease.target
         first = await lease.start if lease.start is not None else None
         last = await self._observer.position(target.record, target.gb_id) if first is not None else None
@@ -213,3 +241,23 @@ class SteeringDriver:
             self._book.note(command.id, CommandState.OBSERVED, told(last))
         else:  # back where it was, or a camera that cannot say where it looks
             self._book.note(command.id, CommandState.NOT_OBSERVABLE, {"frames": lease.frames})
+
+    async def _conclude_foreign(self, lease: _Lease, ptz: ForeignPtz, command_id: str) -> None:
+        first = await lease.foreign_start if lease.foreign_start is not None else None
+        last = await where(ptz) if first is not None else None
+        if first is not None and last is not None and turned(first, last):
+            self._book.note(command_id, CommandState.OBSERVED, shown(last))
+        else:
+            self._book.note(command_id, CommandState.NOT_OBSERVABLE, {"frames": lease.frames})
+
+
+def require_reachable(target: Target, foreign: Callable[[str], ForeignPtz | None]) -> ForeignPtz | None:
+    """What steers the target when GB/T 28181 does not. Raises `PeerOffline`."""
+    record = target.record
+    if record.online and target.channel_id is not None and record.flow is None:
+        ptz = foreign(target.channel_id)
+        if ptz is not None:
+            return ptz
+    if record.flow is None or not record.online:
+        raise PeerOffline(f"device {record.id} is offline", device_id=record.id, reason=record.reason.value)
+    return None

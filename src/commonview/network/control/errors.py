@@ -10,6 +10,13 @@ class NeedsNewerEdition(NetworkError):
     http_status = 409
 
 
+class OrderNotForSource(NetworkError):
+    """This camera is no GB/T 28181 device, and its own protocol has no such order."""
+
+    default_code = "order_not_for_source"
+    http_status = 409
+
+
 class PtzBusy(NetworkError):
     """Somebody else steers this camera; params name the holder and when the lease ends by itself."""
 

@@ -32,6 +32,10 @@ def plan_of(order: orders.Order, record: DeviceRecord, target: str, sn: int, ses
     if block is not None:
         return config_plan(block, record, target, sn)
     command = _command(order, session_id)
+    spelling = peer_profile(record).i_frame_spelling
+    if isinstance(command, wire.IFrameCmd) and spelling:
+        note_fired(record, Flag.I_FRAME_SPELLING)
+        command = wire.IFrameCmd(spelling=spelling)
     message = wire.DeviceControl(sn=sn, device_id=target, command=command)
     return Plan(message, wire.DeviceControlResult if command.answered else None)
 

@@ -28,7 +28,7 @@ from commonview.wire.manscdp import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from commonview.network.directory import DeviceRecord
     from commonview.network.exchange import Exchange, Items, Reply
@@ -52,8 +52,17 @@ class Questions:
     `Exchange.ask` raises. ``target`` is the id of the device or of a channel of it.
     """
 
-    def __init__(self, exchange: Exchange, *, first_s: float = 10.0, quiet_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        first_s: float = 10.0,
+        quiet_s: float = 3.0,
+        on_block: Callable[[DeviceRecord, ConfigBlock], None] = lambda _record, _block: None,
+    ) -> None:
+        """``on_block`` hears of every block of a configuration that was read."""
         self._exchange = exchange
+        self._on_block = on_block
         self._first_s = first_s
         self._quiet_s = quiet_s
 
@@ -136,6 +145,8 @@ class Questions:
             promised=lambda page: 0 if page.failed and not page.blocks else len(wanted),
         )
         self._require_answer(record, query, reply)
+        for block in reply.items.values():
+            self._on_block(record, block)
         return {one.config_type: one for one in reply.items.values()}
 
     # -- asking

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commonview.network.control.book import CommandBook
-from commonview.network.control.driver import SteeringDriver
+from commonview.network.control.driver import SteeringDriver, require_reachable
 from commonview.network.control.editions import require_edition
+from commonview.network.control.foreign import ForeignOrders, listed, require_known
 from commonview.network.control.model import CapabilityVerdict, CommandFailure, CommandState
 from commonview.network.control.observe import NOTHING_TO_SEE, Finding, ObservationLimits, Observer
 from commonview.network.control.orders import Upgrade
@@ -21,22 +22,23 @@ from commonview.network.control.questions import Questions
 from commonview.network.control.snapshots import SnapshotRoom
 from commonview.network.errors import ChannelUnknown, DeviceUnknown
 from commonview.network.exchange import PeerBusy, PeerOffline, PeerRefused, PeerSilent
-from commonview.wire.manscdp import ManscdpError
+from commonview.wire.manscdp import BasicParam, ManscdpError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
+    from commonview.network.control.foreign import ForeignPtz
     from commonview.network.control.model import Capability, Command
     from commonview.network.control.observe import Before
     from commonview.network.control.orders import Order
     from commonview.network.control.plans import Plan
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.exchange import Accepted, Exchange
-    from commonview.wire.manscdp import DeviceUpgradeResult, Message
+    from commonview.wire.manscdp import ConfigBlock, DeviceUpgradeResult, Message, Preset
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class Control:
         self._upgrades: dict[tuple[str, str], asyncio.Future[DeviceUpgradeResult]] = {}
         self._counters: Counter[str] = Counter()
         self.book = CommandBook(database, bus, clock)
-        self.questions = Questions(exchange, first_s=answer_s, quiet_s=quiet_s)
+        self.questions = Questions(exchange, first_s=answer_s, quiet_s=quiet_s, on_block=self._read_block)
         self._observer = Observer(self.questions, limits)
         self.steering = SteeringDriver(exchange, self.book, self._observer, clock)
         self.snapshots = SnapshotRoom(database, exchange, self.book, clock, pictures)
@@ -145,11 +147,10 @@ class Control:
     def check(self, target: Target, order: Order) -> None:
         """Whether the order can be sent now at all. Raises `NeedsNewerEdition`, `PeerOffline`, `PeerBusy`."""
         record = target.record
-        require_edition(record, edition_of(order), getattr(order, "kind", ""))
-        if record.flow is None or not record.online:
-            raise PeerOffline(
-                f"device {record.id} is offline", device_id=record.id, reason=record.reason.value
-            )
+        if require_reachable(target, self.foreign) is not None:
+            require_known(order)
+        else:
+            require_edition(record, edition_of(order), getattr(order, "kind", ""))
         if self._under_way[record.id] >= _UNDER_WAY:
             raise PeerBusy(
                 f"{_UNDER_WAY} commands to device {record.id} are under way; wait for them",
@@ -173,9 +174,31 @@ class Control:
         except BaseException:
             self._end(record.id)
             raise
+        ptz = require_reachable(target, self.foreign)
+        if ptz is not None:
+            self._spawn(self._carry_out_foreign(command, ptz, order))
+            return command
         doubted = known is not None and known.verdict is CapabilityVerdict.NOT_DONE_BY_DEVICE
         self._spawn(self._carry_out(command, target, order, doubted=doubted))
         return command
+
+    @property
+    def foreign(self) -> Callable[[str], ForeignPtz | None]:
+        """What steers a channel that is not steered by GB/T 28181."""
+        return self.steering.foreign
+
+    async def _carry_out_foreign(self, command: Command, ptz: ForeignPtz, order: Order) -> None:
+        try:
+            await ForeignOrders(self.book).carry_out(command, ptz, order)
+        finally:
+            self._end(command.device_id)
+
+    async def presets(self, target: Target) -> dict[str, Preset]:
+        """The presets by number, asked of the camera now. Raises as `Questions`, or `PeerOffline`."""
+        ptz = require_reachable(target, self.foreign)
+        if ptz is not None:
+            return await listed(ptz)
+        return await self.questions.presets(target.record, target.gb_id)
 
     def _end(self, device_id: str) -> None:
         self._under_way[device_id] -= 1
@@ -263,6 +286,11 @@ class Control:
     def _fail(self, command_id: str, failure: CommandFailure, evidence: Any) -> None:
         if self.book.under_way(command_id) is not None:
             self.book.note(command_id, CommandState.FAILED, evidence, failure)
+
+    def _read_block(self, record: DeviceRecord, block: ConfigBlock) -> None:
+        """A device's own keep-alive period is how long it may be silent; missing values say nothing."""
+        if isinstance(block, BasicParam) and block.heart_beat_interval_s and block.heart_beat_count:
+            self._directory.learn_keepalive(record, block.heart_beat_interval_s, block.heart_beat_count)
 
     # -- upgrades
 

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from commonview.network.errors import NetworkError
 from commonview.network.events import store
 from commonview.network.events.model import DeviceSubscription, SubscriptionKind, SubscriptionStatus
 from commonview.network.events.rules import wanted_by_default
@@ -20,6 +21,9 @@ from commonview.network.subscription_client import EventType, Phase
 from commonview.wire.manscdp import (
     AlarmQuery,
     CatalogQuery,
+    DeviceControl,
+    GuardCmd,
+    GuardWord,
     ManscdpError,
     MobilePositionQuery,
     PtzPositionQuery,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 PERIOD_S: Final = 3600
 POSITION_INTERVAL_S: Final = 5
 _A_SECOND: Final = 100
+_GUARD_WITHIN_S: Final = 2.0
 
 _STATUS: Final = {
     Phase.IDLE: SubscriptionStatus.OFF,
@@ -161,7 +166,20 @@ class DeviceSubscriptions:
             _due, record = self._queue.popleft()
             self._devices[record.id].queued = False
             if record.online:
+                await self._guard_first(record)
                 self._bring_in_line(record, renew=True)
+
+    async def _guard_first(self, record: DeviceRecord) -> None:
+        """Some devices send no alarm before they were told to guard (Hikvision, WVP#483)."""
+        if SubscriptionKind.ALARM not in self._wanted(record.id) or not peer_profile(record).guard_first:
+            return
+        note_fired(record, Flag.GUARD_FIRST)
+        command = GuardCmd(word=GuardWord.SET_GUARD)
+        message = DeviceControl(sn=self._exchange.next_sn(), device_id=record.id, command=command)
+        try:
+            await self._exchange.send(record, message, timeout_s=_GUARD_WITHIN_S)
+        except NetworkError as error:
+            self.counters[f"guard_first_{error.code}"] += 1
 
     def _wanted(self, device_id: str) -> frozenset[SubscriptionKind]:
         wanted = set(wanted_by_default(device_id, self._kinds))

@@ -23,7 +23,6 @@ class Flag(StrEnum):
     CHARSET = "charset_policy"
     SUB_STREAM = "sub_stream"
     SSRC = "ssrc"
-    SDP_ORDER = "sdp_order"
     MEDIA_ADDRESS = "media_address"
     TCP_PASSIVE_REFUSED = "tcp_passive_refused"
     SUBJECT_USES_CAMERA_ID = "subject_uses_camera_id"
@@ -34,10 +33,8 @@ class Flag(StrEnum):
     GUARD_FIRST = "guard_first"
     CONFIG_TARGET = "config_target"
     CONFIG_UNANSWERED = "config_unanswered"
-    HOME_POSITION_CMD_TYPE = "home_position_cmd_type"
     I_FRAME_SPELLING = "i_frame_spelling"
     TALK = "talk"
-    KEEPALIVE_NEEDS_RESPONSE = "keepalive_needs_response"
     NO_REREGISTRATION = "no_reregistration"
 
 
@@ -65,14 +62,6 @@ class SsrcPolicy(StrEnum):
     STRICT = "strict"  # the one we offered
     FOLLOW = "follow"  # the one its answer names, else ours
     LEARN = "learn"  # the one its first packets carry
-
-
-class SdpOrder(StrEnum):
-    """Which order of lines an offer must have."""
-
-    STANDARD = "standard"
-    Y_LAST = "y_last"
-    PS_FIRST = "ps_first"  # rtpmap:96 right after recvonly
 
 
 class MediaAddress(StrEnum):
@@ -114,7 +103,6 @@ class Profile:
     charset_policy: Charset = Charset.DECLARED
     sub_stream: SubStreamDialect = SubStreamDialect.STREAMNUMBER
     ssrc: SsrcPolicy = SsrcPolicy.FOLLOW
-    sdp_order: SdpOrder = SdpOrder.STANDARD
     media_address: MediaAddress = MediaAddress.SDP
     tcp_passive_refused: bool = False
     subject_uses_camera_id: bool = True
@@ -125,10 +113,8 @@ class Profile:
     guard_first: bool = False
     config_target: ConfigTarget = ConfigTarget.CHANNEL
     config_unanswered: bool = False
-    home_position_cmd_type: str = "HomePositionQuery"
-    i_frame_spelling: str = "IFrameCmd"
+    i_frame_spelling: str = ""  # as the edition spells it
     talk: TalkDialect = TalkDialect.BROADCAST
-    keepalive_needs_response: bool = False
     no_reregistration: bool = False
     entries: tuple[str, ...] = ()
 

@@ -13,7 +13,6 @@ from commonview.network.quirks.model import (
     Entry,
     Flag,
     Match,
-    SdpOrder,
     SsrcPolicy,
     SubStreamDialect,
 )
@@ -28,16 +27,6 @@ MERCURY: Final = ("mercury", "水星", "tp-link", "tplink", "普联")
 _OLDER: Final = (GbVersion.V2011, GbVersion.V2011S, GbVersion.V2016)
 
 ENTRIES: Final = (
-    *(
-        Entry(
-            name=f"i-frame-{version.name.lower()}",
-            match=Match(version=version),
-            sets={Flag.I_FRAME_SPELLING: "IFameCmd"},
-            trap=50,
-            source="GB/T 28181-2016 A.2.3 spells it so; GB/T 28181-2022 corrected it; LGB accepts both",
-        )
-        for version in _OLDER
-    ),
     *(
         Entry(
             name=f"sub-stream-{version.name.lower()}",
@@ -56,13 +45,6 @@ ENTRIES: Final = (
         source="ossrs/srs#4561: more than a thousand devices choose their own SSRC",
     ),
     Entry(
-        name="hikvision-y-last",
-        match=Match(vendor=HIKVISION),
-        sets={Flag.SDP_ORDER: SdpOrder.Y_LAST},
-        trap=36,
-        source="Monibuca/plugin-gb28181#123: 415 over TCP unless y= is last",
-    ),
-    Entry(
         name="hikvision-guard-first",
         match=Match(vendor=HIKVISION),
         sets={Flag.GUARD_FIRST: True},
@@ -75,13 +57,6 @@ ENTRIES: Final = (
         sets={Flag.SSRC: SsrcPolicy.LEARN},
         trap=34,
         source="ossrs/srs#2047: SSRC is always 0",
-    ),
-    Entry(
-        name="dahua-ps-first",
-        match=Match(vendor=DAHUA),
-        sets={Flag.SDP_ORDER: SdpOrder.PS_FIRST},
-        trap=36,
-        source="WVP#28: rtpmap:96 first after recvonly",
     ),
     Entry(
         name="dahua-sub-stream",
@@ -103,13 +78,6 @@ ENTRIES: Final = (
         sets={Flag.CONFIG_TARGET: ConfigTarget.DEVICE},
         trap=21,
         source="WVP SIPCommander: BasicParam only under the device's id",
-    ),
-    Entry(
-        name="dahua-home-position",
-        match=Match(vendor=DAHUA, version=GbVersion.V2016),
-        sets={Flag.HOME_POSITION_CMD_TYPE: "HomePosition"},
-        trap=23,
-        source="UVP home-position triage 2026-09-22: the answer says HomePosition",
     ),
     Entry(
         name="uniview-config",

@@ -80,6 +80,15 @@ class ChannelCache:
         self._devices.move_to_end(device_id)
         return known
 
+    def around(self, device_id: str, gb_id: str, size: int) -> list[Channel]:
+        """All there is of a small device; of one with more items what hangs under this one, at most
+        `SMALL`."""
+        if size <= SMALL:
+            return list(self.of_device(device_id).values())
+        with self._reading() as conn:
+            rows = reads.under(conn, device_id, gb_id, None, SMALL, without_itself=True)
+        return [channel_of_row(row) for row in rows]
+
     def _reading(self) -> _Reading:
         if self._connection is None:
             self._connection = self._database.engine.connect()

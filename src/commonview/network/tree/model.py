@@ -67,6 +67,17 @@ class ChannelPage:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TreeCounts:
+    """The whole tree in numbers. ``on``: cameras whose device is present and calls them on."""
+
+    devices: int
+    online: int
+    problems: int
+    cameras: int
+    on: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelQuery:
     """What to search for; everything given must hold. ``text`` is sought anywhere in the name, ``code`` is

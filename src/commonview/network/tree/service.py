@@ -15,6 +15,7 @@ from commonview.network.model import Channel, ChannelFault, ChannelKind
 from commonview.network.tree import reads, store
 from commonview.network.tree.cache import ChannelCache
 from commonview.network.tree.counts import NO_REGION, NodeCounts, region_ancestors
+from commonview.network.tree.finding import Finder
 from commonview.network.tree.groups import Groups
 from commonview.network.tree.model import (
     ChannelDetail,
@@ -74,6 +75,7 @@ class ChannelTree:
         self.regions = NodeCounts(region_ancestors)
         self.groups = Groups(database, clock, domain, on_changed=self._regroup)
         self.group_counts = NodeCounts(self.groups.ancestors)
+        self.finder = Finder(directory, self.search)
         self.counters: Counter[str] = Counter()
 
     # -- life
@@ -144,6 +146,10 @@ class ChannelTree:
         if not record.channel_count:
             return ()
         return [_with_fault(record, one) for one in watchable(self._cache.of_device(record.id))]
+
+    def around(self, record: DeviceRecord, gb_id: str) -> Sequence[Channel]:
+        """A channel's neighbours: the whole of a small device, else what hangs under the channel."""
+        return self._cache.around(record.id, gb_id, record.channel_count)
 
     async def detail(self, channel_id: str) -> ChannelDetail:
         """Everything known of a channel. Raises `ChannelUnknown`."""
@@ -220,6 +226,10 @@ class ChannelTree:
             key, number = reads.key_of(rows[-1], driver)
             cursor = f"{key}.{number}"
         return ChannelPage(tuple(self._shown(row) for row in rows), cursor)
+
+    def device_node(self, device_id: str) -> TreeNode:
+        """The line of one device. Raises `DeviceUnknown`."""
+        return self._device_node(self._record(device_id))
 
     def _shown(self, row: dict[str, Any]) -> Channel:
         record, found = self._directory.get(row["device_id"]), channel_of_row(row)

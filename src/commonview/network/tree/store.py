@@ -19,14 +19,18 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    column,
     delete,
+    func,
     insert,
     select,
+    table,
     text,
     update,
 )
 
 from commonview.foundation.database import UtcDateTime, metadata
+from commonview.network.tree.bulk import compare_rows, insert_rows, replace_rows, update_rows
 from commonview.network.tree.grams import words_of
 from commonview.network.tree.rows import COMPARED
 
@@ -127,6 +131,7 @@ syncs = Table(
 SEARCH: Final = "channel_search"
 """The full-text index over `grams`; it exists on SQLite and holds no text of its own."""
 
+_search: Final = table(SEARCH, column(SEARCH), column("rowid"), column("grams"))
 _KEPT_SYNCS: Final = 10
 _WRITTEN: Final = (*COMPARED, "kind", "region", "up", "rank")
 _IN_ONE: Final = 500
@@ -146,70 +151,52 @@ def write_rows(
     conn: Connection, device_id: str, told: Sequence[dict[str, Any]], at: datetime
 ) -> tuple[int, int, int]:
     """Write the items of a page; (added, changed, back again). Rows that say the same are left alone."""
-    known = known_rows(conn, device_id, [row["gb_id"] for row in told])
-    new: list[dict[str, Any]] = []
-    changed: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    back = 0
-    for row in told:
-        before = known.get(row["gb_id"])
-        if before is None:
-            new.append(row)
-        elif before["vanished_at"] is not None:
-            back += 1
-            changed.append((before, row))
-        elif any(before[name] != row[name] for name in COMPARED):
-            changed.append((before, row))
+    names = (*COMPARED, "vanished_at")
+    asked = [(row["gb_id"], *(row[name] for name in COMPARED), None) for row in told]
+    shown = ("no", "name", "given_name", "vanished_at")
+    differing = compare_rows(conn, channels, ("device_id", device_id), ("gb_id",), names, shown, asked)
+    new = [told[place] for place, no, *_ in differing if no is None]
+    changed = [(told[place], *held) for place, *held in differing if held[0] is not None]
     _insert(conn, new, at)
     _change(conn, changed, at)
+    back = sum(vanished is not None for *_, vanished in changed)
     return len(new), len(changed) - back, back
+
+
+_NEW: Final = ("device_id", "gb_id", *_WRITTEN)
+
+
+_LAST: Final = text("SELECT coalesce(max(no), 0) FROM channels")
 
 
 def _insert(conn: Connection, rows: Sequence[dict[str, Any]], at: datetime) -> None:
     if not rows:
         return
-    first = (conn.execute(text("SELECT coalesce(max(no), 0) FROM channels")).scalar() or 0) + 1
-    conn.execute(
-        insert(channels),
-        [{**row, "no": no, "changed_at": at, "vanished_at": None} for no, row in enumerate(rows, first)],
-    )
+    first = (conn.execute(_LAST).scalar() or 0) + 1
+    values = [(no, at, *(row[name] for name in _NEW)) for no, row in enumerate(rows, first)]
+    insert_rows(conn, channels, ("no", "changed_at", *_NEW), values)
     index(conn, ((no, row["name"], None) for no, row in enumerate(rows, first)))
 
 
-def _change(conn: Connection, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], at: datetime) -> None:
-    if not pairs:
+def _change(conn: Connection, changed: Sequence[tuple[Any, ...]], at: datetime) -> None:
+    """Write (row, no, name, given name, vanished) of rows that are otherwise than they were."""
+    if not changed:
         return
-    names = [(before, row["name"]) for before, row in pairs if before["name"] != row["name"]]
-    unindex(conn, ((before["no"], before["name"], before["given_name"]) for before, _name in names))
-    index(conn, ((before["no"], name, before["given_name"]) for before, name in names))
-    statement = update(channels).where(channels.c.no == bindparam("row_no"))
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _WRITTEN}
-    conn.execute(
-        statement.values(**values, changed_at=at, vanished_at=None),
-        [
-            {"row_no": before["no"], **{f"new_{name}": row[name] for name in _WRITTEN}}
-            for before, row in pairs
-        ],
-    )
+    names = [one for one in changed if one[0]["name"] != one[2]]
+    unindex(conn, ((no, name, given) for _row, no, name, given, _vanished in names))
+    index(conn, ((no, row["name"], given) for row, no, _name, given, _vanished in names))
+    values = [(no, *(row[name] for name in _WRITTEN), at, None) for row, no, *_ in changed]
+    update_rows(conn, channels, "no", (*_WRITTEN, "changed_at", "vanished_at"), values)
 
 
 def set_statuses(conn: Connection, rows: Iterable[tuple[int, str, str | None]], at: datetime) -> None:
     """Change (no, status, fault) of channels whose device notified them."""
-    given = [{"row_no": no, "new_status": status, "new_fault": fault} for no, status, fault in rows]
-    if given:
-        statement = update(channels).where(channels.c.no == bindparam("row_no"))
-        conn.execute(
-            statement.values(status=bindparam("new_status"), fault=bindparam("new_fault"), changed_at=at),
-            given,
-        )
+    update_rows(conn, channels, "no", ("status", "fault", "changed_at"), [(*row, at) for row in rows])
 
 
 def mark_vanished(conn: Connection, nos: Iterable[int], at: datetime) -> None:
     """Note that channels are no longer listed; their rows stay."""
-    rows = [{"row_no": no} for no in nos]
-    if rows:
-        conn.execute(
-            update(channels).where(channels.c.no == bindparam("row_no")).values(vanished_at=at), rows
-        )
+    update_rows(conn, channels, "no", ("vanished_at",), [(no, at) for no in nos])
 
 
 def set_given(conn: Connection, no: int, before: Mapping[str, Any], values: dict[str, Any]) -> None:
@@ -225,17 +212,16 @@ def set_given(conn: Connection, no: int, before: Mapping[str, Any], values: dict
 
 def index(conn: Connection, named: Iterable[tuple[int, str, str | None]]) -> None:
     """Make (no, name, given name) findable."""
-    rows = [{"no": no, "grams": words_of(name, given or "")} for no, name, given in named]
-    if rows and conn.dialect.name == "sqlite":
-        conn.execute(text(f"INSERT INTO {SEARCH}(rowid, grams) VALUES (:no, :grams)"), rows)  # noqa: S608
+    rows = [(no, words_of(name, given or "")) for no, name, given in named]
+    if conn.dialect.name == "sqlite":
+        insert_rows(conn, _search, ("rowid", "grams"), rows)
 
 
 def unindex(conn: Connection, named: Iterable[tuple[int, str, str | None]]) -> None:
     """Forget what was indexed; the words must be the very ones that were."""
-    rows = [{"no": no, "grams": words_of(name, given or "")} for no, name, given in named]
-    if rows and conn.dialect.name == "sqlite":
-        statement = f"INSERT INTO {SEARCH}({SEARCH}, rowid, grams) VALUES ('delete', :no, :grams)"  # noqa: S608
-        conn.execute(text(statement), rows)
+    rows = [("delete", no, words_of(name, given or "")) for no, name, given in named]
+    if conn.dialect.name == "sqlite":
+        insert_rows(conn, _search, (SEARCH, "rowid", "grams"), rows)
 
 
 def index_is_missing(conn: Connection) -> bool:
@@ -251,38 +237,39 @@ def index_is_missing(conn: Connection) -> bool:
 # -- structure
 
 
+_PLACES: Final = select(
+    channels.c.no,
+    channels.c.gb_id,
+    channels.c.kind,
+    channels.c.parent_id,
+    channels.c.business_group_id,
+    channels.c.civil_code,
+    channels.c.status,
+    channels.c.vanished_at.is_(None),
+    channels.c.up,
+    channels.c.below_total,
+    channels.c.below_on,
+    channels.c.region,
+).where(channels.c.device_id == bindparam("of_device"))
+_MORE_PARENTS: Final = select(parents.c.parent, parents.c.gb_id).where(
+    parents.c.device_id == bindparam("of_device")
+)
+# Made once: after a power cut they are asked for every device of a city, and making one costs more than that.
+
+
 def places(conn: Connection, device_id: str) -> list[tuple[Any, ...]]:
-    """Of every item of a device what `arrange` needs and what it decided before."""
-    asked = select(
-        channels.c.no,
-        channels.c.gb_id,
-        channels.c.kind,
-        channels.c.parent_id,
-        channels.c.business_group_id,
-        channels.c.civil_code,
-        channels.c.status,
-        channels.c.vanished_at.is_(None),
-        channels.c.up,
-        channels.c.below_total,
-        channels.c.below_on,
-    ).where(channels.c.device_id == device_id)
-    return [tuple(row) for row in conn.execute(asked)]
+    """Of every item of a device what `arrange` needs and what it decided before; its region last."""
+    return [tuple(row) for row in conn.execute(_PLACES, {"of_device": device_id})]
 
 
 def save_places(conn: Connection, rows: Iterable[tuple[int, str, int, int]]) -> None:
     """Write (no, up, below_total, below_on) where they changed."""
-    given = [{"row_no": no, "u": up, "t": total, "o": on} for no, up, total, on in rows]
-    if given:
-        statement = update(channels).where(channels.c.no == bindparam("row_no"))
-        conn.execute(
-            statement.values(up=bindparam("u"), below_total=bindparam("t"), below_on=bindparam("o")), given
-        )
+    update_rows(conn, channels, "no", ("up", "below_total", "below_on"), list(rows))
 
 
 def more_parents(conn: Connection, device_id: str) -> set[tuple[str, str]]:
     """(parent, item) beyond first parents."""
-    asked = select(parents.c.parent, parents.c.gb_id).where(parents.c.device_id == device_id)
-    return {(row[0], row[1]) for row in conn.execute(asked)}
+    return {(row[0], row[1]) for row in conn.execute(_MORE_PARENTS, {"of_device": device_id})}
 
 
 def change_parents(
@@ -303,10 +290,22 @@ def change_parents(
 # -- reports
 
 
-def save_sync(conn: Connection, report: Mapping[str, Any]) -> None:
-    """Keep the report of a sync, and the last few before it. A late page brings its report again."""
-    mine = syncs.c.device_id == report["device_id"]
-    conn.execute(delete(syncs).where(mine, syncs.c.started_at == report["started_at"]))
-    conn.execute(insert(syncs), [dict(report)])
-    kept = select(syncs.c.started_at).where(mine).order_by(syncs.c.started_at.desc()).limit(_KEPT_SYNCS)
-    conn.execute(delete(syncs).where(mine, syncs.c.started_at.not_in(kept)))
+def save_syncs(conn: Connection, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Keep reports of syncs, and the last few before each. A late page brings its report again."""
+    newest = {(report["device_id"], report["started_at"]): report for report in reports}
+    if not newest:
+        return
+    names = [column.name for column in syncs.c]
+    rows = [[report[name] for name in names] for report in newest.values()]
+    replace_rows(conn, syncs, ("device_id", "started_at"), names, rows)
+    devices = sorted({device_id for device_id, _at in newest})
+    many = (
+        select(syncs.c.device_id)
+        .where(syncs.c.device_id.in_(devices))
+        .group_by(syncs.c.device_id)
+        .having(func.count() > _KEPT_SYNCS)
+    )
+    for device_id in conn.execute(many).scalars().all():
+        mine = syncs.c.device_id == device_id
+        kept = select(syncs.c.started_at).where(mine).order_by(syncs.c.started_at.desc()).limit(_KEPT_SYNCS)
+        conn.execute(delete(syncs).where(mine, syncs.c.started_at.not_in(kept)))

@@ -133,10 +133,14 @@ class AlarmCmd(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IFrameCmd(Command):
-    """Send a key frame now. The 2016 edition spells it IFameCmd (trap 50): read both, send per edition."""
+    """Send a key frame now. The 2016 edition spells it IFameCmd (trap 50): read both, send per edition.
+
+    `spelling` is for a peer that reads only the other one.
+    """
 
     since: ClassVar[GbVersion] = GbVersion.V2016
     word: IFrameWord = field(default=IFrameWord.SEND, metadata=choice("IFrameCmd", IFrameWord, "IFameCmd"))
+    spelling: str = ""
 
 
 class ZoomDirection(Enum):
@@ -370,7 +374,7 @@ def _written(command: AnyCommand, version: GbVersion) -> Sequence[Element]:
             return written
         case IFrameCmd():
             tag = "IFrameCmd" if version >= GbVersion.V2022 else "IFameCmd"
-            return (element(tag, command.word.value),)
+            return (element(command.spelling or tag, command.word.value),)
         case DragZoom():
             return (command.area.element(command.direction.value, version),)
         case DeviceUpgrade():

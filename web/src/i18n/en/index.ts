@@ -1,23 +1,33 @@
 import alarms from './alarms.json'
+import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
+import channel from './channel.json'
+import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
+import network from './network.json'
 import shell from './shell.json'
+import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...cascade,
   ...catalogue,
   ...control,
+  ...channel,
+  ...device,
   ...diagnosis,
   ...entry,
   ...failures,
   ...history,
   ...live,
   ...manage,
+  ...network,
   ...shell,
+  ...voice,
 }

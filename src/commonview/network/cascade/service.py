@@ -1,0 +1,529 @@
+"""The front desk of the cascade: superiors are kept, registered with, told and served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from commonview.foundation.errors import StorageUnavailable
+from commonview.foundation.ids import new_id
+from commonview.network.cascade import answers, store
+from commonview.network.cascade.catalogue import CatalogueUp
+from commonview.network.cascade.commands import SuperiorCommands
+from commonview.network.cascade.directory import VirtualDirectories
+from commonview.network.cascade.errors import SuperiorInvalid, SuperiorShared, SuperiorUnknown
+from commonview.network.cascade.link import Link, NotTaken
+from commonview.network.cascade.messages import SuperiorMessages
+from commonview.network.cascade.model import (
+    CascadeTransport,
+    SharedChannel,
+    Superior,
+    SuperiorSettings,
+    SuperiorStatus,
+)
+from commonview.network.cascade.notices import Notices
+from commonview.network.cascade.relays import RelayGround, Relays
+from commonview.network.cascade.shares import Shares
+from commonview.network.cascade.subscriptions import SuperiorSubscriptions
+from commonview.network.registration import user_of
+from commonview.network.registration_plan import RegistrationPhase
+from commonview.network.sip_tls import client_context
+from commonview.wire.manscdp import CatalogQuery, DeviceInfoQuery, DeviceStatusQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from commonview.foundation.bus import Bus
+    from commonview.foundation.clock import Clock
+    from commonview.foundation.database import Database
+    from commonview.network.cascade.shares import SharingBook
+    from commonview.network.directory import DeviceRecord, Directory
+    from commonview.network.exchange import Exchange
+    from commonview.network.history.source import Ground
+    from commonview.network.live import LiveSessions
+    from commonview.network.model import Channel, ViewerEvent
+    from commonview.network.registrar import PasswordVault
+    from commonview.network.router import Router
+    from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
+    from commonview.network.subscription_server import SubscriptionServer
+    from commonview.network.tree.service import ChannelTree
+    from commonview.wire.manscdp import Message
+    from commonview.wire.sip.subscription import RetryTiming
+
+log = logging.getLogger(__name__)
+
+_REFRESH_S: Final = 2.0
+_MOST_SUPERIORS: Final = 64
+_ID: Final = re.compile(r"[0-9]{20}")
+_DOMAIN: Final = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
+_HOST: Final = re.compile(r"[0-9A-Za-z.:-]{1,253}")
+_NAME_CHARS: Final = 128
+_SECRET_CHARS: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeGround:
+    """What the cascade stands on."""
+
+    database: Database
+    directory: Directory
+    tree: ChannelTree
+    endpoint: SipEndpoint
+    vault: PasswordVault
+    clock: Clock
+    bus: Bus
+    exchange: Exchange
+    live: LiveSessions
+    history: Ground
+    domain: str
+    on_viewer: Callable[[ViewerEvent], None]
+    tls_ca: Path | None = None
+    retry: RetryTiming | None = None
+    refresh_s: float = _REFRESH_S
+    batch_s: float = 1.0
+
+
+def superior_secret(superior_id: str) -> str:
+    """What a superior's sealed password is bound to."""
+    return f"superior:{superior_id}"
+
+
+class Cascade:
+    """Every superior. All methods run on the event loop."""
+
+    def __init__(self, ground: CascadeGround, router: Router, subscribers: SubscriptionServer) -> None:
+        self._ground = ground
+        self._superiors: dict[str, Superior] = {}
+        self._links: dict[str, Link] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changing = asyncio.Lock()
+        self.shares = Shares(ground.database, ground.tree.groups)
+        self.directories = VirtualDirectories(
+            ground.database, ground.tree.groups, self.shares, is_online=self._is_online
+        )
+        self.catalogue = CatalogueUp(self.directories, batch_s=ground.batch_s)
+        self.messages = SuperiorMessages(self, self._is_device)
+        self.messages.enter(CatalogQuery, self._catalogue_asked)
+        self.messages.enter(DeviceInfoQuery, self._info_asked)
+        self.messages.enter(DeviceStatusQuery, self._status_asked)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock)
+        self.notices = Notices(self, ground.database, ground.directory, ground.clock)
+        self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
+        self.relays = Relays(
+            self,
+            RelayGround(
+                ground.endpoint,
+                ground.live,
+                ground.history,
+                ground.domain,
+                ground.on_viewer,
+                lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+            ),
+        )
+        router.enter_messages(self.messages.take)
+        router.enter_calls(self.relays)
+        subscribers.enter(self.subscriptions)
+        self.counters: Counter[str] = Counter()
+
+    # -- life
+
+    def use(self, book: SharingBook) -> None:
+        """Name who keeps the sharings; without one nothing is shared."""
+        self.shares.book = book
+
+    async def start(self) -> None:
+        """Read the superiors back and register with each. Raises `StorageUnavailable`."""
+        for superior in await asyncio.to_thread(self._load):
+            self._superiors[superior.id] = superior
+        await self.shares.refresh()
+        for superior in self._superiors.values():
+            self._connect(superior)
+        self.spawn(self._watch_bus())
+        self.spawn(self._watch_time())
+
+    def _load(self) -> list[Superior]:
+        with self._ground.database.read() as conn:
+            return store.load(conn)
+
+    async def close(self) -> None:
+        """End every relay and unregister everywhere."""
+        await self.relays.close()
+        links, self._links = list(self._links.values()), {}
+        await asyncio.gather(*(link.stop() for link in links))
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on by itself; what fails of it is logged and counted."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.counters["task_failed"] += 1
+            log.error("a task of the cascade failed", exc_info=error)
+
+    def _connect(self, superior: Superior) -> None:
+        if not superior.settings.enabled:
+            return
+        if superior.settings.transport is CascadeTransport.TLS:
+            self._ground.endpoint.trust(client_context(self._ground.tls_ca))
+        sealed = superior.password_sealed
+        password = b"" if sealed is None else self._ground.vault.open(sealed, superior_secret(superior.id))
+        link = Link(
+            self._ground.endpoint,
+            superior,
+            password.decode(),
+            self._ground.clock,
+            on_changed=self._link_changed,
+            retry=self._ground.retry,
+        )
+        self._links[superior.id] = link
+        link.start()
+
+    def _link_changed(self, link: Link) -> None:
+        self._ground.bus.publish("superior.changed", {"superior_id": link.superior.id})
+
+    # -- superiors
+
+    def superiors(self) -> tuple[tuple[Superior, SuperiorStatus], ...]:
+        """Every superior and how it stands, by age."""
+        return tuple((one, self._status(one)) for one in self._superiors.values())
+
+    def superior(self, superior_id: str) -> tuple[Superior, SuperiorStatus]:
+        """One of them. Raises `SuperiorUnknown`."""
+        found = self._known(superior_id)
+        return found, self._status(found)
+
+    def _known(self, superior_id: str) -> Superior:
+        found = self._superiors.get(superior_id)
+        if found is None:
+            raise SuperiorUnknown(f"no superior {superior_id[:40]!r}", superior_id=superior_id[:40])
+        return found
+
+    def _status(self, superior: Superior) -> SuperiorStatus:
+        link = self._links.get(superior.id)
+        settings = superior.settings
+        status = None if link is None else link.status
+        return SuperiorStatus(
+            phase=RegistrationPhase.STOPPED if status is None else status.phase,
+            trouble=None if status is None else status.trouble,
+            sip_status=None if status is None else status.status,
+            address=f"{settings.host}:{settings.port}"
+            if status is None
+            else f"{status.server.host}:{status.server.port}",
+            redirected=status is not None and status.redirected,
+            failures=0 if status is None else status.failures,
+            missed=0 if status is None else status.keepalive_missed,
+            granted_s=0 if status is None else status.granted_s,
+            gb_version=None if status is None else status.gb_version,
+            clock_offset_s=None if status is None else status.clock_offset_s,
+            since=None if link is None else link.since,
+            offered=self.catalogue.offered.get(superior.id),
+            subscriptions=self.subscriptions.kinds(superior.id),
+            relays=self.relays.running(superior.id),
+        )
+
+    async def add(self, settings: SuperiorSettings, password: str) -> Superior:
+        """Keep a superior and register with it. Raises `SuperiorInvalid`, `StorageUnavailable`."""
+        async with self._changing:
+            if len(self._superiors) >= _MOST_SUPERIORS:
+                raise SuperiorInvalid(f"there are {_MOST_SUPERIORS} superiors already", field="name")
+            self._check(settings, password, None)
+            superior_id = new_id()
+            superior = Superior(
+                superior_id, settings, self._ground.clock.now(), self._sealed(superior_id, password)
+            )
+            await asyncio.to_thread(self._save, superior, True)
+            self._superiors[superior.id] = superior
+            self._connect(superior)
+        self._ground.bus.publish("superior.changed", {"superior_id": superior.id})
+        return superior
+
+    async def change(
+        self, superior_id: str, settings: SuperiorSettings, password: str | None = None
+    ) -> Superior:
+        """Change a superior: unregister as it was, register as it is. ``None`` keeps the password.
+
+        Raises `SuperiorUnknown`, `SuperiorInvalid`, `StorageUnavailable`.
+        """
+        async with self._changing:
+            known = self._known(superior_id)
+            self._check(settings, password or "", superior_id)
+            sealed = known.password_sealed if password is None else self._sealed(superior_id, password)
+            superior = replace(known, settings=settings, password_sealed=sealed)
+            await asyncio.to_thread(self._save, superior, False)
+            await self._disconnect(superior_id)
+            self._superiors[superior_id] = superior
+            self._connect(superior)
+        self._ground.bus.publish("superior.changed", {"superior_id": superior_id})
+        return superior
+
+    async def remove(self, superior_id: str) -> None:
+        """Forget a superior. Raises `SuperiorUnknown`, `SuperiorShared`, `StorageUnavailable`."""
+        async with self._changing:
+            self._known(superior_id)
+            await self.shares.refresh()
+            if self.shares.of(superior_id):
+                raise SuperiorShared("revoke the sharings with this superior first", superior_id=superior_id)
+            await asyncio.to_thread(self._remove, superior_id)
+            await self._disconnect(superior_id)
+            del self._superiors[superior_id]
+        self._ground.bus.publish("superior.changed", {"superior_id": superior_id})
+
+    def _sealed(self, superior_id: str, password: str) -> bytes | None:
+        if not password:
+            return None
+        return self._ground.vault.seal(password.encode(), superior_secret(superior_id))
+
+    def _save(self, superior: Superior, new: bool) -> None:
+        with self._ground.database.begin() as conn:
+            store.save(conn, superior, new=new)
+
+    def _remove(self, superior_id: str) -> None:
+        with self._ground.database.begin() as conn:
+            store.remove(conn, superior_id)
+
+    async def _disconnect(self, superior_id: str) -> None:
+        link = self._links.pop(superior_id, None)
+        if link is not None:
+            self.relays.end_all(superior_id)
+            await self.subscriptions.end(superior_id)
+            await link.stop()
+
+    def _check(self, settings: SuperiorSettings, password: str, superior_id: str | None) -> None:
+        check_settings(settings, password)
+        place = _place(settings)
+        for other in self._superiors.values():
+            if other.id != superior_id and _place(other.settings) == place:
+                raise SuperiorInvalid("we register there under this id already", field="local_id")
+
+    # -- what it is offered
+
+    async def channels(
+        self, superior_id: str, after: str = "", limit: int = 100
+    ) -> tuple[tuple[SharedChannel, ...], str | None, int]:
+        """What a superior is offered, a page at a time: channels, where to go on, how many in all.
+
+        Raises `SuperiorUnknown`, `StorageUnavailable`.
+        """
+        superior = self._known(superior_id)
+
+        def read() -> tuple[list[SharedChannel], str | None, int]:
+            places = self.directories.offered(superior)
+            start = next((n for n, one in enumerate(places) if one.channel_id > after), len(places))
+            if not after:
+                start = 0
+            page = places[start : start + limit]
+            more = start + limit < len(places)
+            return self.directories.shown(superior, page), page[-1].channel_id if more else None, len(places)
+
+        found, cursor, total = await asyncio.to_thread(read)
+        return tuple(found), cursor, total
+
+    async def name_channel(
+        self, superior_id: str, channel_id: str, *, own_id: str | None = None, own_name: str | None = None
+    ) -> None:
+        """Change the id or the name that a superior knows a channel by; "" resets the name.
+
+        Raises `SuperiorUnknown`, `SuperiorInvalid`, `ChannelUnknown`, `StorageUnavailable`.
+        """
+        superior = self._known(superior_id)
+        settings = superior.settings
+        if own_id is not None and (
+            _ID.fullmatch(own_id) is None or own_id in (settings.local_id, settings.server_id)
+        ):
+            raise SuperiorInvalid("an id has 20 digits and is nobody else's", field="own_id")
+        if own_name is not None and (
+            len(own_name) > _NAME_CHARS or (own_name and not own_name.isprintable())
+        ):
+            raise SuperiorInvalid(f"a name has at most {_NAME_CHARS} printable characters", field="own_name")
+
+        def write() -> bool:
+            with self._ground.database.begin() as conn:
+                holder = store.channel_of(conn, superior_id, own_id) if own_id is not None else None
+                if holder not in (None, channel_id):
+                    return False
+                if not store.named(conn, superior_id, [channel_id]):
+                    return False
+                store.rename(conn, superior_id, channel_id, own_id, own_name)
+                return True
+
+        if not await asyncio.to_thread(write):
+            raise SuperiorInvalid("another channel has this id, or this one is not offered", field="own_id")
+        self.catalogue.touched_all(superior_id)
+
+    # -- who speaks
+
+    def find(self, transaction: ServerTransaction) -> Link | None:
+        """The superior a request comes from: by its address, its id and whom it means (trap 14)."""
+        return self.find_at(
+            user_of(transaction.request.headers.first.get("From")),
+            user_of(transaction.request.headers.first.get("To")),
+            transaction.flow,
+        )
+
+    def find_at(self, sender: str | None, target: str | None, flow: Flow) -> Link | None:
+        """As `find`."""
+        meant = [link for link in self._links.values() if link.is_from(sender, flow)]
+        if len(meant) > 1:
+            meant.sort(
+                key=lambda link: (
+                    link.flow is None or link.flow.peer != flow.peer,
+                    link.superior.settings.server_id != sender,
+                    link.superior.settings.local_id != target,
+                )
+            )
+        return meant[0] if meant else None
+
+    def links(self) -> tuple[Link, ...]:
+        """Every connection to a superior."""
+        return tuple(self._links.values())
+
+    def link(self, superior_id: str) -> Link | None:
+        """The connection to a superior, None when it is off."""
+        return self._links.get(superior_id)
+
+    def _is_device(self, device_id: str, flow: Flow) -> bool:
+        record = self._ground.directory.get(device_id)
+        mono = self._ground.clock.monotonic()
+        return record is not None and self._ground.directory.registered_here(record, flow, mono)
+
+    def _is_online(self, device_id: str) -> bool:
+        record = self._ground.directory.get(device_id)
+        return record is not None and record.online
+
+    def meant(self, link: Link, own_id: str) -> tuple[DeviceRecord, Channel] | None:
+        """The channel that a superior means by an id, whether it is shared or not."""
+        with self._ground.database.read() as conn:
+            channel_id = store.channel_of(conn, link.superior.id, own_id)
+        return None if channel_id is None else self._ground.directory.channel(channel_id)
+
+    # -- questions about ourselves
+
+    def _catalogue_asked(self, link: Link, query: CatalogQuery, _transaction: ServerTransaction) -> int:
+        self.spawn(self.catalogue.answer(link, query))
+        return 200
+
+    def _info_asked(self, link: Link, query: DeviceInfoQuery, _transaction: ServerTransaction) -> int:
+        settings = link.superior.settings
+        if answers.is_self(settings, query.device_id):
+            self.spawn(self._tell_own_info(link, query))
+            return 200
+        found = self._shared(link, query.device_id)
+        answer = (
+            answers.unknown_info(query)
+            if found is None
+            else answers.channel_info(query, found[0], found[1], found[1].name)
+        )
+        self.spawn(self.say(link, answer))
+        return 200
+
+    async def _tell_own_info(self, link: Link, query: DeviceInfoQuery) -> None:
+        places = await asyncio.to_thread(self.directories.offered, link.superior)
+        await self.say(link, answers.own_info(query, len(places)))
+
+    def _status_asked(self, link: Link, query: DeviceStatusQuery, _transaction: ServerTransaction) -> int:
+        now = self._ground.clock.now()
+        if answers.is_self(link.superior.settings, query.device_id):
+            answer = answers.own_status(query, now)
+        else:
+            found = self._shared(link, query.device_id)
+            on = found is not None and found[0].online and found[1].status.value != "off"
+            answer = (
+                answers.unknown_status(query) if found is None else answers.channel_status(query, on, now)
+            )
+        self.spawn(self.say(link, answer))
+        return 200
+
+    def _shared(self, link: Link, own_id: str) -> tuple[DeviceRecord, Channel] | None:
+        """A channel that the superior may know of, by any action that is shared."""
+        found = self.meant(link, own_id)
+        if found is None:
+            return None
+        actions = {action for one in self.shares.of(link.superior.id) for action in one.actions}
+        covered = (self.shares.covering(link.superior, found[1], action) for action in actions)
+        return found if any(covered) else None
+
+    async def say(self, link: Link, message: Message) -> None:
+        """Send a message upward; one that is not taken is counted, and the superior asks again."""
+        try:
+            await link.send(message)
+        except NotTaken as error:
+            self.counters["unsaid"] += 1
+            log.info("%s to superior %s: %s", message.cmd_type, link.superior.settings.server_id, error)
+
+    # -- what changes
+
+    async def _watch_bus(self) -> None:
+        async with self._ground.bus.subscribe(
+            ("channel.", "device.", "sharing.", "group.", "bus.")
+        ) as events:
+            async for event in events:
+                device_id = event.payload.get("device_id")
+                if event.topic.startswith("sharing."):
+                    await self.look_again()
+                elif isinstance(device_id, str):
+                    self.catalogue.touched(device_id)
+                else:
+                    self.catalogue.touched_all()
+
+    async def _watch_time(self) -> None:
+        while True:
+            await asyncio.sleep(self._ground.refresh_s)
+            await self.look_again()
+
+    async def look_again(self) -> None:
+        """See what is shared now: sharings begin and end by time as well as by decision."""
+        try:
+            changed = await self.shares.refresh()
+        except StorageUnavailable as error:
+            self.counters["refresh_failed"] += 1
+            log.warning("sharings cannot be read: %s", error.message)
+            return
+        for superior_id in changed:
+            self.catalogue.touched_all(superior_id)
+
+
+def check_settings(settings: SuperiorSettings, password: str) -> None:
+    """Refuse what cannot be. Raises `SuperiorInvalid` naming the field."""
+    checks: tuple[tuple[str, bool, str], ...] = (
+        ("name", 0 < len(settings.name.strip()) <= _NAME_CHARS and settings.name.isprintable(), "a name"),
+        ("server_id", _ID.fullmatch(settings.server_id) is not None, "20 digits"),
+        ("server_domain", _DOMAIN.fullmatch(settings.server_domain) is not None, "a SIP domain"),
+        ("local_id", _ID.fullmatch(settings.local_id) is not None, "20 digits"),
+        ("local_id", settings.local_id != settings.server_id, "another id than the superior's"),
+        ("host", _is_host(settings.host), "an address or a host name"),
+        ("port", 0 < settings.port < 65536, "1 to 65535"),
+        (
+            "username",
+            len(settings.username) <= _NAME_CHARS and settings.username.isprintable(),
+            "a user name",
+        ),
+        ("expires_s", 60 <= settings.expires_s <= 7 * 86_400, "60 to 604800 seconds"),
+        ("keepalive_s", 1 <= settings.keepalive_s <= 3600, "1 to 3600 seconds"),
+        ("password", len(password) <= _SECRET_CHARS and password.isprintable(), "at most 128 characters"),
+    )
+    for field, holds, wanted in checks:
+        if not holds:
+            raise SuperiorInvalid(f"{field} must be {wanted}", field=field)
+
+
+def _is_host(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return not ipaddress.ip_address(host).is_unspecified
+    return _HOST.fullmatch(host) is not None
+
+
+def _place(settings: SuperiorSettings) -> tuple[str, int, str, str]:
+    return settings.host, settings.port, settings.server_id, settings.local_id

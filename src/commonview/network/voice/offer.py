@@ -1,0 +1,188 @@
+"""The session descriptions of a talk (GB/T 28181-2022 9.12, Annex G; 2016 for `s=Talk`). Pure.
+
+G.711 A-law is what every device must have. It is carried as it is, or in a program stream by devices that
+offer nothing else; AAC is not encoded here, and a device that offers only that is refused with 488.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from commonview.media import MediaTransport, SenderTarget, TalkCarriage
+from commonview.network.offer import AnswerUnusable
+from commonview.wire import sdp
+from commonview.wire.sdp import PS, GbSdp, RtpMap, SdpError, parse_sdp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from commonview.foundation.settings import IpNetwork
+
+PCMA_TYPE: Final = 8
+"""A-law's own payload type (RFC 3551), which needs no rtpmap."""
+
+_PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
+_FORMAT: Final = "v/////a/1/8/1"  # G.711, 64 kbit/s, 8 kHz
+_LEARNT_PORT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOffer:
+    """Where a device wants the voice, how carried, and under which number.
+
+    ``ssrc`` None: it left the choice to us (trap 33).
+    """
+
+    target: SenderTarget
+    carriage: TalkCarriage
+    payload_type: int
+    ssrc: int | None
+    session_name: str
+
+
+def read_offer(
+    body: bytes, peer_host: str, dialable: Sequence[IpNetwork], *, instead: str | None = None
+) -> VoiceOffer:
+    """What a device offers in the INVITE that follows a broadcast.
+
+    The voice goes where ``dialable`` allows and nowhere else: a device must not have what is said sent to any
+    host of its choice. ``instead`` replaces the address of ``c=`` (a device behind NAT).
+
+    Raises:
+        AnswerUnusable: `malformed`, `no_sdp`, `no_audio`, `media_refused`, `no_common_codec`,
+            `address_not_numeric`, `address_elsewhere`.
+    """
+    offer = _parse(body)
+    carriage, payload_type = _carriage(offer)
+    return VoiceOffer(
+        target=_target(offer, peer_host, dialable, instead),
+        carriage=carriage,
+        payload_type=payload_type,
+        ssrc=offer.ssrc,
+        session_name=offer.session_name or "Play",
+    )
+
+
+def _parse(body: bytes) -> GbSdp:
+    if not body.strip():
+        raise AnswerUnusable("no_sdp")
+    try:
+        read = parse_sdp(body)
+    except SdpError as error:
+        raise AnswerUnusable("malformed") from error
+    if read.media != "audio" or read.direction == "inactive":
+        raise AnswerUnusable("no_audio")
+    if read.port == 0:
+        raise AnswerUnusable("media_refused")
+    return read
+
+
+def _carriage(described: GbSdp) -> tuple[TalkCarriage, int]:
+    """A-law before program streams, whatever the order; by name first, for names say what numbers only
+    hint."""
+    names = {each.payload_type: each.encoding.upper() for each in described.rtpmaps}
+    for payload_type in described.payload_types:
+        if names.get(payload_type, "PCMA" if payload_type == PCMA_TYPE else "") == "PCMA":
+            return TalkCarriage.PCMA, payload_type
+    for payload_type in described.payload_types:
+        if names.get(payload_type) == "PS":
+            return TalkCarriage.PROGRAM_STREAM, payload_type
+    raise AnswerUnusable("no_common_codec")
+
+
+def _target(
+    described: GbSdp, peer_host: str, dialable: Sequence[IpNetwork], instead: str | None
+) -> SenderTarget:
+    if described.transport is sdp.MediaTransport.TCP and described.setup != "passive":
+        # It dials: from where it signals, whatever its SDP says of its home network.
+        host = described.address if _is_within(described.address, dialable) else peer_host
+        return SenderTarget(MediaTransport.TCP_PASSIVE, host, _LEARNT_PORT)
+    address = instead or described.address
+    try:
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        raise AnswerUnusable("address_not_numeric") from error
+    if not _is_within(address, dialable):
+        raise AnswerUnusable("address_elsewhere")
+    over_tcp = described.transport is sdp.MediaTransport.TCP
+    transport = MediaTransport.TCP_ACTIVE if over_tcp else MediaTransport.UDP
+    return SenderTarget(transport, address, described.port)
+
+
+def _is_within(address: str, networks: Sequence[IpNetwork]) -> bool:
+    try:
+        return any(ipaddress.ip_address(address) in network for network in networks)
+    except ValueError:
+        return False
+
+
+def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -> bytes:
+    """Our 200: we send, what and how it was offered."""
+    transport = offer.target.transport
+    over_tcp = transport is not MediaTransport.UDP
+    encoding = PS if offer.carriage is TalkCarriage.PROGRAM_STREAM else _PCMA
+    return GbSdp(
+        owner_id=sip_id,
+        session_name=offer.session_name,
+        address=host,
+        port=port,
+        transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
+        media="audio",
+        payload_types=(offer.payload_type,),
+        rtpmaps=(RtpMap(offer.payload_type, encoding.encoding, encoding.clock_hz),),
+        direction="sendonly",
+        setup=_setup(transport),
+        connection="new" if over_tcp else None,
+        ssrc_text=f"{ssrc:010d}",
+        media_format=_FORMAT,
+    ).encode()
+
+
+def talk_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssrc: str) -> bytes:
+    """The offer of a talk as 2016 knows it, in which we call: A-law both ways.
+
+    Devices of that time refuse a talk that is not `sendrecv`; what they send back is not played.
+    """
+    over_tcp = transport is not MediaTransport.UDP
+    return GbSdp(
+        owner_id=sip_id,
+        session_name="Talk",
+        address=host,
+        port=port,
+        transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
+        media="audio",
+        payload_types=(PCMA_TYPE,),
+        rtpmaps=(_PCMA,),
+        direction="sendrecv",
+        setup=_setup(transport),
+        connection="new" if over_tcp else None,
+        ssrc_text=ssrc,
+        media_format=_FORMAT,
+    ).encode()
+
+
+def read_talk_answer(
+    body: bytes,
+    transport: MediaTransport,
+    peer_host: str,
+    dialable: Sequence[IpNetwork],
+    *,
+    instead: str | None = None,
+) -> VoiceOffer:
+    """What a device answers to `talk_offer`. Raises `AnswerUnusable`, also for `other_transport`."""
+    answer = read_offer(body, peer_host, dialable, instead=instead)
+    if answer.target.transport is not transport:
+        raise AnswerUnusable("other_transport")
+    return answer
+
+
+def _setup(transport: MediaTransport) -> sdp.Setup | None:
+    match transport:
+        case MediaTransport.UDP:
+            return None
+        case MediaTransport.TCP_PASSIVE:
+            return "passive"
+        case MediaTransport.TCP_ACTIVE:
+            return "active"
