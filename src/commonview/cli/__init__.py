@@ -18,6 +18,10 @@ COMMANDS: Final = {
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
     ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
     ("conformance", "device"): ("put a foreign device to the test", "commonview.conformance.device_command"),
+    ("conformance", "platform"): (
+        "put a foreign platform to the test",
+        "commonview.conformance.platform_command",
+    ),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
     ("devices", "add"): ("make a device known before it comes", "commonview.cli.devices"),

@@ -23,6 +23,7 @@ from commonview.conformance.terminal import (
     own_address,
     read_password,
     report_paths,
+    seconds,
     status_of,
     stop_on_signal,
     write_report,
@@ -54,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", metavar="DOMAIN", help="SIP domain (first ten digits of the id)")
     parser.add_argument("--channel", metavar="ID", help="the channel to call (first camera of the catalogue)")
     parser.add_argument(
-        "--wait", type=_seconds, default=300.0, metavar="S", help="for the device to register (%(default)g)"
+        "--wait", type=seconds, default=300.0, metavar="S", help="for the device to register (%(default)g)"
     )
-    parser.add_argument("--watch", type=_seconds, default=5.0, metavar="S", help="each stream (%(default)g)")
+    parser.add_argument("--watch", type=seconds, default=5.0, metavar="S", help="each stream (%(default)g)")
     parser.add_argument(
         "--unregister",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         metavar="S",
         help="at the end, wait this long for somebody to switch the device off",
@@ -169,13 +170,3 @@ def _groups(text: str) -> tuple[str, ...]:
         if group not in known:
             raise ConformanceError(f"--only {group!r}: there are {', '.join(sorted(known))}")
     return chosen
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 86400")
-    return value

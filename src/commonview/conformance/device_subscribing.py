@@ -84,12 +84,14 @@ async def _one(bench: DeviceBench, check_id: str, event: str, query: Message) ->
             came = await station.until(
                 lambda: any(each.at_s >= began for each in bench.heard_of(MobilePosition)), _NOTIFY_S
             )
-            book.judge(
-                "subscribe.position-notify",
-                came,
-                "a position came" if came else f"none within {_NOTIFY_S:g} s",
-                "收到位置通知" if came else f"{_NOTIFY_S:g} 秒内没有通知",
-            )
+            if came:
+                book.judge("subscribe.position-notify", True, "a position came", "收到位置通知")
+            else:
+                book.observe(
+                    "subscribe.position-notify",
+                    f"none within {_NOTIFY_S:g} s; the device may not know where it is",
+                    f"{_NOTIFY_S:g} 秒内没有通知; 设备可能没有位置信息",
+                )
         for which, seconds in (("subscribe.refresh", _PERIOD_S), ("subscribe.end", 0)):
             again = await _again(bench, made, event, query, seconds)
             book.judge(which, again is not None and 200 <= again.status < 300, _status(again), _status(again))

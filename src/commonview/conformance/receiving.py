@@ -12,6 +12,9 @@ from typing import Final, Protocol, Self
 KEPT_PACKETS: Final = 12_000
 KEPT_BYTES: Final = 24 * 1024 * 1024
 _RECEIVE_BUFFER: Final = 1 << 21
+_READ_BYTES: Final = 1 << 16
+_RTP_HEADER: Final = 12
+_RTP_VERSION: Final = 2
 
 
 class Collector:
@@ -157,16 +160,28 @@ class TcpReceiver:
         task.add_done_callback(self._reading.discard)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while True:
-                length = int.from_bytes(await reader.readexactly(2), "big")
-                packet = await reader.readexactly(length)
-                if length < 12 or packet[0] >> 6 != 2:
-                    self.collector.broken_framing = True
-                    return
-                self.collector.take(packet)
-        except (asyncio.IncompleteReadError, OSError):
-            return
+        waiting = bytearray()
+        while not self.collector.broken_framing:
+            try:
+                data = await reader.read(_READ_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            waiting += data
+            self._cut(waiting)
+
+    def _cut(self, waiting: bytearray) -> None:
+        """Take the whole packets; a length before something that is no RTP means another framing."""
+        while len(waiting) >= 4 and not self.collector.broken_framing:
+            length = int.from_bytes(waiting[:2], "big")
+            if length < _RTP_HEADER or waiting[2] >> 6 != _RTP_VERSION:
+                self.collector.broken_framing = True
+            elif len(waiting) < 2 + length:
+                return
+            else:
+                self.collector.take(bytes(waiting[2 : 2 + length]))
+                del waiting[: 2 + length]
 
     async def close(self) -> None:
         """Release the connections and the listener."""

@@ -123,7 +123,7 @@ def analyse(received: Iterable[tuple[float, bytes]]) -> StreamFacts:
             packets.append(packet)
     facts.payload_types = frozenset(each.payload_type for each in packets)
     facts.ssrcs = frozenset(each.ssrc for each in packets)
-    ordered = _in_order(packets)
+    ordered = _once(_in_order(packets))
     facts.gaps = sum((b.sequence - a.sequence) % _MODULUS != 1 for a, b in pairwise(packets))
     facts.clock_hz = _clock(packets)
     groups = _frames(ordered)
@@ -151,6 +151,11 @@ def _in_order(packets: list[Packet]) -> list[Packet]:
 
     near = all((b.sequence - a.sequence + _MAX_JUMP) % _MODULUS < 2 * _MAX_JUMP for a, b in pairwise(packets))
     return sorted(packets, key=place) if near and len(packets) < _MODULUS // 2 else packets
+
+
+def _once(packets: list[Packet]) -> list[Packet]:
+    """Without packets that came twice: they are counted as breaks, and spoil no frame."""
+    return packets[:1] + [b for a, b in pairwise(packets) if a.sequence != b.sequence]
 
 
 def _frames(packets: list[Packet]) -> list[list[Packet]]:

@@ -235,3 +235,14 @@ def complain(error: ConformanceError) -> int:
     """Say what was misused; the exit status for it."""
     print(f"commonview: {error.message}", file=sys.stderr)  # noqa: T201 - the command line speaks
     return USAGE
+
+
+def seconds(text: str) -> float:
+    """A flag's number of seconds up to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 86400")
+    return value
