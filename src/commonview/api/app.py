@@ -17,6 +17,7 @@ from commonview.api.routers import (
     accounts,
     admission,
     audit,
+    bulk,
     cascade,
     control,
     device_events,
@@ -44,6 +45,7 @@ ROUTERS = (
     admission,
     purposes,
     grants,
+    bulk,  # before devices and tree: "export" is no id
     devices,
     control,
     cascade,

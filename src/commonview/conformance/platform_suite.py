@@ -201,8 +201,8 @@ async def _repeated(bench: PlatformBench) -> None:
     """The same datagram twice from one socket: the same answer twice (RFC 3261 17.2.2)."""
     visitor = bench.visitor
     body = (
-        b'<?xml version="1.0" encoding="GB2312"?>\r\n<Notify>\r\n<CmdType>Keepalive</CmdType>\r\n<SN>%d</SN>\r\n'
-        b"<DeviceID>%s</DeviceID>\r\n<Status>OK</Status>\r\n</Notify>\r\n"
+        b'<?xml version="1.0" encoding="GB2312"?>\r\n<Notify>\r\n<CmdType>Keepalive</CmdType>\r\n'
+        b"<SN>%d</SN>\r\n<DeviceID>%s</DeviceID>\r\n<Status>OK</Status>\r\n</Notify>\r\n"
     ) % (visitor.next_sn(), visitor.settings.device_id.encode())
     answers = await visitor.raw_twice(visitor.message_request(body))
     same = len(answers) >= 2 and answers[0] == answers[1]

@@ -42,10 +42,11 @@ from commonview.network.offer import (
     media_host,
     media_transport,
     read_answer,
+    signalling_host,
     stream_attributes,
     subject_sender,
 )
-from commonview.network.quirks import SsrcPolicy, peer_profile
+from commonview.network.quirks import peer_profile
 from commonview.network.requests import advertised_host
 from commonview.network.ssrc import SsrcExhaustedError
 
@@ -93,6 +94,7 @@ class _Run:
     machine: LiveMachine
     record: DeviceRecord
     channel: Channel
+    headers: tuple[tuple[str, str], ...] = ()
     ssrc: str = ""
     port: int = 0
     pulled: bool = False
@@ -135,20 +137,35 @@ class LiveSessions:
     # -- verbs
 
     def start(
-        self, record: DeviceRecord, channel: Channel, access_id: str, stream_number: int = 0
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        access_id: str,
+        stream_number: int = 0,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> LiveSession:
-        """The running session of this stream, or a new one; the INVITE proceeds in the background."""
+        """The running session of this stream, or a new one; the INVITE proceeds in the background.
+
+        ``headers`` go with the INVITE of a new one.
+        """
         now = self._now()
         run = self._by_stream.get((channel.id, stream_number))
         if run is None:
-            run = self._open(record, channel, stream_number, now)
+            run = self._open(record, channel, stream_number, headers, now)
         if run.machine.phase is not Phase.CLOSED:
             run.machine.promise(access_id, now)
             self._by_access[access_id] = run
             self._changed(run)
         return run.machine.snapshot()
 
-    def _open(self, record: DeviceRecord, channel: Channel, stream_number: int, now: Moment) -> _Run:
+    def _open(
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        stream_number: int,
+        headers: tuple[tuple[str, str], ...],
+        now: Moment,
+    ) -> _Run:
         self.counters["sessions"] += 1
         source = self._source_of(record)
         transport = (
@@ -157,7 +174,7 @@ class LiveSessions:
         machine = LiveMachine(
             new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
         )
-        run = _Run(machine, record, channel)
+        run = _Run(machine, record, channel, headers)
         self._by_id[machine.id] = run
         failure = None if source else obstacle(run.record) or self._receive(run, now)
         if failure is not None:
@@ -172,7 +189,13 @@ class LiveSessions:
         44)."""
         try:
             run.ssrc = self._ssrcs.allocate(now.mono)
-            receiver = self._node.open_receiver(run.machine.id, run.machine.transport, ssrc=int(run.ssrc))
+            receiver = self._node.open_receiver(
+                run.machine.id,
+                run.machine.transport,
+                ssrc=int(run.ssrc),
+                ssrc_policy=peer_profile(run.record).ssrc,
+                peer_host=signalling_host(run.record),
+            )
         except SsrcExhaustedError:
             return Failure(FailureCode.SSRC_EXHAUSTED, {})
         except PortsExhausted:
@@ -270,7 +293,12 @@ class LiveSessions:
         sender = subject_sender(record, run.channel.gb_id)
         subject = live_subject(sender, self._calls.platform_id, run.ssrc, machine.stream_number)
         return self._calls.prepare(
-            record, run.channel.gb_id, offer, subject, on_hung_up=lambda: self._hung_up(run)
+            record,
+            run.channel.gb_id,
+            offer,
+            subject,
+            on_hung_up=lambda: self._hung_up(run),
+            headers=run.headers,
         )
 
     def _provisional(self, run: _Run, response: SipResponse) -> None:
@@ -279,7 +307,6 @@ class LiveSessions:
 
     def _answered(self, run: _Run, call: Call, response: SipResponse) -> None:
         machine = run.machine
-        profile = peer_profile(call.record)
         try:
             answer = read_answer(
                 response.body,
@@ -296,7 +323,7 @@ class LiveSessions:
             self._carry_out(run, commands or machine.device_ended(self._now()))
             return
         try:
-            if answer.ssrc is not None and not commands and profile.ssrc is not SsrcPolicy.STRICT:
+            if answer.ssrc is not None and not commands:
                 self._node.set_ssrc(machine.id, answer.ssrc)
             if answer.dial is not None and not commands:
                 self._node.connect_receiver(machine.id, *answer.dial)
@@ -416,8 +443,7 @@ class LiveSessions:
         if isinstance(event, (ViewerJoined, ViewerFirstBytes, ViewerLeft)):
             self._viewer(run, event, now)
         else:
-            strict = peer_profile(run.record).ssrc is SsrcPolicy.STRICT
-            self._carry_out(run, react(run.machine, event, now, strict_ssrc=strict))
+            self._carry_out(run, react(run.machine, event, now))
 
     def _viewer(self, run: _Run, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
         if isinstance(event, ViewerJoined):

@@ -52,6 +52,8 @@ from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
+from commonview.network.tree.sheets.export import Exports
+from commonview.network.tree.sheets.service import ImportDesk
 from commonview.network.voice import TalkGround, VoiceDesk
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -191,6 +193,18 @@ class NetworkService:
             on_changed=lambda: self._bus.publish("admission.changed", {}),
             on_device=self._device_changed,
         )
+        self.exports = Exports(database, self._directory, self.channel_tree)
+        self.imports = ImportDesk(
+            settings.data_dir / "imports",
+            database,
+            self._directory,
+            self.channel_tree,
+            self.admission,
+            vault,
+            clock,
+            on_changed=lambda import_id: self._bus.publish("import.changed", {"import_id": import_id}),
+            on_device=self._device_changed,
+        )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
             self._directory, self.exchange, database, bus, clock, pictures=settings.data_dir / "snapshots"
@@ -253,7 +267,7 @@ class NetworkService:
             on_viewer=self._viewer_seen,
         )
         self.router = Router(self._registrar, self._desk, self._calls)
-        self.router.enter_calls(self.voice)
+        self.router.enter_calls(self.voice.signalling)
         notes = _note_policies(settings)
         self._integrity = SignallingIntegrity(notes.of, self._registrar.password_of, clock)
         if notes:
@@ -321,6 +335,8 @@ class NetworkService:
         self._catalogue.start()
         await self.control.start()
         await self.history.prepare()
+        await self.imports.prepare()
+        self._spawn(self.imports.work())
         self._spawn(self.history.run())
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
@@ -354,7 +370,9 @@ class NetworkService:
             history=self._ground,
             domain=self._settings.sip_domain,
             on_viewer=self._viewer_seen,
+            foreign=lambda channel_id: self.sources.steer(channel_id),
             tls_ca=self._settings.sip_tls_client_ca,
+            media_networks=self._settings.cascade_receiving_networks(),
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -411,6 +429,7 @@ class NetworkService:
         await self._live.close()
         await self.voice.close()
         await self.history.close()
+        await self.imports.close()
         await self.sources.close()
         await self.control.close()
         await self._calls.close()

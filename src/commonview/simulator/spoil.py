@@ -69,7 +69,7 @@ def spoil_wire(data: bytes, faults: Faults, *, datagrams: bool) -> list[bytes]:
     named = faults.named
     if not named:
         return [data]
-    if Fault.NO_EXPIRES in named and _GRANTED.match(data):
+    if Fault.NO_EXPIRES in named and (data.startswith(b"SUBSCRIBE ") or _GRANTED.match(data)):
         return [_EXPIRES.sub(b"", data)]
     head, gap, body = data.partition(b"\r\n\r\n")
     if not body:

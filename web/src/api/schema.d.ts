@@ -416,6 +416,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Channels
+         * @description Every channel that fits the search, as a file; it can be edited and imported again.
+         */
+        get: operations["export_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}": {
         parameters: {
             query?: never;
@@ -734,6 +754,26 @@ export interface paths {
          * @description Make a device known before it comes.
          */
         post: operations["add_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Devices
+         * @description Every device as a file; passwords are not in it.
+         */
+        get: operations["export_devices"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1284,6 +1324,116 @@ export interface paths {
          * @description That the server answers.
          */
         get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Imports
+         * @description The import under way and those that are over and kept, newest first.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        /**
+         * Create Import
+         * @description Take a CSV or XLSX file (the body itself, at most 64 MiB and a million rows) and check it.
+         *
+         *     With `dry_run` false the rows that are not refused are applied right after the check.
+         */
+        post: operations["create_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Import
+         * @description How far an import has come, its counts, and the first rows that are refused.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Import
+         * @description Stop an import, what is applied stays; or remove one that waits or is over.
+         */
+        delete: operations["delete_import"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apply Import
+         * @description Apply what was checked; rows that are refused are left out.
+         */
+        post: operations["apply_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/errors.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Import Errors
+         * @description Every row that is refused, and why, as a file.
+         */
+        get: operations["import_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Import Rows
+         * @description The verdicts on rows, in the order of the file.
+         */
+        get: operations["import_rows"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3776,6 +3926,76 @@ export interface components {
             kind: "i_frame";
         };
         /**
+         * ImportCountsOut
+         * @description Rows by verdict (`enrol` to `refused`), rows applied so far, and changes by field.
+         */
+        ImportCountsOut: {
+            /** Applied */
+            applied: number;
+            /** Change */
+            change: number;
+            /** Changes */
+            changes: {
+                [key: string]: number;
+            };
+            /** Enrol */
+            enrol: number;
+            /** Refused */
+            refused: number;
+            /** Rows */
+            rows: number;
+            /** Unchanged */
+            unchanged: number;
+        };
+        /**
+         * ImportFailure
+         * @description Why a whole job failed.
+         * @enum {string}
+         */
+        ImportFailure: "file_empty" | "file_unreadable" | "encoding_unknown" | "archive_too_large" | "column_missing" | "column_twice" | "too_many_rows" | "storage_full" | "storage_unavailable" | "interrupted" | "internal";
+        /**
+         * ImportOut
+         * @description One import as it stands. `progress`, 0 to 1, belongs to the state it is in.
+         *
+         *     `message` is plain English beside `failure`. `ignored_columns` are headings that nothing is read from.
+         */
+        ImportOut: {
+            /** By */
+            by: string;
+            counts: components["schemas"]["ImportCountsOut"];
+            failure: components["schemas"]["ImportFailure"] | null;
+            /** File Name */
+            file_name: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** First Problems */
+            first_problems: components["schemas"]["RowReportOut"][];
+            /** Id */
+            id: string;
+            /** Ignored Columns */
+            ignored_columns: string[];
+            /** Message */
+            message: string;
+            /** Progress */
+            progress: number;
+            /** Sha256 */
+            sha256: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["ImportState"];
+        };
+        /**
+         * ImportState
+         * @description How far a job has come. A checked one waits to be applied; the last three are final.
+         * @enum {string}
+         */
+        ImportState: "receiving" | "checking" | "checked" | "applying" | "applied" | "cancelled" | "failed";
+        /**
          * Instance
          * @description Where this instance is reached.
          */
@@ -3855,6 +4075,11 @@ export interface components {
         Items_GroupOut_: {
             /** Items */
             items: components["schemas"]["GroupOut"][];
+        };
+        /** Items[ImportOut] */
+        Items_ImportOut_: {
+            /** Items */
+            items: components["schemas"]["ImportOut"][];
         };
         /** Items[LinkageOut] */
         Items_LinkageOut_: {
@@ -4945,6 +5170,48 @@ export interface components {
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
         /**
+         * RowField
+         * @description What a row may change; the word of a column, of a change and of a problem.
+         * @enum {string}
+         */
+        RowField: "name" | "place" | "position" | "groups" | "password";
+        /**
+         * RowProblem
+         * @description Why a row is refused.
+         * @enum {string}
+         */
+        RowProblem: "device_id_missing" | "id_invalid" | "id_as_number" | "duplicate_row" | "device_unknown" | "channel_unknown" | "text_invalid" | "too_long" | "coordinate_invalid" | "coordinate_half" | "group_unknown" | "group_ambiguous" | "too_many_groups" | "not_for_devices" | "not_for_channels" | "not_for_its_protocol";
+        /**
+         * RowReportOut
+         * @description The verdict on one row; `row` counts from 1, the header being the first. `key` is the id it names.
+         *
+         *     `fields` are those that change. `problem`, `column` and `detail` say why it is refused.
+         */
+        RowReportOut: {
+            /** Column */
+            column: string;
+            /** Detail */
+            detail: string;
+            /** Fields */
+            fields: components["schemas"]["RowField"][];
+            /** Key */
+            key: string;
+            problem: components["schemas"]["RowProblem"] | null;
+            /** Row */
+            row: number;
+            verdict: components["schemas"]["Verdict"];
+        };
+        /**
+         * RowReportsPage
+         * @description Verdicts in the order of the file; `after` asks for those that follow, null at the end.
+         */
+        RowReportsPage: {
+            /** After */
+            after: number | null;
+            /** Rows */
+            rows: components["schemas"]["RowReportOut"][];
+        };
+        /**
          * RuleCreate
          * @description Ban or exempt devices by id, address, network or User-Agent.
          */
@@ -5995,6 +6262,12 @@ export interface components {
             version: string;
         };
         /**
+         * TableFormat
+         * @description Kinds of file.
+         * @enum {string}
+         */
+        TableFormat: "csv" | "xlsx";
+        /**
          * TalkCarriage
          * @description How a voice is carried to a device (GB/T 28181-2022 9.12).
          * @enum {string}
@@ -6345,6 +6618,12 @@ export interface components {
          * @enum {string}
          */
         Verb: "pause" | "resume" | "seek" | "speed";
+        /**
+         * Verdict
+         * @description What a row comes to.
+         * @enum {string}
+         */
+        Verdict: "enrol" | "change" | "unchanged" | "refused";
         /**
          * VideoParameters
          * @description Encoding of the streams.
@@ -7614,6 +7893,64 @@ export interface operations {
             };
         };
     };
+    export_channels: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["TableFormat"];
+                /** @description Of the headings. */
+                language?: "en" | "zh-CN";
+                q?: string;
+                code?: string;
+                status?: components["schemas"]["ChannelStatus"] | null;
+                device?: string;
+                region?: string;
+                group?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     channel_detail: {
         parameters: {
             query?: never;
@@ -8638,6 +8975,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    export_devices: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["TableFormat"];
+                /** @description Of the headings. */
+                language?: "en" | "zh-CN";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
                 };
             };
             /** @description The request does not fit its description */
@@ -10347,6 +10736,357 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ImportOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_import: {
+        parameters: {
+            query: {
+                file_name: string;
+                /** @description Wait to be applied after the check. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    apply_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    import_errors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    import_rows: {
+        parameters: {
+            query?: {
+                verdict?: components["schemas"]["Verdict"] | null;
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowReportsPage"];
                 };
             };
             /** @description The request does not fit its description */

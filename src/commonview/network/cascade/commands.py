@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from commonview.foundation.errors import CommonviewError
 from commonview.network.cascade.model import CascadeTransport
+from commonview.network.model import DeviceOrigin
 from commonview.network.quirks import peer_profile
 from commonview.security import SharedAction, SharedUse
 from commonview.wire.manscdp import (
@@ -45,6 +46,7 @@ from commonview.wire.manscdp import (
     RecordInfo,
     RecordInfoQuery,
 )
+from commonview.wire.ptz import Move, Pan, PtzError, Stop, Tilt, Zoom, read_ptz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
+    from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import DeviceRecord
     from commonview.network.exchange import Exchange, Reply
     from commonview.network.model import Channel
@@ -115,7 +118,15 @@ _QUESTIONS: Final[dict[type[Message], _Question]] = {
 class SuperiorCommands:
     """Hands down what superiors ask of shared channels. All methods run on the event loop."""
 
-    def __init__(self, cascade: Cascade, exchange: Exchange, clock: Clock) -> None:
+    def __init__(
+        self,
+        cascade: Cascade,
+        exchange: Exchange,
+        clock: Clock,
+        foreign: Callable[[str], ForeignPtz | None],
+    ) -> None:
+        """``foreign(channel_id)``: how a camera is moved that is no GB/T 28181 device."""
+        self._foreign = foreign
         self._cascade = cascade
         self._exchange = exchange
         self._clock = clock
@@ -174,6 +185,11 @@ class SuperiorCommands:
     async def _hand_down(
         self, link: Link, message: DeviceControl, record: DeviceRecord, channel: Channel
     ) -> None:
+        if record.origin is not DeviceOrigin.GB28181:
+            await self._drive(channel, message.command)
+            if message.command.answered:
+                self._say_failed(link, DeviceControlResult, message)
+            return
         below = replace(message, sn=self._exchange.next_sn(), device_id=channel.gb_id, extra=(), repairs=())
         if not message.command.answered:
             await self._exchange.send(record, below)
@@ -187,6 +203,23 @@ class SuperiorCommands:
             self._say_failed(link, DeviceControlResult, message)
             return
         await self._cascade.say(link, _upward(reply.messages[0], message))
+
+    async def _drive(self, channel: Channel, command: object) -> None:
+        """A camera that does not speak GB/T 28181 is moved in its own language, as far as that has words."""
+        foreign = self._foreign(channel.id)
+        try:
+            wanted = read_ptz(command.code) if isinstance(command, PtzCmd) else None
+        except PtzError:
+            wanted = None
+        if foreign is not None and isinstance(wanted, Move):
+            pan = {Pan.LEFT: -1, Pan.RIGHT: 1}.get(wanted.pan, 0) * wanted.pan_speed / 255
+            tilt = {Tilt.DOWN: -1, Tilt.UP: 1}.get(wanted.tilt, 0) * wanted.tilt_speed / 255
+            zoom = {Zoom.OUT: -1, Zoom.IN: 1}.get(wanted.zoom, 0) * wanted.zoom_speed / 15
+            await foreign.move(pan, tilt, zoom)
+        elif foreign is not None and isinstance(wanted, Stop):
+            await foreign.stop()
+        else:
+            self.counters["command_untranslated"] += 1
 
     def _begins_steering(self, link: Link, channel: Channel) -> bool:
         """Whether this is the first move for a while: the repeated ones of one steering are not noted."""
@@ -231,8 +264,9 @@ class SuperiorCommands:
         found = self._admit(link, query.device_id, question.action)
         if isinstance(found, int):
             return found
-        if not query.allowed_for(peer_profile(found[0]).version):
-            self.counters["newer_than_device"] += 1
+        record = found[0]
+        if record.origin is not DeviceOrigin.GB28181 or not query.allowed_for(peer_profile(record).version):
+            self.counters["unknown_to_device"] += 1
             return 501
         self.counters["questions"] += 1
         self._spawn(link, self._ask_below(link, query, question, *found))

@@ -64,11 +64,12 @@ class LiveRelaySource:
         channel: Channel,
         access_id: str,
         stream_number: int,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._live = live
         self._access_id = access_id
         self._changed = asyncio.Event()
-        session = live.start(record, channel, access_id, stream_number)
+        session = live.start(record, channel, access_id, stream_number, headers)
         self.session_id = session.id
         self.stream_id = session.stream_id
 

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.cascade.shares import SharingBook
+    from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.exchange import Exchange
     from commonview.network.history.source import Ground
@@ -84,7 +86,9 @@ class CascadeGround:
     history: Ground
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
+    foreign: Callable[[str], ForeignPtz | None]
     tls_ca: Path | None = None
+    media_networks: tuple[IpNetwork, ...] = ()
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0
@@ -113,7 +117,7 @@ class Cascade:
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.messages.enter(DeviceInfoQuery, self._info_asked)
         self.messages.enter(DeviceStatusQuery, self._status_asked)
-        self.commands = SuperiorCommands(self, ground.exchange, ground.clock)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock, ground.foreign)
         self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
         self.relays = Relays(
@@ -125,6 +129,7 @@ class Cascade:
                 ground.domain,
                 ground.on_viewer,
                 lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+                ground.media_networks,
             ),
         )
         router.enter_messages(self.messages.take)
@@ -367,6 +372,9 @@ class Cascade:
 
     def find(self, transaction: ServerTransaction) -> Link | None:
         """The superior a request comes from: by its address, its id and whom it means (trap 14)."""
+        host = transaction.flow.peer[0]
+        if not any(link.flow is not None and link.flow.peer[0] == host for link in self._links.values()):
+            return None  # a device, as a rule: nothing of its message is read here
         return self.find_at(
             user_of(transaction.request.headers.first.get("From")),
             user_of(transaction.request.headers.first.get("To")),

@@ -1,4 +1,5 @@
 import alarms from './alarms.json'
+import bulk from './bulk.json'
 import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
@@ -11,11 +12,13 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import recordings from './recordings.json'
 import shell from './shell.json'
 import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...bulk,
   ...cascade,
   ...catalogue,
   ...control,
@@ -28,6 +31,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...recordings,
   ...shell,
   ...voice,
 }
