@@ -140,7 +140,7 @@ class Cascade:
         if not superior.settings.enabled:
             return
         if superior.settings.transport is CascadeTransport.TLS:
-            self._ground.endpoint.trust(client_context(self._ground.tls_ca))
+            self._trust()
         sealed = superior.password_sealed
         password = b"" if sealed is None else self._ground.vault.open(sealed, superior_secret(superior.id))
         link = Link(
@@ -153,6 +153,14 @@ class Cascade:
         )
         self._links[superior.id] = link
         link.start()
+
+    def _trust(self) -> None:
+        """Know whose certificates to believe; without, a superior over TLS is shown as unreachable."""
+        try:
+            self._ground.endpoint.trust(client_context(self._ground.tls_ca))
+        except OSError as error:  # ssl.SSLError among them
+            self.counters["tls_authorities_unreadable"] += 1
+            log.error("sip_tls_client_ca cannot be used for superiors: %s", error)  # noqa: TRY400 - a setting
 
     def _link_changed(self, link: Link) -> None:
         self._ground.bus.publish("superior.changed", {"superior_id": link.superior.id})
