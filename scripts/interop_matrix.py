@@ -199,8 +199,8 @@ def page(rows: list[Row], day: str) -> str:
     lines = [
         "## Foreign stacks under our tester",
         "",
-        f"Made by `scripts/interop_matrix.py` on {day}. What the conformance tester finds in stacks that nobody",
-        "here wrote: facts about those versions as our small programs around them use them.",
+        f"Made by `scripts/interop_matrix.py` on {day}. What the conformance tester finds in stacks",
+        "that nobody here wrote: facts about those versions as our small programs around them use them.",
         "",
         "| Stack | As | Edition | Transport | Passed | Failed | Skipped, observed | What failed |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -209,9 +209,10 @@ def page(rows: list[Row], day: str) -> str:
         report = row.report
         failed = [f"`{each.check.id}`" for each in report.of(Verdict.FAILED)]
         others = len(report.of(Verdict.SKIPPED)) + len(report.of(Verdict.OBSERVED))
+        wrong = ", ".join(failed) or "nothing"
         lines.append(
             f"| {row.peer} | {row.role} | {report.edition} | {row.transport} "
-            f"| {len(report.of(Verdict.PASSED))} | {len(failed)} | {others} | {', '.join(failed) or 'nothing'} |"
+            f"| {len(report.of(Verdict.PASSED))} | {len(failed)} | {others} | {wrong} |"
         )
     return "\n".join(lines) + "\n"
 
