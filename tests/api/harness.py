@@ -292,6 +292,9 @@ class NetworkDouble:
             on_device=lambda _device_id: None,
         )
 
+    def watched_channels(self) -> frozenset[str]:
+        return frozenset()
+
     def tree_is_truncated(self) -> bool:
         return False
 
