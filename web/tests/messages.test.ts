@@ -106,6 +106,8 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],
+    ['SourceOutcome', 'source.outcome'],
+    ['RowFault', 'network.import.fault'],
     ['TalkState', 'talk.state'],
     ['TalkHopKind', 'talk.hop'],
     ['TalkEnd', 'talk.end'],

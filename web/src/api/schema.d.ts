@@ -416,6 +416,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channels/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Channels
+         * @description Names, places, positions and groups of many cameras from a table; a trial changes nothing.
+         */
+        post: operations["import_channels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels/{channel_id}": {
         parameters: {
             query?: never;
@@ -3594,6 +3614,76 @@ export interface components {
             kind: "i_frame";
         };
         /**
+         * ImportRow
+         * @description One line of the table as it was written; an empty cell leaves a field as it is.
+         *
+         *     `groups` are paths from the root such as `North/Gates`; the camera is put into each, and groups that are
+         *     missing are made.
+         */
+        ImportRow: {
+            /** Device Id */
+            device_id: string;
+            /** Gb Id */
+            gb_id: string;
+            /**
+             * Groups
+             * @default []
+             */
+            groups: string[];
+            /**
+             * Latitude
+             * @default
+             */
+            latitude: string;
+            /**
+             * Longitude
+             * @default
+             */
+            longitude: string;
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Place
+             * @default
+             */
+            place: string;
+            /** Row */
+            row: number;
+        };
+        /**
+         * ImportRows
+         * @description Some lines of a table; `dry_run` only tells what would happen.
+         */
+        ImportRows: {
+            /** Dry Run */
+            dry_run: boolean;
+            /** Rows */
+            rows: components["schemas"]["ImportRow"][];
+        };
+        /**
+         * ImportedRow
+         * @description What came of one line; `field` is the column a fault is in.
+         */
+        ImportedRow: {
+            fault: components["schemas"]["RowFault"] | null;
+            /** Field */
+            field: string;
+            outcome: components["schemas"]["RowOutcome"];
+            /** Row */
+            row: number;
+        };
+        /**
+         * ImportedRows
+         * @description What came of each line, in their order.
+         */
+        ImportedRows: {
+            /** Rows */
+            rows: components["schemas"]["ImportedRow"][];
+        };
+        /**
          * Instance
          * @description Where this instance is reached.
          */
@@ -4683,6 +4773,18 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
+        /**
+         * RowFault
+         * @description Why a row is refused.
+         * @enum {string}
+         */
+        RowFault: "channel_unknown" | "text_invalid" | "coordinate_invalid" | "position_incomplete" | "group_invalid" | "twice";
+        /**
+         * RowOutcome
+         * @description What came of a row; in a trial, what would.
+         * @enum {string}
+         */
+        RowOutcome: "changed" | "unchanged" | "refused";
         /**
          * RuleCreate
          * @description Ban or exempt devices by id, address, network or User-Agent.
@@ -6930,6 +7032,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChannelPageOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    import_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportRows"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedRows"];
                 };
             };
             /** @description The request does not fit its description */
