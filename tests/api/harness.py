@@ -24,6 +24,7 @@ from commonview.api.app import create_app
 from commonview.api.context import ApiContext
 from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
+from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.snapshot_desk import SnapshotDesk
@@ -78,9 +79,12 @@ from commonview.network.refusals import GuessLimiter
 from commonview.network.sources import Discovered, Source, SourceInvalid, SourceUnknown
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
+from commonview.network.tree.sheets.export import Exports
+from commonview.network.tree.sheets.service import ImportDesk
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
+from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
 from tests.api.voice_room import VoiceDouble
 from tests.network.control_camera import ControlRoom
@@ -205,6 +209,7 @@ class NetworkDouble:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.sources = SourcesDouble()
+        self.cascade = CascadeDouble(clock)
         self.started: list[str] = []
         self.left: list[str] = []
         self.updates: list[dict[str, Any]] = []
@@ -276,7 +281,7 @@ class NetworkDouble:
 
     def join_catalogue(self, db: Database) -> None:
         """The catalogue is the real one, of a fleet of nobody."""
-        directory = Directory(silence_s=60.0)
+        directory = self.directory = Directory(silence_s=60.0)
         self.channel_tree = ChannelTree(
             db, directory, self._clock, domain="3402000000", on_channels=lambda _device_id: None
         )
@@ -294,6 +299,20 @@ class NetworkDouble:
 
     def watched_channels(self) -> frozenset[str]:
         return frozenset()
+    def join_imports(self, db: Database, folder: Path, bus: Bus) -> None:
+        directory, tree = self.directory, self.channel_tree
+        self.exports = Exports(db, directory, tree)
+        self.imports = ImportDesk(
+            folder,
+            db,
+            directory,
+            tree,
+            self.admission,
+            Vault([bytes(32)]),
+            self._clock,
+            on_changed=lambda import_id: bus.publish("import.changed", {"import_id": import_id}),
+            on_device=lambda _device_id: None,
+        )
 
     def tree_is_truncated(self) -> bool:
         return False
@@ -483,6 +502,9 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     snapshots = SnapshotDesk(
         security=security, network=cast(NetworkService, network), address=lambda _target: BASE
     )
+    network.join_imports(db, tmp_path / "imports", bus)
+    imports = ImportBooks(security)
+    network.imports.set_listener(imports.on_ended)
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -496,6 +518,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         live=live,
         downloads=downloads,
         snapshots=snapshots,
+        imports=imports,
         talks=TalkDesk(security, cast(NetworkService, network), live),
         counters=_counters(bus),
         sip_port=lambda: 5060,
@@ -510,6 +533,8 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     async with made.stack:
         yield made
         await live.drain()
+        await network.imports.close()
+        await imports.drain()
         await room.control.close()
         await snapshots.close()
     network.channel_tree.close()

@@ -10,7 +10,7 @@ import pytest
 
 from commonview.security import Action, Role
 from commonview.wire.manscdp import DeviceConfig, SnapShotConfig
-from tests.api.harness import Harness
+from tests.api.harness import DEVICE_ID, Harness
 from tests.network.control_camera import CAMERA, CHANNEL_ID
 from tests.network.exchange import DEVICE
 from tests.network.test_snapshots import PICTURE
@@ -57,6 +57,28 @@ async def test_moving_needs_a_running_grant_over_the_camera(made: Harness) -> No
     assert moved.status_code == 200, moved.text
     assert moved.json()["holder_name"] == Role.OPERATOR.value
     assert (await client.delete(f"{CHANNEL}/steer")).status_code == 204
+
+
+async def test_who_steers_is_told_to_those_who_may_steer(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    assert (await client.get(f"{CHANNEL}/steer")).json() is None
+    await grant(made, client)
+    assert (await client.post(f"{CHANNEL}/steer", json={"pan": 50})).status_code == 200
+    lease = (await client.get(f"{CHANNEL}/steer")).json()
+    assert lease["holder_name"] == Role.OPERATOR.value
+    assert 0 < lease["ends_in_s"] <= 10
+    maintainer = await made.signed_in(Role.MAINTAINER)
+    assert (await maintainer.get(f"{CHANNEL}/steer")).status_code == 403
+    await client.delete(f"{CHANNEL}/steer")
+    assert (await client.get(f"{CHANNEL}/steer")).json() is None
+
+
+async def test_one_device_is_shown_by_itself(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    shown = await client.get(f"/api/devices/{DEVICE_ID}")
+    assert (shown.status_code, shown.json()["id"]) == (200, DEVICE_ID)
+    unknown = await client.get("/api/devices/34020000001320009999")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "device_unknown")
 
 
 async def test_preset_call_shows_its_steps(made: Harness) -> None:

@@ -72,7 +72,7 @@ def _bodies() -> list[tuple[str, str, str]]:
         (method, path, operation["requestBody"]["content"]["application/json"]["schema"]["$ref"])
         for path, item in DOCUMENT["paths"].items()
         for method, operation in item.items()
-        if "requestBody" in operation
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
     ]
 
 

@@ -32,6 +32,7 @@ async def media_room(
     media_timeout_s: float = 2.0,
     sip_port: int = 0,
     rtp_port_min: int = 0,
+    invite_timeout_s: int = 1,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""
@@ -54,7 +55,7 @@ async def media_room(
             node=node,
             limits=LIMITS,
             default_media_transport=media_transport,
-            invite_timeout_s=1,
+            invite_timeout_s=invite_timeout_s,
             sip_port=sip_port,
         ) as room:
             named = tuple(

@@ -121,6 +121,8 @@ def test_answer_that_comes_after_the_end_is_ended_with_a_bye(late: str) -> None:
         ("no_packets", FailureCode.NO_PACKETS),
         ("no_video", FailureCode.NO_VIDEO),
         ("no_key_frame", FailureCode.NO_KEY_FRAME),
+        ("transport_stream", FailureCode.NO_VIDEO),
+        ("unknown_payload", FailureCode.NO_VIDEO),
     ],
 )
 def test_answered_camera_without_a_picture_fails_with_what_is_missing(reason: str, code: FailureCode) -> None:
@@ -129,6 +131,7 @@ def test_answered_camera_without_a_picture_fails_with_what_is_missing(reason: st
     assert machine.stalled(reason, at(10)) == [Command.BYE, Command.CLOSE]
     assert machine.failure is not None
     assert machine.failure.code is code
+    assert machine.failure.params.get("why", reason) == reason
 
 
 def test_silence_of_the_media_node_itself_ends_the_waiting_too() -> None:

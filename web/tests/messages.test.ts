@@ -11,7 +11,7 @@ import { useWords } from '@/shell/words'
 import { ApiError } from '@/api/errors'
 
 interface Document {
-  components: { schemas: Record<string, { enum?: string[] }> }
+  components: { schemas: Record<string, { enum?: string[]; properties?: { kind?: { const?: string } } }> }
 }
 
 const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as Document
@@ -103,11 +103,26 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['TreeView', 'treeView'],
     ['DeviceOrigin', 'origin'],
     ['Flag', 'quirk'],
+    ['CommandState', 'control.state'],
+    ['CommandState', 'control.standing'],
+    ['CapabilityVerdict', 'control.verdict'],
+    ['ChannelKind', 'channel.kindOf'],
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],
     ['SourceOutcome', 'source.outcome'],
-    ['RowFault', 'network.import.fault'],
+    ['RegistrationPhase', 'cascade.phase'],
+    ['RegistrationTrouble', 'cascade.trouble'],
+    ['CascadeTransport', 'cascade.transport'],
+    ['Edition', 'cascade.edition'],
+    ['CascadeCharset', 'cascade.charset'],
+    ['VirtualDirectory', 'cascade.directory'],
+    ['RelayKind', 'cascade.relayKind'],
+    ['RelayState', 'cascade.relayState'],
+    ['RelayEnd', 'cascade.relayEnd'],
+    ['SharedAction', 'cascade.action'],
+    ['SharingState', 'cascade.sharingState'],
+    ['GrantOrigin', 'cascade.grantOrigin'],
     ['TalkState', 'talk.state'],
     ['TalkHopKind', 'talk.hop'],
     ['TalkEnd', 'talk.end'],
@@ -116,6 +131,15 @@ describe.each(languages)('in %s the console has words for', (language) => {
   ])('every %s under %s', (name, group) => {
     const keys = new Set(keysOf(language === 'en' ? en : zh))
     for (const value of enumOf(name)) expect(keys, value).toContain(`${group}.${value}`)
+  })
+
+  test('every kind of command', () => {
+    const kinds = document.components.schemas
+    const known = new Set(Object.keys(language === 'en' ? en.control.kind : zh.control.kind))
+    for (const order of Object.values(kinds)) {
+      const kind = order.properties?.kind?.const
+      if (kind !== undefined) expect(known, kind).toContain(kind)
+    }
   })
 
   test('a refusal with a wait, one without, and one it has never heard of', async () => {

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
+from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.snapshot_desk import SnapshotDesk
@@ -42,6 +43,7 @@ class ApiContext:
     live: LiveDesk
     downloads: DownloadDesk
     snapshots: SnapshotDesk
+    imports: ImportBooks
     talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]

@@ -18,6 +18,7 @@ from commonview.api.console import console_directory
 from commonview.api.context import ApiContext, Counters
 from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
+from commonview.api.import_desk import ImportBooks
 from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
@@ -126,8 +127,12 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         network.history.set_download_listener(downloads.on_ended)
         security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(downloads.end_grant, *ended))
         stack.push_async_callback(downloads.drain)
+        imports = ImportBooks(security)
+        network.imports.set_listener(imports.on_ended)
+        stack.push_async_callback(imports.drain)
         stack.push_async_callback(live.close)
         await network.start()
+        imports.found_interrupted(network.imports.interrupted)
         stack.push_async_callback(network.close)
 
         url = console_url(settings, http_socket)
@@ -146,6 +151,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             live=live,
             downloads=downloads,
             snapshots=snapshots,
+            imports=imports,
             talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,

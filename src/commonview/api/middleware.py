@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from commonview.api.context import ApiContext
 from commonview.api.errors import error_response
 from commonview.media import ViewerProtocol
+from commonview.network.tree.sheets import MAX_UPLOAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ BODY_MAX_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 15.0
 UPLOAD_PREFIX = "/api/device-upload/"
 UPLOAD_TIMEOUT_S = 60.0
+IMPORT_PATH = "/api/imports"
+IMPORT_PIECE_TIMEOUT_S = 20.0
+"""Seconds between two pieces of a file; as a whole it may take as long as a slow line needs."""
 
 _FIXED_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -72,6 +76,11 @@ class Gate:
 
         try:
             _check_origin(scope["method"], headers, context, counters)
+            if scope["method"] == "POST" and scope["path"] == IMPORT_PATH:
+                streamed = _StreamedBody(headers, receive, counters)
+                receive = streamed.receive
+                await self._app(scope, receive, streamed.closing(guarded_send))
+                return
             receive = await _bounded_body(headers, receive, counters, _body_limit(scope["path"], context))
             await self._app(scope, receive, guarded_send)
         except _Refused as refused:
@@ -138,6 +147,48 @@ async def _bounded_body(headers: Headers, receive: Receive, counters: GateCounte
         counters.body_too_slow += 1
         raise _Refused(408, "body_too_slow", f"the body took longer than {within_s:g} s") from None
     return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+
+
+class _StreamedBody:
+    """The body of an import, handed on piece by piece: a file is not held in memory, least of all one of
+    somebody who may not bring it."""
+
+    def __init__(self, headers: Headers, receive: Receive, counters: GateCounters) -> None:
+        announced = headers.get("content-length")
+        if announced is not None and announced.isdecimal() and int(announced) > MAX_UPLOAD_BYTES:
+            raise _too_large(counters, MAX_UPLOAD_BYTES)
+        self._receive = receive
+        self._counters = counters
+        self._size = 0
+        self._whole = False
+
+    async def receive(self) -> Message:
+        """The next piece. Raises `_Refused`."""
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(IMPORT_PIECE_TIMEOUT_S):
+                message = await self._receive()
+        except TimeoutError:
+            self._counters.body_too_slow += 1
+            raise _Refused(
+                408, "body_too_slow", f"no piece of the body came for {IMPORT_PIECE_TIMEOUT_S:g} s"
+            ) from None
+        self._size += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._size > MAX_UPLOAD_BYTES:
+            raise _too_large(self._counters, MAX_UPLOAD_BYTES)
+        return message
+
+    def closing(self, send: Send) -> Send:
+        """Answers that come before the whole body close the connection: nobody wants the rest."""
+
+        async def closed(message: Message) -> None:
+            if message["type"] == "http.response.start" and not self._whole:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        return closed
 
 
 def _replay(first: Message, receive: Receive) -> Receive:

@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from commonview.foundation.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_SWITCH_S = 0.0005
 _GRACE_S = 3
 
 
@@ -82,6 +84,9 @@ async def serve(
         CommonviewError: it cannot start, or a part of it died; in plain words.
     """
     stop = stop if stop is not None else asyncio.Event()
+    # The event loop gives the interpreter lock away with every datagram it sends. Beside a busy thread it
+    # would get it back after 5 ms, and a server that is writing would answer two hundred devices a second.
+    sys.setswitchinterval(_SWITCH_S)
     with _signals(stop):
         async with open_instance(settings) as instance:
             http = _HttpServer(_http_config(instance))

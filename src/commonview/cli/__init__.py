@@ -16,6 +16,8 @@ from commonview.foundation.errors import CommonviewError
 COMMANDS: Final = {
     ("serve",): ("run the server", "commonview.cli.serve"),
     ("simulate", "cameras"): ("simulated GB/T 28181 cameras", "commonview.simulator.cli"),
+    ("simulate", "platform"): ("a simulated lower platform", "commonview.simulator.platform_cli"),
+    ("simulate", "superior"): ("a simulated upper platform", "commonview.simulator.superior_cli"),
     ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
@@ -30,7 +32,7 @@ COMMANDS: Final = {
 
 _GROUPS: Final = {
     "devices": "see and decide who may join a running server",
-    "simulate": "run simulated devices",
+    "simulate": "run simulated devices and platforms",
     "verify": "check records offline",
 }
 

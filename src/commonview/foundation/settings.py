@@ -185,6 +185,12 @@ class Settings(BaseModel):
         "Addresses or networks, separated by commas, that a device may have us connect to for tcp-active "
         "besides the address it signals from, such as those of its media servers.",
     )
+    cascade_media_networks: str = _field(
+        "",
+        _MEDIA,
+        "Addresses or networks, separated by commas, to which superior platforms may have pictures sent "
+        "besides the address they signal from, such as those of their media servers.",
+    )
     media_timeout_s: Seconds = _field(10, _MEDIA, "Seconds without video after which a stream has stalled.")
     session_idle_stop_s: Seconds = _field(
         15, _MEDIA, "Seconds a stream is kept after its last viewer has left."
@@ -224,6 +230,7 @@ class Settings(BaseModel):
             raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
         self.proxy_networks()
         self.tcp_active_dial_networks()
+        self.cascade_receiving_networks()
         self.source_dial_networks()
         if self.grant_default_s > self.grant_max_s:
             raise ValueError(
@@ -242,6 +249,10 @@ class Settings(BaseModel):
     def source_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`source_networks` as networks. Raises ValueError for what is none."""
         return _networks(self.source_networks)
+
+    def cascade_receiving_networks(self) -> tuple[IpNetwork, ...]:
+        """`cascade_media_networks` as networks. Raises ValueError for what is none."""
+        return _networks(self.cascade_media_networks)
 
 
 def _networks(text: str) -> tuple[IpNetwork, ...]:

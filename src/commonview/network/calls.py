@@ -105,6 +105,7 @@ class Calls:
         *,
         on_hung_up: Callable[[], None],
         on_finished: Callable[[], None] | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Call:
         """A call that is about to be placed; from now on its BYE is recognised.
 
@@ -115,6 +116,8 @@ class Calls:
         if flow is None or absent is not None:
             raise CallFailed(absent or Failure(FailureCode.DEVICE_OFFLINE, {"reason": record.reason.value}))
         request = self._platform.invite(gb_id, flow, offer, subject)
+        for name, value in headers:
+            request.headers.add(name, value)
         call = Call(record, flow, request, on_hung_up, on_finished)
         self._by_id[call.call_id] = call
         return call

@@ -93,6 +93,7 @@ class _Run:
     machine: LiveMachine
     record: DeviceRecord
     channel: Channel
+    headers: tuple[tuple[str, str], ...] = ()
     ssrc: str = ""
     port: int = 0
     pulled: bool = False
@@ -135,20 +136,35 @@ class LiveSessions:
     # -- verbs
 
     def start(
-        self, record: DeviceRecord, channel: Channel, access_id: str, stream_number: int = 0
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        access_id: str,
+        stream_number: int = 0,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> LiveSession:
-        """The running session of this stream, or a new one; the INVITE proceeds in the background."""
+        """The running session of this stream, or a new one; the INVITE proceeds in the background.
+
+        ``headers`` go with the INVITE of a new one.
+        """
         now = self._now()
         run = self._by_stream.get((channel.id, stream_number))
         if run is None:
-            run = self._open(record, channel, stream_number, now)
+            run = self._open(record, channel, stream_number, headers, now)
         if run.machine.phase is not Phase.CLOSED:
             run.machine.promise(access_id, now)
             self._by_access[access_id] = run
             self._changed(run)
         return run.machine.snapshot()
 
-    def _open(self, record: DeviceRecord, channel: Channel, stream_number: int, now: Moment) -> _Run:
+    def _open(
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        stream_number: int,
+        headers: tuple[tuple[str, str], ...],
+        now: Moment,
+    ) -> _Run:
         self.counters["sessions"] += 1
         source = self._source_of(record)
         transport = (
@@ -157,7 +173,7 @@ class LiveSessions:
         machine = LiveMachine(
             new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
         )
-        run = _Run(machine, record, channel)
+        run = _Run(machine, record, channel, headers)
         self._by_id[machine.id] = run
         failure = None if source else obstacle(run.record) or self._receive(run, now)
         if failure is not None:
@@ -270,7 +286,12 @@ class LiveSessions:
         sender = subject_sender(record, run.channel.gb_id)
         subject = live_subject(sender, self._calls.platform_id, run.ssrc, machine.stream_number)
         return self._calls.prepare(
-            record, run.channel.gb_id, offer, subject, on_hung_up=lambda: self._hung_up(run)
+            record,
+            run.channel.gb_id,
+            offer,
+            subject,
+            on_hung_up=lambda: self._hung_up(run),
+            headers=run.headers,
         )
 
     def _provisional(self, run: _Run, response: SipResponse) -> None:

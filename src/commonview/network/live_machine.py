@@ -234,11 +234,7 @@ class LiveMachine:
             return self._lose(Failure(FailureCode.MEDIA_LOST, {"why": reason}), now)
         if self.phase is not Phase.ANSWERED:
             return []
-        codes = {
-            "no_video": FailureCode.NO_VIDEO,
-            "no_key_frame": FailureCode.NO_KEY_FRAME,
-        }
-        return self._lose(Failure(codes.get(reason, FailureCode.NO_PACKETS), {}), now)
+        return self._lose(never_seen(reason), now)
 
     def stream_ended(self, reason: str, now: Moment) -> list[Command]:
         """The stream is gone at the media node although nobody asked: nothing to come back to."""
@@ -409,3 +405,12 @@ class LiveMachine:
             if one.step is since_last:
                 return False
         return False
+
+
+def never_seen(reason: str) -> Failure:
+    """Why there never was a picture, from the word of the media node (`StreamStalled`)."""
+    if reason == "no_packets":
+        return Failure(FailureCode.NO_PACKETS, {})
+    if reason == "no_key_frame":
+        return Failure(FailureCode.NO_KEY_FRAME, {})
+    return Failure(FailureCode.NO_VIDEO, {"why": reason})

@@ -52,6 +52,8 @@ from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
+from commonview.network.tree.sheets.export import Exports
+from commonview.network.tree.sheets.service import ImportDesk
 from commonview.network.voice import TalkGround, VoiceDesk
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -191,6 +193,18 @@ class NetworkService:
             on_changed=lambda: self._bus.publish("admission.changed", {}),
             on_device=self._device_changed,
         )
+        self.exports = Exports(database, self._directory, self.channel_tree)
+        self.imports = ImportDesk(
+            settings.data_dir / "imports",
+            database,
+            self._directory,
+            self.channel_tree,
+            self.admission,
+            vault,
+            clock,
+            on_changed=lambda import_id: self._bus.publish("import.changed", {"import_id": import_id}),
+            on_device=self._device_changed,
+        )
         self.exchange = Exchange(self.endpoint, platform, clock)
         self.control = Control(
             self._directory, self.exchange, database, bus, clock, pictures=settings.data_dir / "snapshots"
@@ -262,6 +276,7 @@ class NetworkService:
         self.router.enter_subscriptions(self.subscribers.take)
         self.subscribing = SubscriptionClient(self.endpoint)
         self.cascade = Cascade(self._cascade_ground(), self.router, self.subscribers)
+        notices = self.cascade.notices
         self.events = EventDesk(
             _event_settings(settings),
             database=database,
@@ -273,6 +288,8 @@ class NetworkService:
             platform=platform,
             clock=clock,
             bus=bus,
+            on_alarm=notices.raised,
+            on_position=notices.moved,
             actions=HouseActions(
                 self._directory,
                 lambda record, channel, access_id: self._live.start(record, channel, access_id),
@@ -318,6 +335,8 @@ class NetworkService:
         self._catalogue.start()
         await self.control.start()
         await self.history.prepare()
+        await self.imports.prepare()
+        self._spawn(self.imports.work())
         self._spawn(self.history.run())
         await asyncio.to_thread(self.events.load)
         for work in self.events.work():
@@ -346,11 +365,14 @@ class NetworkService:
             vault=self._vault,
             clock=self._clock,
             bus=self._bus,
+            exchange=self.exchange,
             live=self._live,
             history=self._ground,
             domain=self._settings.sip_domain,
             on_viewer=self._viewer_seen,
+            foreign=lambda channel_id: self.sources.steer(channel_id),
             tls_ca=self._settings.sip_tls_client_ca,
+            media_networks=self._settings.cascade_receiving_networks(),
         )
 
     def _within_reach(self) -> list[DeviceRecord]:
@@ -407,6 +429,7 @@ class NetworkService:
         await self._live.close()
         await self.voice.close()
         await self.history.close()
+        await self.imports.close()
         await self.sources.close()
         await self.control.close()
         await self._calls.close()
@@ -584,6 +607,8 @@ class NetworkService:
             "subscribers": self.subscribers.counters,
             "cascade": self.cascade.counters,
             "cascade_relays": self.cascade.relays.counters,
+            "cascade_commands": self.cascade.commands.counters,
+            "cascade_notices": self.cascade.notices.counters,
             "cascade_messages": self.cascade.messages.counters,
             "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,

@@ -129,6 +129,11 @@ def add_device(
     conn.execute(insert(devices).values(**row, given_name=given_name, password_sealed=password_sealed))
 
 
+def known_ids(conn: Connection, device_ids: Sequence[str]) -> set[str]:
+    """Which of these devices, some hundred at most, are written down."""
+    return {row[0] for row in conn.execute(select(devices.c.id).where(devices.c.id.in_(device_ids)))}
+
+
 def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> None:
     """Change columns of one device."""
     values = {

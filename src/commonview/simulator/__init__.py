@@ -5,8 +5,10 @@ from commonview.simulator.controls import ControlFault, Controls
 from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
 from commonview.simulator.faults import CATALOGUE, Fault, FaultEntry, UnknownFault, commit, parse_faults
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
+from commonview.simulator.platform import PlatformSettings, PlatformTree, simulated_platform
 from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults, Server
+from commonview.simulator.superior import SimulatedSuperior, SuperiorReport, SuperiorSettings
 from commonview.simulator.voice import Voice
 
 __all__ = [
@@ -21,19 +23,25 @@ __all__ = [
     "FaultEntry",
     "Faults",
     "FleetSettings",
+    "PlatformSettings",
+    "PlatformTree",
     "Recorder",
     "Segment",
     "Server",
     "SimulatedCamera",
     "SimulatedFleet",
+    "SimulatedSuperior",
     "SimulatorError",
     "SimulatorExtraMissing",
     "SourceError",
     "StillPainter",
+    "SuperiorReport",
+    "SuperiorSettings",
     "UnknownFault",
     "Voice",
     "commit",
     "moments_in",
     "parse_faults",
     "recorded",
+    "simulated_platform",
 ]

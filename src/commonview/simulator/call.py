@@ -11,11 +11,12 @@ from typing import Final
 
 from commonview.network.sip_endpoint import ServerTransaction, SipEndpoint, SipEndpointError
 from commonview.simulator.errors import SimulatorError
+from commonview.simulator.faults import Fault
 from commonview.simulator.link import DialledTcpLink, ListeningTcpLink, MediaLink, UdpLink
-from commonview.simulator.ps import PsMuxer
 from commonview.simulator.recorder import RecordingPlayer
-from commonview.simulator.rtp import RtpPacketiser
 from commonview.simulator.settings import CameraCounters, CameraSettings, Channel, Faults
+from commonview.simulator.spoil import spoil_answer
+from commonview.simulator.spoil_media import make_framing, make_muxer, make_packetiser
 from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
 from commonview.wire.manscdp import MediaStatus, encode
 from commonview.wire.mansrtsp import CONTENT_TYPE as MANSRTSP
@@ -27,6 +28,8 @@ from commonview.wire.sip.message import SipRequest
 _BYE_TIMEOUT_S: Final = 3.0
 _SESSIONS: Final = ("play", "playback", "download")
 _FINISHED_WAIT_S: Final = 8.0
+_LATE_S: Final = 3.0
+_STALE_S: Final = 5.0
 
 
 class MediaRole(Enum):
@@ -61,8 +64,13 @@ class Offer:
         return self.sdp.session_name.casefold() != "play"
 
 
-def read_offer(request: SipRequest) -> Offer:
-    """Take what matters from an INVITE. Raises `CallRefused` 400 or 488 when it cannot be met."""
+def read_offer(request: SipRequest, channel_id: str, faults: Faults) -> Offer:
+    """Take what matters from an INVITE. Raises `CallRefused` 400, 415 or 488 when it cannot be met."""
+    sender = (request.headers.get("Subject") or "").partition(",")[0].strip()
+    if Fault.SUBJECT_NEEDS_CAMERA in faults.named and sender.partition(":")[0] != channel_id:
+        raise CallRefused(400, "Bad Subject")
+    if Fault.NEEDS_Y_LAST in faults.named and not request.body.splitlines()[-1].startswith(b"y="):
+        raise CallRefused(415, "Unsupported Media Type")
     try:
         sdp = parse_sdp(request.body)
     except SdpError as error:
@@ -75,7 +83,6 @@ def read_offer(request: SipRequest) -> Offer:
     role = MediaRole.UDP
     if sdp.transport is MediaTransport.TCP:
         role = MediaRole.LISTEN if sdp.setup == "active" else MediaRole.DIAL
-    sender = (request.headers.get("Subject") or "").partition(",")[0].strip()
     return Offer(sdp, role, payload_type, sender or None)
 
 
@@ -187,8 +194,17 @@ class Call:
         """The platform sent BYE: stop sending."""
         self._ended.set()
         self.ended_because = "ended by the platform"
-        if self._task is not None:
+        if self._task is None:
+            return
+        if Fault.STREAM_AFTER_BYE in self._faults().named:
+            asyncio.get_running_loop().call_later(_STALE_S, self._task.cancel)
+        else:
             self._task.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether the platform has ended it, even if the stream goes on (trap 35)."""
+        return self._ended.is_set()
 
     async def hang_up(self, reason: str, *, silently: bool = False) -> None:
         """Stop sending and, unless `silently`, tell the platform with BYE."""
@@ -233,6 +249,8 @@ class Call:
 
     async def _connect(self, link: MediaLink) -> None:
         """Connect while the ACK is on its way, as cameras do (trap 44); stream once both are there."""
+        if link.framed and Fault.LATE_TCP in self._faults().named:
+            await asyncio.sleep(_LATE_S)
         opening = asyncio.ensure_future(link.open())
         try:
             await self._transaction.wait_ack()
@@ -269,7 +287,9 @@ class Call:
             file_size_bytes=self.player.size_bytes if self.player and self.player.download_speed else None,
         )
         self._transaction.respond(
-            200, headers=[("Contact", self._contact), ("Content-Type", CONTENT_TYPE)], body=answer.encode()
+            200,
+            headers=[("Contact", self._contact), ("Content-Type", CONTENT_TYPE)],
+            body=spoil_answer(answer.encode(), faults),
         )
         self._dialog = self._transaction.dialog
         return ssrc if faults.sent_ssrc is None else faults.sent_ssrc
@@ -277,8 +297,9 @@ class Call:
     async def _stream(self, link: MediaLink, ssrc: int) -> None:
         source = self.player or self.channel.source
         faults = self._faults()
-        muxer = PsMuxer(source.format.video, source.format.audio, with_map=not faults.omit_stream_map)
-        packetiser = RtpPacketiser(ssrc, self.offer.payload_type)
+        muxer = make_muxer(source.format, faults)
+        packetiser = make_packetiser(ssrc, self.offer.payload_type, faults)
+        framing = make_framing(faults) if link.framed else None
         self.streaming = True
         self._counters.streams_started += 1
         self._on_stream()
@@ -287,7 +308,7 @@ class Call:
                 if self.paused or self._faults().send_nothing:
                     continue
                 packets = packetiser.packets_of(muxer.pack(frame), frame.dts_90k, framed=link.framed)
-                await link.send(packets)
+                await link.send(packets if framing is None else framing(packets))
                 self._counters.frames_sent += 1
                 self._counters.packets_sent += len(packets)
                 self._counters.bytes_sent += sum(map(len, packets))

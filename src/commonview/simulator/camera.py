@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,8 +14,9 @@ from commonview.network.sip_endpoint import Flow, FlowClosed, ServerTransaction,
 from commonview.network.sip_tls import client_context
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.simulator.answers import answers_to
-from commonview.simulator.call import Call, CallRefused, Offer, read_offer
-from commonview.simulator.controls import Controls
+from commonview.simulator.call import Call
+from commonview.simulator.calls import Calls
+from commonview.simulator.controls import Controls, TakePictures
 from commonview.simulator.controls_shell import ControlsShell
 from commonview.simulator.faults import Fault
 from commonview.simulator.inventory import ChannelList, Inventory
@@ -24,8 +26,6 @@ from commonview.simulator.settings import CameraCounters, CameraSettings, Channe
 from commonview.simulator.spoil import SpoilingEndpoint
 from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
-from commonview.wire.sip.errors import SipParseError
-from commonview.wire.sip.uri import NameAddr, SipUri
 
 _UNREGISTER_S: Final = 2.0
 _ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, SUBSCRIBE, OPTIONS"
@@ -63,7 +63,6 @@ class SimulatedCamera:
         self._clock = clock or SystemClock()
         self._faults = faults or Faults()
         self.inventory = inventory or ChannelList(settings)
-        self._calls: dict[str, Call] = {}
         self._endpoint: SpoilingEndpoint | None = None
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
@@ -103,6 +102,18 @@ class SimulatedCamera:
             now=self._clock.now,
             forget=self.forget_subscriptions,
         )
+        self._calls = Calls(
+            settings,
+            self.inventory,
+            self.counters,
+            faults=self._shown,
+            endpoint=self._sip,
+            contact=lambda flow: self.registration.writer.contact(flow),
+            say=self._say,
+            spawn=self._spawn,
+            tell=self._tell,
+            on_stream=self._stream_started,
+        )
         self._subscriptions: SubscriptionServer | None = None
         self._chance = random.Random()  # noqa: S311  # spreads retries, no secret
 
@@ -129,12 +140,12 @@ class SimulatedCamera:
     @property
     def calls(self) -> tuple[Call, ...]:
         """The calls that are not over yet."""
-        return tuple(self._calls.values())
+        return self._calls.running
 
     @property
     def streaming(self) -> bool:
         """Whether at least one stream is being sent."""
-        return any(call.streaming for call in self._calls.values())
+        return any(call.streaming for call in self.calls)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -202,12 +213,18 @@ class SimulatedCamera:
 
     async def vanish(self) -> None:
         """Fall silent as if the power were gone: no media, no keep-alive, no answer, no BYE."""
-        for call in self._calls.values():
+        for call in self.calls:
             call.paused = True
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
         await self._become(CameraState.VANISHED)
+
+    async def resume(self) -> None:
+        """Be heard again after `vanish` as if only the line had been cut: same registration, same calls."""
+        for call in self.calls:
+            call.paused = False
+        self._life = asyncio.ensure_future(self._live(joined=True))
 
     async def come_back(self) -> None:
         """Power on again after `vanish`: old streams are forgotten, the camera registers anew."""
@@ -229,15 +246,16 @@ class SimulatedCamera:
 
     # Registration and keep-alive (GB/T 28181-2022 9.1, 9.6)
 
-    async def _live(self) -> None:
+    async def _live(self, *, joined: bool = False) -> None:
         failures = 0
         while True:
-            await self._become(CameraState.CONNECTING)
             try:
-                await self.registration.join()
-                failures = 0
-                server = self.settings.server
-                self._say(f"registered with {server.host}:{server.port} for {self.settings.expires_s} s")
+                if not joined:
+                    await self._become(CameraState.CONNECTING)
+                    await self.registration.join()
+                    server = self.settings.server
+                    self._say(f"registered with {server.host}:{server.port} for {self.settings.expires_s} s")
+                joined, failures = False, 0
                 await self._become(CameraState.REGISTERED)
                 self._spawn(self._greet())
                 reason = await self.registration.keep()
@@ -268,6 +286,23 @@ class SimulatedCamera:
             await self.registration.send_empty()
         if Fault.SENSOR_CATALOG in self.faults.named:
             await self.registration.send(SensorCatalog(sn=1, device_id=self.settings.device_id))
+        item = next(self.inventory.items(self.settings.device_id), None)
+        while item is not None and Fault.STATUS_FLAPPING in self.faults.named:
+            for event in ("OFF", "ON"):
+                await asyncio.sleep(self.settings.keepalive_s / 2)
+                if self.state is not CameraState.REGISTERED:
+                    return
+                self.reports.catalogue_changed(replace(item, event=event, status=event))
+
+    def _stream_started(self) -> None:
+        self._spawn(self._tell())
+        if Fault.REBOOT_WITHOUT_BYE in self.faults.named and self._restarting is None:
+            self._spawn(self._restart_soon())
+
+    async def _restart_soon(self) -> None:
+        """Restart in the middle of a stream (trap 46)."""
+        await asyncio.sleep(self.settings.reboot_s)
+        await self._restart()
 
     def forget_subscriptions(self) -> None:
         """Lose every subscription without a word, as a restart does."""
@@ -292,12 +327,8 @@ class SimulatedCamera:
         match transaction.request.method:
             case "MESSAGE":
                 self._take_message(transaction)
-            case "INVITE":
-                self._take_invite(transaction)
-            case "BYE":
-                self._take_bye(transaction)
-            case "INFO":
-                self._take_info(transaction)
+            case "INVITE" | "BYE" | "INFO":
+                self._take_call(transaction)
             case "SUBSCRIBE" if self._subscriptions is not None:
                 if not self._subscriptions.take(transaction):
                     transaction.respond(489)
@@ -356,20 +387,33 @@ class SimulatedCamera:
 
     async def _restart(self) -> None:
         self._restarting = asyncio.current_task()
-        await self.vanish()
-        await asyncio.sleep(self.settings.reboot_s)
-        await self.come_back()
+        try:
+            await self.vanish()
+            await asyncio.sleep(self.settings.reboot_s)
+            await self.come_back()
+        finally:
+            self._restarting = None
 
     def _controlled(self, message: manscdp.Message) -> list[manscdp.Message] | None:
         """What control answers, its effects under way; None when the message is none of control's."""
+        named = self.faults.named
+        configures = isinstance(message, manscdp.DeviceConfig)
+        elsewhere = configures and message.device_id != self.settings.device_id
+        if elsewhere and Fault.CONFIG_ONLY_DEVICE_ID in named:  # trap 21: Dahua
+            result = manscdp.DeviceConfigResult(sn=message.sn, device_id=message.device_id, result="ERROR")
+            return [result]
         reaction = self.controls.take(message, asyncio.get_running_loop().time())
         for effect in reaction.effects:
-            self._spawn(self._shell.carry_out(effect))
+            if not (isinstance(effect, TakePictures) and Fault.SNAPSHOT_UNFINISHED in named):
+                self._spawn(self._shell.carry_out(effect))
         if not reaction.ours:
             return None
         if self._shell.head_moves(message.device_id):
             self._spawn(self._shell.turn_picture(message.device_id))
         self.reports.head_moves(message.device_id)
+        if configures and Fault.CONFIG_UNANSWERED in named:
+            self.registration.lost.set()  # trap 21: Uniview registers again instead
+            return []
         return list(reaction.answers)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -412,96 +456,19 @@ class SimulatedCamera:
 
     # Calls
 
-    def _take_invite(self, transaction: ServerTransaction) -> None:
-        self.counters.invites += 1
-        if self.voice.wants(transaction):
+    def _take_call(self, transaction: ServerTransaction) -> None:
+        """A conversation with the speaker, or else a call for video."""
+        method = transaction.request.method
+        if method == "INVITE" and self.voice.wants(transaction):
+            self.counters.invites += 1
             self._spawn(self.voice.take_invite(transaction))
-            return
-        try:
-            channel = self._called_channel(transaction)
-            offer = read_offer(transaction.request)
-            self._make_room(channel, offer.stream_key)
-            call = self._make_call(transaction, offer, channel)
-        except CallRefused as refusal:
-            self.counters.invites_refused += 1
-            self._say(f"refuses a call: {refusal.status} {refusal.reason}")
-            transaction.respond(refusal.status, refusal.reason)
-            return
-        self._calls[call.call_id] = call
-        self._spawn(self._tell())
-        self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
-        call.start(on_stream=self._stream_started, on_end=self._call_over)
-
-    def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
-        return Call(
-            transaction,
-            offer,
-            channel,
-            camera=self.settings,
-            faults=lambda: self.faults,
-            endpoint=self._sip(),
-            counters=self.counters,
-            contact=self.registration.writer.contact(transaction.flow),
-        )
-
-    def _called_channel(self, transaction: ServerTransaction) -> Channel:
-        """The channel an INVITE names: by Request-URI, else by To. The device's own id means its first."""
-        request = transaction.request
-        users: list[str | None] = []
-        with contextlib.suppress(SipParseError):
-            users.append(SipUri.parse(request.uri).user)
-        with contextlib.suppress(SipParseError):
-            users.append(NameAddr.parse(request.headers.get("To") or "").sip_uri().user)
-        for user in users:
-            channel = None if user is None else self.inventory.find(user)
-            if channel is not None:
-                return channel
-        first = self.inventory.first()
-        if self.settings.device_id in users and first is not None:
-            return first
-        raise CallRefused(404, "Not Found")
-
-    def _make_room(self, channel: Channel, stream_key: str | None) -> None:
-        """Annex K c: a new INVITE for a source being sent replaces the old call; else 486 when full."""
-        for call in list(self._calls.values()):
-            if stream_key is not None and call.offer.stream_key == stream_key and call.channel is channel:
-                self._calls.pop(call.call_id, None)
-                self._spawn(call.hang_up("replaced by a new call for the same source"))
-        if len(self._calls) >= self.settings.max_streams:
-            raise CallRefused(486, "Busy Here")
-
-    def _take_bye(self, transaction: ServerTransaction) -> None:
-        if self.voice.take_bye(transaction):
-            return
-        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
-        if call is None:
-            transaction.respond(481)
-            return
-        transaction.respond(200)
-        call.taken_down()
-
-    def _take_info(self, transaction: ServerTransaction) -> None:
-        call = self._calls.get(transaction.request.headers.get("Call-ID") or "")
-        if call is None:
-            transaction.respond(481)
-        else:
-            call.take_info(transaction)
-
-    def _stream_started(self) -> None:
-        self._spawn(self._tell())
-
-    def _call_over(self, call: Call) -> None:
-        if self._calls.get(call.call_id) is call:
-            del self._calls[call.call_id]
-        self._spawn(self._tell())
-        self._say(f"stops sending {call.channel.name}: {call.ended_because or 'the call is over'}")
+        elif method != "BYE" or not self.voice.take_bye(transaction):
+            self._calls.take(transaction)
 
     async def hang_up(self, reason: str = "the camera hangs up") -> None:
         """End every call with BYE from the camera's side."""
         await self._end_calls(reason, silently=False)
 
     async def _end_calls(self, reason: str, *, silently: bool) -> None:
-        calls = list(self._calls.values())
         await self.voice.hang_up(None if silently else self.registration.flow)
-        await asyncio.gather(*(call.hang_up(reason, silently=silently) for call in calls))
+        await self._calls.end_all(reason, silently=silently)

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from commonview.simulator.errors import SimulatorError
+from commonview.simulator.faults import CATALOGUE, parse_faults
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
-from commonview.simulator.settings import Server
+from commonview.simulator.settings import Faults, Server
+from commonview.wire.version import GbVersion
 
 PASSWORD_VARIABLE: Final = "COMMONVIEW_DEVICE_PASSWORD"  # noqa: S105  # the variable's name
+EDITIONS: Final = {"2016": GbVersion.V2016, "2022": GbVersion.V2022}
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
 _DESCRIPTION: Final = f"""\
 Simulated GB/T 28181 cameras: they register with a platform, keep alive, answer queries and send video on
@@ -28,20 +31,13 @@ The registration password is read from --password-file or from {PASSWORD_VARIABL
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `commonview simulate cameras`."""
     parser.description = _DESCRIPTION
+    add_server_arguments(parser)
     parser.add_argument(
-        "--server", default="127.0.0.1:5060", metavar="HOST:PORT", help="the platform (%(default)s)"
-    )
-    parser.add_argument("--server-id", default="34020000002000000001", help="its 20-digit id (%(default)s)")
-    parser.add_argument("--domain", default="3402000000", help="its SIP domain (%(default)s)")
-    parser.add_argument(
-        "--password-file", type=Path, metavar="FILE", help="file holding the registration password"
-    )
-    parser.add_argument(
-        "--count", type=_positive, default=1, metavar="N", help="how many cameras (%(default)s)"
+        "--count", type=positive, default=1, metavar="N", help="how many cameras (%(default)s)"
     )
     parser.add_argument(
         "--channels-per-device",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="video inputs of each (%(default)s)",
@@ -53,13 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name-prefix", metavar="TEXT", help="name them TEXT 1, TEXT 2, ... instead of by street"
     )
     parser.add_argument(
-        "--transport", choices=("udp", "tcp"), default="udp", help="for signalling (%(default)s)"
+        "--transport", choices=("udp", "tcp", "tls"), default="udp", help="for signalling (%(default)s)"
     )
     parser.add_argument(
-        "--keepalive", type=_seconds, default=60.0, metavar="S", help="interval (%(default)s)"
+        "--tls-ca", type=Path, metavar="FILE", help="who signed the platform's certificate, as PEM"
     )
+    parser.add_argument("--keepalive", type=seconds, default=60.0, metavar="S", help="interval (%(default)s)")
     parser.add_argument(
-        "--expires", type=_positive, default=3600, metavar="S", help="of a registration (%(default)s)"
+        "--expires", type=positive, default=3600, metavar="S", help="of a registration (%(default)s)"
     )
     parser.add_argument(
         "--local-host", metavar="ADDRESS", help="own address (found from the route to the server)"
@@ -76,11 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_size, default=(1280, 720), metavar="WxH", help="of a drawn street (1280x720)"
     )
-    parser.add_argument("--fps", type=_positive, default=15, help="of a drawn street (%(default)s)")
+    add_fault_arguments(parser)
+    add_edition_argument(parser)
+    parser.add_argument("--mobile", action="store_true", help="drive a ring road and tell positions")
+    parser.add_argument(
+        "--alarm-every", type=seconds, metavar="S", help="raise a motion alarm at the first camera every S"
+    )
+    parser.add_argument("--fps", type=positive, default=15, help="of a drawn street (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate until SIGINT or SIGTERM; raises `SimulatorError` with a sentence for the terminal."""
+    if arguments.list_faults:
+        return list_faults()
     host, port = numeric_address(arguments.server)
     fleet = FleetSettings(
         server=Server(host=host, port=port, server_id=arguments.server_id, domain=arguments.domain),
@@ -90,37 +95,98 @@ def run(arguments: argparse.Namespace) -> int:
         channels_per_device=arguments.channels_per_device,
         name_prefix=arguments.name_prefix,
         transport=arguments.transport,
-        local_host=arguments.local_host or _own_address(host, port),
+        local_host=arguments.local_host or own_address(host, port),
         expires_s=arguments.expires,
         keepalive_s=arguments.keepalive,
         video=arguments.video,
         codec=arguments.codec,
         size=arguments.size,
         fps=arguments.fps,
+        version=EDITIONS[arguments.edition],
+        mobile=arguments.mobile,
+        tls_ca=arguments.tls_ca,
     )
     try:
-        asyncio.run(_simulate(fleet))
+        asyncio.run(_simulate(fleet, parse_faults(arguments.faults), arguments.alarm_every))
     except (ValueError, OSError) as error:
         raise SimulatorError(f"cannot simulate: {error}") from error
     return 0
 
 
-async def _simulate(settings: FleetSettings) -> None:
+async def _simulate(settings: FleetSettings, faults: Faults, alarm_every_s: float | None) -> None:
+    stop = stop_event()
+    server = settings.server
+    speak(f"{settings.count} simulated cameras for {server.host}:{server.port}, Ctrl-C stops them")
+    async with SimulatedFleet(settings, faults=faults, report=speak) as fleet:
+        if alarm_every_s is None:
+            await stop.wait()
+        while alarm_every_s is not None and not await _set_within(stop, alarm_every_s):
+            fleet.cameras[0].raise_alarm()
+        speak("stopping: ending streams and unregistering")
+    speak("stopped")
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # no signal handlers on Windows: Ctrl-C still works
             loop.add_signal_handler(number, stop.set)
-    server = settings.server
-    _print(f"{settings.count} simulated cameras for {server.host}:{server.port}, Ctrl-C stops them")
-    async with SimulatedFleet(settings, report=_print):
-        await stop.wait()
-        _print("stopping: ending streams and unregistering")
-    _print("stopped")
+    return stop
 
 
-def _print(line: str) -> None:
-    print(f"{datetime.now().astimezone():%H:%M:%S} cameras: {line}", flush=True)  # noqa: T201  # the command speaks
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where to register, and with which password."""
+    parser.add_argument(
+        "--server", default="127.0.0.1:5060", metavar="HOST:PORT", help="the platform (%(default)s)"
+    )
+    parser.add_argument("--server-id", default="34020000002000000001", help="its 20-digit id (%(default)s)")
+    parser.add_argument("--domain", default="3402000000", help="its SIP domain (%(default)s)")
+    add_password_argument(parser)
+
+
+def add_password_argument(parser: argparse.ArgumentParser) -> None:
+    """The flag that names the file of the password."""
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="file holding the registration password"
+    )
+
+
+def add_edition_argument(parser: argparse.ArgumentParser) -> None:
+    """The flag that chooses the edition of the standard."""
+    parser.add_argument(
+        "--edition", choices=tuple(EDITIONS), default="2022", help="edition of the standard (%(default)s)"
+    )
+
+
+def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose bad behaviour."""
+    parser.add_argument("--faults", default="", metavar="A,B", help="misbehave like this; see --list-faults")
+    parser.add_argument(
+        "--list-faults", action="store_true", help="list the faults of the field by name, and end"
+    )
+
+
+def list_faults() -> int:
+    """Print the catalogue."""
+    for entry in CATALOGUE:
+        number = f"{entry.trap:>2}" if entry.trap else "  "
+        print(f"{entry.fault.value:<28} {number}  {entry.en}\n{'':<32} {entry.zh}")  # noqa: T201  # the command speaks
+    return 0
+
+
+def speak(line: str) -> None:
+    """Say something on the terminal."""
+    print(f"{datetime.now().astimezone():%H:%M:%S} {line}", flush=True)  # noqa: T201  # the command speaks
 
 
 def read_password(file: Path | None) -> str:
@@ -155,7 +221,7 @@ def numeric_address(text: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-def _own_address(host: str, port: int) -> str:
+def own_address(host: str, port: int) -> str:
     """The address this machine would use towards the server; nothing is sent."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -166,14 +232,16 @@ def _own_address(host: str, port: int) -> str:
         return str(probe.getsockname()[0])
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number from 1. Raises `ArgumentTypeError`."""
     value = int(text) if text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Seconds between 0.1 and a day. Raises `ArgumentTypeError`."""
     try:
         value = float(text)
     except ValueError:

@@ -11,6 +11,7 @@ from commonview.simulator.camera import CameraState, SimulatedCamera
 from commonview.simulator.frames import FrameSource
 from commonview.simulator.names import camera_name, channel_name
 from commonview.simulator.recorder import Recorder, past_day
+from commonview.simulator.route import RING_ROAD
 from commonview.simulator.settings import (
     CameraSettings,
     Channel,
@@ -22,6 +23,7 @@ from commonview.simulator.settings import (
 )
 from commonview.simulator.sources import CodecChoice, open_painter, open_scene, open_video
 from commonview.wire.gbid import TypeCode, classify, compose, successor
+from commonview.wire.version import GbVersion
 
 _PREPARED_SCENES: Final = 32
 
@@ -30,7 +32,8 @@ _PREPARED_SCENES: Final = 32
 class FleetSettings:
     """What to simulate. `first_id` names the first device; channels are cameras (type 131) of its domain.
 
-    Without `video` every channel draws its own scene of `size` pixels at `fps`.
+    A `mobile` fleet drives round a ring road. Without `video` every channel draws its own scene of `size`
+    pixels at `fps`.
     """
 
     server: Server
@@ -47,6 +50,9 @@ class FleetSettings:
     codec: CodecChoice = "as-is"
     size: tuple[int, int] = (1280, 720)
     fps: int = 15
+    version: GbVersion = GbVersion.V2022
+    mobile: bool = False
+    tls_ca: Path | None = None
 
     def __repr__(self) -> str:
         return f"FleetSettings({self.count} cameras from {self.first_id})"
@@ -143,6 +149,10 @@ class SimulatedFleet:
             local_host=fleet.local_host,
             expires_s=fleet.expires_s,
             keepalive_s=fleet.keepalive_s,
+            version=fleet.version,
+            charset=fleet.version.charset,
+            route=RING_ROAD if fleet.mobile else None,
+            tls_ca=fleet.tls_ca,
         )
 
     def _channel_id(self, place: int) -> str:

@@ -44,6 +44,7 @@ _BAD_EVENT: Final = 489
 _REPEATS: Final = 20
 _LOOK_EVERY_S: Final = 0.2
 _FORGETS_AFTER_S: Final = 2
+_SOON_S: Final = 0.1
 _KINDS: Final[dict[type[Message], tuple[str, ...]]] = {
     CatalogQuery: ("catalog",),
     AlarmQuery: ("alarm", "presence"),
@@ -107,6 +108,7 @@ class Reports:
 
     async def _first_notice(self, subscription: Incoming, wish: Message) -> None:
         if Fault.SUBSCRIPTION_FORGOTTEN in self.faults().named:
+            await asyncio.sleep(_SOON_S)
             subscription.clock.refresh(asyncio.get_running_loop().time(), _FORGETS_AFTER_S)
             await self._notify(subscription, None)
             self.forget()

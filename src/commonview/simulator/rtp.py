@@ -12,10 +12,21 @@ _FRAMED_HEADER = struct.Struct("!HBBHII")
 class RtpPacketiser:
     """Cuts packs into RTP packets of one source. All packets of a frame share a timestamp, frames differ."""
 
-    def __init__(self, ssrc: int, payload_type: int = 96, *, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        ssrc: int,
+        payload_type: int = 96,
+        *,
+        seed: int | None = None,
+        payload_bytes: int = MAX_PAYLOAD_BYTES,
+        marks: bool = True,
+    ) -> None:
+        """With `marks` False the marker bit is never set (trap 42)."""
         start = random.Random(seed)  # noqa: S311  # RFC 3550 5.1: unpredictable start, no secret
         self.ssrc = ssrc
         self.payload_type = payload_type
+        self._payload_bytes = payload_bytes
+        self._marker = 0x80 if marks else 0
         self._sequence = start.randrange(1 << 16)
         self._offset = start.randrange(1 << 32)
         self._last_timestamp: int | None = None
@@ -29,9 +40,10 @@ class RtpPacketiser:
             timestamp = (timestamp + 1) & 0xFFFF_FFFF
         self._last_timestamp = timestamp
         packets: list[bytes] = []
-        for at in range(0, len(pack), MAX_PAYLOAD_BYTES):
-            payload = pack[at : at + MAX_PAYLOAD_BYTES]
-            marker = 0x80 if at + MAX_PAYLOAD_BYTES >= len(pack) else 0
+        size = self._payload_bytes
+        for at in range(0, len(pack), size):
+            payload = pack[at : at + size]
+            marker = self._marker if at + size >= len(pack) else 0
             fields = (0x80, marker | self.payload_type, self._sequence, timestamp, self.ssrc)
             self._sequence = (self._sequence + 1) & 0xFFFF
             if framed:

@@ -39,7 +39,10 @@ def spoil_body(content: Message, body: bytes, faults: Faults) -> bytes:
     if isinstance(content, RecordInfo) and Fault.RECORD_TIMES_WITH_ZONE in named:
         body = _TIME.sub(rb"<\1>\2.250+08:00</", body)
     if isinstance(content, MobilePosition) and Fault.POSITION_TARGET_ID in named:
-        body = _NAMED.sub(rb"<\1TargetID>", body)
+        head, named_at, rest = body.partition(b"</DeviceID>")
+        own = b"\n<TargetID>%s</TargetID>" % content.device_id.encode()
+        inner = _NAMED.sub(rb"<\1TargetID>", rest)
+        body = head + named_at + (own + rest if inner == rest else inner)
     if isinstance(content, Catalog | RecordInfo):
         body = _spoil_count(body, named)
     return body
@@ -48,6 +51,8 @@ def spoil_body(content: Message, body: bytes, faults: Faults) -> bytes:
 def _spoil_catalogue(body: bytes, named: frozenset[Fault]) -> bytes:
     if Fault.RAW_AMPERSAND in named:
         body = body.replace(b"<Address>Simulated", b"<Address>Gate 1 & 2 <north>")
+    if Fault.PARENTS_SEVERAL in named:
+        body = body.replace(b"</ParentID>", b"/34020000002160000001</ParentID>")
     if Fault.STATUS_NUMBERS in named:
         body = _STATUS.sub(lambda found: b"<Status>%d</Status>" % (found[1] == b"ON"), body)
     return body
@@ -64,7 +69,7 @@ def spoil_wire(data: bytes, faults: Faults, *, datagrams: bool) -> list[bytes]:
     named = faults.named
     if not named:
         return [data]
-    if Fault.NO_EXPIRES in named and _GRANTED.match(data):
+    if Fault.NO_EXPIRES in named and (data.startswith(b"SUBSCRIBE ") or _GRANTED.match(data)):
         return [_EXPIRES.sub(b"", data)]
     head, gap, body = data.partition(b"\r\n\r\n")
     if not body:

@@ -61,12 +61,20 @@ async def pair(
     media: str = "udp",
     signalling: CascadeTransport = CascadeTransport.UDP,
     actions: frozenset[SharedAction] = frozenset(SharedAction),
+    upper_media: str = "",
+    lower_allows: str = "",
 ) -> AsyncIterator[Pair]:
     source = open_scene("north gate", size=(160, 120), fps=10)
     try:
         async with (
-            media_platform(folder / "upper", default_media_transport=media) as (upper, upper_node),
-            media_platform(folder / "lower", sip_id=LOWER) as (lower, lower_node),
+            media_platform(folder / "upper", default_media_transport=media, rtp_public_host=upper_media) as (
+                upper,
+                upper_node,
+            ),
+            media_platform(folder / "lower", sip_id=LOWER, cascade_media_networks=lower_allows) as (
+                lower,
+                lower_node,
+            ),
         ):
             channels = (Channel(CAMERA, "north gate", source),)
             settings = replace(lower.camera_settings(), channels=channels)
@@ -205,3 +213,24 @@ async def test_channels_leave_the_superior_with_the_sharing(tmp_path: Path) -> N
 async def listed_nothing(upper: Room) -> None:
     await listed(upper)
     assert re.fullmatch("", "".join(one.gb_id for one in told(upper)))
+
+
+@pytest.mark.parametrize(("networks", "refused"), [("", True), ("127.0.0.9/32", False)])
+async def test_pictures_go_only_where_the_superior_signals_from_or_the_operator_allows(
+    tmp_path: Path, networks: str, refused: bool
+) -> None:
+    # The upper platform's media server has another address than its signalling: its c= says 127.0.0.9.
+    async with pair(tmp_path, upper_media="127.0.0.9", lower_allows=networks) as two:
+        await two.watch()
+        counters = two.lower.service.cascade.relays.counters
+        if refused:
+            await until(lambda: two.upper.service.sessions()[0].failure is not None)
+            failure = two.upper.service.sessions()[0].failure
+            assert failure is not None
+            assert (failure.code, failure.params["status"]) == (FailureCode.INVITE_REFUSED, 488)
+            assert counters["target_elsewhere"] >= 1
+            assert two.book.opened == []
+        else:
+            await until(lambda: two.lower.service.cascade.relays.relays())
+            assert two.lower.service.cascade.relays.relays()[0].target.startswith("udp 127.0.0.9:")
+            assert counters["target_elsewhere"] == 0

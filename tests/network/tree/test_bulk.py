@@ -52,7 +52,7 @@ async def test_pages_are_added_left_alone_and_changed_whatever_their_size(rooms:
 
 def _found(conn: Connection, word: str) -> list[reads.Row]:
     query = ChannelQuery(text=word)
-    return reads.search(conn, query, reads.driver_of(query, scan=False), None, ())
+    return reads.page(conn, reads.Search(query, reads.driver_of(query, scan=False), (), query.limit))[0]
 
 
 async def test_nothing_to_write_is_no_statement(rooms: Database) -> None:

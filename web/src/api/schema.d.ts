@@ -416,20 +416,20 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/channels/import": {
+    "/api/channels/export": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
-        put?: never;
         /**
-         * Import Channels
-         * @description Names, places, positions and groups of many cameras from a table; a trial changes nothing.
+         * Export Channels
+         * @description Every channel that fits the search, as a file; it can be edited and imported again.
          */
-        post: operations["import_channels"];
+        get: operations["export_channels"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -671,7 +671,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Steering Now
+         * @description Who steers this camera now, null when nobody does. Names are told to those who may steer.
+         */
+        get: operations["steering_now"];
         put?: never;
         /**
          * Steer
@@ -756,6 +760,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Devices
+         * @description Every device as a file; passwords are not in it.
+         */
+        get: operations["export_devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/devices/{device_id}": {
         parameters: {
             query?: never;
@@ -763,7 +787,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get Device
+         * @description One device as it stands now.
+         */
+        get: operations["get_device"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1304,6 +1332,116 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Imports
+         * @description The import under way and those that are over and kept, newest first.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        /**
+         * Create Import
+         * @description Take a CSV or XLSX file (the body itself, at most 64 MiB and a million rows) and check it.
+         *
+         *     With `dry_run` false the rows that are not refused are applied right after the check.
+         */
+        post: operations["create_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Import
+         * @description How far an import has come, its counts, and the first rows that are refused.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Import
+         * @description Stop an import, what is applied stays; or remove one that waits or is over.
+         */
+        delete: operations["delete_import"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apply Import
+         * @description Apply what was checked; rows that are refused are left out.
+         */
+        post: operations["apply_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/errors.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Import Errors
+         * @description Every row that is refused, and why, as a file.
+         */
+        get: operations["import_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports/{import_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Import Rows
+         * @description The verdicts on rows, in the order of the file.
+         */
+        get: operations["import_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/linkages": {
         parameters: {
             query?: never;
@@ -1625,6 +1763,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/relays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Relays
+         * @description What superiors pull now, and what they pulled lately, newest first.
+         */
+        get: operations["list_relays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session": {
         parameters: {
             query?: never;
@@ -1777,6 +1935,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sharings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sharings
+         * @description Every agreement, oldest first.
+         */
+        get: operations["list_sharings"];
+        put?: never;
+        /**
+         * Create Sharing
+         * @description Share channels with a superior.
+         */
+        post: operations["create_sharing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sharings/{sharing_id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke Sharing
+         * @description End an agreement now: what runs under it is cut before this answers.
+         */
+        post: operations["revoke_sharing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/snapshots": {
         parameters: {
             query?: never;
@@ -1923,6 +2125,98 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/superiors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Superiors
+         * @description Every superior and how it stands.
+         */
+        get: operations["list_superiors"];
+        put?: never;
+        /**
+         * Add Superior
+         * @description Register with a superior. It is offered nothing before a sharing with it is in force.
+         */
+        post: operations["add_superior"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Superior
+         * @description One superior.
+         */
+        get: operations["get_superior"];
+        /**
+         * Update Superior
+         * @description Change a superior: its relays end, and we register with it as it is now.
+         */
+        put: operations["update_superior"];
+        post?: never;
+        /**
+         * Remove Superior
+         * @description Forget a superior; refused while a sharing with it is in force.
+         */
+        delete: operations["remove_superior"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Shared Channels
+         * @description What a superior is offered now, under which ids and names.
+         */
+        get: operations["list_shared_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/superiors/{superior_id}/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Name Shared Channel
+         * @description Change the id or the name that a superior knows a channel by.
+         */
+        patch: operations["name_shared_channel"];
         trace?: never;
     };
     "/api/system": {
@@ -2544,6 +2838,18 @@ export interface components {
          * @enum {string}
          */
         CapabilityVerdict: "done" | "doubtful" | "not_done_by_device";
+        /**
+         * CascadeCharset
+         * @description What our messages to a superior are written in; AUTO follows its edition.
+         * @enum {string}
+         */
+        CascadeCharset: "auto" | "GB2312" | "GB18030" | "UTF-8";
+        /**
+         * CascadeTransport
+         * @description What we speak SIP over with a superior.
+         * @enum {string}
+         */
+        CascadeTransport: "udp" | "tcp" | "tls";
         /**
          * CatalogueOut
          * @description How far the last catalogue query has come; `promised` is what the device announced.
@@ -3208,6 +3514,12 @@ export interface components {
             window_width: number;
         };
         /**
+         * Edition
+         * @description The edition of the standard that a superior was built for.
+         * @enum {string}
+         */
+        Edition: "2016" | "2022";
+        /**
          * ErrorAnswer
          * @description The shape of every refusal.
          */
@@ -3614,75 +3926,75 @@ export interface components {
             kind: "i_frame";
         };
         /**
-         * ImportRow
-         * @description One line of the table as it was written; an empty cell leaves a field as it is.
+         * ImportCountsOut
+         * @description Rows by verdict (`enrol` to `refused`), rows applied so far, and changes by field.
+         */
+        ImportCountsOut: {
+            /** Applied */
+            applied: number;
+            /** Change */
+            change: number;
+            /** Changes */
+            changes: {
+                [key: string]: number;
+            };
+            /** Enrol */
+            enrol: number;
+            /** Refused */
+            refused: number;
+            /** Rows */
+            rows: number;
+            /** Unchanged */
+            unchanged: number;
+        };
+        /**
+         * ImportFailure
+         * @description Why a whole job failed.
+         * @enum {string}
+         */
+        ImportFailure: "file_empty" | "file_unreadable" | "encoding_unknown" | "archive_too_large" | "column_missing" | "column_twice" | "too_many_rows" | "storage_full" | "storage_unavailable" | "interrupted" | "internal";
+        /**
+         * ImportOut
+         * @description One import as it stands. `progress`, 0 to 1, belongs to the state it is in.
          *
-         *     `groups` are paths from the root such as `North/Gates`; the camera is put into each, and groups that are
-         *     missing are made.
+         *     `message` is plain English beside `failure`. `ignored_columns` are headings that nothing is read from.
          */
-        ImportRow: {
-            /** Device Id */
-            device_id: string;
-            /** Gb Id */
-            gb_id: string;
+        ImportOut: {
+            /** By */
+            by: string;
+            counts: components["schemas"]["ImportCountsOut"];
+            failure: components["schemas"]["ImportFailure"] | null;
+            /** File Name */
+            file_name: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** First Problems */
+            first_problems: components["schemas"]["RowReportOut"][];
+            /** Id */
+            id: string;
+            /** Ignored Columns */
+            ignored_columns: string[];
+            /** Message */
+            message: string;
+            /** Progress */
+            progress: number;
+            /** Sha256 */
+            sha256: string;
+            /** Size Bytes */
+            size_bytes: number;
             /**
-             * Groups
-             * @default []
+             * Started At
+             * Format: date-time
              */
-            groups: string[];
-            /**
-             * Latitude
-             * @default
-             */
-            latitude: string;
-            /**
-             * Longitude
-             * @default
-             */
-            longitude: string;
-            /**
-             * Name
-             * @default
-             */
-            name: string;
-            /**
-             * Place
-             * @default
-             */
-            place: string;
-            /** Row */
-            row: number;
+            started_at: string;
+            state: components["schemas"]["ImportState"];
         };
         /**
-         * ImportRows
-         * @description Some lines of a table; `dry_run` only tells what would happen.
+         * ImportState
+         * @description How far a job has come. A checked one waits to be applied; the last three are final.
+         * @enum {string}
          */
-        ImportRows: {
-            /** Dry Run */
-            dry_run: boolean;
-            /** Rows */
-            rows: components["schemas"]["ImportRow"][];
-        };
-        /**
-         * ImportedRow
-         * @description What came of one line; `field` is the column a fault is in.
-         */
-        ImportedRow: {
-            fault: components["schemas"]["RowFault"] | null;
-            /** Field */
-            field: string;
-            outcome: components["schemas"]["RowOutcome"];
-            /** Row */
-            row: number;
-        };
-        /**
-         * ImportedRows
-         * @description What came of each line, in their order.
-         */
-        ImportedRows: {
-            /** Rows */
-            rows: components["schemas"]["ImportedRow"][];
-        };
+        ImportState: "receiving" | "checking" | "checked" | "applying" | "applied" | "cancelled" | "failed";
         /**
          * Instance
          * @description Where this instance is reached.
@@ -3764,6 +4076,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["GroupOut"][];
         };
+        /** Items[ImportOut] */
+        Items_ImportOut_: {
+            /** Items */
+            items: components["schemas"]["ImportOut"][];
+        };
         /** Items[LinkageOut] */
         Items_LinkageOut_: {
             /** Items */
@@ -3799,6 +4116,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["RefusalOut"][];
         };
+        /** Items[RelayOut] */
+        Items_RelayOut_: {
+            /** Items */
+            items: components["schemas"]["RelayOut"][];
+        };
         /** Items[RuleOut] */
         Items_RuleOut_: {
             /** Items */
@@ -3808,6 +4130,11 @@ export interface components {
         Items_SessionSummary_: {
             /** Items */
             items: components["schemas"]["SessionSummary"][];
+        };
+        /** Items[SharingOut] */
+        Items_SharingOut_: {
+            /** Items */
+            items: components["schemas"]["SharingOut"][];
         };
         /** Items[SnapshotOut] */
         Items_SnapshotOut_: {
@@ -3823,6 +4150,11 @@ export interface components {
         Items_SubscriptionOut_: {
             /** Items */
             items: components["schemas"]["SubscriptionOut"][];
+        };
+        /** Items[SuperiorOut] */
+        Items_SuperiorOut_: {
+            /** Items */
+            items: components["schemas"]["SuperiorOut"][];
         };
         /** Items[SyncReportOut] */
         Items_SyncReportOut_: {
@@ -4768,23 +5100,117 @@ export interface components {
          */
         RefusalReason: "wrong_password" | "malformed_credentials" | "other_identity" | "invalid_id" | "too_many_failures" | "not_registered" | "other_address" | "storage_unavailable" | "quarantined" | "banned";
         /**
+         * RegistrationPhase
+         * @description Where a registration of ours stands.
+         * @enum {string}
+         */
+        RegistrationPhase: "idle" | "registering" | "registered" | "waiting" | "unregistering" | "stopped";
+        /**
+         * RegistrationTrouble
+         * @description Why a registration of ours failed last.
+         * @enum {string}
+         */
+        RegistrationTrouble: "unanswered" | "unreachable" | "wrong_password" | "refused" | "challenge_unknown" | "redirected_in_circles" | "keepalive_unanswered" | "keepalive_refused" | "connection_closed";
+        /**
+         * RelayEnd
+         * @description Why a relay ended.
+         * @enum {string}
+         */
+        RelayEnd: "superior_ended" | "superior_lost" | "replaced" | "sharing_ended" | "source_ended" | "source_failed" | "shutdown";
+        /**
+         * RelayKind
+         * @description What a superior pulls.
+         * @enum {string}
+         */
+        RelayKind: "live" | "playback" | "download";
+        /**
+         * RelayOut
+         * @description One call of a superior. `user` is whom it named, if it named one.
+         */
+        RelayOut: {
+            /** Access Id */
+            access_id: string;
+            /** Bytes Sent */
+            bytes_sent: number;
+            /** Channel Id */
+            channel_id: string;
+            end: components["schemas"]["RelayEnd"] | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["RelayKind"];
+            /** Own Id */
+            own_id: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["RelayState"];
+            /** Stream Number */
+            stream_number: number;
+            /** Superior Id */
+            superior_id: string;
+            /** Target */
+            target: string;
+            /** User */
+            user: string;
+        };
+        /**
+         * RelayState
+         * @description Life of a relay.
+         * @enum {string}
+         */
+        RelayState: "starting" | "running" | "ended";
+        /**
          * Role
          * @description What an account is for. See `roles.ROLE_ACTIONS` for the rights of each.
          * @enum {string}
          */
         Role: "operator" | "supervisor" | "investigator" | "maintainer" | "system_admin" | "security_admin" | "auditor" | "inspector";
         /**
-         * RowFault
+         * RowField
+         * @description What a row may change; the word of a column, of a change and of a problem.
+         * @enum {string}
+         */
+        RowField: "name" | "place" | "position" | "groups" | "password";
+        /**
+         * RowProblem
          * @description Why a row is refused.
          * @enum {string}
          */
-        RowFault: "channel_unknown" | "text_invalid" | "coordinate_invalid" | "position_incomplete" | "group_invalid" | "twice";
+        RowProblem: "device_id_missing" | "id_invalid" | "id_as_number" | "duplicate_row" | "device_unknown" | "channel_unknown" | "text_invalid" | "too_long" | "coordinate_invalid" | "coordinate_half" | "group_unknown" | "group_ambiguous" | "too_many_groups" | "not_for_devices" | "not_for_channels" | "not_for_its_protocol";
         /**
-         * RowOutcome
-         * @description What came of a row; in a trial, what would.
-         * @enum {string}
+         * RowReportOut
+         * @description The verdict on one row; `row` counts from 1, the header being the first. `key` is the id it names.
+         *
+         *     `fields` are those that change. `problem`, `column` and `detail` say why it is refused.
          */
-        RowOutcome: "changed" | "unchanged" | "refused";
+        RowReportOut: {
+            /** Column */
+            column: string;
+            /** Detail */
+            detail: string;
+            /** Fields */
+            fields: components["schemas"]["RowField"][];
+            /** Key */
+            key: string;
+            problem: components["schemas"]["RowProblem"] | null;
+            /** Row */
+            row: number;
+            verdict: components["schemas"]["Verdict"];
+        };
+        /**
+         * RowReportsPage
+         * @description Verdicts in the order of the file; `after` asks for those that follow, null at the end.
+         */
+        RowReportsPage: {
+            /** After */
+            after: number | null;
+            /** Rows */
+            rows: components["schemas"]["RowReportOut"][];
+        };
         /**
          * RuleCreate
          * @description Ban or exempt devices by id, address, network or User-Agent.
@@ -4980,6 +5406,166 @@ export interface components {
          * @enum {string}
          */
         Severity: "failure" | "warning" | "hint";
+        /**
+         * SharedAction
+         * @description What a platform may be allowed to do with a shared channel.
+         * @enum {string}
+         */
+        SharedAction: "live" | "recording" | "download" | "control" | "talk" | "alarm" | "position";
+        /**
+         * SharedChannelOut
+         * @description A channel as a superior knows it: `own_id` and `own_name` on its wire.
+         */
+        SharedChannelOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Name */
+            name: string;
+            /** On */
+            on: boolean;
+            /** Own Id */
+            own_id: string;
+            /** Own Name */
+            own_name: string | null;
+        };
+        /**
+         * SharedChannelPage
+         * @description What a superior is offered, a page of it; `cursor` asks for what follows.
+         */
+        SharedChannelPage: {
+            /** Cursor */
+            cursor: string | null;
+            /** Items */
+            items: components["schemas"]["SharedChannelOut"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * SharedChannelUpdate
+         * @description What a superior is to know a channel by; an empty name goes back to the house's.
+         */
+        SharedChannelUpdate: {
+            /** Own Id */
+            own_id?: string | null;
+            /** Own Name */
+            own_name?: string | null;
+        };
+        /**
+         * SharingAdd
+         * @description An agreement with a superior; in force at once without `starts_at`.
+         */
+        SharingAdd: {
+            /** Actions */
+            actions: components["schemas"]["SharedAction"][];
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Owner */
+            owner: string;
+            /** Purpose Id */
+            purpose_id: string;
+            /** Reason */
+            reason: string;
+            scope: components["schemas"]["SharingScopeIn"];
+            /** Starts At */
+            starts_at?: string | null;
+            /** Superior Id */
+            superior_id: string;
+        };
+        /**
+         * SharingOut
+         * @description An agreement and what it is now.
+         */
+        SharingOut: {
+            /** Actions */
+            actions: components["schemas"]["SharedAction"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Id */
+            id: string;
+            /** Owner */
+            owner: string;
+            /** Purpose Id */
+            purpose_id: string;
+            /** Reason */
+            reason: string;
+            /** Revoked At */
+            revoked_at: string | null;
+            /** Revoked By */
+            revoked_by: string | null;
+            /** Revoked Reason */
+            revoked_reason: string | null;
+            scope: components["schemas"]["SharingScopeOut"];
+            /**
+             * Starts At
+             * Format: date-time
+             */
+            starts_at: string;
+            state: components["schemas"]["SharingState"];
+            /** Superior Id */
+            superior_id: string;
+        };
+        /**
+         * SharingRevoke
+         * @description Why an agreement is ended.
+         */
+        SharingRevoke: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * SharingScopeIn
+         * @description Which channels: all, or those named and those in the groups named, without the excluded.
+         */
+        SharingScopeIn: {
+            /** Channel Ids */
+            channel_ids?: string[];
+            /**
+             * Everything
+             * @default false
+             */
+            everything: boolean;
+            /** Excluded Channel Ids */
+            excluded_channel_ids?: string[];
+            /** Excluded Group Ids */
+            excluded_group_ids?: string[];
+            /** Group Ids */
+            group_ids?: string[];
+        };
+        /**
+         * SharingScopeOut
+         * @description As `SharingScopeIn`.
+         */
+        SharingScopeOut: {
+            /** Channel Ids */
+            channel_ids: string[];
+            /** Everything */
+            everything: boolean;
+            /** Excluded Channel Ids */
+            excluded_channel_ids: string[];
+            /** Excluded Group Ids */
+            excluded_group_ids: string[];
+            /** Group Ids */
+            group_ids: string[];
+        };
+        /**
+         * SharingState
+         * @description Only RUNNING shares anything.
+         * @enum {string}
+         */
+        SharingState: "not_started" | "running" | "ended" | "revoked";
         /**
          * SignInRequest
          * @description Who signs in. `totp` only when the account asks for it.
@@ -5395,6 +5981,232 @@ export interface components {
             wanted: boolean | null;
         };
         /**
+         * SuperiorAdd
+         * @description A superior to register with.
+         */
+        SuperiorAdd: {
+            /**
+             * Allow Alarm
+             * @default true
+             */
+            allow_alarm: boolean;
+            /**
+             * Allow Control
+             * @default true
+             */
+            allow_control: boolean;
+            /**
+             * Allow Playback
+             * @default true
+             */
+            allow_playback: boolean;
+            /**
+             * Allow Talk
+             * @default false
+             */
+            allow_talk: boolean;
+            /** @default auto */
+            charset: components["schemas"]["CascadeCharset"];
+            /** @default flat */
+            directory: components["schemas"]["VirtualDirectory"];
+            /** @default 2016 */
+            edition: components["schemas"]["Edition"];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Expires S
+             * @default 3600
+             */
+            expires_s: number;
+            /** Host */
+            host: string;
+            /**
+             * Keepalive S
+             * @default 60
+             */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+            /**
+             * Port
+             * @default 5060
+             */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            /** @default udp */
+            transport: components["schemas"]["CascadeTransport"];
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
+         * SuperiorOut
+         * @description A superior and how it stands; the password is never shown.
+         */
+        SuperiorOut: {
+            /** Allow Alarm */
+            allow_alarm: boolean;
+            /** Allow Control */
+            allow_control: boolean;
+            /** Allow Playback */
+            allow_playback: boolean;
+            /** Allow Talk */
+            allow_talk: boolean;
+            charset: components["schemas"]["CascadeCharset"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            directory: components["schemas"]["VirtualDirectory"];
+            edition: components["schemas"]["Edition"];
+            /** Enabled */
+            enabled: boolean;
+            /** Expires S */
+            expires_s: number;
+            /** Has Password */
+            has_password: boolean;
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Keepalive S */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /** Port */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            status: components["schemas"]["SuperiorStatusOut"];
+            transport: components["schemas"]["CascadeTransport"];
+            /** Username */
+            username: string;
+        };
+        /**
+         * SuperiorStatusOut
+         * @description How our registration stands. `trouble` and `sip_status` say why the last attempt failed.
+         */
+        SuperiorStatusOut: {
+            /** Address */
+            address: string;
+            /** Clock Offset S */
+            clock_offset_s: number | null;
+            /** Failures */
+            failures: number;
+            /** Gb Version */
+            gb_version: string | null;
+            /** Granted S */
+            granted_s: number;
+            /** Missed */
+            missed: number;
+            /** Offered */
+            offered: number | null;
+            phase: components["schemas"]["RegistrationPhase"];
+            /** Redirected */
+            redirected: boolean;
+            /** Relays */
+            relays: number;
+            /** Since */
+            since: string | null;
+            /** Sip Status */
+            sip_status: number | null;
+            /** Subscriptions */
+            subscriptions: string[];
+            trouble: components["schemas"]["RegistrationTrouble"] | null;
+        };
+        /**
+         * SuperiorUpdate
+         * @description The superior as it is to be; an absent password leaves the one that is kept.
+         */
+        SuperiorUpdate: {
+            /**
+             * Allow Alarm
+             * @default true
+             */
+            allow_alarm: boolean;
+            /**
+             * Allow Control
+             * @default true
+             */
+            allow_control: boolean;
+            /**
+             * Allow Playback
+             * @default true
+             */
+            allow_playback: boolean;
+            /**
+             * Allow Talk
+             * @default false
+             */
+            allow_talk: boolean;
+            /** @default auto */
+            charset: components["schemas"]["CascadeCharset"];
+            /** @default flat */
+            directory: components["schemas"]["VirtualDirectory"];
+            /** @default 2016 */
+            edition: components["schemas"]["Edition"];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Expires S
+             * @default 3600
+             */
+            expires_s: number;
+            /** Host */
+            host: string;
+            /**
+             * Keepalive S
+             * @default 60
+             */
+            keepalive_s: number;
+            /** Local Id */
+            local_id: string;
+            /** Name */
+            name: string;
+            /** Password */
+            password?: string | null;
+            /**
+             * Port
+             * @default 5060
+             */
+            port: number;
+            /** Server Domain */
+            server_domain: string;
+            /** Server Id */
+            server_id: string;
+            /** @default udp */
+            transport: components["schemas"]["CascadeTransport"];
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+        };
+        /**
          * SyncReportOut
          * @description What one question for a catalogue brought; `promised` is the device's own total.
          */
@@ -5449,6 +6261,12 @@ export interface components {
             /** Version */
             version: string;
         };
+        /**
+         * TableFormat
+         * @description Kinds of file.
+         * @enum {string}
+         */
+        TableFormat: "csv" | "xlsx";
         /**
          * TalkCarriage
          * @description How a voice is carried to a device (GB/T 28181-2022 9.12).
@@ -5801,6 +6619,12 @@ export interface components {
          */
         Verb: "pause" | "resume" | "seek" | "speed";
         /**
+         * Verdict
+         * @description What a row comes to.
+         * @enum {string}
+         */
+        Verdict: "enrol" | "change" | "unchanged" | "refused";
+        /**
          * VideoParameters
          * @description Encoding of the streams.
          */
@@ -5854,6 +6678,12 @@ export interface components {
          * @enum {string}
          */
         ViewerProtocol: "ws" | "http";
+        /**
+         * VirtualDirectory
+         * @description How the shared channels are arranged for a superior (Annex J).
+         * @enum {string}
+         */
+        VirtualDirectory: "flat" | "groups" | "regions";
         /**
          * PositionOut
          * @description Where a camera looks: degrees, tilt positive downwards; zoom as a factor.
@@ -7063,18 +7893,24 @@ export interface operations {
             };
         };
     };
-    import_channels: {
+    export_channels: {
         parameters: {
-            query?: never;
+            query?: {
+                format?: components["schemas"]["TableFormat"];
+                /** @description Of the headings. */
+                language?: "en" | "zh-CN";
+                q?: string;
+                code?: string;
+                status?: components["schemas"]["ChannelStatus"] | null;
+                device?: string;
+                region?: string;
+                group?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ImportRows"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             200: {
@@ -7082,7 +7918,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ImportedRows"];
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
                 };
             };
             /** @description The request does not fit its description */
@@ -7775,6 +8612,55 @@ export interface operations {
             };
         };
     };
+    steering_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SteeringOut"] | null;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     steer: {
         parameters: {
             query?: never;
@@ -8089,6 +8975,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MadePasswordOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    export_devices: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["TableFormat"];
+                /** @description Of the headings. */
+                language?: "en" | "zh-CN";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -9780,6 +10767,357 @@ export interface operations {
             };
         };
     };
+    list_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ImportOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_import: {
+        parameters: {
+            query: {
+                file_name: string;
+                /** @description Wait to be applied after the check. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    apply_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    import_errors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    import_rows: {
+        parameters: {
+            query?: {
+                verdict?: components["schemas"]["Verdict"] | null;
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowReportsPage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_linkages: {
         parameters: {
             query?: never;
@@ -10718,6 +12056,55 @@ export interface operations {
             };
         };
     };
+    list_relays: {
+        parameters: {
+            query?: {
+                superior_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_RelayOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     current_session: {
         parameters: {
             query?: never;
@@ -11205,6 +12592,157 @@ export interface operations {
             };
         };
     };
+    list_sharings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SharingOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    create_sharing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharingAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharingOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    revoke_sharing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sharing_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharingRevoke"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharingOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_snapshots: {
         parameters: {
             query?: {
@@ -11622,6 +13160,357 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SourceTestOut"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_superiors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_SuperiorOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperiorAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    update_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperiorUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperiorOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_superior: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_shared_channels: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                superior_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedChannelPage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    name_shared_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                superior_id: string;
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharedChannelUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {

@@ -9,7 +9,7 @@ export type WallCommand =
   | { type: 'layout'; layout: Layout }
   | { type: 'move'; direction: Direction }
   | { type: 'swap'; direction: Direction }
-  | { type: 'full' | 'close' | 'extend' | 'panel' | 'help' | 'search' | 'tree' | 'wall' }
+  | { type: 'full' | 'close' | 'extend' | 'panel' | 'help' | 'search' | 'tree' | 'wall' | 'steer' }
 
 export interface KeyPress {
   key: string
@@ -30,6 +30,7 @@ const letters: Record<string, WallCommand> = {
   p: { type: 'panel' },
   t: { type: 'tree' },
   w: { type: 'wall' },
+  s: { type: 'steer' },
   '?': { type: 'help' },
   '？': { type: 'help' }, // full-width, as a Chinese input method types it
   '/': { type: 'search' },

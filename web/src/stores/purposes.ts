@@ -1,9 +1,9 @@
 /** Purposes to choose from, and the one kept for the shift. */
 import { defineStore } from 'pinia'
-import { computed, ref } from 'vue'
+import { ref } from 'vue'
 
 import { answer, api, serverNow } from '@/api/client'
-import type { Purpose } from '@/api/types'
+import type { Action, Purpose } from '@/api/types'
 
 /** A purpose stated once for the following cameras too; it ends when its time is over. */
 export interface ShiftPurpose {
@@ -33,7 +33,10 @@ export const usePurposes = defineStore('purposes', () => {
   const purposes = ref<Purpose[]>([])
   const shift = ref<ShiftPurpose | null>(recall())
 
-  const current = computed(() => purposes.value.filter((purpose) => !purpose.retired && purpose.actions.includes('live.view')))
+  /** Purposes in force that permit an action. */
+  function permitting(action: Action): Purpose[] {
+    return purposes.value.filter((purpose) => !purpose.retired && purpose.actions.includes(action))
+  }
 
   async function load(): Promise<void> {
     purposes.value = (await answer(api.GET('/api/purposes'))).items
@@ -58,5 +61,5 @@ export const usePurposes = defineStore('purposes', () => {
     return null
   }
 
-  return { purposes, shift, current, load, keep, inForce }
+  return { purposes, shift, permitting, load, keep, inForce }
 })

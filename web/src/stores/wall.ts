@@ -16,6 +16,8 @@ import { useFeed } from '@/stores/feed'
 export interface Tile {
   readonly id: number
   readonly channelId: string
+  /** 0 main, 1 first sub stream. */
+  stream: number
   player: LivePlayer
   state: PlayerState
   grant: LiveGrant
@@ -36,8 +38,8 @@ function rememberedLayout(): Layout {
   }
 }
 
-async function openLive(channelId: string, terms: Terms): Promise<LiveAccess> {
-  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', stream_number: 0, ...terms } }))
+async function openLive(channelId: string, terms: Terms, stream: number): Promise<LiveAccess> {
+  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', stream_number: stream, ...terms } }))
 }
 
 function releaseAccess(accessId: string): void {
@@ -64,7 +66,7 @@ export const useWall = defineStore('wall', () => {
 
   function newPlayer(tile: () => Tile): LivePlayer {
     const player: LivePlayer = new LivePlayer({
-      request: () => openLive(tile().channelId, { grant_id: tile().grant.id }),
+      request: () => openLive(tile().channelId, { grant_id: tile().grant.id }, tile().stream),
       report: reportPicture,
       release: releaseAccess,
       changed: (state) => {
@@ -81,11 +83,11 @@ export const useWall = defineStore('wall', () => {
   /** Puts a camera on the wall. Throws the server's refusal, so that whoever asked can say it. */
   async function open(channelId: string, terms: Terms, slot?: number): Promise<Tile> {
     const clickedAt = serverNow()
-    const access = await openLive(channelId, terms)
+    const access = await openLive(channelId, terms, 0)
     lastId += 1
     const holder: { tile?: Tile } = {}
     const player = newPlayer(() => holder.tile as Tile)
-    const tile: Tile = shallowReactive({ id: lastId, channelId, player, state: player.state, grant: access.grant, picture: null })
+    const tile: Tile = shallowReactive({ id: lastId, channelId, stream: 0, player, state: player.state, grant: access.grant, picture: null })
     holder.tile = tile
     const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
     slots.value[place]?.player.dispose()
@@ -95,15 +97,22 @@ export const useWall = defineStore('wall', () => {
     return tile
   }
 
+  /** Goes on with another stream of the camera, under the same grant. */
+  async function chooseStream(tile: Tile, stream: number): Promise<void> {
+    if (stream === tile.stream) return
+    await extend(tile, { grant_id: tile.grant.id }, stream)
+  }
+
   /** Goes on under a new grant: the old picture stays until the new one is there. */
-  async function extend(tile: Tile, terms: Terms): Promise<void> {
+  async function extend(tile: Tile, terms: Terms, stream = tile.stream): Promise<void> {
     const clickedAt = serverNow()
-    const access = await openLive(tile.channelId, terms)
+    const access = await openLive(tile.channelId, terms, stream)
     const before = tile.player
     const after = newPlayer(() => tile)
     const showing = before.state.phase === 'playing'
     const settle = (): void => {
       before.dispose()
+      tile.stream = stream
       tile.player = after
       tile.grant = access.grant
       tile.state = after.state
@@ -219,5 +228,5 @@ export const useWall = defineStore('wall', () => {
     }
   }
 
-  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, close, closeAll, setLayout, swap, move, start }
+  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, chooseStream, close, closeAll, setLayout, swap, move, start }
 })

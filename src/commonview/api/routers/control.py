@@ -66,6 +66,14 @@ async def steer(channel_id: Id, body: SteerRequest, context: Context, caller: St
     return SteeringOut.model_validate(lease)
 
 
+@router.get("/channels/{channel_id}/steer")
+async def steering_now(channel_id: Id, context: Context, caller: Steerer) -> SteeringOut | None:
+    """Who steers this camera now, null when nobody does. Names are told to those who may steer."""
+    context.network.control.channel(channel_id)
+    lease = context.network.control.steering.lease(channel_id)
+    return None if lease is None else SteeringOut.model_validate(lease)
+
+
 @router.delete("/channels/{channel_id}/steer", status_code=204)
 async def release_steering(channel_id: Id, context: Context, caller: Steerer) -> None:
     """Stop, and let others steer. Needs no grant: stopping is always allowed to who moves."""

@@ -28,6 +28,12 @@ async def list_devices(context: Context) -> Items[DeviceOut]:
     return Items(items=[DeviceOut.model_validate(device) for device in context.network.devices()])
 
 
+@router.get("/devices/{device_id}", dependencies=[require(Action.DEVICE_READ)])
+async def get_device(device_id: Id, context: Context) -> DeviceOut:
+    """One device as it stands now."""
+    return DeviceOut.model_validate(context.network.device(device_id))
+
+
 @router.patch("/devices/{device_id}")
 async def update_device(
     device_id: Id,

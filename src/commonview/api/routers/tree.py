@@ -6,10 +6,8 @@ from fastapi import APIRouter, Query
 
 from commonview.api.access import Caller, require
 from commonview.api.audited import audited
-from commonview.api.channel_import import ChannelImport
 from commonview.api.context import ApiContext, Context
 from commonview.api.schemas import Id, Items
-from commonview.api.schemas_import import ImportedRows, ImportRows
 from commonview.api.schemas_network import ChannelOut, DeviceOut
 from commonview.api.schemas_tree import (
     ChannelDetailOut,
@@ -132,15 +130,6 @@ async def search_channels(
         limit=limit,
     )
     return ChannelPageOut.model_validate(await context.network.channel_tree.search(query))
-
-
-@router.post("/channels/import")
-async def import_channels(body: ImportRows, context: Context, caller: Manager) -> ImportedRows:
-    """Names, places, positions and groups of many cameras from a table; a trial changes nothing."""
-    rows = len(body.rows)
-    await audited(context, caller, "channel.import", "channel", rows=rows, dry_run=body.dry_run)
-    importing = ChannelImport(context.network.channel_tree, dry_run=body.dry_run)
-    return ImportedRows(rows=await importing.rows(body.rows))
 
 
 @router.get("/channels/{channel_id}", dependencies=_READ)

@@ -36,7 +36,7 @@ from commonview.network.registrar import Admission, vault_context
 from commonview.wire.gbid import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -198,6 +198,39 @@ class AdmissionDesk:
         self._on_changed()
         self._on_device(device_id)
         return password
+
+    async def enrol(self, newcomers: Sequence[tuple[str, str | None, bytes | None]]) -> frozenset[str]:
+        """Make some hundred devices known at once, as (id, name, sealed password).
+
+        Those that are known already are left as they are, and answered. Raises `StorageUnavailable`.
+        """
+        if not newcomers:
+            return frozenset()
+        async with self._deciding:
+
+            def write() -> set[str]:
+                with self._database.begin() as conn:
+                    known = devices.known_ids(conn, [one[0] for one in newcomers])
+                    for device_id, name, sealed in newcomers:
+                        if device_id not in known:
+                            devices.add_device(conn, device_id, name, sealed)
+                            store.delete_application(conn, device_id)
+                return known
+
+            known = await asyncio.to_thread(write)
+            added = [one for one in newcomers if one[0] not in known]
+            for device_id, name, sealed in added:
+                self._applications.pop(device_id, None)
+                self._unsaved.discard(device_id)
+                if self._directory.get(device_id) is None:
+                    record = DeviceRecord(device_id, given_name=name, password_sealed=sealed)
+                    self._directory.restore(record, self._moment())
+        self.counters["added"] += len(added)
+        if added:
+            self._on_changed()
+        for device_id, _name, _sealed in added:
+            self._on_device(device_id)
+        return frozenset(known)
 
     async def approve(
         self, device_id: str, *, name: str | None = None, generate_password: bool = False

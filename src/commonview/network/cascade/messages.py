@@ -73,12 +73,11 @@ class SuperiorMessages:
         request = transaction.request
         sender = user_of(request.headers.first.get("From")) or ""
         both = self._is_device(sender, transaction.flow)
-        if not request.body or len(request.body) > _MAX_BODY:
+        if len(request.body) > _MAX_BODY:
             if both:
                 return False
-            # Some platforms keep us alive with empty messages (trap 29): a body is not what they wait for.
-            self.counters["message_empty" if not request.body else "message_too_long"] += 1
-            transaction.respond(200 if not request.body else 413)
+            self.counters["message_too_long"] += 1
+            transaction.respond(413)
             return True
         try:
             message = decode(request.body, request.headers.first.get("Content-Type"), self.decoding)

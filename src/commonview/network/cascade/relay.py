@@ -39,7 +39,10 @@ class Source(Protocol):
     """Where the pictures of a relay come from."""
 
     stream_id: str
-    file_size: int | None
+
+    @property
+    def file_size(self) -> int | None:
+        """Bytes of the file that is fetched, when that is known."""
 
     async def begin(self) -> None:
         """Have them come; returns when whoever sends them has agreed. Raises `CallFailed`."""
@@ -54,8 +57,6 @@ class Source(Protocol):
 class LiveRelaySource:
     """The house's one live session of this stream, with one more subscriber."""
 
-    file_size: int | None = None
-
     def __init__(
         self,
         live: LiveSessions,
@@ -63,13 +64,19 @@ class LiveRelaySource:
         channel: Channel,
         access_id: str,
         stream_number: int,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._live = live
         self._access_id = access_id
         self._changed = asyncio.Event()
-        session = live.start(record, channel, access_id, stream_number)
+        session = live.start(record, channel, access_id, stream_number, headers)
         self.session_id = session.id
         self.stream_id = session.stream_id
+
+    @property
+    def file_size(self) -> int | None:
+        """See `Source.file_size`."""
+        return None
 
     async def begin(self) -> None:
         """See `Source.begin`."""

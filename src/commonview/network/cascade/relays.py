@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections import Counter, deque
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import StorageUnavailable
@@ -44,6 +45,7 @@ from commonview.network.registration import user_of
 from commonview.network.requests import advertised_host
 from commonview.network.sip_endpoint import SipEndpointError, SipOverload
 from commonview.network.ssrc import SsrcAllocator, SsrcExhaustedError
+from commonview.network.voice.calls import asks_for_voice
 from commonview.security import AccessOutcome, SecurityError, SharedAction, SharedUse
 from commonview.wire.gbid import TypeCode, classify
 from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
@@ -55,6 +57,7 @@ from commonview.wire.sdp import CONTENT_TYPE as SDP
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
@@ -100,6 +103,8 @@ class RelayGround:
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     on_changed: Callable[[str], None]
+    media_networks: tuple[IpNetwork, ...] = ()
+    """Where a superior may have pictures sent besides the address it signals from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +157,12 @@ class Relays:
         """See `CallDesk.judge`: None for who is no superior, 200 for what a running sharing covers."""
         headers = request.headers
         link = self._cascade.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
-        if link is None:
+        if link is None or asks_for_voice(request):  # voice is called for from below (9.12)
             return None
-        admitted = self._admit(link, request)
+        admitted = self._admit(link, request, flow)
         return 200 if isinstance(admitted, _Admitted) else admitted
 
-    def _admit(self, link: Link, request: SipRequest) -> _Admitted | int:
+    def _admit(self, link: Link, request: SipRequest, flow: Flow) -> _Admitted | int:
         settings = link.superior.settings
         if comes_back(request, settings.local_id):
             self.counters["loop_refused"] += 1
@@ -168,6 +173,14 @@ class Relays:
             self.counters[f"wish_refused_{error.status}"] += 1
             log.info("INVITE of superior %s: %s", settings.server_id, error)
             return error.status
+        if not self._may_receive(wish.target.host, flow):
+            self.counters["target_elsewhere"] += 1
+            log.warning(
+                "superior %s wants pictures at %s; cascade_media_networks does not hold that address",
+                settings.server_id,
+                wish.target.host,
+            )
+            return 488
         found = self._cascade.meant(link, wish.own_id)
         if found is None:
             return 404
@@ -189,10 +202,17 @@ class Relays:
             return 486
         return _Admitted(link, wish, record, channel, sharing)
 
+    def _may_receive(self, host: str, flow: Flow) -> bool:
+        """Nothing proves that a datagram from a superior's address is its own, so an INVITE chooses no
+        address that nobody agreed to: the superior's own, or one that the operator named."""
+        own = flow.peer[0].partition("%")[0]
+        allowed = (ip_network(own), *self._ground.media_networks)
+        return any(ip_address(host) in network for network in allowed)
+
     def on_invite(self, transaction: ServerTransaction) -> None:
         """See `CallDesk.on_invite`."""
         link = self._cascade.find(transaction)
-        admitted = 403 if link is None else self._admit(link, transaction.request)
+        admitted = 403 if link is None else self._admit(link, transaction.request, transaction.flow)
         if not isinstance(admitted, _Admitted):
             transaction.respond(admitted)
             return
@@ -289,7 +309,12 @@ class Relays:
         run.ssrc = wish.ssrc or self._own_ssrc(run)
         if wish.kind is RelayKind.LIVE:
             run.source = LiveRelaySource(
-                ground.live, run.record, run.channel, run.shown.access_id, wish.stream_number
+                ground.live,
+                run.record,
+                run.channel,
+                run.shown.access_id,
+                wish.stream_number,
+                _onward(run),
             )
         else:
             past = HistoryRelaySource(
@@ -601,6 +626,13 @@ class Relays:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counters["task_failed"] += 1
             log.error("a task of a relay failed", exc_info=error)
+
+
+def _onward(run: Run) -> tuple[tuple[str, str], ...]:
+    """What of the path that the superior prefers goes down with our own INVITE (Annex H)."""
+    path = onward_path(run.transaction.request, run.link.superior.settings.local_id)
+    platforms = [one for one in path if _is_platform(one)]
+    return (("X-PreferredPath", "-".join(platforms)),) if platforms else ()
 
 
 def _is_platform(gb_id: str) -> bool:

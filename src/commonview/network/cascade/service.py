@@ -15,6 +15,7 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
 from commonview.network.cascade import answers, store
 from commonview.network.cascade.catalogue import CatalogueUp
+from commonview.network.cascade.commands import SuperiorCommands
 from commonview.network.cascade.directory import VirtualDirectories
 from commonview.network.cascade.errors import SuperiorInvalid, SuperiorShared, SuperiorUnknown
 from commonview.network.cascade.link import Link, NotTaken
@@ -26,6 +27,7 @@ from commonview.network.cascade.model import (
     SuperiorSettings,
     SuperiorStatus,
 )
+from commonview.network.cascade.notices import Notices
 from commonview.network.cascade.relays import RelayGround, Relays
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
@@ -41,8 +43,11 @@ if TYPE_CHECKING:
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
+    from commonview.foundation.settings import IpNetwork
     from commonview.network.cascade.shares import SharingBook
+    from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import DeviceRecord, Directory
+    from commonview.network.exchange import Exchange
     from commonview.network.history.source import Ground
     from commonview.network.live import LiveSessions
     from commonview.network.model import Channel, ViewerEvent
@@ -76,11 +81,14 @@ class CascadeGround:
     vault: PasswordVault
     clock: Clock
     bus: Bus
+    exchange: Exchange
     live: LiveSessions
     history: Ground
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
+    foreign: Callable[[str], ForeignPtz | None]
     tls_ca: Path | None = None
+    media_networks: tuple[IpNetwork, ...] = ()
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0
@@ -109,6 +117,8 @@ class Cascade:
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.messages.enter(DeviceInfoQuery, self._info_asked)
         self.messages.enter(DeviceStatusQuery, self._status_asked)
+        self.commands = SuperiorCommands(self, ground.exchange, ground.clock, ground.foreign)
+        self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
         self.relays = Relays(
             self,
@@ -119,6 +129,7 @@ class Cascade:
                 ground.domain,
                 ground.on_viewer,
                 lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
+                ground.media_networks,
             ),
         )
         router.enter_messages(self.messages.take)
@@ -361,6 +372,9 @@ class Cascade:
 
     def find(self, transaction: ServerTransaction) -> Link | None:
         """The superior a request comes from: by its address, its id and whom it means (trap 14)."""
+        host = transaction.flow.peer[0]
+        if not any(link.flow is not None and link.flow.peer[0] == host for link in self._links.values()):
+            return None  # a device, as a rule: nothing of its message is read here
         return self.find_at(
             user_of(transaction.request.headers.first.get("From")),
             user_of(transaction.request.headers.first.get("To")),
@@ -379,6 +393,10 @@ class Cascade:
                 )
             )
         return meant[0] if meant else None
+
+    def links(self) -> tuple[Link, ...]:
+        """Every connection to a superior."""
+        return tuple(self._links.values())
 
     def link(self, superior_id: str) -> Link | None:
         """The connection to a superior, None when it is off."""

@@ -18,7 +18,7 @@ from commonview.wire.manscdp import Alarm, MobilePosition, PtzPositionNotify
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from commonview.foundation.bus import Bus
     from commonview.foundation.clock import Clock
@@ -63,11 +63,16 @@ class EventDesk:
         clock: Clock,
         bus: Bus,
         actions: Actions,
+        on_alarm: Callable[[DeviceAlarm], None] = lambda _alarm: None,
+        on_position: Callable[[DevicePosition], None] = lambda _position: None,
     ) -> None:
+        """``on_alarm`` and ``on_position`` hear of each new one: who is told of them beside this house."""
         self._settings = settings
         self._directory = directory
         self._clock = clock
         self._bus = bus
+        self._on_alarm = on_alarm
+        self._on_position = on_position
         self.linkages = Linkages(database, clock, actions)
         self.alarms = AlarmBook(
             database,
@@ -130,11 +135,13 @@ class EventDesk:
             {"alarm_id": alarm.id, "device_id": alarm.device_id, "channel_id": alarm.channel_id},
         )
         self.linkages.raised(alarm)
+        self._on_alarm(alarm)
 
     def _moved(self, position: DevicePosition) -> None:
         self._bus.publish(
             "position.changed", {"device_id": position.device_id, "source_id": position.source_id}
         )
+        self._on_position(position)
 
     def _stray_notice(self, transaction: ServerTransaction) -> bool:
         """A NOTIFY outside every dialog: some devices use a Call-ID of their own. It counts when it comes on

@@ -45,6 +45,7 @@ from commonview.network.history.playback_run import (
 from commonview.network.history.position import PlaybackClock
 from commonview.network.history.source import HistorySource
 from commonview.network.history.steering import Said, Steering
+from commonview.network.live_machine import never_seen
 from commonview.network.model import Failure, FailureCode, ViewerEvent, ViewerEventKind
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 200
 _NEAR_END_S = 3.0
-_NEVER_SEEN = {"no_video": FailureCode.NO_VIDEO, "no_key_frame": FailureCode.NO_KEY_FRAME}
 
 
 class Playbacks:
@@ -349,7 +349,7 @@ class Playbacks:
             return
         failure = Failure(FailureCode.MEDIA_LOST, {"why": reason})
         if run.shown.state is PlaybackState.STARTING:
-            failure = Failure(_NEVER_SEEN.get(reason, FailureCode.NO_PACKETS), {})
+            failure = never_seen(reason)
         self._end(run, PlaybackState.FAILED, failure)
 
     def _hung_up(self, run: Run) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from commonview.foundation.database import UtcDateTime, stored_time
 
@@ -66,6 +66,21 @@ def insert_rows(
             conn.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
     head = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - our own words
+    for size, values in _pieces(_stored(table, names, rows)):
+        conn.exec_driver_sql(head + _values(size, len(names)), tuple(values))
+
+
+def replace_rows(
+    conn: Connection, table: Table, keys: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows, in the place of those that have the same `keys`: the first of the columns `names`."""
+    if conn.dialect.name not in IN_ONE:
+        for row in rows:
+            match = [table.c[key] == value for key, value in zip(keys, row, strict=False)]
+            conn.execute(delete(table).where(*match))
+        insert_rows(conn, table, names, rows)
+        return
+    head = f"INSERT OR REPLACE INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - our own words
     for size, values in _pieces(_stored(table, names, rows)):
         conn.exec_driver_sql(head + _values(size, len(names)), tuple(values))
 

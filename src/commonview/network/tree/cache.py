@@ -12,6 +12,8 @@ from commonview.network.tree import reads
 from commonview.network.tree.rows import channel_of_row
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Connection
 
     from commonview.foundation.database import Database
@@ -44,10 +46,11 @@ class ChannelCache:
             self._connection.close()
             self._connection = None
 
-    def drop(self, device_id: str) -> None:
-        """What was known of a device's channels is out of date."""
-        self._held -= len(self._devices.pop(device_id, ()))
-        for key in [key for key in self._singles if key[0] == device_id]:
+    def drop(self, device_ids: Collection[str]) -> None:
+        """What was known of the channels of these devices is out of date."""
+        for device_id in device_ids:
+            self._held -= len(self._devices.pop(device_id, ()))
+        for key in [key for key in self._singles if key[0] in device_ids]:
             del self._singles[key]
 
     def channel(self, device_id: str, gb_id: str, size: int) -> Channel | None:

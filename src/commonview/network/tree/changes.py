@@ -5,7 +5,7 @@ All of it is one writer's work, in order, so that what is read before a change i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.network.model import ChannelFault, ChannelKind, ChannelStatus
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from commonview.wire.manscdp import CatalogItem
 
 _ON: Final = ChannelStatus.ON.value
+_VIDEO: Final = ChannelKind.VIDEO.value
+_KINDS: Final = {kind.value: kind for kind in ChannelKind}
 STATUS_EVENTS: Final = {
     "ON": (_ON, None),
     "OFF": (ChannelStatus.OFF.value, None),
@@ -93,6 +95,17 @@ def _set_status(conn: Connection, known: dict[str, Any], status: str, fault: str
     return 1
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much a device has, and where."""
+
+    rows: int = 0
+    cameras: int = 0
+    on: int = 0
+    regions: Contribution = ()
+    groups: Contribution = ()
+
+
 @dataclass(slots=True)
 class Plan:
     """What the end of a sync changes: vanished channels and the structure."""
@@ -102,6 +115,7 @@ class Plan:
     placed: list[tuple[int, str, int, int]] = field(default_factory=list)
     parents_gone: list[tuple[str, str]] = field(default_factory=list)
     parents_new: list[tuple[str, str]] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
 
 
 def vanished(conn: Connection, device_id: str, listed: Collection[str]) -> list[int]:
@@ -109,19 +123,29 @@ def vanished(conn: Connection, device_id: str, listed: Collection[str]) -> list[
     return [no for no, gb_id in reads.gb_ids(conn, device_id) if gb_id not in listed]
 
 
-def plan_structure(conn: Connection, device_id: str, gone: Sequence[int] = ()) -> Plan:
-    """Where everything of a device hangs, as changes to what is written; `gone` is about to vanish."""
-    plan = Plan(device_id, gone=list(gone))
-    lost = set(gone)
+def plan_structure(conn: Connection, device_id: str, listed: Collection[str] | None = None) -> Plan:
+    """Where everything of a device hangs and how much it has, as changes to what is written.
+
+    What a whole catalogue does not list is about to vanish; nothing is when ``listed`` is None.
+    """
+    plan = Plan(device_id)
     shared: dict[str, str] = {}
-    kinds = {kind.value: kind for kind in ChannelKind}
     before: dict[str, tuple[int, str, int, int]] = {}
     facts: list[Facts] = []
-    for no, gb_id, kind, parent, group, civil, status, here, up, total, on in store.places(conn, device_id):
+    regions: dict[str, list[int]] = {}
+    rows = store.places(conn, device_id)
+    for no, gb_id, kind, parent, group, civil, status, here, up, total, on, region in rows:
         before[gb_id] = (no, shared.setdefault(up, up), total, on)
-        counted = bool(here) and no not in lost
+        counted, is_on = bool(here), status == _ON
+        if counted and listed is not None and gb_id not in listed:
+            plan.gone.append(no)
+            counted = False
         parent, group, civil = (shared.setdefault(text, text) for text in (parent, group, civil))
-        facts.append(Facts(gb_id, kinds[kind], parent, group, civil, status == _ON, counted))
+        facts.append(Facts(gb_id, _KINDS[kind], parent, group, civil, is_on, counted))
+        if counted and kind == _VIDEO:
+            in_region = regions.setdefault(region, [0, 0])
+            in_region[0] += 1
+            in_region[1] += is_on
     structure = arrange(device_id, facts)
     for gb_id, (no, up, total, on) in before.items():
         place = structure.places.get(gb_id)
@@ -133,6 +157,12 @@ def plan_structure(conn: Connection, device_id: str, gone: Sequence[int] = ()) -
     held = store.more_parents(conn, device_id)
     plan.parents_gone = sorted(held - wanted)
     plan.parents_new = sorted(wanted - held)
+    plan.totals = Totals(
+        rows=len(rows),
+        cameras=sum(total for total, _on in regions.values()),
+        on=sum(on for _total, on in regions.values()),
+        regions=tuple((region, total, on) for region, (total, on) in sorted(regions.items())),
+    )
     return plan
 
 
@@ -151,23 +181,7 @@ def apply_plan(plan: Plan, at: datetime, write: Callable[[Callable[[Connection],
         write(lambda conn: store.change_parents(conn, plan.device_id, plan.parents_gone, plan.parents_new))
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much a device has, and where."""
-
-    rows: int = 0
-    cameras: int = 0
-    on: int = 0
-    regions: Contribution = ()
-    groups: Contribution = ()
-
-
-def count(conn: Connection, device_id: str, *, grouped: bool) -> Totals:
-    """Count a device anew. ``grouped``: there are groups at all."""
-    rows, cameras, on = next(
-        (found[1:] for found in reads.totals(conn, device_id)),
-        (0, 0, 0),
-    )
-    regions = next((found for _id, found in reads.by_region(conn, device_id)), ())
-    groups = next((found for _id, found in reads.by_group(conn, device_id)), ()) if grouped else ()
-    return Totals(rows, cameras, on, regions, groups)
+def grouped_totals(conn: Connection, plan: Plan) -> Totals:
+    """The totals of a plan that has been written, with what the device has in groups."""
+    found = next((found for _id, found in reads.by_group(conn, plan.device_id)), ())
+    return replace(plan.totals, groups=found)

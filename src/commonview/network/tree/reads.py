@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
     Integer,
@@ -227,18 +227,32 @@ def driver_of(query: ChannelQuery, *, scan: bool) -> Driver:
     return next((driver for driver, value in given if value), Driver.ALL)
 
 
-def search(
-    conn: Connection,
-    query: ChannelQuery,
-    driver: Driver,
-    after: tuple[str, int] | None,
-    group_ids: Sequence[str],
-) -> list[Row]:
-    """Channels that fit, in the order of the driver; `group_ids` are the group asked for and those below.
+class Search(NamedTuple):
+    """A search and how far it is; `group_ids` are the group asked for and those below."""
+
+    query: ChannelQuery
+    driver: Driver
+    group_ids: Sequence[str]
+    limit: int
+    after: tuple[str, int] | None = None
+
+
+def page(conn: Connection, search: Search) -> tuple[list[Row], Search | None]:
+    """The next channels, and how to go on, ``None`` at the end."""
+    rows = _found(conn, search)
+    if len(rows) <= search.limit:
+        return rows, None
+    rows = rows[: search.limit]
+    return rows, search._replace(after=_key_of(rows[-1], search.driver))
+
+
+def _found(conn: Connection, search: Search) -> list[Row]:
+    """Channels that fit, in the order of the driver.
 
     A condition that does not drive is wrapped, so that the planner does not walk along it and sort a million
     rows afterwards.
     """
+    query, driver, group_ids, limit, after = search
     indexed = conn.dialect.name == "sqlite"
     asked = select(channels).where(channels.c.vanished_at.is_(None))
     if driver is Driver.TEXT and indexed:
@@ -260,9 +274,7 @@ def search(
             .where(members.c.channel_no == channels.c.no, members.c.group_id.in_(group_ids))
             .exists()
         )
-    return _rows(
-        conn, _ordered(_filtered(asked, query, driver), driver, after, indexed).limit(query.limit + 1)
-    )
+    return _rows(conn, _ordered(_filtered(asked, query, driver), driver, after, indexed).limit(limit + 1))
 
 
 def _filtered(asked: Select[Any], query: ChannelQuery, driver: Driver) -> Select[Any]:
@@ -298,7 +310,7 @@ def _ordered(asked: Select[Any], driver: Driver, after: tuple[str, int] | None, 
     return asked.order_by(number)
 
 
-def key_of(row: Row, driver: Driver) -> tuple[str, int]:
+def _key_of(row: Row, driver: Driver) -> tuple[str, int]:
     """Where in the order a row stands."""
     col = _KEYED.get(driver)
     return ("" if col is None else row[col.name]), row["no"]

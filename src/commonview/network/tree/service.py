@@ -16,6 +16,7 @@ from commonview.network.tree import reads, store
 from commonview.network.tree.cache import ChannelCache
 from commonview.network.tree.counts import NO_REGION, NodeCounts, region_ancestors
 from commonview.network.tree.finding import Finder
+from commonview.network.tree.grams import query_of
 from commonview.network.tree.groups import Groups
 from commonview.network.tree.model import (
     ChannelDetail,
@@ -35,7 +36,7 @@ from commonview.network.tree.writer import CatalogueWriter
 from commonview.wire.gbid import is_region
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sqlalchemy import Connection
 
@@ -73,7 +74,7 @@ class ChannelTree:
         self._cache = ChannelCache(database)
         self.writer = CatalogueWriter(database, clock)
         self.regions = NodeCounts(region_ancestors)
-        self.groups = Groups(database, clock, domain, on_changed=self._regroup)
+        self.groups = Groups(database, clock, domain, on_changed=self.regrouped)
         self.group_counts = NodeCounts(self.groups.ancestors)
         self.finder = Finder(directory, self.search)
         self.counters: Counter[str] = Counter()
@@ -126,8 +127,13 @@ class ChannelTree:
 
     def dropped(self, record: DeviceRecord) -> None:
         """Rows of a device changed: what is cached of it is out of date."""
-        self._cache.drop(record.id)
-        self._on_channels(record.id)
+        self.edited({record.id})
+
+    def edited(self, device_ids: Collection[str]) -> None:
+        """Rows of channels of these devices changed, and no counts."""
+        self._cache.drop(device_ids)
+        for device_id in device_ids:
+            self._on_channels(device_id)
 
     def presence(self, device_id: str, here: bool) -> None:
         """A device came or went."""
@@ -207,25 +213,28 @@ class ChannelTree:
         """Channels that fit. Raises `TreeInvalid`, `GroupUnknown`, `DeviceUnknown`."""
         if not 0 < query.limit <= MAX_PAGE:
             raise TreeInvalid(f"limit must be 1 to {MAX_PAGE}", field="limit")
+        search = self.plan(query, query.limit)
+
+        def read() -> tuple[list[dict[str, Any]], reads.Search | None]:
+            with self._database.read() as conn:
+                return reads.page(conn, search)
+
+        rows, following = await asyncio.to_thread(read)
+        cursor = None
+        if following is not None and following.after is not None:
+            cursor = "{}.{}".format(*following.after)
+        return ChannelPage(tuple(self._shown(row) for row in rows), cursor)
+
+    def plan(self, query: ChannelQuery, limit: int) -> reads.Search:
+        """How to search, `limit` channels a page. Raises `TreeInvalid`, `GroupUnknown`, `DeviceUnknown`."""
         group_ids = self.groups.below(query.group_id) if query.group_id else ()
         record = self._record(query.device_id) if query.device_id else None
         driver = reads.driver_of(query, scan=record is not None and record.channel_count <= _SCANNED)
-        after = _read_cursor(query.cursor)
-
-        def read() -> list[dict[str, Any]]:
-            with self._database.read() as conn:
-                return reads.search(conn, query, driver, after, group_ids)
-
         try:
-            rows = await asyncio.to_thread(read)
+            _ = query.text and query_of(query.text)
         except ValueError as error:
             raise TreeInvalid(str(error), field="q") from None
-        cursor = None
-        if len(rows) > query.limit:
-            rows = rows[: query.limit]
-            key, number = reads.key_of(rows[-1], driver)
-            cursor = f"{key}.{number}"
-        return ChannelPage(tuple(self._shown(row) for row in rows), cursor)
+        return reads.Search(query, driver, group_ids, limit, _read_cursor(query.cursor))
 
     def device_node(self, device_id: str) -> TreeNode:
         """The line of one device. Raises `DeviceUnknown`."""
@@ -410,7 +419,7 @@ class ChannelTree:
             return NodePage(tuple(nodes), f"f.{page[-1]}")
         return NodePage(tuple(nodes), f"c.{rows[room - 1]['no']}" if len(rows) > room else None)
 
-    async def _regroup(self, device_ids: frozenset[str] | None) -> None:
+    async def regrouped(self, device_ids: frozenset[str] | None) -> None:
         """Memberships changed of these devices, or the groups themselves (None)."""
         self.writer.grouped = self.groups.any
 

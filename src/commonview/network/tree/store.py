@@ -18,8 +18,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
     column,
     delete,
+    func,
     insert,
     select,
     table,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 
 from commonview.foundation.database import UtcDateTime, metadata
-from commonview.network.tree.bulk import compare_rows, insert_rows, update_rows
+from commonview.network.tree.bulk import compare_rows, insert_rows, replace_rows, update_rows
 from commonview.network.tree.grams import words_of
 from commonview.network.tree.rows import COMPARED
 
@@ -164,10 +166,13 @@ def write_rows(
 _NEW: Final = ("device_id", "gb_id", *_WRITTEN)
 
 
+_LAST: Final = text("SELECT coalesce(max(no), 0) FROM channels")
+
+
 def _insert(conn: Connection, rows: Sequence[dict[str, Any]], at: datetime) -> None:
     if not rows:
         return
-    first = (conn.execute(text("SELECT coalesce(max(no), 0) FROM channels")).scalar() or 0) + 1
+    first = (conn.execute(_LAST).scalar() or 0) + 1
     values = [(no, at, *(row[name] for name in _NEW)) for no, row in enumerate(rows, first)]
     insert_rows(conn, channels, ("no", "changed_at", *_NEW), values)
     index(conn, ((no, row["name"], None) for no, row in enumerate(rows, first)))
@@ -232,22 +237,29 @@ def index_is_missing(conn: Connection) -> bool:
 # -- structure
 
 
+_PLACES: Final = select(
+    channels.c.no,
+    channels.c.gb_id,
+    channels.c.kind,
+    channels.c.parent_id,
+    channels.c.business_group_id,
+    channels.c.civil_code,
+    channels.c.status,
+    channels.c.vanished_at.is_(None),
+    channels.c.up,
+    channels.c.below_total,
+    channels.c.below_on,
+    channels.c.region,
+).where(channels.c.device_id == bindparam("of_device"))
+_MORE_PARENTS: Final = select(parents.c.parent, parents.c.gb_id).where(
+    parents.c.device_id == bindparam("of_device")
+)
+# Made once: after a power cut they are asked for every device of a city, and making one costs more than that.
+
+
 def places(conn: Connection, device_id: str) -> list[tuple[Any, ...]]:
-    """Of every item of a device what `arrange` needs and what it decided before."""
-    asked = select(
-        channels.c.no,
-        channels.c.gb_id,
-        channels.c.kind,
-        channels.c.parent_id,
-        channels.c.business_group_id,
-        channels.c.civil_code,
-        channels.c.status,
-        channels.c.vanished_at.is_(None),
-        channels.c.up,
-        channels.c.below_total,
-        channels.c.below_on,
-    ).where(channels.c.device_id == device_id)
-    return [tuple(row) for row in conn.execute(asked)]
+    """Of every item of a device what `arrange` needs and what it decided before; its region last."""
+    return [tuple(row) for row in conn.execute(_PLACES, {"of_device": device_id})]
 
 
 def save_places(conn: Connection, rows: Iterable[tuple[int, str, int, int]]) -> None:
@@ -257,8 +269,7 @@ def save_places(conn: Connection, rows: Iterable[tuple[int, str, int, int]]) -> 
 
 def more_parents(conn: Connection, device_id: str) -> set[tuple[str, str]]:
     """(parent, item) beyond first parents."""
-    asked = select(parents.c.parent, parents.c.gb_id).where(parents.c.device_id == device_id)
-    return {(row[0], row[1]) for row in conn.execute(asked)}
+    return {(row[0], row[1]) for row in conn.execute(_MORE_PARENTS, {"of_device": device_id})}
 
 
 def change_parents(
@@ -279,10 +290,22 @@ def change_parents(
 # -- reports
 
 
-def save_sync(conn: Connection, report: Mapping[str, Any]) -> None:
-    """Keep the report of a sync, and the last few before it. A late page brings its report again."""
-    mine = syncs.c.device_id == report["device_id"]
-    conn.execute(delete(syncs).where(mine, syncs.c.started_at == report["started_at"]))
-    conn.execute(insert(syncs), [dict(report)])
-    kept = select(syncs.c.started_at).where(mine).order_by(syncs.c.started_at.desc()).limit(_KEPT_SYNCS)
-    conn.execute(delete(syncs).where(mine, syncs.c.started_at.not_in(kept)))
+def save_syncs(conn: Connection, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Keep reports of syncs, and the last few before each. A late page brings its report again."""
+    newest = {(report["device_id"], report["started_at"]): report for report in reports}
+    if not newest:
+        return
+    names = [column.name for column in syncs.c]
+    rows = [[report[name] for name in names] for report in newest.values()]
+    replace_rows(conn, syncs, ("device_id", "started_at"), names, rows)
+    devices = sorted({device_id for device_id, _at in newest})
+    many = (
+        select(syncs.c.device_id)
+        .where(syncs.c.device_id.in_(devices))
+        .group_by(syncs.c.device_id)
+        .having(func.count() > _KEPT_SYNCS)
+    )
+    for device_id in conn.execute(many).scalars().all():
+        mine = syncs.c.device_id == device_id
+        kept = select(syncs.c.started_at).where(mine).order_by(syncs.c.started_at.desc()).limit(_KEPT_SYNCS)
+        conn.execute(delete(syncs).where(mine, syncs.c.started_at.not_in(kept)))

@@ -8,8 +8,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from commonview.network.store import save_device
+from commonview.network.store import devices
 from commonview.network.tree import changes, store
+from commonview.network.tree.bulk import update_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -139,8 +140,10 @@ class CatalogueWriter:
         try:
             if _large(jobs[0]) and isinstance(jobs[0], End):
                 return [self._settle_large(jobs[0], now)]
+            reports: list[tuple[End, int]] = []
             with self._database.begin() as conn:
-                results = [self._do(conn, job, now) for job in jobs]
+                results = [self._do(conn, job, now, reports) for job in jobs]
+                _keep_reports(conn, reports, now)
         except Exception:
             self.counters["store_failed"] += len(jobs)
             log.exception("%d catalogue changes could not be stored", len(jobs))
@@ -148,9 +151,11 @@ class CatalogueWriter:
         self.counters["transactions"] += 1
         return results
 
-    def _do(self, conn: Connection, job: Job, now: datetime) -> Callable[[], None]:
+    def _do(
+        self, conn: Connection, job: Job, now: datetime, reports: list[tuple[End, int]]
+    ) -> Callable[[], None]:
         if isinstance(job, End):
-            return self._settle(conn, job, now)
+            return self._settle(conn, job, now, reports)
         tally = (
             changes.write_notified(conn, job.device_id, job.items, now, ignore_status=job.ignore_status)
             if job.notified
@@ -158,37 +163,49 @@ class CatalogueWriter:
         )
         return lambda: job.done(tally)
 
-    def _settle(self, conn: Connection, job: End, now: datetime) -> Callable[[], None]:
-        gone = changes.vanished(conn, job.device_id, job.listed) if job.listed is not None else []
-        totals = None
-        if job.touched or gone:
-            plan = changes.plan_structure(conn, job.device_id, gone)
+    def _settle(
+        self, conn: Connection, job: End, now: datetime, reports: list[tuple[End, int]]
+    ) -> Callable[[], None]:
+        plan = _planned(conn, job)
+        gone, totals = 0, None
+        if plan is not None:
+            gone = len(plan.gone)
             changes.apply_plan(plan, now, lambda piece: piece(conn))
-            totals = changes.count(conn, job.device_id, grouped=self.grouped)
-        _keep_report(conn, job, len(gone), now)
-        return lambda: job.done(totals, len(gone))
+            totals = changes.grouped_totals(conn, plan) if self.grouped else plan.totals
+        reports.append((job, gone))
+        return lambda: job.done(totals, gone)
 
     def _settle_large(self, job: End, now: datetime) -> Callable[[], None]:
         with self._database.read() as conn:
-            gone = changes.vanished(conn, job.device_id, job.listed) if job.listed is not None else []
-            plan = changes.plan_structure(conn, job.device_id, gone) if job.touched or gone else None
+            plan = _planned(conn, job)
+        gone, totals = 0, None
         if plan is not None:
+            gone, totals = len(plan.gone), plan.totals
             changes.apply_plan(plan, now, self._write)
         with self._database.begin() as conn:
-            _keep_report(conn, job, len(gone), now)
-        with self._database.read() as conn:
-            totals = changes.count(conn, job.device_id, grouped=self.grouped) if plan is not None else None
-        return lambda: job.done(totals, len(gone))
+            _keep_reports(conn, [(job, gone)], now)
+        if plan is not None and self.grouped:
+            with self._database.read() as conn:
+                totals = changes.grouped_totals(conn, plan)
+        return lambda: job.done(totals, gone)
 
     def _write(self, piece: Callable[[Connection], None]) -> None:
         with self._database.begin() as conn:
             piece(conn)
 
 
-def _keep_report(conn: Connection, job: End, gone: int, now: datetime) -> None:
-    if job.report is not None:
-        store.save_sync(conn, job.report(gone))
-        save_device(conn, job.device_id, {"catalogue_at": now})
+def _planned(conn: Connection, job: End) -> changes.Plan | None:
+    """What is to be done to a device, None when nothing: the same catalogue as before is only compared."""
+    if not job.touched and (job.listed is None or not changes.vanished(conn, job.device_id, job.listed)):
+        return None
+    return changes.plan_structure(conn, job.device_id, job.listed)
+
+
+def _keep_reports(conn: Connection, ended: Sequence[tuple[End, int]], now: datetime) -> None:
+    reports = [job.report(gone) for job, gone in ended if job.report is not None]
+    store.save_syncs(conn, reports)
+    asked = {report["device_id"]: now for report in reports}
+    update_rows(conn, devices, "id", ("catalogue_at",), list(asked.items()))
 
 
 def _large(job: Job) -> bool:

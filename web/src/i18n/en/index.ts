@@ -1,6 +1,10 @@
 import alarms from './alarms.json'
+import bulk from './bulk.json'
+import cascade from './cascade.json'
 import catalogue from './catalogue.json'
 import control from './control.json'
+import channel from './channel.json'
+import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
 import failures from './failures.json'
@@ -13,8 +17,12 @@ import voice from './voice.json'
 
 export default {
   ...alarms,
+  ...bulk,
+  ...cascade,
   ...catalogue,
   ...control,
+  ...channel,
+  ...device,
   ...diagnosis,
   ...entry,
   ...failures,

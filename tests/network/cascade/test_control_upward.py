@@ -1,0 +1,222 @@
+"""What a superior asks and commands reaches the camera; what devices report reaches the superior."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from commonview.network.directory import DeviceRecord
+from commonview.network.events.model import DeviceAlarm
+from commonview.network.exchange import PeerRefused
+from commonview.security import SharedAction
+from commonview.simulator import SimulatedCamera
+from commonview.wire.manscdp import (
+    Boot,
+    DeviceControl,
+    DeviceControlResult,
+    DeviceStatus,
+    DeviceStatusQuery,
+    HomePosition,
+    Keepalive,
+    PresetList,
+    PresetQuery,
+    PtzCmd,
+    TeleBoot,
+    encode,
+)
+from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
+from commonview.wire.sip.headers import Headers
+from commonview.wire.sip.message import SipRequest
+from tests.network.cascade.platforms import (
+    LOWER,
+    UPPER,
+    MemoryBook,
+    a_platform,
+    camera_known,
+    listed,
+    register,
+    told,
+)
+from tests.network.harness import Room, until
+from tests.network.scripted import ScriptedDevice
+
+pytestmark = pytest.mark.anyio
+
+CAMERA = "34020000001320000001"
+CONTROL = frozenset({SharedAction.CONTROL, SharedAction.LIVE})
+
+
+@dataclass
+class Pair:
+    """An upper platform over a lower one with a camera that can be steered."""
+
+    upper: Room
+    lower: Room
+    camera: SimulatedCamera
+    book: MemoryBook
+
+    @property
+    def below(self) -> DeviceRecord:
+        record = self.upper.service._directory.get(LOWER)
+        assert record is not None
+        return record
+
+    async def command(self, command: PtzCmd | HomePosition | TeleBoot, gb_id: str = CAMERA) -> int:
+        exchange = self.upper.service.exchange
+        message = DeviceControl(sn=exchange.next_sn(), device_id=gb_id, command=command)
+        return (await exchange.send(self.below, message)).status
+
+
+@asynccontextmanager
+async def pair(folder: Path, actions: frozenset[SharedAction] = CONTROL) -> AsyncIterator[Pair]:
+    async with (
+        a_platform(folder / "upper") as upper,
+        a_platform(folder / "lower", sip_id=LOWER) as lower,
+        SimulatedCamera(lower.camera_settings()) as camera,
+        camera_known(lower),
+    ):
+        book = MemoryBook()
+        superior = await register(lower, upper, book, share=False)
+        book.share(superior.id, actions=actions)
+        await lower.service.cascade.look_again()
+        assert list(await listed(upper)) == [CAMERA]
+        yield Pair(upper, lower, camera, book)
+
+
+async def test_superior_turns_the_camera_and_one_steering_is_one_line_in_the_books(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        now = asyncio.get_running_loop().time
+        before = two.camera.controls.look(CAMERA, now())
+        for _ in range(3):
+            assert await two.command(PtzCmd(code="A50F01023F0000F6")) == 200
+        await until(lambda: two.camera.controls.look(CAMERA, now()) != before)
+        await until(lambda: [one[1:] for one in two.book.used] == [("camera.control", CHANNEL, "ok")])
+
+
+CHANNEL = f"34020000001110000001-{CAMERA}"
+
+
+async def test_presets_are_listed_under_the_superiors_own_number(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        await two.command(PtzCmd(code=write_ptz(PresetCommand(PresetAction.SET, 7))))
+        exchange = two.upper.service.exchange
+        query = PresetQuery(sn=exchange.next_sn(), device_id=CAMERA)
+        reply = await exchange.ask(two.below, query, expect=PresetList)
+        (answer,) = reply.messages
+        assert isinstance(answer, PresetList)
+        assert (answer.sn, answer.device_id) == (query.sn, CAMERA)
+        assert "7" in [one.preset_id for one in answer.presets]
+
+
+async def test_business_answer_of_the_camera_comes_back(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        exchange = two.upper.service.exchange
+        await two.command(PtzCmd(code=write_ptz(PresetCommand(PresetAction.SET, 1))))
+        home = HomePosition(enabled=True, reset_time_s=10, preset_index=1)
+        message = DeviceControl(sn=exchange.next_sn(), device_id=CAMERA, command=home)
+        reply = await exchange.ask(two.below, message, expect=DeviceControlResult)
+        (answer,) = reply.messages
+        assert isinstance(answer, DeviceControlResult)
+        assert (answer.sn, answer.device_id, answer.ok) == (message.sn, CAMERA, True)
+
+
+async def test_what_belongs_to_the_device_is_refused_and_noted(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        with pytest.raises(PeerRefused) as refused:
+            await two.command(TeleBoot(word=Boot.BOOT))
+        assert refused.value.status == 403
+        await until(lambda: [one[3] for one in two.book.used] == ["denied"])
+
+
+async def test_steering_needs_a_sharing_with_control(tmp_path: Path) -> None:
+    async with pair(tmp_path, frozenset({SharedAction.LIVE})) as two:
+        with pytest.raises(PeerRefused) as refused:
+            await two.command(PtzCmd(code="A50F01023F0000F6"))
+        assert refused.value.status == 403
+
+
+async def test_state_of_a_channel_that_is_not_shared_is_not_told(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        exchange = two.upper.service.exchange
+        for gb_id, online in ((CAMERA, "ONLINE"), ("34020000001320000099", "OFFLINE")):
+            query = DeviceStatusQuery(sn=exchange.next_sn(), device_id=gb_id)
+            (answer,) = (await exchange.ask(two.below, query, expect=DeviceStatus)).messages
+            assert isinstance(answer, DeviceStatus)
+            assert answer.online == online
+
+
+@pytest.mark.trap(29)
+async def test_keepalive_of_a_superior_is_answered(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        flow = two.below.flow
+        assert flow is not None
+        headers = Headers(
+            (
+                ("From", f"<sip:{UPPER}@3402000000>"),
+                ("To", f"<sip:{LOWER}@3402010000>"),
+                ("Content-Type", "Application/MANSCDP+xml"),
+            )
+        )
+        body = encode(Keepalive(sn=1, device_id=UPPER))
+        request = SipRequest("MESSAGE", f"sip:{LOWER}@127.0.0.1:{flow.peer[1]}", headers, body)
+        answer = await two.upper.service.endpoint.request(request, flow, timeout_s=5)
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("subscribed", ["alarm,mobile_position", "mobile_position"])
+async def test_alarms_and_positions_of_shared_cameras_go_up(tmp_path: Path, subscribed: str) -> None:
+    async with (
+        a_platform(tmp_path / "upper", device_subscriptions=subscribed, subscription_delay_s=0) as upper,
+        a_platform(tmp_path / "lower", sip_id=LOWER) as lower,
+        ScriptedDevice(lower.service.sip_port) as device,
+    ):
+        await device.register()
+        await device.list_one_camera(CAMERA)
+        superior = await register(lower, upper, MemoryBook())
+        await listed(upper)
+        kinds = tuple(sorted(subscribed.split(",")))
+        await until(lambda: lower.service.cascade.superior(superior.id)[1].subscriptions == kinds)
+        say(device, 30, ALARM)
+        (alarm,) = await upper_alarms(upper)
+        assert (alarm.device_id, alarm.source_id, alarm.method, alarm.type) == (LOWER, CAMERA, 5, 2)
+        say(device, 31, POSITION)
+        await until(lambda: upper.service.events.positions.latest())
+        (position,) = upper.service.events.positions.latest()
+        assert (position.source_id, position.longitude, position.latitude) == (CAMERA, 116.4, 39.9)
+        assert [one.gb_id for one in told(upper)] == [CAMERA]
+        if "alarm" not in subscribed:
+            await until(lambda: lower.service.cascade.notices.counters["alarm_answered"] == 1)
+
+
+async def upper_alarms(upper: Room) -> list[DeviceAlarm]:
+    """The alarms of the upper platform once there are some."""
+    async with asyncio.timeout(10):
+        while not (found := await upper.service.events.alarms.list()):
+            await asyncio.sleep(0.02)
+    return found
+
+
+def say(device: ScriptedDevice, number: int, body: str) -> None:
+    device.send(
+        f"MESSAGE sip:{LOWER}@3402000000 SIP/2.0\n"
+        f"Via: SIP/2.0/UDP 127.0.0.1:{device.port};rport;branch=z9hG4bKsay{number}\n"
+        f"From: <sip:34020000001110000001@3402000000>;tag=say{number}\nTo: <sip:{LOWER}@3402000000>\n"
+        f"Call-ID: say{number}\nCSeq: {number} MESSAGE\nContent-Type: Application/MANSCDP+xml",
+        body,
+    )
+
+
+_NOW = (datetime.now(UTC) + timedelta(hours=8)).strftime("%Y-%m-%dT%H:%M:%S")
+ALARM = (
+    f"<?xml version='1.0'?><Notify><CmdType>Alarm</CmdType><SN>7</SN><DeviceID>{CAMERA}</DeviceID>"
+    f"<AlarmPriority>1</AlarmPriority><AlarmMethod>5</AlarmMethod><AlarmTime>{_NOW}</AlarmTime>"
+    "<Info><AlarmType>2</AlarmType></Info></Notify>"
+)
+POSITION = (
+    f"<?xml version='1.0'?><Notify><CmdType>MobilePosition</CmdType><SN>8</SN><DeviceID>{CAMERA}</DeviceID>"
+    f"<Time>{_NOW}</Time><Longitude>116.4</Longitude><Latitude>39.9</Latitude><Speed>3</Speed></Notify>"
+)
