@@ -11,7 +11,16 @@ from playwright.sync_api import expect
 from commonview.simulator.settings import Faults
 from tests.e2e.console import Console
 from tests.e2e.fleet import simulated
-from tests.processes import ADMINISTRATOR, OPERATOR, Server, channels, free_port, running, wait_for
+from tests.processes import (
+    ADMINISTRATOR,
+    OPERATOR,
+    SUPERVISOR,
+    Server,
+    channels,
+    free_port,
+    running,
+    wait_for,
+)
 
 Window = Callable[..., Console]
 DEVICE = "34020000001320000001"
@@ -237,15 +246,18 @@ def test_groups_are_made_by_keyboard_and_filled_from_a_table_with_one_bad_row(
             # A group, one below it, another name: no mouse.
             console.see("group-new").focus()
             console.page.keyboard.press("Enter")
+            expect(console.see("group-name")).to_be_focused()
             console.page.keyboard.type("North")
             console.page.keyboard.press("Enter")
             north = console.page.locator("[data-testid^=group-][data-name=North]")
             expect(north).to_be_focused()
             console.page.keyboard.press("n")
+            expect(console.see("group-name")).to_be_focused()
             console.page.keyboard.type("Gate")
             console.page.keyboard.press("Enter")
             expect(console.page.locator("[data-testid^=group-][data-name=Gate]")).to_be_focused()
             console.page.keyboard.press("F2")
+            expect(console.see("group-name")).to_be_focused()
             console.page.keyboard.press("End")
             console.page.keyboard.type("s")
             console.page.keyboard.press("Enter")
@@ -328,3 +340,48 @@ def test_sources_are_tried_looked_for_and_removed(tmp_path: Path, window: Window
             row.get_by_test_id("source-remove").click()
             console.see("source-remove-confirm").click()
             expect(row).to_have_count(0)
+
+
+def test_a_sharing_is_agreed_shown_and_revoked(tmp_path: Path, window: Window) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        keeper = window(server)
+        keeper.come_in(ADMINISTRATOR)
+        keeper.see("nav-sharing").click()
+        keeper.see("superior-new").click()
+        keeper.see("superior-name").fill("City platform")
+        keeper.see("superior-server").fill("34020000002000000099")
+        keeper.see("superior-domain").fill("3402000000")
+        keeper.see("superior-local").fill("34020000002000000001")
+        keeper.page.locator("#superior-host").fill("127.0.0.1")
+        keeper.see("superior-port").fill(str(free_port()))
+        keeper.shot("superior-edit")
+        assert keeper.accessibility_faults() == []
+        keeper.see("superior-save").click()
+        expect(keeper.see("superiors")).to_contain_text("City platform")
+        console = window(server)
+        console.come_in(SUPERVISOR)
+        console.see("nav-sharing").click()
+        console.see("sharing-new").click()
+        console.see("sharing-superior").select_option(label="City platform")
+        console.see("sharing-owner").fill("Traffic police")
+        console.see("sharing-purpose").select_option(index=0)
+        console.see("sharing-reason").fill("joint exercise")
+        console.see("sharing-everything").check()
+        console.shot("sharing-new")
+        assert console.accessibility_faults() == []
+        console.see("sharing-save").click()
+        row = console.page.locator("[data-testid=sharings] tbody tr")
+        expect(row).to_have_attribute("data-state", "running")
+        for language in ("zh", "en"):
+            shown = window(server, language)
+            shown.come_in(SUPERVISOR)
+            shown.see("nav-sharing").click()
+            expect(shown.see("sharings")).to_be_visible()
+            shown.shot("sharing")
+            assert shown.accessibility_faults() == []
+        console.see("sharing-revoke").click()
+        console.see("sharing-revoke-reason").fill("the exercise is over")
+        console.see("sharing-revoke-submit").click()
+        expect(row).to_have_attribute("data-state", "revoked")
