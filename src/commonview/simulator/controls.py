@@ -31,6 +31,7 @@ from commonview.wire.manscdp import (
     DeviceConfigResult,
     DeviceControl,
     DeviceControlResult,
+    DeviceInfo,
     DeviceStatus,
     DeviceUpgrade,
     DragZoom,
@@ -182,6 +183,8 @@ class Controls:
 
     def touch(self, answer: Message) -> Message:
         """The answer of another part of the camera, with what control knows better."""
+        if isinstance(answer, DeviceInfo):
+            return replace(answer, firmware=self.firmware)
         state = self.channels.get(answer.device_id)
         if state is None or not isinstance(answer, DeviceStatus):
             return answer

@@ -191,10 +191,13 @@ class Observer:
     async def _cruise_points(
         self, order: orders.CruiseAddPoint | orders.CruiseRemovePoint, record: DeviceRecord, target: str
     ) -> Finding:
+        if isinstance(order, orders.CruiseRemovePoint) and order.preset == 0:
+            # A cruise that is gone cannot be asked for, only missed in the list.
+            listed = await self._questions.cruises(record, target)
+            gone = all(one.number != order.cruise for one in listed.values())
+            return Finding(gone, {"cruises": len(listed)})
         points = (await self._questions.cruise(record, target, order.cruise)).points
         evidence = {"points": len(points)}
-        if isinstance(order, orders.CruiseRemovePoint) and order.preset == 0:
-            return Finding(not points, evidence)
         present = any(one.preset_index == order.preset for one in points)
         return Finding(present is isinstance(order, orders.CruiseAddPoint), evidence)
 
