@@ -6,6 +6,7 @@ import resource
 import secrets
 import socket
 import struct
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from commonview.media import (
     MediaTransport,
     PortsExhausted,
     SsrcMismatch,
+    SsrcPolicy,
     StreamEnded,
     StreamExists,
     StreamResumed,
@@ -35,6 +37,13 @@ PASSIVE = MediaTransport.TCP_PASSIVE
 ACTIVE = MediaTransport.TCP_ACTIVE
 
 
+def await_packets(node: CoreMediaNode, count: int) -> None:
+    until = time.monotonic() + 10
+    while (stats := node.stream_stats("s1")) is None or stats.packets < count:
+        assert time.monotonic() < until, stats
+        time.sleep(0.005)
+
+
 def test_media_over_udp_reaches_the_first_key_frame(node: CoreMediaNode, log: EventLog) -> None:
     receiver = node.open_receiver("s1", UDP, ssrc=7)
     with Camera.udp(receiver.port, ssrc=7):
@@ -43,6 +52,31 @@ def test_media_over_udp_reaches_the_first_key_frame(node: CoreMediaNode, log: Ev
     assert (packet.ssrc, packet.payload_type) == (7, 96)
     assert (picture.codec, picture.width, picture.height) == ("h264", 320, 240)
     assert packet.at <= picture.at
+
+
+@pytest.mark.trap(34)
+@pytest.mark.parametrize(("policy", "taken"), [("strict", False), ("learn", False), ("follow", True)])
+def test_a_camera_that_changes_its_number_is_taken_as_the_policy_says(
+    node: CoreMediaNode, policy: str, taken: bool
+) -> None:
+    receiver = node.open_receiver("s1", UDP, ssrc=7, ssrc_policy=SsrcPolicy(policy))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera:
+        camera.connect(("127.0.0.1", receiver.port))
+        for ssrc in (7, 9):
+            for packet in Packetizer(ssrc).packets(bytes(2000), 0):
+                camera.send(packet)
+        await_packets(node, 4)
+    stats = node.stream_stats("s1")
+    assert stats is not None
+    assert stats.ssrc == (9 if taken else 7)
+    assert stats.foreign_sources == (0 if taken else 2)
+
+
+def test_a_strict_receiver_needs_a_number(node: CoreMediaNode) -> None:
+    with pytest.raises(InvalidMediaArgument, match="strict"):
+        node.open_receiver("s1", UDP, ssrc=None, ssrc_policy=SsrcPolicy.STRICT)
+    with pytest.raises(InvalidMediaArgument, match="address"):
+        node.open_receiver("s1", UDP, ssrc=7, peer_host="camera.example")
 
 
 @pytest.mark.trap(44)

@@ -21,6 +21,7 @@ from commonview.media import (
     NodeStats,
     PortsExhausted,
     Receiver,
+    SsrcPolicy,
     StreamStats,
 )
 from commonview.network import NetworkService, ViewerEvent
@@ -47,6 +48,7 @@ class RecordedNode(RecordedOutlets):
         self.ports = ports
         self.open: dict[str, tuple[MediaTransport, int | None]] = {}
         self.closed: list[str] = []
+        self.policies: dict[str, tuple[SsrcPolicy, str | None]] = {}
         self.asked: list[tuple[str, str, str, str]] = []
         self.asked_again: list[str] = []
         self.passwords: list[str] = []
@@ -54,7 +56,16 @@ class RecordedNode(RecordedOutlets):
         self.cut: list[str] = []
         self._events: asyncio.Queue[MediaEvent] = asyncio.Queue()
 
-    def open_receiver(self, stream_id: str, transport: MediaTransport, *, ssrc: int | None) -> Receiver:
+    def open_receiver(
+        self,
+        stream_id: str,
+        transport: MediaTransport,
+        *,
+        ssrc: int | None,
+        ssrc_policy: SsrcPolicy = SsrcPolicy.LEARN,
+        peer_host: str | None = None,
+    ) -> Receiver:
+        self.policies[stream_id] = (ssrc_policy, peer_host)
         if len(self.open) >= self.ports:
             raise PortsExhausted("no ports")
         self.open[stream_id] = (transport, ssrc)

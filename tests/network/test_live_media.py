@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from commonview.network import SessionState, Step, ViewerEventKind
+from commonview.media import SsrcPolicy
+from commonview.network import FailureCode, SessionState, Step, ViewerEventKind
 from commonview.simulator import Faults
-from tests.network.harness import until
+from tests.network.harness import DEVICE, until
 from tests.network.media_room import media_room, session_of, steps, until_state, watch
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
@@ -78,6 +79,38 @@ async def test_other_stream_number_than_negotiated_is_noted_in_the_timeline(tmp_
         notes = [one.params for one in session_of(room).timeline if one.step is Step.NOTE]
         assert [note["code"] for note in notes] == ["ssrc_mismatch"]
         assert notes[0]["seen"] == 7
+        await viewer.leave()
+
+
+@pytest.mark.trap(34)
+async def test_a_device_held_to_its_number_is_not_shown_when_it_sends_with_another(tmp_path: Path) -> None:
+    async with media_room(tmp_path, "udp", faults=Faults(sent_ssrc=7)) as (room, _, node):
+        await room.service.quirks.override(DEVICE, {"ssrc": "strict"})
+        viewer = await watch(room, node)
+        await until(
+            lambda: (stats := room.service.stream_stats(session_of(room).id)) and stats.foreign_sources
+        )
+        session = await until_state(room, SessionState.FAILED)
+        assert session.failure is not None
+        assert session.failure.code is FailureCode.SSRC_REFUSED
+        assert session.failure.params["seen"] == "0000000007"
+        assert Step.FIRST_PACKET not in steps(session)
+        await viewer.leave()
+
+
+@pytest.mark.trap(34)
+@pytest.mark.parametrize("policy", list(SsrcPolicy))
+async def test_the_number_of_the_answer_wins_over_that_of_the_offer(
+    tmp_path: Path, policy: SsrcPolicy
+) -> None:
+    faults = Faults(answered_ssrc=999_999_999)
+    async with media_room(tmp_path, "udp", faults=faults) as (room, _, node):
+        await room.service.quirks.override(DEVICE, {"ssrc": policy.value})
+        viewer = await watch(room, node)
+        await viewer.fragments(2)
+        stats = room.service.stream_stats(session_of(room).id)
+        assert stats is not None
+        assert stats.ssrc == 999_999_999
         await viewer.leave()
 
 

@@ -298,9 +298,12 @@ async def test_device_held_to_its_number_is_refused_when_it_sends_with_another(t
         record.quirk_overrides = ((Flag.SSRC.value, SsrcPolicy.STRICT.value),)
         session_id = await start(room)
         await camera.wait_streaming()
+        assert room.node.policies[session_id] == (SsrcPolicy.STRICT, "127.0.0.1")
         room.node.say(SsrcMismatch(now(), session_id, 200000001, 7))
+        room.node.say(StreamStalled(now(), session_id, "ssrc_mismatch"))
         await until(lambda: state_is(room, session_id, SessionState.FAILED))
         failure = room.service.session(session_id).failure
         assert failure is not None
         assert failure.code is FailureCode.SSRC_REFUSED
+        assert failure.params == {"expected": "0200000001", "seen": "0000000007"}
         await until(lambda: not camera.calls)

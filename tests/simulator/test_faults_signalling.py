@@ -20,6 +20,7 @@ from commonview.simulator import (
     CATALOGUE,
     CameraState,
     Fault,
+    Faults,
     Recorder,
     Segment,
     SimulatedCamera,
@@ -361,6 +362,29 @@ def test_every_fault_has_one_entry_in_both_languages() -> None:
 def test_unknown_fault_is_named_with_those_that_exist() -> None:
     with pytest.raises(UnknownFault, match=r"no fault 'ssrc-green'.*ssrc-own, ssrc-zero"):
         parse_faults("no-y, ssrc-green")
+
+
+@pytest.mark.parametrize(
+    ("name", "knob", "value"),
+    [
+        ("media-status-from-elsewhere", "finishes_as", "34020000002009999999"),
+        ("no-media-status", "finishes_silently", True),
+        ("scale-not-scaled", "timestamps_unscaled", True),
+        ("scale-refused", "refuses_unusual_scale", True),
+        ("download-short", "download_short_s", 2.0),
+        ("records-missing", "record_items_max", 2),
+        ("packets-lost", "loss", 0.01),
+    ],
+)
+def test_name_of_a_recorders_fault_turns_its_knob(name: str, knob: str, value: object) -> None:
+    assert getattr(commit([name]), knob) == value
+    assert getattr(Faults(), knob) != value
+
+
+def test_every_fault_is_committed_by_a_test() -> None:
+    tests = Path(__file__).parent.parent
+    told = "".join(path.read_text("utf-8") for path in tests.rglob("test_*.py"))
+    assert [fault.value for fault in Fault if f'"{fault.value}"' not in told] == []
 
 
 def test_faults_are_committed_together() -> None:

@@ -234,13 +234,16 @@ def test_faults_are_listed_and_a_wrong_one_is_named(capsys: pytest.CaptureFixtur
     for command in ("cameras", "platform", "superior"):
         assert main(["simulate", command, "--list-faults"]) == 0
         told = capsys.readouterr().out
-        assert "ssrc-zero" in told
-        assert "SSRC总是0" in told
+        assert ("ssrc-zero" in told) == (command != "superior")
+        assert ("iframe-misspelt" in told) == (command == "superior")
+        assert "y=" in told
     os.environ[PASSWORD_VARIABLE] = "x"
     try:
         for command in ("cameras", "platform", "superior"):
             assert main(["simulate", command, "--faults", "ssrc-green"]) == 1
             assert "no fault 'ssrc-green'" in capsys.readouterr().err
+        assert main(["simulate", "superior", "--faults", "ssrc-zero"]) == 1
+        assert "'ssrc-zero' is no fault of a superior" in capsys.readouterr().err
     finally:
         del os.environ[PASSWORD_VARIABLE]
 

@@ -183,3 +183,9 @@ def test_route_is_driven_round_at_its_speed() -> None:
     assert square.at(round_s).longitude == pytest.approx(square.at(0.0).longitude, abs=2e-6)
     with pytest.raises(ValueError, match="two different corners"):
         Route(((1.0, 1.0), (1.0, 1.0)))
+
+
+async def test_device_that_asks_to_be_pulled_is_heard_and_counted(tmp_path: Path) -> None:
+    async with joined(tmp_path, route=RING_ROAD) as (room, camera):
+        await camera.reports.ask_to_be_pulled()
+        await until(lambda: room.service.counters().get("messages.message_unhandled") == 1)

@@ -34,10 +34,11 @@ pub struct SourceId(pub u64);
 pub enum SsrcPolicy {
     /// Only this SSRC; all else is dropped.
     Strict(u32),
-    /// The expected SSRC if it comes, else the first one seen; the peer address may change.
+    /// The expected SSRC if it comes, else the first one seen; bound to the peer it was seen from until that peer
+    /// falls silent.
     Learn(Option<u32>),
-    /// As `Learn`, and bound to the peer it was first seen from until that peer falls silent.
-    Latch(Option<u32>),
+    /// As `Learn`, and every change of the SSRC by that peer is taken at once, even back to a former one.
+    Follow(Option<u32>),
 }
 
 /// What to do with pictures after packet loss.
@@ -69,7 +70,7 @@ pub struct IngestConfig {
 impl Default for IngestConfig {
     fn default() -> Self {
         Self {
-            ssrc: SsrcPolicy::Latch(None),
+            ssrc: SsrcPolicy::Learn(None),
             after_loss: AfterLoss::DropToKeyFrame,
             reorder_packets: 64,
             reorder_us: 100_000,
@@ -128,7 +129,7 @@ pub enum IngestOutput {
         expected: u32,
         /// The SSRC seen.
         seen: u32,
-        /// True when the stream follows it (policy `Learn` or `Latch` without a better one).
+        /// True when the stream follows it (policy `Learn` or `Follow` without a better one).
         accepted: bool,
     },
     /// The payload format is known now.
@@ -345,6 +346,13 @@ impl Ingest {
     pub fn wake_at(&self) -> Option<u64> {
         let deadlines = [self.core.reorder.deadline(), self.core.demux.wake_at()];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Lets another source take over at once.
+    pub fn release_source(&mut self) {
+        if let Some(source) = self.core.gate.source() {
+            self.core.gate.release(source);
+        }
     }
 
     /// The answer named another SSRC than the offer: follow that one from now on.

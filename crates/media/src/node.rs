@@ -25,7 +25,7 @@ use crate::sender_task::{NewSender, SenderSockets};
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
-use crate::stream::Transport;
+use crate::stream::{ExpectedSender, Transport};
 use crate::talk::Carriage;
 use crate::ticket::{KEY_MIN, Verifier, is_valid_id};
 
@@ -158,7 +158,7 @@ impl Node {
         &self,
         stream_id: &str,
         transport: Transport,
-        ssrc: Option<u32>,
+        sender: ExpectedSender,
     ) -> Result<u16, NodeError> {
         check_id("stream_id", stream_id)?;
         let host = self.shared.settings.rtp_host;
@@ -190,7 +190,7 @@ impl Node {
             stream_id: stream_id.clone(),
             transport,
             port,
-            ssrc,
+            sender,
             sockets,
         };
         self.send(reactor, command)

@@ -1,8 +1,21 @@
 use super::*;
 use crate::events::{Event, Value};
+use crate::ingest::SsrcPolicy;
 use crate::stream::FAILING_STREAM;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+
+const ANYBODY: ExpectedSender = ExpectedSender {
+    ssrc: SsrcPolicy::Learn(None),
+    home: None,
+};
+
+fn from(ssrc: u32) -> ExpectedSender {
+    ExpectedSender {
+        ssrc: SsrcPolicy::Learn(Some(ssrc)),
+        home: None,
+    }
+}
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -93,7 +106,7 @@ fn kinds(node: &Node) -> Vec<&'static str> {
 #[test]
 fn a_stranger_that_comes_and_goes_is_not_reported_as_the_camera_lost() {
     let node = node(24_220);
-    let port = node.open_receiver("s1", Transport::Udp, None).unwrap();
+    let port = node.open_receiver("s1", Transport::Udp, ANYBODY).unwrap();
     let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
     camera.send_to(&rtp(1, 7), (LOOPBACK, port)).unwrap();
     await_event(&node, "FirstPacket");
@@ -109,7 +122,7 @@ fn a_stranger_that_comes_and_goes_is_not_reported_as_the_camera_lost() {
 fn the_end_of_the_connection_a_stream_is_taken_from_is_reported() {
     let node = node(24_240);
     let port = node
-        .open_receiver("s1", Transport::TcpPassive, None)
+        .open_receiver("s1", Transport::TcpPassive, ANYBODY)
         .unwrap();
     let mut camera = connect_from(1, port);
     camera.write_all(&framed_rtp(1, 7)).unwrap();
@@ -122,7 +135,7 @@ fn the_end_of_the_connection_a_stream_is_taken_from_is_reported() {
 fn a_successor_of_the_camera_that_brings_nothing_is_reported_when_it_goes() {
     let node = node(24_340);
     let port = node
-        .open_receiver("s1", Transport::TcpPassive, None)
+        .open_receiver("s1", Transport::TcpPassive, ANYBODY)
         .unwrap();
     let mut camera = connect_from(1, port);
     camera.write_all(&framed_rtp(1, 7)).unwrap();
@@ -137,7 +150,7 @@ fn a_successor_of_the_camera_that_brings_nothing_is_reported_when_it_goes() {
 fn strangers_do_not_push_out_a_camera_that_shows_nothing_yet() {
     let node = node(24_260);
     let port = node
-        .open_receiver("s1", Transport::TcpPassive, Some(7))
+        .open_receiver("s1", Transport::TcpPassive, from(7))
         .unwrap();
     let mut camera = connect_from(1, port);
     let crowd: Vec<_> = (0..5).map(|_| connect_from(2, port)).collect();
@@ -155,7 +168,7 @@ fn strangers_do_not_push_out_a_camera_that_shows_nothing_yet() {
 #[test]
 fn what_a_stranger_sends_does_not_make_it_the_peer() {
     let node = node(24_280);
-    let port = node.open_receiver("s1", Transport::Udp, None).unwrap();
+    let port = node.open_receiver("s1", Transport::Udp, ANYBODY).unwrap();
     let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
     camera.send_to(&rtp(1, 7), (LOOPBACK, port)).unwrap();
     await_event(&node, "FirstPacket");
@@ -223,9 +236,10 @@ fn a_reactor_that_is_gone_does_not_keep_a_cut_from_the_others() {
 fn a_panic_ends_its_stream_and_nothing_else() {
     let node = node(24_100);
     let failing = node
-        .open_receiver(FAILING_STREAM, Transport::Udp, None)
+        .open_receiver(FAILING_STREAM, Transport::Udp, ANYBODY)
         .unwrap();
-    node.open_receiver("healthy", Transport::Udp, None).unwrap();
+    node.open_receiver("healthy", Transport::Udp, ANYBODY)
+        .unwrap();
     let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
     camera.send_to(b"anything", (LOOPBACK, failing)).unwrap();
     let ended = await_event(&node, "StreamEnded");
@@ -246,7 +260,8 @@ fn a_panic_ends_its_stream_and_nothing_else() {
     let stats = node.node_stats();
     assert_eq!((stats.streams, stats.ports_quarantined), (1, 1));
     assert_eq!(stats.counters.get("internal_errors"), Some(&1));
-    node.open_receiver("another", Transport::Udp, None).unwrap();
+    node.open_receiver("another", Transport::Udp, ANYBODY)
+        .unwrap();
 }
 
 #[test]
@@ -260,7 +275,7 @@ fn streams_are_spread_over_the_reactors() {
     )
     .unwrap();
     for number in 0..4 {
-        node.open_receiver(&format!("s{number}"), Transport::Udp, None)
+        node.open_receiver(&format!("s{number}"), Transport::Udp, ANYBODY)
             .unwrap();
     }
     let owners: Vec<usize> = node
@@ -311,12 +326,12 @@ fn a_taken_outlet_address_is_said() {
 #[test]
 fn a_closed_node_answers_that_it_is_closed() {
     let node = node(24_200);
-    node.open_receiver("s1", Transport::Udp, None).unwrap();
+    node.open_receiver("s1", Transport::Udp, ANYBODY).unwrap();
     node.close();
     node.close();
     assert!(node.is_closed());
     assert!(matches!(
-        node.open_receiver("s2", Transport::Udp, None),
+        node.open_receiver("s2", Transport::Udp, ANYBODY),
         Err(NodeError::Unavailable(_))
     ));
     assert_eq!(await_event(&node, "StreamEnded").fields.len(), 2);
@@ -344,7 +359,7 @@ fn key_frame_packet(sequence: u16, length: usize) -> Vec<u8> {
 fn a_disk_that_cannot_keep_up_holds_back_a_tcp_source_and_loses_nothing() {
     let node = node(24_360);
     let port = node
-        .open_receiver("s1", Transport::TcpPassive, None)
+        .open_receiver("s1", Transport::TcpPassive, ANYBODY)
         .unwrap();
     let (sink, disk) = FileSink::on_a_stuck_disk("s1");
     node.send(0, Command::AttachSink(sink.clone())).unwrap();
@@ -375,4 +390,30 @@ fn a_disk_that_cannot_keep_up_holds_back_a_tcp_source_and_loses_nothing() {
     assert!(was_held_back);
     assert_eq!((written, sink.stats().drops), (PICTURES, 0));
     assert!(node.node_stats().counters["sink_back_pressure"] > 0);
+}
+
+#[test]
+// trap 34
+fn a_stranger_that_sends_first_gives_way_to_the_camera() {
+    let node = node(30_700);
+    let camera = Ipv4Addr::new(127, 0, 0, 2);
+    let sender = ExpectedSender {
+        ssrc: SsrcPolicy::Learn(Some(7)),
+        home: Some(camera.into()),
+    };
+    let port = node.open_receiver("s1", Transport::Udp, sender).unwrap();
+    let send = |host, sequence, ssrc| {
+        let socket = UdpSocket::bind((host, 0)).unwrap();
+        socket
+            .send_to(&rtp(sequence, ssrc), (Ipv4Addr::LOCALHOST, port))
+            .unwrap();
+    };
+    send(Ipv4Addr::LOCALHOST, 1, 99);
+    await_stats(&node, "s1", |stats| stats.ssrc == Some(99));
+    send(camera, 1, 0);
+    await_stats(&node, "s1", |stats| stats.ssrc == Some(0));
+    send(Ipv4Addr::LOCALHOST, 2, 99);
+    await_stats(&node, "s1", |stats| {
+        stats.ingest.ssrc_dropped == 1 && stats.ssrc == Some(0)
+    });
 }

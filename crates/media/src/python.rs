@@ -14,13 +14,14 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::events::Value;
 use crate::file_sink::SinkStats;
+use crate::ingest::SsrcPolicy;
 use crate::node::{Node as CoreNode, NodeError};
 use crate::reactor::Playback;
 use crate::rtsp::auth::Credentials;
 use crate::sender::{SenderRequest, SenderStats};
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stats::{NodeStats, StreamStats};
-use crate::stream::Transport;
+use crate::stream::{ExpectedSender, Transport};
 use crate::talk::Carriage;
 
 create_exception!(
@@ -101,14 +102,18 @@ impl Node {
         stream_id: &str,
         transport: &str,
         ssrc: Option<u32>,
+        ssrc_policy: &str,
+        peer_host: Option<&str>,
     ) -> PyResult<(u16, u16)> {
+        let sender = expected_sender(ssrc, ssrc_policy, peer_host)
+            .map_err(|why| raise(py, &NodeError::Invalid(why)))?;
         let transport = Transport::from_word(transport).ok_or_else(|| {
             raise(
                 py,
                 &NodeError::Invalid(format!("no transport is called {transport:?}")),
             )
         })?;
-        let opened = py.detach(|| self.core.open_receiver(stream_id, transport, ssrc));
+        let opened = py.detach(|| self.core.open_receiver(stream_id, transport, sender));
         let port = opened.map_err(|error| raise(py, &error))?;
         Ok((port, port + 1))
     }
@@ -352,6 +357,23 @@ impl Node {
     }
 }
 
+fn expected_sender(
+    ssrc: Option<u32>,
+    policy: &str,
+    peer_host: Option<&str>,
+) -> Result<ExpectedSender, String> {
+    let ssrc = match (policy, ssrc) {
+        ("strict", Some(ssrc)) => SsrcPolicy::Strict(ssrc),
+        ("strict", None) => return Err("a strict stream needs the SSRC to hold it to".to_owned()),
+        ("learn", _) => SsrcPolicy::Learn(ssrc),
+        ("follow", _) => SsrcPolicy::Follow(ssrc),
+        _ => return Err(format!("no SSRC policy is called {policy:?}")),
+    };
+    let home = peer_host.map(str::parse).transpose();
+    let home = home.map_err(|_| format!("{peer_host:?} is no IP address"))?;
+    Ok(ExpectedSender { ssrc, home })
+}
+
 fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("stream_id", &stats.stream_id)?;
@@ -384,6 +406,7 @@ fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py,
     dict.set_item("viewer_bytes", stats.viewer_bytes)?;
     dict.set_item("ssrc", stats.ssrc)?;
     dict.set_item("ssrc_mismatches", stats.ssrc_mismatches)?;
+    dict.set_item("media_ms", stats.media_ms)?;
     dict.set_item("peer", &stats.peer)?;
     dict.set_item("tcp_connections", stats.sockets.tcp_connections)?;
     dict.set_item(

@@ -26,7 +26,7 @@ use crate::sender::SenderStats;
 use crate::sender_task::{self, NewSender};
 use crate::shared::{Shared, Slots};
 use crate::stats::StreamStats;
-use crate::stream::{Stream, Transport};
+use crate::stream::{ExpectedSender, Stream, Transport};
 use crate::talk::Carriage;
 use crate::talk_room::{self, TalkRoom};
 use crate::ticket::Protocol;
@@ -71,8 +71,8 @@ pub enum Command {
         transport: Transport,
         /// Its RTP port.
         port: u16,
-        /// The SSRC that was offered.
-        ssrc: Option<u32>,
+        /// Whose packets it expects.
+        sender: ExpectedSender,
         /// Its sockets.
         sockets: ReceiverSockets,
     },
@@ -385,11 +385,11 @@ impl Reactor {
                 stream_id,
                 transport,
                 port,
-                ssrc,
+                sender,
                 sockets,
             } => {
                 let shared = Arc::clone(&self.shared);
-                let stream = Stream::new(stream_id, transport, port, ssrc, shared, self.now_us());
+                let stream = Stream::new(stream_id, transport, port, sender, shared, self.now_us());
                 self.open(stream, sockets);
             }
             Command::OpenRtsp {
@@ -492,7 +492,14 @@ impl Reactor {
 
     fn open_rtsp(self: &Rc<Self>, stream_id: String, transport: Transport, target: RtspTarget) {
         let shared = Arc::clone(&self.shared);
-        let stream = Stream::new(stream_id.clone(), transport, 0, None, shared, self.now_us());
+        let stream = Stream::new(
+            stream_id.clone(),
+            transport,
+            0,
+            ExpectedSender::default(),
+            shared,
+            self.now_us(),
+        );
         let cell = StreamCell::new(stream, Some(Rc::new(target)));
         self.streams
             .borrow_mut()

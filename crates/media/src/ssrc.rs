@@ -52,7 +52,7 @@ impl SsrcGate {
         self.policy = match self.policy {
             SsrcPolicy::Strict(_) => SsrcPolicy::Strict(ssrc),
             SsrcPolicy::Learn(_) => SsrcPolicy::Learn(Some(ssrc)),
-            SsrcPolicy::Latch(_) => SsrcPolicy::Latch(Some(ssrc)),
+            SsrcPolicy::Follow(_) => SsrcPolicy::Follow(Some(ssrc)),
         };
     }
 
@@ -87,17 +87,15 @@ impl SsrcGate {
         let is_silent = now_us.saturating_sub(self.last_us) >= self.relatch_us;
         let (expected, accept) = match (self.policy, self.current) {
             (SsrcPolicy::Strict(expected), _) => (Some(expected), ssrc == expected),
-            (SsrcPolicy::Learn(expected) | SsrcPolicy::Latch(expected), None) => (expected, true),
+            (SsrcPolicy::Learn(expected) | SsrcPolicy::Follow(expected), None) => (expected, true),
             (SsrcPolicy::Learn(expected), Some((current, _))) => {
-                let better = expected == Some(ssrc);
-                (
-                    expected.or(Some(current)),
-                    ssrc == current || better || is_silent,
-                )
-            }
-            (SsrcPolicy::Latch(expected), Some((current, _))) => {
                 let better = expected == Some(ssrc) && current != ssrc;
                 (expected.or(Some(current)), better || is_silent)
+            }
+            (SsrcPolicy::Follow(expected), Some((current, from))) => {
+                let better = expected == Some(ssrc) && current != ssrc;
+                let changed = from == source;
+                (expected.or(Some(current)), better || changed || is_silent)
             }
         };
         let mut is_new_source = false;
@@ -145,18 +143,33 @@ mod tests {
 
     #[test]
     // trap 34
-    fn learn_follows_a_camera_that_chose_its_own_ssrc() {
+    fn learn_takes_the_first_ssrc_of_a_camera_that_chose_its_own_and_no_third_one() {
         let mut gate = SsrcGate::new(SsrcPolicy::Learn(Some(5)), 1000);
         let first = gate.check(0, 0, A);
         assert!(first.accept && first.is_new_source);
         assert_eq!(first.mismatch, Some((5, 0)));
-        assert!(gate.check(1, 0, B).accept, "the address may change");
-        assert!(!gate.check(2, 9, A).accept, "a third SSRC is not followed");
+        assert!(!gate.check(1, 9, A).accept);
+        assert!(
+            gate.check(2, 5, A).accept,
+            "the one that was agreed on is always taken"
+        );
+    }
+
+    #[test]
+    // trap 34
+    fn follow_takes_every_change_of_the_same_peer_and_of_no_other() {
+        let mut gate = SsrcGate::new(SsrcPolicy::Follow(Some(5)), 1000);
+        for (n, ssrc) in [5, 0, 9, 5, 0].into_iter().enumerate() {
+            let verdict = gate.check(n as u64, ssrc, A);
+            assert!(verdict.accept && verdict.is_new_source, "{ssrc}");
+        }
+        assert!(!gate.check(6, 7, B).accept);
+        assert!(gate.check(1004, 7, B).accept, "silence frees the place");
     }
 
     #[test]
     fn the_expected_ssrc_replaces_a_learned_one_at_once() {
-        let mut gate = SsrcGate::new(SsrcPolicy::Latch(Some(5)), 1000);
+        let mut gate = SsrcGate::new(SsrcPolicy::Learn(Some(5)), 1000);
         assert!(gate.check(0, 9, B).accept);
         let verdict = gate.check(1, 5, A);
         assert!(verdict.accept && verdict.is_new_source);
@@ -165,8 +178,8 @@ mod tests {
 
     #[test]
     // trap 35
-    fn latch_is_bound_to_the_peer_until_it_falls_silent() {
-        let mut gate = SsrcGate::new(SsrcPolicy::Latch(None), 1000);
+    fn learn_is_bound_to_the_peer_until_it_falls_silent() {
+        let mut gate = SsrcGate::new(SsrcPolicy::Learn(None), 1000);
         assert!(gate.check(0, 5, A).accept);
         assert!(!gate.check(500, 5, B).accept);
         let verdict = gate.check(1000, 5, B);
@@ -175,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_closed_connection_frees_its_place() {
-        let mut gate = SsrcGate::new(SsrcPolicy::Latch(None), 1000);
+        let mut gate = SsrcGate::new(SsrcPolicy::Learn(None), 1000);
         assert!(gate.check(0, 5, A).accept);
         gate.release(A);
         assert!(gate.check(1, 5, B).accept);

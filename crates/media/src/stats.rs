@@ -44,6 +44,8 @@ pub struct StreamStats {
     pub viewer_falls: u64,
     /// The SSRC in force.
     pub ssrc: Option<u32>,
+    /// Where the last picture lies on the repaired timeline, milliseconds.
+    pub media_ms: Option<i64>,
     /// SSRCs seen that were not expected.
     pub ssrc_mismatches: u64,
     /// Where the last packet came from.

@@ -98,6 +98,10 @@ pub struct Stream {
     resumed_us: u64,
     last_packet_us: Option<u64>,
     last_picture_us: Option<u64>,
+    /// Where the last picture lies on the repaired timeline, 90 kHz.
+    last_dts: Option<i64>,
+    /// Where the camera signals from: what comes from there goes before what a stranger sent first.
+    home: Option<IpAddr>,
     stalled: Option<&'static str>,
     frames: u64,
     key_frames: u64,
@@ -111,18 +115,36 @@ pub struct Stream {
     rate: RateWindow,
 }
 
+/// Whose packets a stream expects.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectedSender {
+    /// Which SSRC to accept.
+    pub ssrc: SsrcPolicy,
+    /// Where it signals from, when that is known.
+    pub home: Option<IpAddr>,
+}
+
+impl Default for ExpectedSender {
+    fn default() -> Self {
+        Self {
+            ssrc: SsrcPolicy::Learn(None),
+            home: None,
+        }
+    }
+}
+
 impl Stream {
     /// A stream that has seen nothing.
     pub fn new(
         id: String,
         transport: Transport,
         port: u16,
-        ssrc: Option<u32>,
+        sender: ExpectedSender,
         shared: Arc<Shared>,
         now_us: u64,
     ) -> Stream {
         let config = IngestConfig {
-            ssrc: SsrcPolicy::Latch(ssrc),
+            ssrc: sender.ssrc,
             ..IngestConfig::default()
         };
         let relaying = Relaying::new(Arc::clone(&shared));
@@ -147,6 +169,8 @@ impl Stream {
             resumed_us: 0,
             last_packet_us: None,
             last_picture_us: None,
+            last_dts: None,
+            home: sender.home,
             stalled: None,
             frames: 0,
             key_frames: 0,
@@ -173,6 +197,7 @@ impl Stream {
         peer: SocketAddr,
         source: SourceId,
     ) {
+        self.prefer_home(peer, source);
         self.ingest
             .push_rtp(now_us, datagram, source, &mut self.outputs);
         self.arrived(now_us, peer, source);
@@ -187,10 +212,21 @@ impl Stream {
         peer: SocketAddr,
         source: SourceId,
     ) {
+        self.prefer_home(peer, source);
         self.ingest
             .push_stream(now_us, source, bytes, &mut self.outputs);
         self.arrived(now_us, peer, source);
         self.deliver(now_us);
+    }
+
+    /// A stranger that sent first gives way to the camera.
+    fn prefer_home(&mut self, peer: SocketAddr, source: SourceId) {
+        let is_home = |of: SocketAddr| self.home == Some(of.ip());
+        let is_taken_from_a_stranger = self.peer.is_some_and(|taken| !is_home(taken))
+            && self.ingest.source().is_some_and(|taken| taken != source);
+        if is_home(peer) && is_taken_from_a_stranger {
+            self.ingest.release_source();
+        }
     }
 
     /// The server of an RTSP stream plays these tracks now.
@@ -551,6 +587,7 @@ impl Stream {
             sockets: self.sockets,
             relaying: self.relaying.details(),
             cache_overflows: self.cache.overflows(),
+            media_ms: self.last_dts.map(|dts| dts / 90),
             last_packet_age_ms: self
                 .last_packet_us
                 .map(|at| now_us.saturating_sub(at) / 1000),
@@ -605,6 +642,7 @@ impl Stream {
         self.frames += 1;
         self.key_frames += u64::from(unit.is_key_frame);
         self.last_picture_us = Some(now_us);
+        self.last_dts = Some(unit.dts);
         if unit.is_key_frame && std::mem::take(&mut self.awaits_key_frame) {
             self.first_key_frame();
         }

@@ -317,7 +317,7 @@ fn a_camera_that_chose_its_own_ssrc_is_followed_and_reported_once() {
         ..Packing::default()
     };
     let mut ingest = Ingest::new(IngestConfig {
-        ssrc: SsrcPolicy::Latch(Some(SSRC)),
+        ssrc: SsrcPolicy::Learn(Some(SSRC)),
         ..IngestConfig::default()
     });
     let out = receive(&mut ingest, &packets(&pictures, &packing));
@@ -337,6 +337,38 @@ fn a_camera_that_chose_its_own_ssrc_is_followed_and_reported_once() {
 }
 
 #[test]
+// trap 34
+fn a_camera_that_changes_its_ssrc_in_the_middle_is_followed_where_that_is_allowed() {
+    let pictures = pictures(8, 4);
+    let change = |(number, packet): &(usize, Vec<u8>)| {
+        let mut packet = packet.clone();
+        packet[8..12].copy_from_slice(&(if *number < 4 { SSRC } else { 99 }).to_be_bytes());
+        (*number, packet)
+    };
+    let sent: Vec<_> = packets(&pictures, &Packing::default())
+        .iter()
+        .map(change)
+        .collect();
+    for (policy, shown) in [
+        (SsrcPolicy::Follow(Some(SSRC)), 8),
+        (SsrcPolicy::Learn(Some(SSRC)), 4),
+        (SsrcPolicy::Strict(SSRC), 4),
+    ] {
+        let mut ingest = Ingest::new(IngestConfig {
+            ssrc: policy,
+            ..IngestConfig::default()
+        });
+        let out = receive(&mut ingest, &sent);
+        let pictures = out
+            .iter()
+            .filter(|output| matches!(output, IngestOutput::AccessUnit(_)));
+        assert!(pictures.count().abs_diff(shown) <= 1, "{policy:?}");
+        assert_eq!(ingest.stats().ssrc_dropped > 0, shown == 4, "{policy:?}");
+    }
+}
+
+#[test]
+// trap 34
 fn a_strict_stream_drops_foreign_packets_and_says_why_there_is_no_picture() {
     let mut ingest = Ingest::new(IngestConfig {
         ssrc: SsrcPolicy::Strict(1),

@@ -403,7 +403,7 @@ proptest! {
         swaps in vec((any::<prop::sample::Index>(), 1usize..6), 0..6),
         sources in vec(0u64..3, 1..20),
         noise in vec(vec(any::<u8>(), 0..60), 0..5),
-        policy in prop_oneof![Just(SsrcPolicy::Latch(None)), Just(SsrcPolicy::Learn(Some(SSRC))), Just(SsrcPolicy::Strict(SSRC))],
+        policy in prop_oneof![Just(SsrcPolicy::Learn(None)), Just(SsrcPolicy::Learn(Some(SSRC))), Just(SsrcPolicy::Follow(Some(SSRC))), Just(SsrcPolicy::Strict(SSRC))],
         deliver in any::<bool>(),
     ) {
         let mut packets: Vec<Vec<u8>> = small_packets().iter().map(|(_, packet)| packet.clone()).collect();

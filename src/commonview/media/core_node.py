@@ -32,6 +32,7 @@ from commonview.media.model import (
     Sender,
     SenderStats,
     SenderTarget,
+    SsrcPolicy,
     StreamStats,
     Talk,
     TalkCarriage,
@@ -132,10 +133,20 @@ class CoreMediaNode:
         """The port viewers connect to."""
         return self._core.viewer_port
 
-    def open_receiver(self, stream_id: str, transport: MediaTransport, *, ssrc: int | None) -> Receiver:
+    def open_receiver(
+        self,
+        stream_id: str,
+        transport: MediaTransport,
+        *,
+        ssrc: int | None,
+        ssrc_policy: SsrcPolicy = SsrcPolicy.LEARN,
+        peer_host: str | None = None,
+    ) -> Receiver:
         """See `MediaNode.open_receiver`."""
         try:
-            port, rtcp_port = self._core.open_receiver(stream_id, transport.value, ssrc)
+            port, rtcp_port = self._core.open_receiver(
+                stream_id, transport.value, ssrc, ssrc_policy.value, peer_host
+            )
         except _core.CoreError as error:
             raise _media_error(error) from None
         return Receiver(port=port, rtcp_port=rtcp_port)

@@ -16,6 +16,21 @@ class MediaTransport(enum.StrEnum):
     """We dial the camera (`a=setup:active` in our offer)."""
 
 
+class SsrcPolicy(enum.StrEnum):
+    """Whose packets make a stream when they carry another SSRC than was agreed on (trap 34).
+
+    What was agreed on is the offered number, unless the answer names another (`MediaNode.set_ssrc`): that one
+    counts then, whatever the policy, and is always taken when it comes.
+    """
+
+    STRICT = "strict"
+    """None but that one; others are dropped and counted."""
+    LEARN = "learn"
+    """The first one that comes, from its peer alone until that peer falls silent."""
+    FOLLOW = "follow"
+    """As `LEARN`, and every further change by the same peer."""
+
+
 class ViewerProtocol(enum.StrEnum):
     """How a viewer reads a stream; a ticket is good for one of them."""
 
@@ -92,6 +107,8 @@ class StreamStats:
     viewer_bytes: int
     ssrc: int | None
     ssrc_mismatches: int
+    media_ms: int | None
+    """Where the last picture lies on the viewers' timeline; it stands while nothing comes."""
     peer: str | None
     tcp_connections: int
     foreign_sources: int

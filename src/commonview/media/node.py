@@ -16,6 +16,7 @@ from commonview.media.model import (
     Sender,
     SenderStats,
     SenderTarget,
+    SsrcPolicy,
     StreamStats,
     Talk,
     TalkCarriage,
@@ -29,10 +30,19 @@ class MediaNode(Protocol):
     def viewer_port(self) -> int:
         """The port viewers connect to."""
 
-    def open_receiver(self, stream_id: str, transport: MediaTransport, *, ssrc: int | None) -> Receiver:
+    def open_receiver(
+        self,
+        stream_id: str,
+        transport: MediaTransport,
+        *,
+        ssrc: int | None,
+        ssrc_policy: SsrcPolicy = SsrcPolicy.LEARN,
+        peer_host: str | None = None,
+    ) -> Receiver:
         """Open ports for one stream. UDP and TCP listen at once, whatever was negotiated.
 
-        With `TCP_ACTIVE` the port is reserved and `connect_receiver` dials from it.
+        With `TCP_ACTIVE` the port is reserved and `connect_receiver` dials from it. ``peer_host`` is the
+        address the camera signals from: what comes from there goes before what anybody else sent first.
         Raises `PortsExhausted`, `StreamExists`, `InvalidMediaArgument`.
         """
 

@@ -42,10 +42,11 @@ from commonview.network.offer import (
     media_host,
     media_transport,
     read_answer,
+    signalling_host,
     stream_attributes,
     subject_sender,
 )
-from commonview.network.quirks import SsrcPolicy, peer_profile
+from commonview.network.quirks import peer_profile
 from commonview.network.requests import advertised_host
 from commonview.network.ssrc import SsrcExhaustedError
 
@@ -188,7 +189,13 @@ class LiveSessions:
         44)."""
         try:
             run.ssrc = self._ssrcs.allocate(now.mono)
-            receiver = self._node.open_receiver(run.machine.id, run.machine.transport, ssrc=int(run.ssrc))
+            receiver = self._node.open_receiver(
+                run.machine.id,
+                run.machine.transport,
+                ssrc=int(run.ssrc),
+                ssrc_policy=peer_profile(run.record).ssrc,
+                peer_host=signalling_host(run.record),
+            )
         except SsrcExhaustedError:
             return Failure(FailureCode.SSRC_EXHAUSTED, {})
         except PortsExhausted:
@@ -300,7 +307,6 @@ class LiveSessions:
 
     def _answered(self, run: _Run, call: Call, response: SipResponse) -> None:
         machine = run.machine
-        profile = peer_profile(call.record)
         try:
             answer = read_answer(
                 response.body,
@@ -317,7 +323,7 @@ class LiveSessions:
             self._carry_out(run, commands or machine.device_ended(self._now()))
             return
         try:
-            if answer.ssrc is not None and not commands and profile.ssrc is not SsrcPolicy.STRICT:
+            if answer.ssrc is not None and not commands:
                 self._node.set_ssrc(machine.id, answer.ssrc)
             if answer.dial is not None and not commands:
                 self._node.connect_receiver(machine.id, *answer.dial)
@@ -437,8 +443,7 @@ class LiveSessions:
         if isinstance(event, (ViewerJoined, ViewerFirstBytes, ViewerLeft)):
             self._viewer(run, event, now)
         else:
-            strict = peer_profile(run.record).ssrc is SsrcPolicy.STRICT
-            self._carry_out(run, react(run.machine, event, now, strict_ssrc=strict))
+            self._carry_out(run, react(run.machine, event, now))
 
     def _viewer(self, run: _Run, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
         if isinstance(event, ViewerJoined):

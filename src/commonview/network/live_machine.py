@@ -108,6 +108,7 @@ class LiveMachine:
     _flowing_since: float | None = None
     _lost: Failure | None = None  # set from the loss of a stream that had flowed until it flows again
     _picture: bool = False
+    _other_number: Params = field(default_factory=dict)
     _unreported: bool = False  # lost before the media node missed anything: it will not say "resumed"
 
     # -- what the camera and its signalling do
@@ -234,11 +235,18 @@ class LiveMachine:
             return self._lose(Failure(FailureCode.MEDIA_LOST, {"why": reason}), now)
         if self.phase is not Phase.ANSWERED:
             return []
+        if reason == "ssrc_mismatch":  # a device that is held to its number (trap 34)
+            return self._lose(Failure(FailureCode.SSRC_REFUSED, dict(self._other_number)), now)
         return self._lose(never_seen(reason), now)
 
     def stream_ended(self, reason: str, now: Moment) -> list[Command]:
         """The stream is gone at the media node although nobody asked: nothing to come back to."""
         return self.fail(Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": reason}), now)
+
+    def other_number(self, expected: int, seen: int, now: Moment) -> None:
+        """Packets carry another SSRC than was agreed on; whether they are taken is the policy's (trap 34)."""
+        self._other_number = {"expected": f"{expected:010d}", "seen": f"{seen:010d}"}
+        self.note({"code": "ssrc_mismatch", "expected": expected, "seen": seen}, now)
 
     def note(self, params: Params, now: Moment) -> None:
         """Something worth a line that changes nothing."""

@@ -19,13 +19,12 @@ from commonview.media import (
     ViewerJoined,
     ViewerLeft,
 )
-from commonview.network.model import Failure, FailureCode, ViewerEvent, ViewerEventKind
+from commonview.network.model import ViewerEvent, ViewerEventKind
 from commonview.network.sources.failures import rtsp_failure
 
 if TYPE_CHECKING:
     from commonview.media import MediaEvent
     from commonview.network.live_machine import Command, LiveMachine, Moment
-    from commonview.network.model import Params
 
 
 def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | ViewerLeft) -> ViewerEvent:
@@ -39,14 +38,8 @@ def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | 
     return ViewerEvent(ViewerEventKind.LEFT, *names, event.reason, *counts)
 
 
-def react(
-    machine: LiveMachine, event: MediaEvent, now: Moment, *, strict_ssrc: bool = False
-) -> list[Command]:
-    """Tell the machine what happened to its stream; returns what to do.
-
-    With ``strict_ssrc`` another number than the offered one ends the session; otherwise it is followed, and
-    noted (trap 34).
-    """
+def react(machine: LiveMachine, event: MediaEvent, now: Moment) -> list[Command]:
+    """Tell the machine what happened to its stream; returns what to do."""
     match event:
         case TcpConnected():
             machine.tcp_connected(event.peer, now)
@@ -56,11 +49,8 @@ def react(
             return _react_to_source(machine, event, now)
         case FirstPacket():
             machine.first_packet(event.peer, event.ssrc, event.payload_type, now)
-        case SsrcMismatch() if strict_ssrc:
-            params: Params = {"expected": f"{event.expected:010d}", "seen": f"{event.seen:010d}"}
-            return machine.fail(Failure(FailureCode.SSRC_REFUSED, params), now)
         case SsrcMismatch():
-            machine.note({"code": "ssrc_mismatch", "expected": event.expected, "seen": event.seen}, now)
+            machine.other_number(event.expected, event.seen, now)
         case FirstKeyFrame():
             machine.first_key_frame({"codec": event.codec, "width": event.width, "height": event.height}, now)
         case StreamStalled():

@@ -75,6 +75,11 @@ def media_transport(record: DeviceRecord, default: MediaTransport) -> MediaTrans
     return default
 
 
+def signalling_host(record: DeviceRecord) -> str | None:
+    """The address a device signals from: its packets go before those of whoever sends to its port first."""
+    return None if record.flow is None else record.flow.peer[0].partition("%")[0]
+
+
 def media_host(record: DeviceRecord, flow: Flow) -> str | None:
     """The address to use instead of the one in the answer's ``c=``: where the device signals from.
 

@@ -3,7 +3,15 @@
 from commonview.simulator.camera import CameraState, SimulatedCamera
 from commonview.simulator.controls import ControlFault, Controls
 from commonview.simulator.errors import SimulatorError, SimulatorExtraMissing, SourceError
-from commonview.simulator.faults import CATALOGUE, Fault, FaultEntry, UnknownFault, commit, parse_faults
+from commonview.simulator.faults import (
+    CATALOGUE,
+    Fault,
+    FaultEntry,
+    Party,
+    UnknownFault,
+    commit,
+    parse_faults,
+)
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.platform import PlatformSettings, PlatformTree, simulated_platform
 from commonview.simulator.recorder import Recorder, Segment, StillPainter, moments_in, recorded
@@ -23,6 +31,7 @@ __all__ = [
     "FaultEntry",
     "Faults",
     "FleetSettings",
+    "Party",
     "PlatformSettings",
     "PlatformTree",
     "Recorder",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from commonview.simulator.errors import SimulatorError
-from commonview.simulator.faults import CATALOGUE, parse_faults
+from commonview.simulator.faults import CATALOGUE, Party, parse_faults
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.settings import Faults, Server
 from commonview.wire.version import GbVersion
@@ -176,9 +176,11 @@ def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def list_faults() -> int:
-    """Print the catalogue."""
+def list_faults(party: Party = Party.DEVICE) -> int:
+    """Print what this party can do wrong."""
     for entry in CATALOGUE:
+        if party not in entry.parties:
+            continue
         number = f"{entry.trap:>2}" if entry.trap else "  "
         print(f"{entry.fault.value:<28} {number}  {entry.en}\n{'':<32} {entry.zh}")  # noqa: T201  # the command speaks
     return 0

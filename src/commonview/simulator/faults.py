@@ -87,6 +87,16 @@ class Fault(StrEnum):
     PACKETS_LOST = "packets-lost"
 
 
+class Party(StrEnum):
+    """Who can commit a fault: what registers (cameras, recorders, lower platforms), or a superior."""
+
+    DEVICE = "device"
+    SUPERIOR = "superior"
+
+
+_DEVICES: Final = frozenset({Party.DEVICE})
+
+
 @dataclass(frozen=True, slots=True)
 class FaultEntry:
     """`trap` is its number in docs/conformance.md, 0 for plain misfortune; `en` and `zh` say what happens."""
@@ -96,10 +106,11 @@ class FaultEntry:
     en: str
     zh: str
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    parties: frozenset[Party] = _DEVICES
 
 
 class UnknownFault(SimulatorError):
-    """A name that is none of the catalogue."""
+    """A name that is none of the catalogue, or none of what this party can do wrong."""
 
     default_code = "fault_unknown"
 
@@ -140,7 +151,13 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
         "以其他编码发送MediaStatus",
         {"finishes_as": "34020000002009999999"},
     ),
-    FaultEntry(_F.NO_EXPIRES, 9, "answers SUBSCRIBE without Expires", "订阅应答不带Expires"),
+    FaultEntry(
+        _F.NO_EXPIRES,
+        9,
+        "sends and answers SUBSCRIBE without Expires",
+        "订阅及其应答不带Expires",
+        parties=frozenset(Party),
+    ),
     FaultEntry(_F.NEVER_REREGISTERS, 10, "registers once and never again", "注册一次后不再注册"),
     FaultEntry(_F.KEEPALIVE_TWICE, 11, "sends every keep-alive twice", "每次心跳发送两遍"),
     FaultEntry(
@@ -252,7 +269,14 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
     FaultEntry(_F.STATUS_NUMBERS, 30, "writes 1 and 0 for ON and OFF", "状态写1和0"),
     FaultEntry(_F.PARENTS_SEVERAL, 31, "names several parents in ParentID", "ParentID含多个编码"),
     FaultEntry(_F.SUBJECT_NEEDS_CAMERA, 32, "wants the camera's id in Subject", "Subject必须是摄像机编码"),
-    FaultEntry(_F.NO_Y, 33, "answers without y=", "应答不带y=", {"omit_ssrc": True}),
+    FaultEntry(
+        _F.NO_Y,
+        33,
+        "offers and answers without y=",
+        "邀请和应答不带y=",
+        {"omit_ssrc": True},
+        frozenset(Party),
+    ),
     FaultEntry(_F.SSRC_ZERO, 34, "sends SSRC 0 whatever was agreed", "SSRC总是0", {"sent_ssrc": 0}),
     FaultEntry(
         _F.SSRC_OWN,
@@ -305,7 +329,13 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
         "录像结束不发MediaStatus",
         {"finishes_silently": True},
     ),
-    FaultEntry(_F.IFRAME_MISSPELT, 50, "writes IFameCmd", "把IFrameCmd写成IFameCmd"),
+    FaultEntry(
+        _F.IFRAME_MISSPELT,
+        50,
+        "writes IFameCmd",
+        "把IFrameCmd写成IFameCmd",
+        parties=frozenset({Party.SUPERIOR}),
+    ),
     FaultEntry(
         _F.WRONG_PASSWORD, 0, "registers with a wrong password", "注册密码错误", {"wrong_password": True}
     ),
@@ -331,6 +361,12 @@ def commit(names: Iterable[str], base: Faults | None = None) -> Faults:
     return faults
 
 
-def parse_faults(text: str) -> Faults:
-    """From names separated by commas. Raises `UnknownFault`."""
-    return commit(part.strip() for part in text.split(",") if part.strip())
+def parse_faults(text: str, party: Party = Party.DEVICE) -> Faults:
+    """From names separated by commas. Raises `UnknownFault`, also for what `party` cannot do wrong."""
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    for name in names:
+        entry = _BY_NAME.get(name)
+        if entry is not None and party not in entry.parties:
+            possible = ", ".join(sorted(one.fault for one in CATALOGUE if party in one.parties))
+            raise UnknownFault(f"{name!r} is no fault of a {party}; there are: {possible}")
+    return commit(names)

@@ -8,7 +8,7 @@ from typing import Final
 from commonview.network.sip_endpoint import SipEndpointError
 from commonview.simulator import cli
 from commonview.simulator.errors import SimulatorError
-from commonview.simulator.faults import parse_faults
+from commonview.simulator.faults import Party, parse_faults
 from commonview.simulator.settings import Faults
 from commonview.simulator.superior import SimulatedSuperior, SuperiorSettings
 from commonview.wire.gbid import VIDEO_CHANNEL_TYPES, classify
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; raises `SimulatorError` with a sentence for the terminal."""
     if arguments.list_faults:
-        return cli.list_faults()
+        return cli.list_faults(Party.SUPERIOR)
     host, port = cli.numeric_address(arguments.listen)
     settings = SuperiorSettings(
         password=cli.read_password(arguments.password_file),
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         look_s=arguments.look,
     )
     try:
-        asyncio.run(_simulate(settings, parse_faults(arguments.faults), once=arguments.once))
+        asyncio.run(_simulate(settings, parse_faults(arguments.faults, Party.SUPERIOR), once=arguments.once))
     except OSError as error:
         raise SimulatorError(f"cannot listen on {arguments.listen}: {error.strerror or error}") from error
     return 0

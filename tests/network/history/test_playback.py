@@ -45,6 +45,17 @@ async def test_playback_shows_the_moments_that_were_asked_for(tmp_path: Path, tr
         assert [event.kind for event in room.viewer_events][-1] is ViewerEventKind.LEFT
 
 
+async def test_the_position_is_that_of_the_pictures_and_stands_with_them(tmp_path: Path) -> None:
+    async with recorder_room(tmp_path, media_timeout_s=4.0) as (room, camera, node):
+        viewer = look(room, node, at(5), at(10))
+        await viewer.fragments(12)
+        camera.faults = Faults(send_nothing=True)
+        playback = await until_state(room, PlaybackState.FAILED)
+        shown = moments_in(bytes(viewer.received))[-1]
+        assert abs(playback.position - shown) <= timedelta(seconds=1)
+        await viewer.leave()
+
+
 async def test_what_was_not_recorded_is_passed_over(tmp_path: Path) -> None:
     async with recorder_room(tmp_path) as (room, _, node):
         viewer = look(room, node, at(29, 58), at(40, 30))

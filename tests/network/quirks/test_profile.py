@@ -85,10 +85,12 @@ def test_hikvision_is_guarded_first_and_an_upper_platform_may_want_presence() ->
 
 
 @pytest.mark.trap(34)
-def test_makers_that_choose_their_own_ssrc_are_learnt_from_the_wire() -> None:
+def test_the_ssrc_is_learnt_from_the_wire_unless_the_operator_says_otherwise() -> None:
     assert peer_profile(device(manufacturer="Dahua")).ssrc is SsrcPolicy.LEARN
     assert peer_profile(device(manufacturer="Hikvision")).ssrc is SsrcPolicy.LEARN
-    assert peer_profile(device(manufacturer="Uniview")).ssrc is SsrcPolicy.FOLLOW
+    assert peer_profile(device(manufacturer="Uniview")).ssrc is SsrcPolicy.LEARN
+    for word in SsrcPolicy:
+        assert peer_profile(device(quirk_overrides=checked_overrides({"ssrc": word.value}))).ssrc is word
 
 
 @pytest.mark.trap(44)

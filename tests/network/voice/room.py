@@ -71,7 +71,8 @@ async def voice_room(
     try:
         async with open_room(folder, node=node, default_media_transport=media_transport) as room:
             desk = room.service.voice
-            desk._ground = replace(desk._ground, limits=TalkLimits(call_s=call_s, connect_s=5.0))
+            limits = TalkLimits(call_s=call_s, connect_s=5.0)
+            desk._ground = desk.signalling._ground = replace(desk._ground, limits=limits)
             settings = room.camera_settings(channels=channels, voice=voice, **camera)
             async with SimulatedCamera(settings) as device:
                 complete = [CatalogueState.COMPLETE]

@@ -30,6 +30,7 @@ export const router = createRouter({
         { path: 'diagnosis/:kind?/:id?', name: 'diagnosis', component: () => import('@/network/DiagnosisPage.vue'), meta: { area: 'devices' } },
         { path: 'devices/:id', name: 'device', component: () => import('@/channel/DevicePage.vue'), props: true, meta: { area: 'devices' } },
         { path: 'channels/:id', name: 'channel', component: () => import('@/channel/ChannelPage.vue'), props: true, meta: { area: 'devices' } },
+        { path: 'recordings', name: 'recordings', component: () => import('@/recordings/RecordingsPage.vue'), meta: { area: 'recordings' } },
         { path: 'access', name: 'access', component: () => import('@/manage/AccessPage.vue'), meta: { area: 'access' } },
         { path: 'purposes', name: 'purposes', component: () => import('@/manage/PurposesPage.vue'), meta: { area: 'purposes' } },
         { path: 'accounts', name: 'accounts', component: () => import('@/manage/AccountsPage.vue'), meta: { area: 'accounts' } },

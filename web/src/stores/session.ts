@@ -22,7 +22,7 @@ const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
   me: 'everyone',
 }
 
-const order: readonly Area[] = ['live', 'alarms', 'accounts', 'purposes', 'devices', 'access', 'audit', 'system']
+const order: readonly Area[] = ['live', 'recordings', 'alarms', 'accounts', 'purposes', 'devices', 'access', 'audit', 'system']
 
 export function areasFor(actions: readonly Action[]): Area[] {
   return order.filter((area) => {

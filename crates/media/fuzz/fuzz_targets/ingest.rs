@@ -12,10 +12,10 @@ fuzz_target!(|data: &[u8]| {
     };
     let config = IngestConfig {
         ssrc: match options & 3 {
-            0 => SsrcPolicy::Latch(None),
+            0 => SsrcPolicy::Learn(None),
             1 => SsrcPolicy::Learn(Some(0x0a0b_0c0d)),
             2 => SsrcPolicy::Strict(0x0a0b_0c0d),
-            _ => SsrcPolicy::Latch(Some(7)),
+            _ => SsrcPolicy::Follow(Some(7)),
         },
         after_loss: if options & 4 == 0 {
             AfterLoss::DropToKeyFrame

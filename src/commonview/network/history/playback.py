@@ -229,7 +229,7 @@ class Playbacks:
         said = await run.steering.pause(call)
         if said.accepted and not run.over:
             self._ground.node.pause_stream(run.source.stream_id, True)
-            run.clock.hold(self._mono())
+            run.clock.hold(self._media_s(run))
             self._set(run, PlaybackState.PAUSED)
         return said
 
@@ -244,7 +244,7 @@ class Playbacks:
     def _flow_again(self, run: Run) -> None:
         if run.shown.state is PlaybackState.PAUSED:
             self._ground.node.pause_stream(run.source.stream_id, False)
-        run.clock.flow(self._mono())
+        run.clock.flow(self._media_s(run))
         self._set(run, PlaybackState.PLAYING)
 
     async def _seek(self, run: Run, to_s: float) -> Said:
@@ -264,7 +264,7 @@ class Playbacks:
         return await self._call_anew(run, to_s)
 
     def _arrive(self, run: Run, to_s: float) -> None:
-        run.clock.jump(to_s, self._mono())
+        run.clock.jump(to_s, self._media_s(run))
         self._flow_again(run)  # PLAY with a Range also ends a pause (Annex B.1)
 
     async def _call_anew(self, run: Run, to_s: float) -> Said:
@@ -283,7 +283,7 @@ class Playbacks:
             run.offset_s = offset_s
             if run.clock.speed != 1.0:  # a new call begins at life's speed
                 self._ground.node.set_scale(run.source.stream_id, 1.0)
-                run.clock.turn(1.0, self._mono())
+                run.clock.turn(1.0, self._media_s(run))
             self._arrive(run, to_s)
         return Said(ControlState.CALLED_ANEW, 200, {})
 
@@ -291,14 +291,14 @@ class Playbacks:
         call = run.source.call
         assert call is not None  # noqa: S101 - checked by `control`
         before = run.clock.speed
-        said = await run.steering.speed(call, speed, from_s=run.clock.at(self._mono()) - run.offset_s)
+        said = await run.steering.speed(call, speed, from_s=run.clock.at(self._media_s(run)) - run.offset_s)
         if said.accepted and not run.over:
             taken = said.params.get("scale", speed)
             taken = float(taken) if isinstance(taken, (int, float)) else speed
             if (before < 0) is not (taken < 0):
                 self._ground.node.discontinue(run.source.stream_id)
             self._ground.node.set_scale(run.source.stream_id, taken)
-            run.clock.turn(taken, self._mono())
+            run.clock.turn(taken, self._media_s(run))
             self._flow_again(run)
         return said
 
@@ -319,7 +319,7 @@ class Playbacks:
         match event:
             case FirstKeyFrame() | StreamResumed():
                 if run.shown.state is not PlaybackState.PAUSED:
-                    run.clock.flow(self._mono())
+                    run.clock.flow(self._media_s(run))
                     self._set(run, PlaybackState.PLAYING)
             case StreamStalled():
                 self._stalled(run, event.reason)
@@ -336,11 +336,11 @@ class Playbacks:
         """Silence: at the end of the piece it is the end (no 121 came), before it the stream is lost."""
         if run.shown.state is PlaybackState.PAUSED or run.lock.locked():
             return
-        run.clock.hold(self._mono())
+        run.clock.hold(self._media_s(run))
         self._silent(run, reason)
 
     def _silent(self, run: Run, reason: str) -> None:
-        at = run.clock.at(self._mono())
+        at = run.clock.at(self._media_s(run))
         backwards = run.clock.speed < 0
         near_end = at <= _NEAR_END_S if backwards else at >= run.clock.length_s - _NEAR_END_S
         if near_end:
@@ -381,7 +381,7 @@ class Playbacks:
                 self._end(run, PlaybackState.ENDED)
 
     def _end(self, run: Run, state: PlaybackState, failure: Failure | None = None) -> None:
-        now = self._mono()
+        now = self._media_s(run)
         if state is PlaybackState.FINISHED:
             run.clock.jump(0.0 if run.clock.speed < 0 else run.clock.length_s, now)
         run.clock.hold(now)
@@ -406,7 +406,7 @@ class Playbacks:
         self._on_changed(run.shown.id)
 
     def _snapshot(self, run: Run) -> Playback:
-        position = run.shown.start + timedelta(seconds=run.clock.at(self._mono()))
+        position = run.shown.start + timedelta(seconds=run.clock.at(self._media_s(run)))
         return replace(run.shown, position=position, speed=run.clock.speed)
 
     def _run(self, playback_id: str) -> Run:
@@ -415,8 +415,12 @@ class Playbacks:
             raise PlaybackUnknown(f"no playback {playback_id[:40]!r}", playback_id=playback_id[:40])
         return run
 
-    def _mono(self) -> float:
-        return self._ground.clock.monotonic()
+    def _media_s(self, run: Run) -> float:
+        """Seconds of pictures received, at the speed they are watched: it stands while none come."""
+        stats = self._ground.node.stream_stats(run.source.stream_id)
+        if stats is not None and stats.media_ms is not None:
+            run.media_s = max(run.media_s, stats.media_ms / 1000)
+        return run.media_s
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

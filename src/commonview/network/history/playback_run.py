@@ -56,6 +56,7 @@ class Run:
     clock: PlaybackClock
     place_until: float
     joined: bool = False
+    media_s: float = 0.0  # pictures received so far, in seconds of the viewer's time
     refuses_seek: bool = False
     offset_s: float = 0.0  # where the present call begins, in seconds since the start
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -10,7 +10,9 @@ class PlaybackClock:
     """Seconds since the start of the recording that was asked for, by pictures that flow and their speed.
 
     It stands while nothing flows (before the first picture, paused, stalled) and moves by ``speed`` seconds a
-    second otherwise, backwards when that is negative; it never leaves the piece that was asked for.
+    second of pictures otherwise, backwards when that is negative; it never leaves the piece that was asked
+    for. The time passed in is that of the pictures received, not of a clock: a device that stutters does not
+    run ahead of what it showed.
     """
 
     length_s: float

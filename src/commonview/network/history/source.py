@@ -10,8 +10,15 @@ from commonview.media import MediaError, PortsExhausted
 from commonview.network.calls import CallFailed, obstacle
 from commonview.network.history.offer import HistoryAsk, history_offer, history_subject
 from commonview.network.model import Failure, FailureCode
-from commonview.network.offer import AnswerUnusable, media_host, media_transport, read_answer, subject_sender
-from commonview.network.quirks import SsrcPolicy, peer_profile
+from commonview.network.offer import (
+    AnswerUnusable,
+    media_host,
+    media_transport,
+    read_answer,
+    signalling_host,
+    subject_sender,
+)
+from commonview.network.quirks import peer_profile
 from commonview.network.requests import advertised_host
 from commonview.network.ssrc import SsrcExhaustedError
 from commonview.wire.sdp import SdpError, parse_sdp
@@ -81,7 +88,13 @@ class HistorySource:
         ground = self._ground
         try:
             self._ssrc = ground.ssrcs.allocate(ground.clock.monotonic())
-            receiver = ground.node.open_receiver(self.stream_id, self.transport, ssrc=int(self._ssrc))
+            receiver = ground.node.open_receiver(
+                self.stream_id,
+                self.transport,
+                ssrc=int(self._ssrc),
+                ssrc_policy=peer_profile(self.record).ssrc,
+                peer_host=signalling_host(self.record),
+            )
         except SsrcExhaustedError:
             raise CallFailed(Failure(FailureCode.SSRC_EXHAUSTED, {})) from None
         except PortsExhausted:
@@ -127,7 +140,7 @@ class HistorySource:
             why = error.why if isinstance(error, AnswerUnusable) else "malformed"
             raise CallFailed(Failure(FailureCode.SDP_UNUSABLE, {"why": why})) from error
         try:
-            if answer.ssrc is not None and peer_profile(self.record).ssrc is not SsrcPolicy.STRICT:
+            if answer.ssrc is not None:
                 node.set_ssrc(self.stream_id, answer.ssrc)
             if answer.dial is not None:
                 node.connect_receiver(self.stream_id, *answer.dial)

@@ -3,6 +3,7 @@
 `peer_profile(record)` gives the profile; where a flag makes a difference call `note_fired(record, Flag.X)`.
 """
 
+from commonview.media import SsrcPolicy
 from commonview.network.quirks.model import (
     Charset,
     ConfigTarget,
@@ -12,7 +13,6 @@ from commonview.network.quirks.model import (
     MediaAddress,
     Profile,
     ScaleFormat,
-    SsrcPolicy,
     SubStreamDialect,
     TalkDialect,
 )

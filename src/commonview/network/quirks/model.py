@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from commonview.media import SsrcPolicy
 from commonview.wire.charset import GB2312, GB18030, UTF_8
 from commonview.wire.version import GbVersion
 
@@ -56,14 +57,6 @@ class SubStreamDialect(StrEnum):
     STREAM_MODE = "streamMode"  # a=streamMode:SUB
 
 
-class SsrcPolicy(StrEnum):
-    """Whose word on the SSRC counts."""
-
-    STRICT = "strict"  # the one we offered
-    FOLLOW = "follow"  # the one its answer names, else ours
-    LEARN = "learn"  # the one its first packets carry
-
-
 class MediaAddress(StrEnum):
     """Where a peer's media address is read."""
 
@@ -102,7 +95,7 @@ class Profile:
     version: GbVersion = GbVersion.V2016
     charset_policy: Charset = Charset.DECLARED
     sub_stream: SubStreamDialect = SubStreamDialect.STREAMNUMBER
-    ssrc: SsrcPolicy = SsrcPolicy.FOLLOW
+    ssrc: SsrcPolicy = SsrcPolicy.LEARN
     media_address: MediaAddress = MediaAddress.SDP
     tcp_passive_refused: bool = False
     subject_uses_camera_id: bool = True

@@ -1,7 +1,9 @@
 """The table of known peculiarities. Later entries win over earlier ones; an operator wins over all.
 
 ``trap`` is the number in docs/conformance.md, None for what merely differs between editions and makers. Flags
-without an entry are for operators: what depends on an installation's network, or is known of no maker.
+without an entry are for operators: what depends on an installation's network, or is known of no maker. That
+Dahua always sends SSRC 0 (ossrs/srs#2047) and Hikvision one of its own (ossrs/srs#4561) needs no entry: every
+peer's SSRC is learnt.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from commonview.network.quirks.model import (
     Entry,
     Flag,
     Match,
-    SsrcPolicy,
     SubStreamDialect,
 )
 from commonview.wire.version import GbVersion
@@ -38,25 +39,11 @@ ENTRIES: Final = (
         for version in _OLDER
     ),
     Entry(
-        name="hikvision-own-ssrc",
-        match=Match(vendor=HIKVISION),
-        sets={Flag.SSRC: SsrcPolicy.LEARN},
-        trap=34,
-        source="ossrs/srs#4561: more than a thousand devices choose their own SSRC",
-    ),
-    Entry(
         name="hikvision-guard-first",
         match=Match(vendor=HIKVISION),
         sets={Flag.GUARD_FIRST: True},
         trap=27,
         source="WVP#483: no alarms before GuardCmd",
-    ),
-    Entry(
-        name="dahua-ssrc-zero",
-        match=Match(vendor=DAHUA),
-        sets={Flag.SSRC: SsrcPolicy.LEARN},
-        trap=34,
-        source="ossrs/srs#2047: SSRC is always 0",
     ),
     Entry(
         name="dahua-sub-stream",

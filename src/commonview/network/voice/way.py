@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from commonview.media import MediaError, MediaTransport, PortsExhausted, SenderTarget, TalkCarriage
 from commonview.network.calls import CallFailed
+from commonview.network.live_machine import Moment
 from commonview.network.model import Failure, FailureCode
 from commonview.network.offer import AnswerUnusable, media_host
 from commonview.network.requests import advertised_host
@@ -16,6 +17,8 @@ from commonview.network.voice.machine import TalkLimits
 from commonview.network.voice.offer import PCMA_TYPE, VoiceOffer, read_offer, read_talk_answer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from commonview.foundation.clock import Clock
     from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaNode
@@ -45,6 +48,10 @@ class TalkGround:
     default_transport: MediaTransport
     dial_networks: tuple[IpNetwork, ...] = ()
     limits: TalkLimits = field(default_factory=TalkLimits)
+
+    def now(self, at: datetime | None = None) -> Moment:
+        """This moment, or that of an event."""
+        return Moment(self.clock.monotonic(), at if at is not None else self.clock.now())
 
     def advertised(self, flow: Flow) -> str:
         """Our media address, as this device is told it."""
