@@ -158,7 +158,9 @@ async def test_its_recording_is_listed_played_steered_and_fetched(tmp_path: Path
         assert done.state is DownloadState.FINISHED, done
         shown = probed(history.downloads.file(download.id))
         assert (shown["codec_name"], shown["width"], shown["height"]) == ("h264", 320, 240)
-        assert int(shown["nb_read_frames"]) > 200
+        # It sends its file at once and not all of it can be shown; what lacks is told and not hidden.
+        assert int(shown["nb_read_frames"]) > 50
+        assert done.missing_s > 0
         playback = history.start_playback(CHANNEL, "b", start, end)
         playbacks = history.playbacks
         answered = (ControlState.ACCEPTED, ControlState.CALLED_ANEW)
