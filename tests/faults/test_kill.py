@@ -104,9 +104,7 @@ def look(server: Server, path: str) -> Any:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_camera_watched_live_is_told_bye_and_can_be_watched_again(
-    server: Server, transport: str
-) -> None:
+async def test_a_camera_watched_live_is_free_and_can_be_watched_again(server: Server, transport: str) -> None:
     async with camera_of(server, transport=transport) as camera:
         assert (await asyncio.to_thread(ask, server, "/api/live")).status_code == 201
         await until(lambda: camera.calls)

@@ -1,5 +1,7 @@
 """The calls that stand are on disk, and a server that was killed knows them when it is back."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from commonview.network.call_journal import CallJournal
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.flow import Flow
-from tests.network.harness import DEVICE
+from tests.network.harness import DEVICE, open_room, until
 
 FLOW = Flow("udp", ("192.0.2.10", 5060), ("192.0.2.1", 5060))
 
@@ -78,3 +80,29 @@ def test_a_disk_that_refuses_costs_the_line_and_is_counted(tmp_path: Path) -> No
     assert journal.load() == []
     journal.began(DEVICE, FLOW, dialog(1))
     assert journal.unwritten == 2
+
+
+@pytest.mark.anyio
+async def test_a_device_whose_call_was_left_over_is_told_bye_at_the_next_start(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.bind(("127.0.0.1", 0))
+        device.setblocking(False)
+        CallJournal(tmp_path / "calls.jsonl").began(
+            DEVICE, Flow("udp", device.getsockname(), FLOW.local), dialog(1)
+        )
+        async with open_room(tmp_path):
+            async with asyncio.timeout(10):
+                told, server = await asyncio.get_running_loop().sock_recvfrom(device, 65536)
+            head = told.decode().split("\r\n")
+            assert head[0].startswith("BYE ")
+            assert "Call-ID: call-1" in head
+            copied = [line for line in head if line.split(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")]
+            answer = "\r\n".join(["SIP/2.0 200 OK", *copied, "Content-Length: 0", "", ""])
+            device.sendto(answer.encode(), server)
+            await until(lambda: "call-1" not in _standing(tmp_path))
+
+
+def _standing(folder: Path) -> list[str]:
+    copy = folder / "copy.jsonl"
+    copy.write_bytes((folder / "calls.jsonl").read_bytes())
+    return [left.dialog.call_id for left in CallJournal(copy).load()]
