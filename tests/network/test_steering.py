@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commonview.network.control import STILL, CommandFailure, CommandState, PtzBusy, Vector
+from commonview.network.control import STILL, CommandFailure, CommandState, PtzBusy, Vector, orders
 from commonview.network.control.ptz_code import lens_code, move_code
 from commonview.network.control.steering import (
     LEASE_S,
@@ -47,6 +47,16 @@ def test_stop_is_repeated_and_a_new_movement_ends_the_repeats() -> None:
     steering.steer(LEFT, first + 0.01)
     assert steering.due(first + MIN_INTERVAL_S) == [Frame(LEFT, lens=False)]
     assert steering.due(second) == []
+
+
+def test_a_preset_called_right_after_a_stop_is_not_stopped_by_its_repeats() -> None:
+    steering = Steering("one", "One", 0.0)
+    steering.steer(RIGHT, 0.0)
+    steering.due(0.0)
+    steering.steer(STILL, 0.05)
+    assert steering.due(0.05) == [Frame(STILL, lens=False)]
+    steering.overtaken()
+    assert [frame for delay in REPEAT_STOP_AFTER_S for frame in steering.due(0.05 + delay)] == []
 
 
 def test_of_many_movements_within_the_interval_the_last_wins() -> None:
@@ -156,6 +166,20 @@ async def test_steering_is_one_command_that_is_observed_in_the_position(tmp_path
         command = await room.end_of(await room.control.command(command_id))
     assert states(command) == ["sent", "accepted", "observed"]
     assert room.camera.codes()[2:] == [STOP_CODE] * 3
+
+
+@pytest.mark.anyio
+async def test_no_stop_follows_a_preset_that_is_called_after_steering(tmp_path: Path) -> None:
+    async with control_room(tmp_path) as room:
+        one = Steerer(room, "one")
+        await one.steer(RIGHT)
+        await until(lambda: len(room.camera.codes()) == 1)
+        await one.steer(STILL)
+        await until(lambda: room.camera.codes()[-1] == STOP_CODE)
+        await room.give(orders.PresetCall(number=3))
+        await until(lambda: room.camera.codes()[-1] != STOP_CODE)
+        await asyncio.sleep(max(REPEAT_STOP_AFTER_S) + 0.1)
+        assert room.camera.codes()[-1] != STOP_CODE
 
 
 @pytest.mark.anyio

@@ -133,6 +133,12 @@ class SteeringDriver:
             return None
         return self._shown(channel_id, lease)
 
+    def overtaken(self, target: Target) -> None:
+        """A preset, a cruise or the like moves this camera now: stops of before are not repeated into it."""
+        lease = self._leases.get(target.channel_id or target.gb_id)
+        if lease is not None:
+            lease.steering.overtaken()
+
     async def release(self, target: Target, *, holder: str) -> None:
         """Stop and give the lease back; harmless for one who does not hold it."""
         lease = self._leases.get(target.channel_id or target.gb_id)

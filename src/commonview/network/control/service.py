@@ -14,7 +14,7 @@ from commonview.network.control.book import CommandBook
 from commonview.network.control.driver import SteeringDriver, require_reachable
 from commonview.network.control.editions import require_edition
 from commonview.network.control.foreign import ForeignOrders, listed, require_known
-from commonview.network.control.model import CapabilityVerdict, CommandFailure, CommandState
+from commonview.network.control.model import CapabilityVerdict, CommandFailure, CommandRight, CommandState
 from commonview.network.control.observe import NOTHING_TO_SEE, Finding, ObservationLimits, Observer
 from commonview.network.control.orders import Upgrade
 from commonview.network.control.plans import edition_of, plan_of
@@ -174,6 +174,8 @@ class Control:
         except BaseException:
             self._end(record.id)
             raise
+        if order.right is CommandRight.STEER:
+            self.steering.overtaken(target)
         ptz = require_reachable(target, self.foreign)
         if ptz is not None:
             self._spawn(self._carry_out_foreign(command, ptz, order))

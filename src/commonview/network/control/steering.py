@@ -90,6 +90,10 @@ class Steering:
         self._want(STILL)
         self.lease_until = now
 
+    def overtaken(self) -> None:
+        """Another command moves the camera now: a stop that is said again would stop that one."""
+        self._repeats.clear()
+
     def _want(self, vector: Vector) -> None:
         if vector != self._sent:
             self._repeats.clear()
