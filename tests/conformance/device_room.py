@@ -41,10 +41,8 @@ class Misbehaviour:
 RIGHT = Misbehaviour()
 
 
-def camera_for(
-    station: Station, transport: str, version: GbVersion, behaviour: Misbehaviour
-) -> SimulatedCamera:
-    """A camera of six channels with a recorded minute, pointed at the tester."""
+def camera_at(port: int, transport: str, version: GbVersion, behaviour: Misbehaviour) -> CameraSettings:
+    """A camera of six channels with two recorded minutes, pointed at the tester."""
     now = datetime.now(UTC).replace(microsecond=0)
     recorder = Recorder(
         (Segment(now - timedelta(hours=2), now - timedelta(hours=2) + timedelta(seconds=60)),
@@ -54,7 +52,7 @@ def camera_for(
     settings = CameraSettings(
         device_id=DEVICE,
         name="东门 East Gate",
-        server=Server(host="127.0.0.1", port=station.port, server_id=SERVER_ID, domain=DOMAIN),
+        server=Server(host="127.0.0.1", port=port, server_id=SERVER_ID, domain=DOMAIN),
         password=PASSWORD,
         channels=tuple(
             Channel(f"3402000000131000000{number}", f"东门 {number}", StillSource(), recorder)
@@ -68,8 +66,7 @@ def camera_for(
         retry_max_s=0.3,
         reboot_s=0.3,
     )
-    changed = replace(settings, **dict(behaviour.settings))  # type: ignore[arg-type]
-    return SimulatedCamera(changed, faults=behaviour.faults)
+    return replace(settings, **dict(behaviour.settings))  # type: ignore[arg-type]
 
 
 async def examined(
@@ -86,7 +83,8 @@ async def examined(
     starting: list[asyncio.Task[None]] = []
 
     def ready(station: Station) -> None:
-        cameras.append(camera_for(station, camera_transport or transport, version, behaviour))
+        settings = camera_at(station.port, camera_transport or transport, version, behaviour)
+        cameras.append(SimulatedCamera(settings, faults=behaviour.faults))
         starting.append(asyncio.ensure_future(cameras[0].start()))
 
     settings = StationSettings(
