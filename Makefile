@@ -63,6 +63,8 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 .PHONY: interop
 interop: $(STAMPS)/dev $(STAMPS)/test-packages $(STAMPS)/peers ## only the tests that drive foreign peers, which are built first
 	@$(BIN)/python -m pytest -m interop
+	$(BIN)/python scripts/interop_matrix.py
+	$(BIN)/python scripts/conformance.py
 
 .PHONY: openapi
 openapi: $(STAMPS)/dev ## write web/openapi.json and the typed client from the API

@@ -1,4 +1,7 @@
-"""Run every benchmark, or those named, in turn, and say on which machine: `python -m bench [NAME ...]`."""
+"""Run every benchmark, or those named, in turn, and say on which machine: `python -m bench [NAME ...]`.
+
+What begins with a dash is for a single named one: `python -m bench fleet --devices 100000`.
+"""
 
 import os
 import platform
@@ -31,14 +34,17 @@ def main() -> int:
         for path in HERE.glob("*.py")
         if path.stem not in NOT_BENCHMARKS and not path.stem.startswith("_")
     )
-    wanted = sys.argv[1:] or known
+    dash = next((at for at, word in enumerate(sys.argv) if at and word.startswith("-")), len(sys.argv))
+    wanted, options = sys.argv[1:dash] or known, sys.argv[dash:]
+    if options and len(wanted) != 1:
+        sys.exit(f"{options[0]} is for one benchmark; name it")
     if unknown := set(wanted) - set(known):
         sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     print(f"machine: {machine()}; Python {platform.python_version()}")
     failed = []
     for name in wanted:
         print(f"\n== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", f"bench.{name}", *options], check=False).returncode:
             failed.append(name)
     if failed:
         print(f"\nfailed: {', '.join(failed)}")

@@ -103,6 +103,7 @@ class Fleet:
         self._start = time.monotonic()
         self._serial = 0
         self.result = Result()
+        self.acknowledged: set[int] = set()
         self.answered_queries: Counter[bytes] = Counter()
 
     def close(self) -> None:
@@ -193,6 +194,7 @@ class Fleet:
                 self._waiting.append(number)
             return
         began = self._began.pop(number, None)
+        self.acknowledged.add(number)
         self.result.done += 1
         self.result.first_try += sent.repeats == 0
         self.result.delays.append(now - (sent.at if began is None else began))
@@ -261,11 +263,13 @@ class Fleet:
         self._repeat(now)
         return now
 
-    def register(self, *, within_s: float, window: int = 0, at_most_s: float = 300.0) -> Result:
-        """Every device registers once, spread evenly over a time, or so many at once."""
+    def register(
+        self, *, within_s: float, window: int = 0, at_most_s: float = 300.0, enough: int = 0
+    ) -> Result:
+        """Every device registers once, or `enough` of them, spread evenly over a time or so many at once."""
         now = start = self._begin()
         following = 0
-        while (self.result.done < self.devices) and now - start < at_most_s:
+        while self.result.done < (enough or self.devices) and now - start < at_most_s:
             if window:
                 until = min(self.devices, self.result.done + window)
             else:

@@ -16,6 +16,7 @@ import random
 import resource
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from typing import cast
 from tests.network.harness import until
 from tests.network.tree.shelf import Shelf
 
+from commonview.foundation import garbage
 from commonview.foundation.database import Database, migrate
 from commonview.network.directory import DeviceRecord
 from commonview.network.messages import MessageDesk
@@ -209,7 +211,8 @@ async def run(channels: int, platforms: int) -> None:
         migrate(database)
         shelf = Shelf(database)
         shelf.catalogue.start()
-        gc.collect()
+        garbage.settle()  # as `commonview serve` does
+        sys.setswitchinterval(0.0005)
         before = rss_mib()
         lag = Lag()
         watching = asyncio.create_task(lag.watch())

@@ -1,4 +1,5 @@
-"""A fleet over real UDP: `python -m bench.fleet [--devices N] [--seconds S] [--channels C] [--storm-s T]`.
+"""A fleet over real UDP: `python -m bench.fleet [--devices N] [--seconds S] [--channels C] [--storm-s T]
+[--settle-s T]`.
 
 `commonview serve` runs as its users run it, in a process of its own; the devices are one lean process beside
 it (`bench/_fleet.py`), each with an address of its own. Registered and kept alive with a period of 60 s;
@@ -181,7 +182,7 @@ def run(given: argparse.Namespace) -> None:
             before = cpu_s(pid)
             result = fleet.register(within_s=0, window=64)
             tell_registrations("first registrations, 64 at once", result, given.devices, cpu_s(pid) - before)
-            settle(fleet, pid)
+            settle(fleet, pid, given.settle_s)
             whole = rss_mib(pid)
             each = (whole - empty) * 2**20 / given.devices
             print(f"memory: {empty:.0f} MiB empty, {whole:.0f} MiB with the fleet, {each:.0f} bytes a device")
@@ -189,16 +190,17 @@ def run(given: argparse.Namespace) -> None:
             kept_alive(server, fleet, pid, given.seconds)
             print(f"  memory after: {rss_mib(pid):.0f} MiB")
             storm(server, fleet, given.storm_s)
-            settle(fleet, server.child.pid)
+            settle(fleet, server.child.pid, given.settle_s)
             junk(server, password, min(given.seconds, 20.0))
             fleet.close()
         finally:
             server.stop(signal.SIGKILL)
 
 
-def settle(fleet: Fleet, pid: int) -> None:
-    """Answer until the server has asked everything it wants to: until it is nearly idle."""
-    for _ in range(200):
+def settle(fleet: Fleet, pid: int, at_most_s: float) -> None:
+    """Answer until the server has asked what it wants to, which it does at a bounded rate, or for so long."""
+    end = time.monotonic() + at_most_s
+    while time.monotonic() < end:
         before = cpu_s(pid)
         fleet.rest(2.0)
         if cpu_s(pid) - before < 0.1:
@@ -211,6 +213,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--storm-s", type=float, default=5.0)
+    parser.add_argument("--settle-s", type=float, default=60.0, help="the server's own questions get so long")
     run(parser.parse_args())
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 import uvloop
 from tests.network.harness import RecordedNode, settings
 
+from commonview.foundation import garbage
 from commonview.foundation.bus import Bus
 from commonview.foundation.clock import SystemClock
 from commonview.foundation.database import Database, migrate
@@ -67,6 +68,8 @@ async def serve(profile: bool) -> None:
             clock=SystemClock(),
         )
         await service.start()
+        garbage.settle()  # as `commonview serve` does
+        sys.setswitchinterval(0.0005)
         profiler = cProfile.Profile()
         tell(port=service.sip_port)
         while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():

@@ -13,7 +13,7 @@ from commonview.network.cascade import (
     SuperiorStatus,
     SuperiorUnknown,
 )
-from commonview.network.cascade.service import check_settings
+from commonview.network.cascade.settings import check_settings
 from commonview.network.registration_plan import RegistrationPhase
 
 

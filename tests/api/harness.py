@@ -297,6 +297,8 @@ class NetworkDouble:
             on_device=lambda _device_id: None,
         )
 
+    def watched_channels(self) -> frozenset[str]:
+        return frozenset()
     def join_imports(self, db: Database, folder: Path, bus: Bus) -> None:
         directory, tree = self.directory, self.channel_tree
         self.exports = Exports(db, directory, tree)

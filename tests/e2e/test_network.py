@@ -11,7 +11,16 @@ from playwright.sync_api import expect
 from commonview.simulator.settings import Faults
 from tests.e2e.console import Console
 from tests.e2e.fleet import simulated
-from tests.processes import ADMINISTRATOR, OPERATOR, Server, channels, running, wait_for
+from tests.processes import (
+    ADMINISTRATOR,
+    OPERATOR,
+    SUPERVISOR,
+    Server,
+    channels,
+    free_port,
+    running,
+    wait_for,
+)
 
 Window = Callable[..., Console]
 DEVICE = "34020000001320000001"
@@ -215,3 +224,164 @@ def test_a_grave_alarm_is_told_at_once_looked_at_and_acknowledged(tmp_path: Path
                 keeper.shot("linkages")
                 keeper.see("alarms-tab-positions").click()
                 assert keeper.accessibility_faults() == []
+
+
+def test_groups_are_made_by_keyboard_and_filled_from_a_table_with_one_bad_row(
+    tmp_path: Path, window: Window
+) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        with simulated(server, count=3, **SMALL):
+            client = server.sign_in(OPERATOR)
+
+            def three() -> list[dict[str, Any]]:
+                found = channels(client)
+                return found if len(found) == 3 else []
+
+            cameras = wait_for(three, "three cameras", 40)
+            console = window(server)
+            console.come_in(ADMINISTRATOR)
+            console.open("/#/devices/groups")
+            # A group, one below it, another name: no mouse.
+            console.see("group-new").focus()
+            console.page.keyboard.press("Enter")
+            expect(console.see("group-name")).to_be_focused()
+            console.page.keyboard.type("North")
+            console.page.keyboard.press("Enter")
+            north = console.page.locator("[data-testid^=group-][data-name=North]")
+            expect(north).to_be_focused()
+            console.page.keyboard.press("n")
+            expect(console.see("group-name")).to_be_focused()
+            console.page.keyboard.type("Gate")
+            console.page.keyboard.press("Enter")
+            expect(console.page.locator("[data-testid^=group-][data-name=Gate]")).to_be_focused()
+            console.page.keyboard.press("F2")
+            expect(console.see("group-name")).to_be_focused()
+            console.page.keyboard.press("End")
+            console.page.keyboard.type("s")
+            console.page.keyboard.press("Enter")
+            expect(console.page.locator("[data-testid^=group-][data-name=Gates]")).to_be_focused()
+            console.see("members-add").click()
+            console.see(f"add-{cameras[0]['id']}").check()
+            console.shot("groups-add-cameras")
+            assert console.accessibility_faults() == []
+            console.see("add-submit").click()
+            expect(console.see("members")).to_contain_text(cameras[0]["gb_id"])
+
+            sheet = tmp_path / "cameras.csv"
+            lines = ["设备编号,通道编号,名称,经度,纬度,分组"]
+            lines += [f"{cameras[1]['device']['id']},{cameras[1]['gb_id']},Bridge 桥,117.2,31.8,North/Gates"]
+            lines += [f"{cameras[2]['device']['id']},{cameras[2]['gb_id']},Square,east,31.8,"]
+            sheet.write_text("\n".join(lines), encoding="gb18030")
+            console.see("import-open").click()
+            console.see("import-file").set_input_files(sheet)
+            expect(console.see("import-fault")).to_have_attribute("data-row", "3")
+            console.shot("import-tried")
+            assert console.accessibility_faults() == []
+            assert "Bridge 桥" not in [one["name"] for one in channels(client)], "a trial changes nothing"
+            console.see("import-run").click()
+            expect(console.see("import-summary")).to_have_attribute("data-state", "applied")
+            console.page.keyboard.press("Escape")
+            expect(console.see("members")).to_contain_text("Bridge 桥")
+            assert "Bridge 桥" in [one["name"] for one in channels(client)]
+            with console.page.expect_download() as begun:
+                console.see("export-csv").click()
+            assert "Bridge 桥" in begun.value.path().read_text(encoding="utf-8-sig")
+            for language in ("zh", "en"):
+                shown = window(server, language)
+                shown.come_in(ADMINISTRATOR)
+                shown.open("/#/devices/groups")
+                shown.page.locator("[data-testid^=group-][data-name=Gates]").click()
+                expect(shown.see("members")).to_be_visible()
+                shown.shot("groups")
+                assert shown.accessibility_faults() == []
+            north.click()
+            console.see("group-delete").click()
+            expect(console.see("group-consequence")).to_contain_text("1 groups")
+            console.shot("groups-delete")
+            console.see("group-delete-confirm").click()
+            expect(console.page.locator("[data-testid^=group-][data-name=North]")).to_have_count(0)
+            duty = window(server, "zh")
+            duty.come_in(OPERATOR)
+            duty.see("tree-search").fill("桥")
+            expect(duty.see(f"tree-channel-{cameras[1]['id']}")).to_be_visible()
+            duty.shot("tree-search")
+
+
+def test_sources_are_tried_looked_for_and_removed(tmp_path: Path, window: Window) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        for language in ("zh", "en"):
+            console = window(server, language)
+            console.come_in(ADMINISTRATOR)
+            console.open("/#/devices/sources")
+            console.see("source-new").click()
+            console.see("source-name").fill(f"yard {language}")
+            console.see("source-main-0").fill(f"rtsp://127.0.0.1:{free_port()}/main")
+            console.see("source-try").click()
+            expect(console.see("source-tested")).to_have_attribute("data-outcome", "refused", timeout=20_000)
+            console.shot("source-tried")
+            assert console.accessibility_faults() == []
+            console.see("source-save").click()
+            row = console.page.locator("[data-testid=sources] tbody tr").filter(has_text=f"yard {language}")
+            expect(row).to_be_visible()
+            row.get_by_test_id("source-test").click()
+            expect(row).to_have_attribute("data-outcome", "refused", timeout=20_000)
+            console.shot("sources")
+            assert console.accessibility_faults() == []
+            console.see("source-discover").click()
+            console.see("discover-address").fill("127.0.0.1")
+            console.see("discover-run").click()
+            expect(console.see("discover-none")).to_be_visible(timeout=20_000)
+            console.shot("source-discover")
+            console.page.keyboard.press("Escape")
+            row.get_by_test_id("source-remove").click()
+            console.see("source-remove-confirm").click()
+            expect(row).to_have_count(0)
+
+
+def test_a_sharing_is_agreed_shown_and_revoked(tmp_path: Path, window: Window) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        keeper = window(server)
+        keeper.come_in(ADMINISTRATOR)
+        keeper.see("nav-sharing").click()
+        keeper.see("superior-new").click()
+        keeper.see("superior-name").fill("City platform")
+        keeper.see("superior-server").fill("34020000002000000099")
+        keeper.see("superior-domain").fill("3402000000")
+        keeper.see("superior-local").fill("34020000002000000001")
+        keeper.page.locator("#superior-host").fill("127.0.0.1")
+        keeper.see("superior-port").fill(str(free_port()))
+        keeper.shot("superior-edit")
+        assert keeper.accessibility_faults() == []
+        keeper.see("superior-save").click()
+        expect(keeper.see("superiors")).to_contain_text("City platform")
+        console = window(server)
+        console.come_in(SUPERVISOR)
+        console.see("nav-sharing").click()
+        console.see("sharing-new").click()
+        console.see("sharing-superior").select_option(label="City platform")
+        console.see("sharing-owner").fill("Traffic police")
+        console.see("sharing-purpose").select_option(index=0)
+        console.see("sharing-reason").fill("joint exercise")
+        console.see("sharing-everything").check()
+        console.shot("sharing-new")
+        assert console.accessibility_faults() == []
+        console.see("sharing-save").click()
+        row = console.page.locator("[data-testid=sharings] tbody tr")
+        expect(row).to_have_attribute("data-state", "running")
+        for language in ("zh", "en"):
+            shown = window(server, language)
+            shown.come_in(SUPERVISOR)
+            shown.see("nav-sharing").click()
+            expect(shown.see("sharings")).to_be_visible()
+            shown.shot("sharing")
+            assert shown.accessibility_faults() == []
+        console.see("sharing-revoke").click()
+        console.see("sharing-revoke-reason").fill("the exercise is over")
+        console.see("sharing-revoke-submit").click()
+        expect(row).to_have_attribute("data-state", "revoked")

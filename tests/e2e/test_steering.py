@@ -193,3 +193,16 @@ def test_a_configuration_is_written_read_back_and_said_to_be_seen(yard: Server, 
     told = yard.sign_in(KEEPER).get(url, params={"types": ["VideoRecordPlan"]}).json()["items"][0]["values"]
     assert told["record_enable"] is True
     assert told["schedules"][0]["segments"][0]["start_hour"] == 8
+
+
+def test_a_voice_goes_to_the_camera_until_it_is_hung_up(yard: Server, window: Window) -> None:
+    console, _ = _steering(yard, window)
+    console.see("talk-start").click()
+    console.state_purpose("please move the car")
+    talk = console.see("talk")
+    expect(talk).to_have_attribute("data-speaking", "true", timeout=20_000)
+    wait_for(lambda: float(console.see("talk-level").evaluate("meter => meter.value")) > 0.1, "a loud voice")
+    expect(talk).to_have_attribute("data-state", "speaking")
+    console.shot("talk")
+    console.see("talk-stop").click()
+    expect(talk).to_have_attribute("data-state", "ended")

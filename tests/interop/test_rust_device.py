@@ -57,8 +57,9 @@ async def rust_device(room: Room, folder: Path, transport: str, **more: object) 
     path = folder / "device.json"
     path.write_text(json.dumps(config))
     assert PROGRAM is not None
+    # It speaks the civil time of its host, as devices do; the standard's is Beijing's.
     async with running_peer(
-        PROGRAM, str(path), str(moving_picture(folder)), log=folder / "device.log"
+        "env", "TZ=Asia/Shanghai", PROGRAM, str(path), str(moving_picture(folder)), log=folder / "device.log"
     ) as device:
         yield device
 

@@ -110,6 +110,7 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],
+    ['SourceOutcome', 'source.outcome'],
     ['RegistrationPhase', 'cascade.phase'],
     ['RegistrationTrouble', 'cascade.trouble'],
     ['CascadeTransport', 'cascade.transport'],

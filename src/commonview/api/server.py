@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -15,6 +14,7 @@ import uvicorn
 
 from commonview.api.http_protocol import CONNECTIONS_MAX, HEAD_MAX_BYTES, BoundedH11Protocol
 from commonview.api.instance import Instance, open_instance
+from commonview.foundation import garbage
 from commonview.foundation.errors import CommonviewError
 from commonview.foundation.settings import Settings
 
@@ -97,10 +97,7 @@ async def serve(
                 await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
                 if http.listening.is_set():
                     on_ready(_ready(instance))
-                    # What the start made stays. To search it for cycles again and again holds everything up
-                    # for a tenth of a second each time.
-                    gc.collect()
-                    gc.freeze()
+                    garbage.settle()
                 watched = {serving, stopping, *instance.background}
                 done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done - {stopping}:

@@ -1,4 +1,4 @@
-"""The command line: `commonview serve | devices | simulate | explain | verify | setup-link`.
+"""The command line: `commonview serve | devices | simulate | conformance | explain | verify | setup-link`.
 
 Nothing heavy is imported before it is known which command runs.
 """
@@ -19,6 +19,11 @@ COMMANDS: Final = {
     ("simulate", "platform"): ("a simulated lower platform", "commonview.simulator.platform_cli"),
     ("simulate", "superior"): ("a simulated upper platform", "commonview.simulator.superior_cli"),
     ("simulate", "onvif"): ("a simulated ONVIF camera", "commonview.simulator.onvif"),
+    ("conformance", "device"): ("put a foreign device to the test", "commonview.conformance.device_command"),
+    ("conformance", "platform"): (
+        "put a foreign platform to the test",
+        "commonview.conformance.platform_command",
+    ),
     ("explain",): ("tell what happened in a capture file, and why", "commonview.cli.explain"),
     ("devices", "list"): ("known devices, and those that wait for approval", "commonview.cli.devices"),
     ("devices", "add"): ("make a device known before it comes", "commonview.cli.devices"),
@@ -31,6 +36,7 @@ COMMANDS: Final = {
 }
 
 _GROUPS: Final = {
+    "conformance": "put a foreign device or platform to the test, clause by clause",
     "devices": "see and decide who may join a running server",
     "simulate": "run simulated devices and platforms",
     "verify": "check records offline",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from commonview.network.call_journal import CallJournal, Leftover
     from commonview.network.directory import DeviceRecord
     from commonview.network.requests import Platform
     from commonview.network.sip_endpoint import ServerTransaction, SipEndpoint
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _BYE_TIMEOUT_S = 5.0
 _RETRY_AFTER_MAX_S = 60.0
+_ENDED_AT_ONCE = 16
 
 
 class CallFailed(Exception):
@@ -83,7 +85,18 @@ def obstacle(record: DeviceRecord) -> Failure | None:
 class Calls:
     """Every call to a device that stands or is being placed, by Call-ID."""
 
-    def __init__(self, endpoint: SipEndpoint, platform: Platform, *, invite_timeout_s: float) -> None:
+    def __init__(
+        self,
+        endpoint: SipEndpoint,
+        platform: Platform,
+        *,
+        invite_timeout_s: float,
+        journal: CallJournal | None = None,
+    ) -> None:
+        """``journal``: where calls are noted, so that the next process can end what this one leaves."""
+        self._journal = journal
+        self._leftovers: dict[str, list[Leftover]] = {}
+        self._ending = asyncio.Semaphore(_ENDED_AT_ONCE)
         self._endpoint = endpoint
         self._platform = platform
         self._timeout_s = invite_timeout_s
@@ -143,6 +156,8 @@ class Calls:
             call.dialog = result.dialog
             if result.dialog is None:
                 raise _refused(result.response)
+            if self._journal is not None:
+                self._journal.began(call.record.id, call.flow, result.dialog)
             await result.ack()
             return result.response
         finally:
@@ -233,13 +248,45 @@ class Calls:
         if dialog is not None:
             self._spawn(self._send_bye(dialog, call.record.flow or call.flow))
 
-    async def _send_bye(self, dialog: Dialog, flow: Flow) -> None:
+    async def _send_bye(self, dialog: Dialog, flow: Flow) -> bool:
+        """True when it was answered."""
         try:
             await self._endpoint.request(dialog.new_request("BYE"), flow, timeout_s=_BYE_TIMEOUT_S)
         except (SipEndpointError, SipOverload) as error:
             self.counters["bye_unanswered"] += 1
             self._endpoint.end_dialog(dialog)
             log.info("BYE to %s:%d: %s", *flow.peer, error)
+            return False
+        return True
+
+    # -- what a process before this one left
+
+    def end_leftovers(self) -> None:
+        """Say BYE in the calls that stood when the server was killed, so that no device stays busy.
+
+        Over UDP at once; a device on a connection is told when it is back (`joined`).
+        """
+        for left in self._journal.load() if self._journal is not None else ():
+            self.counters["calls_left_over"] += 1
+            if left.transport == "udp":
+                self._spawn(self._end(left, self._endpoint.udp_flow(*left.peer)))
+            else:
+                self._leftovers.setdefault(left.device_id, []).append(left)
+
+    def joined(self, record: DeviceRecord) -> None:
+        """A device registered: calls left over with it can be ended now."""
+        if self._leftovers and record.flow is not None:
+            for left in self._leftovers.pop(record.id, ()):
+                self._spawn(self._end(left, record.flow))
+
+    async def _end(self, left: Leftover, flow: Flow) -> None:
+        async with self._ending:
+            answered = await self._send_bye(left.dialog, flow)
+        if not answered:
+            # It is away itself. Perhaps it stays busy all the same: it is told when it registers.
+            self._leftovers.setdefault(left.device_id, []).append(left)
+        elif self._journal is not None:
+            self._journal.ended(left.dialog.call_id)
 
     async def close(self) -> None:
         """Wait a little for the answers to what was said last."""
@@ -251,8 +298,10 @@ class Calls:
     def _forget(self, call: Call) -> None:
         if self._by_id.get(call.call_id) is call:
             del self._by_id[call.call_id]
+        if self._journal is not None:
+            self._journal.ended(call.call_id)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

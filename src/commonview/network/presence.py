@@ -49,17 +49,24 @@ class PresenceKeeper:
                 self._on_changed(record.id)
 
     async def ask_restored(
-        self, records: Iterable[DeviceRecord], ask: Callable[[DeviceRecord], Awaitable[bool]]
+        self,
+        records: Iterable[DeviceRecord],
+        ask: Callable[[DeviceRecord], Awaitable[bool]],
+        on_back: Callable[[DeviceRecord], None],
     ) -> None:
         """After a restart, find out who is still there instead of waiting for the next keep-alive.
 
-        Asked is the address that a proven registration bound; an answer of any kind brings the device back.
+        Asked is the address that a proven registration bound; an answer of any kind brings the device back,
+        which ``on_back`` hears.
         """
         waiting = iter(records)
-        await asyncio.gather(*(self._ask_some(waiting, ask) for _ in range(_ASKED_AT_ONCE)))
+        await asyncio.gather(*(self._ask_some(waiting, ask, on_back) for _ in range(_ASKED_AT_ONCE)))
 
     async def _ask_some(
-        self, waiting: Iterator[DeviceRecord], ask: Callable[[DeviceRecord], Awaitable[bool]]
+        self,
+        waiting: Iterator[DeviceRecord],
+        ask: Callable[[DeviceRecord], Awaitable[bool]],
+        on_back: Callable[[DeviceRecord], None],
     ) -> None:
         for record in waiting:
             flow = record.flow
@@ -67,6 +74,7 @@ class PresenceKeeper:
                 continue
             self.counters["restored_answered"] += 1
             if self._directory.answered(record, flow, Moment(self._clock.monotonic(), self._clock.now())):
+                on_back(record)
                 self._on_changed(record.id)
 
     async def save_now_and_then(self) -> None:

@@ -14,6 +14,7 @@ from commonview.foundation.errors import CommonviewError, StartupError
 from commonview.media import EventsLost, MediaTransport, TicketRefused
 from commonview.network import quirks, store
 from commonview.network.admission.service import AdmissionDesk
+from commonview.network.call_journal import CallJournal
 from commonview.network.calls import Calls
 from commonview.network.cascade import Cascade, CascadeGround
 from commonview.network.catalogue import Catalogue
@@ -236,7 +237,12 @@ class NetworkService:
         )
         self._desk.enter(DeviceInfo, self._catalogue.on_device_info)
         self._desk.enter(DeviceStatus, self._catalogue.on_device_status)
-        self._calls = Calls(self.endpoint, platform, invite_timeout_s=settings.invite_timeout_s)
+        self._calls = Calls(
+            self.endpoint,
+            platform,
+            invite_timeout_s=settings.invite_timeout_s,
+            journal=CallJournal(settings.data_dir / "calls.jsonl"),
+        )
         self._desk.enter(DeviceUpgradeResult, self.control.on_upgrade_result)
         self._desk.enter(UploadSnapShotFinished, self.control.on_snapshot_finished)
         live_ssrcs = SsrcAllocator(settings.sip_domain, first=secrets.randbelow(10_000))
@@ -332,6 +338,7 @@ class NetworkService:
             await self.events.close()
             await self.endpoint.close()
             raise
+        self._calls.end_leftovers()
         self._catalogue.start()
         await self.control.start()
         await self.history.prepare()
@@ -345,7 +352,9 @@ class NetworkService:
         await self.cascade.start()
         self._spawn(self.sources.watch())
         # Everything is read back by now: what is under way from here on finds the room complete.
-        self._spawn(self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status))
+        self._spawn(
+            self._presence.ask_restored(self._within_reach(), self._catalogue.ask_status, self._on_back)
+        )
         self._spawn(self._desk.read_long())
         self._spawn(self._presence.watch())
         self._spawn(self.admission.work())
@@ -652,6 +661,7 @@ class NetworkService:
         if record.peer is not None:
             self._strangers.proved(record.peer)
         self._live.on_registered(record)
+        self._calls.joined(record)
         if newcomer:
             self.events.subscriptions.device_joined(record)
         if newcomer and not self._is_fresh(record):
@@ -668,7 +678,8 @@ class NetworkService:
         self.events.subscriptions.device_joined(record)
         if record.peer is not None:
             self._strangers.proved(record.peer)
-        if not record.channel_count:
+        # Never to its end: what there is of it was cut off by a kill of this server.
+        if not record.channel_count or record.catalogue.state is CatalogueState.NEVER:
             self._catalogue.refresh(record)
 
     async def _call_preset(self, channel_id: str, preset: int) -> None:
@@ -730,7 +741,7 @@ class NetworkService:
             self.events.alarms.take(record, alarm_of(alarm))
 
     def _session_changed(self, session_id: str, channel_id: str) -> None:
-        self.cascade.relays.session_changed(session_id)
+        self.cascade.relays.session_changed(session_id, channel_id)
         self._bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})
 
     def _viewer_seen(self, event: ViewerEvent) -> None:

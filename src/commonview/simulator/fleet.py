@@ -22,6 +22,7 @@ from commonview.simulator.settings import (
     say_nothing,
 )
 from commonview.simulator.sources import CodecChoice, open_painter, open_scene, open_video
+from commonview.simulator.voice import Voice
 from commonview.wire.gbid import TypeCode, classify, compose, successor
 from commonview.wire.version import GbVersion
 
@@ -153,6 +154,7 @@ class SimulatedFleet:
             charset=fleet.version.charset,
             route=RING_ROAD if fleet.mobile else None,
             tls_ca=fleet.tls_ca,
+            voice=Voice(),
         )
 
     def _channel_id(self, place: int) -> str:

@@ -53,6 +53,13 @@ class Pair:
         session = await self.upper.service.start_live(AT_UPPER, access_id=access_id)
         return Viewer(self.upper_node, session, access_id)
 
+    async def watch_below(self) -> Viewer:
+        """Watch at the lower platform, from before anybody above does."""
+        session = await self.lower.service.start_live(AT_LOWER, access_id="local")
+        viewer = Viewer(self.lower_node, session, "local")
+        await viewer.fragments(1)
+        return viewer
+
 
 @asynccontextmanager
 async def pair(
@@ -109,10 +116,8 @@ def is_part_of(some: list[bytes], whole: list[bytes]) -> bool:
 @pytest.mark.parametrize("media", ["udp", "tcp-passive", "tcp-active"])
 async def test_live_picture_passes_two_platforms_bit_for_bit(tmp_path: Path, media: str) -> None:
     async with pair(tmp_path, media=media) as two:
+        below = await two.watch_below()
         above = await two.watch()
-        below = Viewer(
-            two.lower_node, await two.lower.service.start_live(AT_LOWER, access_id="local"), "local"
-        )
         await above.fragments(12)
         await until(lambda: is_part_of(pictures(above)[2:10], pictures(below)))
         assert two.camera.counters.invites == 1
@@ -136,11 +141,9 @@ async def test_live_picture_passes_three_platforms_bit_for_bit(tmp_path: Path) -
         book = MemoryBook()
         await register(two.upper, top, book, server_id=top_id, local_id=UPPER)
         assert list(await listed(top, UPPER)) == [CAMERA]
+        below = await two.watch_below()
         session = await top.service.start_live(f"{UPPER}-{CAMERA}", access_id="t")
         above = Viewer(top_node, session, "t")
-        below = Viewer(
-            two.lower_node, await two.lower.service.start_live(AT_LOWER, access_id="local"), "local"
-        )
         await above.fragments(12)
         await until(lambda: is_part_of(pictures(above)[2:10], pictures(below)))
         assert two.camera.counters.invites == 1

@@ -6,7 +6,7 @@ import { answer, api, setCsrfToken, whenSignedOut } from '@/api/client'
 import { ApiError } from '@/api/errors'
 import type { Account, Action, SignedIn } from '@/api/types'
 
-export type Area = 'live' | 'recordings' | 'alarms' | 'devices' | 'accounts' | 'purposes' | 'access' | 'audit' | 'system' | 'me'
+export type Area = 'live' | 'sharing' | 'recordings' | 'alarms' | 'devices' | 'accounts' | 'purposes' | 'access' | 'audit' | 'system' | 'me'
 
 /** Which rights open which page. The server decides every request anyway; this only keeps useless doors out of sight. */
 const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
@@ -14,6 +14,7 @@ const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
   recordings: ['recording.view'],
   alarms: ['alarm.handle', 'device.manage'],
   devices: ['device.read'],
+  sharing: ['sharing.read'],
   accounts: ['account.manage'],
   purposes: ['purpose.manage'],
   access: 'everyone',
@@ -22,7 +23,7 @@ const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
   me: 'everyone',
 }
 
-const order: readonly Area[] = ['live', 'alarms', 'accounts', 'purposes', 'devices', 'access', 'audit', 'system']
+const order: readonly Area[] = ['live', 'recordings', 'alarms', 'accounts', 'purposes', 'devices', 'sharing', 'access', 'audit', 'system']
 
 export function areasFor(actions: readonly Action[]): Area[] {
   return order.filter((area) => {

@@ -1,6 +1,7 @@
 """Our subordinate role: superiors, what they are offered, and what they pull (Annexes H, I, J, K, L)."""
 
 from commonview.network.cascade.errors import SuperiorInvalid, SuperiorShared, SuperiorUnknown
+from commonview.network.cascade.ground import CascadeGround
 from commonview.network.cascade.model import (
     CascadeCharset,
     CascadeTransport,
@@ -15,7 +16,7 @@ from commonview.network.cascade.model import (
     SuperiorStatus,
     VirtualDirectory,
 )
-from commonview.network.cascade.service import Cascade, CascadeGround
+from commonview.network.cascade.service import Cascade
 from commonview.network.cascade.shares import SharingBook
 
 __all__ = [

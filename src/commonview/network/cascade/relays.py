@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import StorageUnavailable
@@ -31,27 +30,20 @@ from commonview.media import (
     ViewerLeft,
 )
 from commonview.network.calls import CallFailed
+from commonview.network.cascade.judging import ACTIONS, Admitted, Caller, admit, onward_headers, taken_path
 from commonview.network.cascade.model import Relay, RelayEnd, RelayKind, RelayState
 from commonview.network.cascade.relay import HistoryRelaySource, LiveRelaySource, Run, status_for
-from commonview.network.cascade.wish import (
-    WishRefused,
-    comes_back,
-    onward_path,
-    read_wish,
-    write_answer,
-)
-from commonview.network.model import DeviceOrigin, ViewerEvent, ViewerEventKind
+from commonview.network.cascade.steering import steer
+from commonview.network.cascade.wish import WishRefused, write_answer
+from commonview.network.model import ViewerEvent, ViewerEventKind
 from commonview.network.registration import user_of
 from commonview.network.requests import advertised_host
 from commonview.network.sip_endpoint import SipEndpointError, SipOverload
 from commonview.network.ssrc import SsrcAllocator, SsrcExhaustedError
 from commonview.network.voice.calls import asks_for_voice
 from commonview.security import AccessOutcome, SecurityError, SharedAction, SharedUse
-from commonview.wire.gbid import TypeCode, classify
 from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
 from commonview.wire.manscdp import MediaStatus, encode
-from commonview.wire.mansrtsp import CONTENT_TYPE as MANSRTSP
-from commonview.wire.mansrtsp import MansrtspError, MansrtspRequest, Method, parse_mansrtsp
 from commonview.wire.sdp import CONTENT_TYPE as SDP
 
 if TYPE_CHECKING:
@@ -61,11 +53,8 @@ if TYPE_CHECKING:
     from commonview.media import MediaEvent
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
-    from commonview.network.cascade.wish import Wish
-    from commonview.network.directory import DeviceRecord
     from commonview.network.history.source import Ground
     from commonview.network.live import LiveSessions
-    from commonview.network.model import Channel
     from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
     from commonview.security import Sharing
     from commonview.wire.sip.message import SipRequest
@@ -74,16 +63,12 @@ log = logging.getLogger(__name__)
 
 _MOST: Final = 256
 _REMEMBERED: Final = 500
+_KEPT: Final = 20_000
 _BYE_S: Final = 5.0
 _AFTER_121_S: Final = 5.0
 _BYE_FOLLOWS_S: Final = 1.0
 _CLOSE_S: Final = 1.0
 _CLOSE_STEPS: Final = 50
-_ACTIONS: Final = {
-    RelayKind.LIVE: SharedAction.LIVE,
-    RelayKind.PLAYBACK: SharedAction.RECORDING,
-    RelayKind.DOWNLOAD: SharedAction.DOWNLOAD,
-}
 _ENDS: Final = {
     "grant_ended": RelayEnd.SHARING_ENDED,
     "grant_revoked": RelayEnd.SHARING_ENDED,
@@ -107,15 +92,6 @@ class RelayGround:
     """Where a superior may have pictures sent besides the address it signals from."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    link: Link
-    wish: Wish
-    record: DeviceRecord
-    channel: Channel
-    sharing: Sharing
-
-
 class Relays:
     """Every relay, running and recent; a `CallDesk`. All methods run on the event loop."""
 
@@ -124,6 +100,7 @@ class Relays:
         self._ground = ground
         self._node = ground.history.node
         self._runs: dict[str, Run] = {}
+        self._kept: OrderedDict[str, None] = OrderedDict()
         self._ended: deque[Relay] = deque(maxlen=_REMEMBERED)
         first = secrets.randbelow(10_000)
         self._ssrcs = {
@@ -160,60 +137,21 @@ class Relays:
         if link is None or asks_for_voice(request):  # voice is called for from below (9.12)
             return None
         admitted = self._admit(link, request, flow)
-        return 200 if isinstance(admitted, _Admitted) else admitted
+        return 200 if isinstance(admitted, Admitted) else admitted
 
-    def _admit(self, link: Link, request: SipRequest, flow: Flow) -> _Admitted | int:
-        settings = link.superior.settings
-        if comes_back(request, settings.local_id):
-            self.counters["loop_refused"] += 1
-            return 482
-        try:
-            wish = read_wish(request, settings.local_id)
-        except WishRefused as error:
-            self.counters[f"wish_refused_{error.status}"] += 1
-            log.info("INVITE of superior %s: %s", settings.server_id, error)
-            return error.status
-        if not self._may_receive(wish.target.host, flow):
-            self.counters["target_elsewhere"] += 1
-            log.warning(
-                "superior %s wants pictures at %s; cascade_media_networks does not hold that address",
-                settings.server_id,
-                wish.target.host,
-            )
-            return 488
-        found = self._cascade.meant(link, wish.own_id)
-        if found is None:
-            return 404
-        record, channel = found
-        sharing = self._cascade.shares.covering(link.superior, channel, _ACTIONS[wish.kind])
-        if sharing is None:
-            self.counters["not_shared"] += 1
-            return 403
-        onward = onward_path(request, settings.local_id)
-        if onward and onward[0] != record.id and _is_platform(onward[0]):
-            self.counters["path_unknown"] += 1
-            return 404
-        if not record.online or (
-            wish.kind is not RelayKind.LIVE and record.origin is not DeviceOrigin.GB28181
-        ):
-            return 480 if not record.online else 488
-        if self.running(link.superior.id) >= _MOST:
+    def _admit(self, link: Link, request: SipRequest, flow: Flow) -> Admitted | int:
+        caller = Caller(link, flow, self._ground.media_networks)
+        admitted = admit(self._cascade, caller, request, self.counters)
+        if isinstance(admitted, Admitted) and self.running(link.superior.id) >= _MOST:
             self.counters["busy"] += 1
             return 486
-        return _Admitted(link, wish, record, channel, sharing)
-
-    def _may_receive(self, host: str, flow: Flow) -> bool:
-        """Nothing proves that a datagram from a superior's address is its own, so an INVITE chooses no
-        address that nobody agreed to: the superior's own, or one that the operator named."""
-        own = flow.peer[0].partition("%")[0]
-        allowed = (ip_network(own), *self._ground.media_networks)
-        return any(ip_address(host) in network for network in allowed)
+        return admitted
 
     def on_invite(self, transaction: ServerTransaction) -> None:
         """See `CallDesk.on_invite`."""
         link = self._cascade.find(transaction)
         admitted = 403 if link is None else self._admit(link, transaction.request, transaction.flow)
-        if not isinstance(admitted, _Admitted):
+        if not isinstance(admitted, Admitted):
             transaction.respond(admitted)
             return
         self.counters["calls"] += 1
@@ -222,7 +160,7 @@ class Relays:
         transaction.on_cancel = lambda: self._end(run, RelayEnd.SUPERIOR_ENDED)
         self._spawn(self._serve(run, admitted.sharing))
 
-    def _replace(self, admitted: _Admitted) -> None:
+    def _replace(self, admitted: Admitted) -> None:
         """The same source for the same receiver again: the former call is dropped (Annex K c)."""
         key = admitted.wish.source_key
         for run in list(self._runs.values()):
@@ -230,7 +168,7 @@ class Relays:
                 self.counters["replaced"] += 1
                 self._end(run, RelayEnd.REPLACED, bye=True)
 
-    def _enter(self, admitted: _Admitted, transaction: ServerTransaction) -> Run:
+    def _enter(self, admitted: Admitted, transaction: ServerTransaction) -> Run:
         wish, target = admitted.wish, admitted.wish.target
         shown = Relay(
             id=new_id(),
@@ -292,7 +230,7 @@ class Relays:
             book.open_shared_access,
             sharing.id,
             run.channel.id,
-            _ACTIONS[wish.kind],
+            ACTIONS[wish.kind],
             use,
             protocol="cascade",
         )
@@ -314,7 +252,7 @@ class Relays:
                 run.channel,
                 run.shown.access_id,
                 wish.stream_number,
-                _onward(run),
+                onward_headers(run.transaction.request, run.link),
             )
         else:
             past = HistoryRelaySource(
@@ -363,9 +301,7 @@ class Relays:
         assert run.source is not None  # noqa: S101 - it has begun
         host = advertised_host(history.rtp_public_host, history.rtp_host, run.wish.target.host)
         body = write_answer(run.wish, settings.local_id, host, run.port, run.ssrc, run.source.file_size)
-        path = settings.local_id
-        if _is_platform(run.record.id):
-            path = f"{path}-{run.record.id}"
+        path = taken_path(run.link, run.record)
         transaction = run.transaction
         contact = self._ground.endpoint.contact(settings.local_id, transaction.flow)
         transaction.respond(
@@ -407,36 +343,8 @@ class Relays:
         return False
 
     async def _steer(self, run: Run, source: HistoryRelaySource, transaction: ServerTransaction) -> None:
-        """MANSRTSP goes down as it came, strictly written, and its answer goes up (9.8, Annex B)."""
-        try:
-            asked = parse_mansrtsp(transaction.request.body)
-            if not isinstance(asked, MansrtspRequest):
-                raise MansrtspError("an answer where a request should be")  # noqa: TRY301 - one way to refuse
-            body = asked.encode()
-        except MansrtspError:
-            self.counters["mansrtsp_unreadable"] += 1
-            transaction.respond(400)
-            return
-        self.counters[f"mansrtsp_{asked.method.value.lower()}"] += 1
-        if asked.method is Method.TEARDOWN:
-            transaction.respond(200)
+        if await steer(run, source, transaction, self._ground.history, self.counters):
             self._end(run, RelayEnd.SUPERIOR_ENDED, bye=True)
-            return
-        async with run.turn:
-            call = source.source.call
-            if call is None:
-                transaction.respond(481 if run.over else 480)
-                return
-            try:
-                got = await self._ground.history.calls.say(call, "INFO", MANSRTSP, body)
-            except CallFailed:
-                transaction.respond(504)
-                return
-            if got.status < 300 and not run.over:
-                run.paused = asked.method is Method.PAUSE
-                self._node.pause_stream(source.stream_id, run.paused)
-            headers = (("Content-Type", MANSRTSP),) if got.body else ()
-            transaction.respond(got.status, headers=headers, body=got.body)
 
     async def _file_finished(self, run: Run) -> None:
         """MediaStatus 121 goes up inside the call; the superior answers with BYE, or we do (9.8)."""
@@ -535,11 +443,25 @@ class Relays:
 
     # -- told by others
 
-    def session_changed(self, session_id: str) -> None:
+    def session_changed(self, session_id: str, channel_id: str) -> None:
         """A live session took a step."""
+        if self._cascade.shares.any and session_id not in self._kept:
+            self._keep(session_id, channel_id)
         for run in self._runs.values():
             if isinstance(run.source, LiveRelaySource) and run.source.session_id == session_id:
                 run.source.nudge()
+
+    def _keep(self, session_id: str, channel_id: str) -> None:
+        """Keep the latest group of a stream that a superior may join: it need not wait for a key frame."""
+        self._kept[session_id] = None
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        if not self._cascade.is_shared(channel_id, SharedAction.LIVE):
+            return
+        try:
+            self._node.keep_packets(session_id, True)
+        except MediaError:  # an RTSP source opens its stream later, and is multiplexed from the cache anyway
+            self.counters["group_not_kept"] += 1
 
     def on_media(self, event: MediaEvent) -> bool:
         """An event of the media node; False when it concerns no relay."""
@@ -626,14 +548,3 @@ class Relays:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counters["task_failed"] += 1
             log.error("a task of a relay failed", exc_info=error)
-
-
-def _onward(run: Run) -> tuple[tuple[str, str], ...]:
-    """What of the path that the superior prefers goes down with our own INVITE (Annex H)."""
-    path = onward_path(run.transaction.request, run.link.superior.settings.local_id)
-    platforms = [one for one in path if _is_platform(one)]
-    return (("X-PreferredPath", "-".join(platforms)),) if platforms else ()
-
-
-def _is_platform(gb_id: str) -> bool:
-    return classify(gb_id).type == TypeCode.SIGNALLING_SERVER

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import logging
-import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
-from commonview.network.cascade import answers, store
+from commonview.network.cascade import store
+from commonview.network.cascade.answers import OwnAnswers
 from commonview.network.cascade.catalogue import CatalogueUp
 from commonview.network.cascade.commands import SuperiorCommands
 from commonview.network.cascade.directory import VirtualDirectories
@@ -29,69 +27,30 @@ from commonview.network.cascade.model import (
 )
 from commonview.network.cascade.notices import Notices
 from commonview.network.cascade.relays import RelayGround, Relays
+from commonview.network.cascade.settings import GB_ID, NAME_CHARS, check_settings, registered_as
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
 from commonview.network.registration import user_of
 from commonview.network.registration_plan import RegistrationPhase
 from commonview.network.sip_tls import client_context
-from commonview.wire.manscdp import CatalogQuery, DeviceInfoQuery, DeviceStatusQuery
+from commonview.wire.manscdp import CatalogQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from pathlib import Path
+    from collections.abc import Coroutine
 
-    from commonview.foundation.bus import Bus
-    from commonview.foundation.clock import Clock
-    from commonview.foundation.database import Database
-    from commonview.foundation.settings import IpNetwork
+    from commonview.network.cascade.ground import CascadeGround
     from commonview.network.cascade.shares import SharingBook
-    from commonview.network.control.foreign import ForeignPtz
-    from commonview.network.directory import DeviceRecord, Directory
-    from commonview.network.exchange import Exchange
-    from commonview.network.history.source import Ground
-    from commonview.network.live import LiveSessions
-    from commonview.network.model import Channel, ViewerEvent
-    from commonview.network.registrar import PasswordVault
+    from commonview.network.directory import DeviceRecord
+    from commonview.network.model import Channel
     from commonview.network.router import Router
-    from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
+    from commonview.network.sip_endpoint import Flow, ServerTransaction
     from commonview.network.subscription_server import SubscriptionServer
-    from commonview.network.tree.service import ChannelTree
+    from commonview.security import SharedAction
     from commonview.wire.manscdp import Message
-    from commonview.wire.sip.subscription import RetryTiming
 
 log = logging.getLogger(__name__)
 
-_REFRESH_S: Final = 2.0
 _MOST_SUPERIORS: Final = 64
-_ID: Final = re.compile(r"[0-9]{20}")
-_DOMAIN: Final = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
-_HOST: Final = re.compile(r"[0-9A-Za-z.:-]{1,253}")
-_NAME_CHARS: Final = 128
-_SECRET_CHARS: Final = 128
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeGround:
-    """What the cascade stands on."""
-
-    database: Database
-    directory: Directory
-    tree: ChannelTree
-    endpoint: SipEndpoint
-    vault: PasswordVault
-    clock: Clock
-    bus: Bus
-    exchange: Exchange
-    live: LiveSessions
-    history: Ground
-    domain: str
-    on_viewer: Callable[[ViewerEvent], None]
-    foreign: Callable[[str], ForeignPtz | None]
-    tls_ca: Path | None = None
-    media_networks: tuple[IpNetwork, ...] = ()
-    retry: RetryTiming | None = None
-    refresh_s: float = _REFRESH_S
-    batch_s: float = 1.0
 
 
 def superior_secret(superior_id: str) -> str:
@@ -115,8 +74,7 @@ class Cascade:
         self.catalogue = CatalogueUp(self.directories, batch_s=ground.batch_s)
         self.messages = SuperiorMessages(self, self._is_device)
         self.messages.enter(CatalogQuery, self._catalogue_asked)
-        self.messages.enter(DeviceInfoQuery, self._info_asked)
-        self.messages.enter(DeviceStatusQuery, self._status_asked)
+        self.answers = OwnAnswers(self, ground.clock)
         self.commands = SuperiorCommands(self, ground.exchange, ground.clock, ground.foreign)
         self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
@@ -182,7 +140,7 @@ class Cascade:
         if not superior.settings.enabled:
             return
         if superior.settings.transport is CascadeTransport.TLS:
-            self._ground.endpoint.trust(client_context(self._ground.tls_ca))
+            self._trust()
         sealed = superior.password_sealed
         password = b"" if sealed is None else self._ground.vault.open(sealed, superior_secret(superior.id))
         link = Link(
@@ -195,6 +153,14 @@ class Cascade:
         )
         self._links[superior.id] = link
         link.start()
+
+    def _trust(self) -> None:
+        """Know whose certificates to believe; without, a superior over TLS is shown as unreachable."""
+        try:
+            self._ground.endpoint.trust(client_context(self._ground.tls_ca))
+        except OSError as error:  # ssl.SSLError among them
+            self.counters["tls_authorities_unreadable"] += 1
+            log.error("sip_tls_client_ca cannot be used for superiors: %s", error)  # noqa: TRY400 - a setting
 
     def _link_changed(self, link: Link) -> None:
         self._ground.bus.publish("superior.changed", {"superior_id": link.superior.id})
@@ -308,9 +274,9 @@ class Cascade:
 
     def _check(self, settings: SuperiorSettings, password: str, superior_id: str | None) -> None:
         check_settings(settings, password)
-        place = _place(settings)
+        wanted = registered_as(settings)
         for other in self._superiors.values():
-            if other.id != superior_id and _place(other.settings) == place:
+            if other.id != superior_id and registered_as(other.settings) == wanted:
                 raise SuperiorInvalid("we register there under this id already", field="local_id")
 
     # -- what it is offered
@@ -346,13 +312,11 @@ class Cascade:
         superior = self._known(superior_id)
         settings = superior.settings
         if own_id is not None and (
-            _ID.fullmatch(own_id) is None or own_id in (settings.local_id, settings.server_id)
+            GB_ID.fullmatch(own_id) is None or own_id in (settings.local_id, settings.server_id)
         ):
             raise SuperiorInvalid("an id has 20 digits and is nobody else's", field="own_id")
-        if own_name is not None and (
-            len(own_name) > _NAME_CHARS or (own_name and not own_name.isprintable())
-        ):
-            raise SuperiorInvalid(f"a name has at most {_NAME_CHARS} printable characters", field="own_name")
+        if own_name is not None and (len(own_name) > NAME_CHARS or (own_name and not own_name.isprintable())):
+            raise SuperiorInvalid(f"a name has at most {NAME_CHARS} printable characters", field="own_name")
 
         def write() -> bool:
             with self._ground.database.begin() as conn:
@@ -423,45 +387,13 @@ class Cascade:
         self.spawn(self.catalogue.answer(link, query))
         return 200
 
-    def _info_asked(self, link: Link, query: DeviceInfoQuery, _transaction: ServerTransaction) -> int:
-        settings = link.superior.settings
-        if answers.is_self(settings, query.device_id):
-            self.spawn(self._tell_own_info(link, query))
-            return 200
-        found = self._shared(link, query.device_id)
-        answer = (
-            answers.unknown_info(query)
-            if found is None
-            else answers.channel_info(query, found[0], found[1], found[1].name)
+    def is_shared(self, channel_id: str, action: SharedAction) -> bool:
+        """Whether any superior may do this with a channel now."""
+        found = self._ground.directory.channel(channel_id)
+        return found is not None and any(
+            self.shares.covering(superior, found[1], action) is not None
+            for superior in self._superiors.values()
         )
-        self.spawn(self.say(link, answer))
-        return 200
-
-    async def _tell_own_info(self, link: Link, query: DeviceInfoQuery) -> None:
-        places = await asyncio.to_thread(self.directories.offered, link.superior)
-        await self.say(link, answers.own_info(query, len(places)))
-
-    def _status_asked(self, link: Link, query: DeviceStatusQuery, _transaction: ServerTransaction) -> int:
-        now = self._ground.clock.now()
-        if answers.is_self(link.superior.settings, query.device_id):
-            answer = answers.own_status(query, now)
-        else:
-            found = self._shared(link, query.device_id)
-            on = found is not None and found[0].online and found[1].status.value != "off"
-            answer = (
-                answers.unknown_status(query) if found is None else answers.channel_status(query, on, now)
-            )
-        self.spawn(self.say(link, answer))
-        return 200
-
-    def _shared(self, link: Link, own_id: str) -> tuple[DeviceRecord, Channel] | None:
-        """A channel that the superior may know of, by any action that is shared."""
-        found = self.meant(link, own_id)
-        if found is None:
-            return None
-        actions = {action for one in self.shares.of(link.superior.id) for action in one.actions}
-        covered = (self.shares.covering(link.superior, found[1], action) for action in actions)
-        return found if any(covered) else None
 
     async def say(self, link: Link, message: Message) -> None:
         """Send a message upward; one that is not taken is counted, and the superior asks again."""
@@ -501,37 +433,3 @@ class Cascade:
             return
         for superior_id in changed:
             self.catalogue.touched_all(superior_id)
-
-
-def check_settings(settings: SuperiorSettings, password: str) -> None:
-    """Refuse what cannot be. Raises `SuperiorInvalid` naming the field."""
-    checks: tuple[tuple[str, bool, str], ...] = (
-        ("name", 0 < len(settings.name.strip()) <= _NAME_CHARS and settings.name.isprintable(), "a name"),
-        ("server_id", _ID.fullmatch(settings.server_id) is not None, "20 digits"),
-        ("server_domain", _DOMAIN.fullmatch(settings.server_domain) is not None, "a SIP domain"),
-        ("local_id", _ID.fullmatch(settings.local_id) is not None, "20 digits"),
-        ("local_id", settings.local_id != settings.server_id, "another id than the superior's"),
-        ("host", _is_host(settings.host), "an address or a host name"),
-        ("port", 0 < settings.port < 65536, "1 to 65535"),
-        (
-            "username",
-            len(settings.username) <= _NAME_CHARS and settings.username.isprintable(),
-            "a user name",
-        ),
-        ("expires_s", 60 <= settings.expires_s <= 7 * 86_400, "60 to 604800 seconds"),
-        ("keepalive_s", 1 <= settings.keepalive_s <= 3600, "1 to 3600 seconds"),
-        ("password", len(password) <= _SECRET_CHARS and password.isprintable(), "at most 128 characters"),
-    )
-    for field, holds, wanted in checks:
-        if not holds:
-            raise SuperiorInvalid(f"{field} must be {wanted}", field=field)
-
-
-def _is_host(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return not ipaddress.ip_address(host).is_unspecified
-    return _HOST.fullmatch(host) is not None
-
-
-def _place(settings: SuperiorSettings) -> tuple[str, int, str, str]:
-    return settings.host, settings.port, settings.server_id, settings.local_id

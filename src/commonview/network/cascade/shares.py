@@ -62,6 +62,11 @@ class Shares:
         self._running = found
         return frozenset(changed)
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is shared with anybody."""
+        return bool(self._running)
+
     def of(self, superior_id: str) -> tuple[Sharing, ...]:
         """What is shared with a superior now."""
         return self._running.get(superior_id, ())

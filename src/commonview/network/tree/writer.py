@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ITEMS_AT_ONCE: Final = 1000
-_JOBS_AT_ONCE: Final = 200
+_JOBS_AT_ONCE: Final = 60
+"""Registrations wait for the same disk: a transaction of the catalogue is over in some milliseconds."""
 _ROOM_ITEMS: Final = 20_000
 _MOST_ITEMS: Final = 400_000
 _LARGE: Final = 4_000

@@ -12,6 +12,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import recordings from './recordings.json'
 import shell from './shell.json'
 import voice from './voice.json'
 
@@ -30,6 +31,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...recordings,
   ...shell,
   ...voice,
 }

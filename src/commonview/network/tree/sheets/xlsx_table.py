@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections import deque
@@ -42,6 +43,19 @@ _COMMENT_BYTES: Final = 65_535
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _REFERENCE: Final = re.compile(r"([A-Za-z]{1,3})[0-9]{1,7}")
 _MAX_ROW: Final = 1_048_576
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What zipfile raises at archives whose parts lie elsewhere than they say; it is written down nowhere."""
+
 _UNREADABLE: Final = "this is no workbook that can be read"
 
 
@@ -63,7 +77,7 @@ def xlsx_rows(path: Path, told: Callable[[float], None]) -> Iterator[tuple[int, 
             _check_parts(archive)
             sheet, strings = _first_sheet(archive)
             yield from _sheet_rows(archive, sheet, _strings(archive, strings), told)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, UnicodeError) as error:
+    except _DAMAGED as error:
         raise TableInvalid(ImportFailure.FILE_UNREADABLE, f"{_UNREADABLE} ({type(error).__name__})") from None
     except expat.ExpatError as error:
         raise TableInvalid(
