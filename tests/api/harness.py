@@ -299,6 +299,7 @@ class NetworkDouble:
 
     def watched_channels(self) -> frozenset[str]:
         return frozenset()
+
     def join_imports(self, db: Database, folder: Path, bus: Bus) -> None:
         directory, tree = self.directory, self.channel_tree
         self.exports = Exports(db, directory, tree)

@@ -271,7 +271,7 @@ def test_groups_are_made_by_keyboard_and_filled_from_a_table_with_one_bad_row(
 
             sheet = tmp_path / "cameras.csv"
             lines = ["设备编号,通道编号,名称,经度,纬度,分组"]
-            lines += [f"{cameras[1]['device']['id']},{cameras[1]['gb_id']},Bridge 桥,117.2,31.8,Gates"]
+            lines += [f"{cameras[1]['device']['id']},{cameras[1]['gb_id']},Bridge 桥,117.2,31.8,North/Gates"]
             lines += [f"{cameras[2]['device']['id']},{cameras[2]['gb_id']},Square,east,31.8,"]
             sheet.write_text("\n".join(lines), encoding="gb18030")
             console.see("import-open").click()

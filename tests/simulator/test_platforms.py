@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tracemalloc
@@ -158,6 +159,17 @@ async def test_superior_looks_through_a_platform(transport: str, algorithm: str)
             assert not platform.calls
             await superior.until(lambda: peer.keepalives > 0)
         assert superior.present(PLATFORM) is None
+
+
+async def test_superior_releases_its_port_when_only_half_of_it_is_free() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            await SimulatedSuperior(superior_settings(port=port)).start()
+    async with SimulatedSuperior(superior_settings(port=port)) as superior:
+        assert superior.port == port
 
 
 async def test_superior_refuses_a_wrong_password() -> None:

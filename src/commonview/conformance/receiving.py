@@ -169,9 +169,9 @@ class TcpReceiver:
             if not data:
                 return
             waiting += data
-            self._cut(waiting)
+            self.take_framed(waiting)
 
-    def _cut(self, waiting: bytearray) -> None:
+    def take_framed(self, waiting: bytearray) -> None:
         """Take the whole packets; a length before something that is no RTP means another framing."""
         while len(waiting) >= 4 and not self.collector.broken_framing:
             length = int.from_bytes(waiting[:2], "big")

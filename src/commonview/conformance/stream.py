@@ -216,14 +216,14 @@ def _read_part(code: int, body: bytes, frame: Frame, types: dict[int, int]) -> N
         frame.stream_map = True
         frame.types = read_map(body)
     elif code in _VIDEO or code in _AUDIO:
-        if len(body) < 3 or body[0] >> 6 != 2:
-            frame.pes_broken = True
-            return
-        frame.timed = frame.timed or bool(body[1] & 0x80)
+        right = len(body) >= 3 and body[0] >> 6 == 2
+        frame.pes_broken = frame.pes_broken or not right
+        frame.timed = frame.timed or (right and bool(body[1] & 0x80))
         if code in _VIDEO:
             frame.video = True
             kind = frame.types.get(code) or types.get(code)
-            frame.key = frame.key or has_key_picture(body[3 + body[2] :], kind)
+            # A header that is wrong does not hide that a key frame came.
+            frame.key = frame.key or has_key_picture(body[3 + body[2] :] if right else body, kind)
 
 
 def read_map(body: bytes) -> dict[int, int]:
