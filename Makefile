@@ -30,8 +30,10 @@ test: check $(STAMPS)/test-packages ## every check and every test
 	cargo test --locked --quiet
 	echo "== console unit tests"
 	npm --prefix web run --silent test
-	echo "== Python, end-to-end and foreign-peer tests"
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	echo "== Python tests, two side by side"
+	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/faults --ignore=tests/interop $(PYTEST_ARGS)
+	echo "== end-to-end, fault and foreign-peer tests, one after the other: they want the machine to themselves"
+	$(BIN)/python -m pytest tests/e2e tests/faults tests/interop $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## formatting, lints, types, floors
