@@ -77,7 +77,6 @@ class Calls:
         self._calls[call.call_id] = call
         self._spawn(self._tell())
         self._say(f"is asked for {channel.name} over {offer.role.value}")
-        transaction.respond(100)
         call.start(on_stream=self._on_stream, on_end=self._call_over)
 
     def _make_call(self, transaction: ServerTransaction, offer: Offer, channel: Channel) -> Call:
