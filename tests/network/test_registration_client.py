@@ -27,7 +27,6 @@ from commonview.security.secrets import Vault
 from commonview.wire.sip.digest import DigestPolicy
 from commonview.wire.sip.subscription import RetryTiming
 from tests.network.exchange import DEVICE, DOMAIN, PASSWORD, PLATFORM
-from tests.network.listening import listen_on_both
 from tests.network.sip_wire import HOST, until
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +55,7 @@ class Superior:
         self.port = 0
 
     async def open(self) -> None:
-        self.port = await listen_on_both(self.endpoint, HOST)
+        self.port = await self.endpoint.listen_on_both(HOST, 0)
 
     def _take(self, tx: ServerTransaction) -> None:
         if tx.request.method == "REGISTER":

@@ -15,7 +15,6 @@ from commonview.wire.sdp import PS, GbSdp, MediaTransport, Setup, parse_sdp, ssr
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
-from tests.network.listening import listen_on_both
 
 SERVER_ID = "34020000002000000001"
 DOMAIN = "3402000000"
@@ -44,7 +43,7 @@ class ScriptedPlatform:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self.port = await listen_on_both(self._endpoint)
+        self.port = await self._endpoint.listen_on_both("127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -105,8 +105,7 @@ class Station:
     async def __aenter__(self) -> Self:
         host, port = self.settings.host, self.settings.port
         try:
-            self.port = await self.endpoint.listen_udp(host, port)
-            await self.endpoint.listen_tcp(host, self.port)
+            self.port = await self.endpoint.listen_on_both(host, port)
             if self.settings.tls is not None:
                 wanted = self.port + 1 if port else 0
                 self.tls_port = await self.endpoint.listen_tls(host, wanted, self.settings.tls)

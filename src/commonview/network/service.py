@@ -400,20 +400,14 @@ class NetworkService:
 
     async def _listen(self) -> None:
         host, port = self._settings.sip_host, self._settings.sip_port
-        # Port 0 means any, but the same for both transports: UDP picks, TCP follows unless it is taken.
-        for attempt in range(8):
-            try:
-                self.sip_port = await self.endpoint.listen_udp(host, port)
-                await self.endpoint.listen_tcp(host, self.sip_port)
-            except OSError as error:
-                if port == 0 and attempt < 7:
-                    continue
-                raise StartupError(
-                    f"cannot listen for SIP on {host}:{port} ({error.strerror}); set sip_host and sip_port",
-                    code="sip_port_unavailable",
-                    port=port,
-                ) from error
-            return
+        try:
+            self.sip_port = await self.endpoint.listen_on_both(host, port)
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen for SIP on {host}:{port} ({error.strerror}); set sip_host and sip_port",
+                code="sip_port_unavailable",
+                port=port,
+            ) from error
 
     async def _listen_tls(self) -> None:
         settings = self._settings

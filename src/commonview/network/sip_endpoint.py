@@ -71,6 +71,7 @@ _log = logging.getLogger(__name__)
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - recognised so that they are never advertised
 # RFC 3261 12.1.1, RFC 6665 4.4.1: what makes or refreshes a dialog says where to go on.
 _WITH_CONTACT: Final = frozenset(("INVITE", "SUBSCRIBE", "NOTIFY"))
+_PORT_TRIES: Final = 8
 # Below this a body makes no request large; above, it is measured. Via and Max-Forwards come on top.
 _MAYBE_LARGE_BYTES: Final = 600
 _ADDED_BYTES: Final = 160
@@ -160,6 +161,21 @@ class SipEndpoint:
     async def listen_udp(self, host: str, port: int) -> int:
         """Receive on UDP; returns the bound port (pass 0 for any). Raises OSError."""
         return await self._sockets.listen_udp(host, port)
+
+    async def listen_on_both(self, host: str, port: int) -> int:
+        """Accept on TCP and receive on UDP at the same port; returns it. Raises OSError.
+
+        With port 0 TCP picks it, and where UDP is taken there TCP picks another. (The other way round, what
+        we send would leave from the UDP port that was given up.)
+        """
+        for left in reversed(range(_PORT_TRIES)):
+            bound = await self.listen_tcp(host, port)
+            try:
+                return await self.listen_udp(host, bound)
+            except OSError:
+                if port or not left:
+                    raise
+        raise AssertionError("unreachable")
 
     async def listen_tcp(self, host: str, port: int) -> int:
         """Accept on TCP; returns the bound port (pass 0 for any). Raises OSError."""
