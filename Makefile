@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := build/stamps
 SECONDS_EACH ?= 600
+# Tests of browsers, killed servers, foreign peers and the conformance tester: they wait for real time to pass.
+ALONE := e2e faults interop conformance
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f -print 2>/dev/null)
@@ -31,9 +33,9 @@ test: check $(STAMPS)/test-packages ## every check and every test
 	echo "== console unit tests"
 	npm --prefix web run --silent test
 	echo "== Python tests, two side by side"
-	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e --ignore=tests/faults --ignore=tests/interop $(PYTEST_ARGS)
-	echo "== end-to-end, fault and foreign-peer tests, one after the other: they want the machine to themselves"
-	$(BIN)/python -m pytest tests/e2e tests/faults tests/interop $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(foreach each,$(ALONE),--ignore=tests/$(each)) $(PYTEST_ARGS)
+	echo "== tests that want the machine to themselves, one after the other"
+	$(BIN)/python -m pytest $(ALONE:%=tests/%) $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## formatting, lints, types, floors
