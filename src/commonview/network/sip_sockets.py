@@ -349,3 +349,6 @@ class SipSockets:
         self._servers.clear()
         self._tls_listeners.clear()
         await asyncio.sleep(0)
+        for connection in list(self.connections.values()):
+            connection.abort()  # its peer takes nothing more
+        await asyncio.sleep(0)

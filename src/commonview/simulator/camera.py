@@ -28,6 +28,7 @@ from commonview.simulator.voice import Voice, VoicePart
 from commonview.wire import manscdp
 
 _UNREGISTER_S: Final = 2.0
+_CLOSING_TURNS: Final = 3
 _ALLOW: Final = "INVITE, ACK, CANCEL, BYE, INFO, MESSAGE, SUBSCRIBE, OPTIONS"
 
 
@@ -196,6 +197,8 @@ class SimulatedCamera:
         await self.voice.hang_up(None)  # what was called meanwhile
         await self._endpoint.close()
         self._endpoint = None
+        for _ in range(_CLOSING_TURNS):  # media connections that were just aborted close by then
+            await asyncio.sleep(0)
         await self._become(CameraState.STOPPED)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
