@@ -33,9 +33,9 @@ test: check $(STAMPS)/test-packages ## every check and every test
 	echo "== console unit tests"
 	npm --prefix web run --silent test
 	echo "== Python tests, two side by side"
-	$(BIN)/python -m pytest -n 2 $(foreach each,$(ALONE),--ignore=tests/$(each)) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not soak' $(foreach each,$(ALONE),--ignore=tests/$(each)) $(PYTEST_ARGS)
 	echo "== tests that want the machine to themselves, one after the other"
-	$(BIN)/python -m pytest $(ALONE:%=tests/%) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not soak' $(ALONE:%=tests/%) $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## formatting, lints, types, floors
@@ -69,6 +69,10 @@ interop: $(STAMPS)/dev $(STAMPS)/test-packages $(STAMPS)/peers ## only the tests
 	@$(BIN)/python -m pytest -m interop
 	$(BIN)/python scripts/interop_matrix.py
 	$(BIN)/python scripts/conformance.py
+
+.PHONY: soak
+soak: $(STAMPS)/dev $(STAMPS)/test-packages ## what takes long: servers killed in the middle of everything
+	@$(BIN)/python -m pytest -m soak tests
 
 .PHONY: openapi
 openapi: $(STAMPS)/dev ## write web/openapi.json and the typed client from the API

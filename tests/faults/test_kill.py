@@ -21,7 +21,7 @@ from tests.processes import ADMINISTRATOR, Server
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.soak, pytest.mark.anyio]
 
 CAMERA = "34020000001320000001"
 CHANNEL = f"{DEVICE}-{CAMERA}"
