@@ -33,9 +33,9 @@ test: check $(STAMPS)/test-packages ## every check and every test
 	echo "== console unit tests"
 	npm --prefix web run --silent test
 	echo "== Python tests, two side by side"
-	$(BIN)/python -m pytest -n 2 -m 'not soak' $(foreach each,$(ALONE),--ignore=tests/$(each)) $(PYTEST_ARGS)
+	scripts/twice.sh $(BIN)/python -m pytest -n 2 -m 'not soak' $(foreach each,$(ALONE),--ignore=tests/$(each)) $(PYTEST_ARGS)
 	echo "== tests that want the machine to themselves, one after the other"
-	$(BIN)/python -m pytest -m 'not soak' $(ALONE:%=tests/%) $(PYTEST_ARGS)
+	scripts/twice.sh $(BIN)/python -m pytest -m 'not soak' $(ALONE:%=tests/%) $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## formatting, lints, types, floors
