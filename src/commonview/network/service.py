@@ -55,6 +55,7 @@ from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.network.tree.sheets.export import Exports
 from commonview.network.tree.sheets.service import ImportDesk
+from commonview.network.user_identity import own_user
 from commonview.network.voice import TalkGround, VoiceDesk
 from commonview.wire.manscdp import (
     FILE_FINISHED,
@@ -554,15 +555,19 @@ class NetworkService:
 
     # -- live
 
-    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
-        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none.
+    async def start_live(
+        self, channel_id: str, *, access_id: str, stream_number: int = 0, user: str = ""
+    ) -> LiveSession:
+        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none; a
+        platform below is told the ``user`` who starts it.
 
         Returns before the camera answers. ``access_id`` is expected to join within a minute; until then the
         session is not idle. A device that is offline gives a session that has already failed with
         ``device_offline``, so that the console has one place to look. Raises `ChannelUnknown`.
         """
         record, channel = self._channel(channel_id)
-        return self._live.start(record, channel, access_id, stream_number)
+        headers = own_user(record, self._settings.sip_id, user)
+        return self._live.start(record, channel, access_id, stream_number, headers)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
