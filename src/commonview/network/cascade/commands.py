@@ -146,7 +146,7 @@ class SuperiorCommands:
 
     def _admit(self, link: Link, own_id: str, action: SharedAction) -> tuple[DeviceRecord, Channel] | int:
         """The channel that is meant, or the status that refuses it."""
-        found = self._cascade.meant(link, own_id)
+        found = self._cascade.offers.meant(link, own_id)
         if found is None:
             return 404
         if self._cascade.shares.covering(link.superior, found[1], action) is None:
@@ -312,7 +312,7 @@ class SuperiorCommands:
         book, settings = self._cascade.shares.book, link.superior.settings
         if book is None:
             return
-        found = self._cascade.meant(link, own_id)
+        found = self._cascade.offers.meant(link, own_id)
         channel_id = own_id if found is None else found[1].id
         use = SharedUse(settings.server_id, settings.name, transaction.flow.peer[0])
 

@@ -85,7 +85,7 @@ def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Count
             wish.target.host,
         )
         return 488
-    found = cascade.meant(link, wish.own_id)
+    found = cascade.offers.meant(link, wish.own_id)
     if found is None:
         return 404
     record, channel = found
