@@ -294,6 +294,10 @@ class Cascade:
             )
         return meant[0] if meant else None
 
+    def local_ids(self) -> frozenset[str]:
+        """Who we are towards superiors."""
+        return frozenset(link.superior.settings.local_id for link in self._links.values())
+
     def links(self) -> tuple[Link, ...]:
         """Every connection to a superior."""
         return tuple(self._links.values())

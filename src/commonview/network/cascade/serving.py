@@ -104,6 +104,7 @@ class Serving:
             return
         wish, ground = run.wish, self._ground
         run.ssrc = wish.ssrc or self._own_ssrc(run)
+        headers = onward_headers(run.transaction.request, run.link, run.record)
         if wish.kind is RelayKind.LIVE:
             run.source = LiveRelaySource(
                 ground.live,
@@ -111,7 +112,7 @@ class Serving:
                 run.channel,
                 run.shown.access_id,
                 wish.stream_number,
-                onward_headers(run.transaction.request, run.link),
+                headers,
             )
         else:
             past = HistoryRelaySource(
@@ -120,6 +121,7 @@ class Serving:
                 run.record,
                 run.channel,
                 wish,
+                headers=headers,
                 on_hung_up=lambda: self._source_hung_up(run),
                 on_finished=lambda: self._keeper.spawn(self._file_finished(run)),
             )
