@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx
 
+from tests.waiting import PATIENCE_S
+
 ADMINISTRATOR = {
     "username": "administrator",
     "password": "correct-horse-battery",
@@ -42,7 +44,7 @@ def free_sip_port() -> int:
             return port
 
 
-def wait_for(condition: Any, what: str, timeout_s: float = 20.0, every_s: float = 0.1) -> Any:
+def wait_for(condition: Any, what: str, timeout_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
     """Poll until `condition()` is truthy and return that value; fails naming `what`."""
     end = time.monotonic() + timeout_s
     while True:
@@ -80,7 +82,7 @@ class Process:
     def running(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = PATIENCE_S) -> int:
         """Send a signal and wait; the exit status. Kills what does not end in time and fails."""
         if self.child is None:
             return 0
@@ -134,7 +136,7 @@ class Server(Process):
             if not self.running:
                 raise AssertionError(f"the server ended at start:\n{self.text()}")
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.url}/api/health", timeout=1).status_code == 200
+                return httpx.get(f"{self.url}/api/health", timeout=5).status_code == 200
             return False
 
         wait_for(healthy, "the server to be ready")
@@ -163,7 +165,7 @@ class Server(Process):
         """A client with a session cookie and the CSRF header; one a person, since sign-ins are limited."""
         client = self._signed_in.get(who["username"])
         if client is None:
-            client = httpx.Client(base_url=self.url, timeout=15)
+            client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
             self._signed_in[who["username"]] = client
             answer = client.post(
                 "/api/session", json={"username": who["username"], "password": who["password"]}
@@ -172,7 +174,7 @@ class Server(Process):
             client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
         return client
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = PATIENCE_S) -> int:
         """As `Process.stop`; the clients go too."""
         for client in self._signed_in.values():
             client.close()

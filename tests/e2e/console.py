@@ -12,6 +12,7 @@ from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, expect
 
 from tests.processes import wait_for
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.processes import Server
@@ -45,7 +46,7 @@ class Console:
         self.context = browser.new_context(
             locale="en-GB" if language == "en" else "zh-CN", viewport={"width": 1440, "height": 900}
         )
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_S * 1000)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -135,10 +136,10 @@ class Console:
             return "asked"
         return "started" if self.tile(tile).get_attribute("data-phase") not in (None, "idle") else ""
 
-    def expect_phase(self, tile: int, phase: str, timeout_s: float = 20) -> None:
+    def expect_phase(self, tile: int, phase: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.tile(tile)).to_have_attribute("data-phase", phase, timeout=timeout_s * 1000)
 
-    def expect_cause(self, tile: int, cause: str, timeout_s: float = 30) -> None:
+    def expect_cause(self, tile: int, cause: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.tile(tile)).to_have_attribute("data-cause", cause, timeout=timeout_s * 1000)
 
     def video(self, place: str) -> dict[str, float]:
@@ -189,7 +190,7 @@ class Console:
         )
         return steps
 
-    def expect_text(self, testid: str, pattern: str, timeout_s: float = 15) -> None:
+    def expect_text(self, testid: str, pattern: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.see(testid).first).to_contain_text(
             re.compile(pattern, re.IGNORECASE), timeout=timeout_s * 1000
         )

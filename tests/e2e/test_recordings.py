@@ -64,7 +64,7 @@ def _play(console: Console, reason: str) -> None:
     console.page.locator("summary").click()
     console.page.locator("tbody tr").first.locator("button").click()
     console.state_purpose(reason)
-    expect(console.see("player")).to_have_attribute("data-state", "playing", timeout=20_000)
+    expect(console.see("player")).to_have_attribute("data-state", "playing")
     console.expect_more_frames("player", 5)
 
 

@@ -31,6 +31,7 @@ from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest, SipResponse
 from tests.network.exchange import DEVICE, DOMAIN, PLATFORM, udp
+from tests.waiting import answered
 
 CAMERA = "34020000001320000001"
 CHANNEL_ID = f"{DEVICE}-{CAMERA}"
@@ -252,10 +253,7 @@ class ControlRoom:
         return await self.end_of(command)
 
     async def end_of(self, command: Command) -> Command:
-        async with asyncio.timeout(10):
-            while not (known := await self.control.command(command.id)).over:
-                await asyncio.sleep(0.005)
-        return known
+        return await answered(lambda: self.control.command(command.id), lambda known: known.over)
 
 
 def states(command: Command) -> list[str]:

@@ -17,6 +17,7 @@ from commonview.simulator.frames import Frame, StreamType
 from commonview.simulator.names import STREET_NAMES, camera_name, channel_name
 from commonview.simulator.scene import Plane, Scene
 from commonview.simulator.scene_source import SceneSource
+from tests.waiting import PATIENCE_S
 
 NOON = datetime(2026, 11, 22, 12, 0, 0).astimezone()
 Planes = tuple[Plane, Plane, Plane]
@@ -93,7 +94,7 @@ def test_names_are_streets_and_stay_distinct() -> None:
 
 async def take(source: SceneSource, count: int) -> list[Frame]:
     taken: list[Frame] = []
-    async with asyncio.timeout(20), aclosing(source.frames()) as frames:
+    async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
         async for frame in frames:
             taken.append(frame)
             if len(taken) == count:
@@ -150,7 +151,7 @@ def test_an_unwatched_scene_runs_no_thread() -> None:
         return sum(thread.name == "scene" for thread in threading.enumerate())
 
     async def none_left() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while painters():
                 await asyncio.sleep(0.01)
 
