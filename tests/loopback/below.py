@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from commonview.network import CatalogueState
-from commonview.network import service as network_service
+from commonview.network import CatalogueState, composition
 from commonview.network.control import Control, ObservationLimits
 from commonview.network.sip_tls import server_context
 from commonview.simulator import Channel, Recorder, Segment, SimulatedCamera, StillPainter, Voice
@@ -87,7 +86,7 @@ async def superior(folder: Path, tap: Tap) -> AsyncIterator[tuple[Room, int, Pat
     """A room that listens over TLS too, and whose endpoint is tapped; its port and its certificate."""
     quick = partial(Control, limits=_LIMITS, answer_s=PATIENCE_S, quiet_s=PATIENCE_S)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(network_service, "Control", quick)
+        patched.setattr(composition, "Control", quick)
         opened = open_room(folder, keepalive_interval_s=600, invite_timeout_s=60, subscription_delay_s=0)
         room = await opened.__aenter__()
     try:

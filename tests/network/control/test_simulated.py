@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from commonview.network import CatalogueState
-from commonview.network import service as network_service
+from commonview.network import CatalogueState, composition
 from commonview.network.control import (
     Command,
     CommandFailure,
@@ -57,7 +56,7 @@ async def steered(
     """A room that looks closely, and one camera."""
     hasty = partial(Control, limits=limits, answer_s=answer_s, quiet_s=0.3)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(network_service, "Control", hasty)
+        patched.setattr(composition, "Control", hasty)
         opened = open_room(folder, keepalive_interval_s=60)
         room = await opened.__aenter__()
     try:
