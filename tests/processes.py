@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 
 ADMINISTRATOR = {
@@ -26,22 +26,6 @@ ADMINISTRATOR = {
 }
 OPERATOR = {"username": "operator", "password": "staple-river-lantern", "display_name": "Operator on duty"}
 SUPERVISOR = {"username": "supervisor", "password": "window-copper-garden", "display_name": "Supervisor"}
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_sip_port() -> int:
-    """A loopback port that was free for UDP and for TCP a moment ago."""
-    while True:
-        port = free_port(socket.SOCK_DGRAM)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def wait_for(condition: Any, what: str, timeout_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
@@ -110,7 +94,7 @@ class Server(Process):
         self.data_dir = folder / "data"
         self.http_port = free_port()
         self.media_port = free_port()
-        self.sip_port = free_sip_port()
+        self.sip_port = free_port()
         first_rtp = 20000 + (os.getpid() * 97 + self.http_port) % 400 * 100
         values: dict[str, Any] = {
             "data_dir": self.data_dir,

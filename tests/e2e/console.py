@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from tests.processes import wait_for
 from tests.waiting import PATIENCE_S
@@ -174,7 +174,12 @@ class Console:
 
     def _pixels(self, place: str) -> Image.Image:
         state = wait_for(lambda: self._shown(place) and self.video(place), "a picture")
-        clip = {"x": state["left"], "y": state["top"], "width": state["wide"], "height": state["high"]}
+        clip: FloatRect = {
+            "x": state["left"],
+            "y": state["top"],
+            "width": state["wide"],
+            "height": state["high"],
+        }
         return Image.open(io.BytesIO(self.page.screenshot(clip=clip))).convert("RGB")
 
     def expect_no_picture(self, tile: int) -> None:

@@ -11,13 +11,13 @@ from playwright.sync_api import expect
 from commonview.simulator.settings import Faults
 from tests.e2e.console import Console
 from tests.e2e.fleet import simulated
+from tests.ports import free_port
 from tests.processes import (
     ADMINISTRATOR,
     OPERATOR,
     SUPERVISOR,
     Server,
     channels,
-    free_port,
     running,
     wait_for,
 )

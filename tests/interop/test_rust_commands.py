@@ -23,6 +23,7 @@ from commonview.network.history import DownloadState, PlaybackState, Verb
 from commonview.network.history.model import ControlState
 from tests.interop.test_rust_device import CHANNEL, DEVICE, PROGRAM, played_room, rust_device
 from tests.network.harness import Room, until
+from tests.waiting import answered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -218,9 +219,5 @@ async def test_its_alarm_is_kept_once_we_subscribed(tmp_path: Path) -> None:
         await device.say("alarm")
         await until(lambda: device.heard("sent", "alarm"))
         assert device.heard("sent", "alarm")[0]["subscribed"]
-        for _ in range(200):
-            kept = await room.service.events.alarms.list(device_id=DEVICE)
-            if kept:
-                break
-            await asyncio.sleep(0.05)
+        kept = await answered(lambda: room.service.events.alarms.list(device_id=DEVICE))
         assert [one.device_id for one in kept] == [DEVICE]

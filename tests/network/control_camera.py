@@ -37,7 +37,7 @@ CAMERA = "34020000001320000001"
 CHANNEL_ID = f"{DEVICE}-{CAMERA}"
 ACCOUNT = "somebody"
 LIMITS = ObservationLimits(
-    first_look_s=0.01, look_every_s=0.02, within_s=0.15, reboot_s=0.3, format_s=0.5, upgrade_s=0.3
+    first_look_s=0.01, look_every_s=0.02, within_s=0.3, reboot_s=1.5, format_s=1.5, upgrade_s=20.0
 )
 
 
@@ -219,10 +219,10 @@ class ControlRoom:
             clock,
             pictures=folder / "snapshots",
             limits=LIMITS,
-            answer_s=0.15,
+            answer_s=0.4,
             quiet_s=0.05,
         )
-        self.control.snapshots.limits = SnapshotLimits(picture_s=0.3, straggler_s=0.05, answer_s=0.1)
+        self.control.snapshots.limits = SnapshotLimits(picture_s=1.0, straggler_s=0.05, answer_s=0.4)
         self.register(version=version)
         self.camera.say = self._said
 

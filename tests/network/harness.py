@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,6 +30,7 @@ from commonview.security.secrets import Vault
 from commonview.simulator import CameraSettings, Channel, Server
 from commonview.simulator.frames import Frame, FrameKind, SourceFormat, StreamType
 from tests.network.recorded_media import RecordedOutlets
+from tests.ports import free_port as free_port
 from tests.waiting import until as until
 
 PASSWORD = "enrolment password"
@@ -148,12 +148,6 @@ class StillSource:
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings(folder: Path, **more: object) -> Settings:

@@ -133,8 +133,21 @@ def test_a_decoder_reads_moving_pictures(codec: str, decoder: str, kind: StreamT
 def test_every_new_stream_begins_with_a_key_frame_of_its_own() -> None:
     async def scenario() -> tuple[list[Frame], list[Frame]]:
         source = SceneSource("East Gate", width=352, height=288, fps=25)
-        watching = asyncio.ensure_future(take(source, 40))
-        await asyncio.sleep(0.6)  # well within the two seconds between regular key frames
+        begun = asyncio.Event()
+
+        async def watch() -> list[Frame]:
+            taken: list[Frame] = []
+            async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
+                async for frame in frames:
+                    taken.append(frame)
+                    if len(taken) == 5:
+                        begun.set()
+                    if sum(each.key for each in taken) == 2:
+                        break
+            return taken
+
+        watching = asyncio.ensure_future(watch())
+        await begun.wait()  # well within the two seconds between regular key frames
         second = await take(source, 3)
         first = await watching
         await source.close()
