@@ -14,15 +14,18 @@ from commonview.network import CatalogueState, ChannelStatus
 from commonview.network.control import CommandFailure, Order, SnapshotOrder, orders
 from commonview.network.control.service import Target
 from commonview.network.directory import DeviceRecord
-from commonview.network.events import SubscriptionKind, SubscriptionStatus
+from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.exchange import PeerRefused
 from commonview.network.history import PlaybackState
+from commonview.network.model import FailureCode
+from commonview.network.voice import TalkState
 from commonview.simulator import SimulatedCamera
 from commonview.wire import manscdp as wire
 from commonview.wire.manscdp import ConfigType
 from commonview.wire.manscdp.config_blocks import BLOCKS
 from commonview.wire.version import GbVersion
-from tests.loopback.scenes_below import NEWER_BLOCKS, PATIENCE_S, RECORDED, both
+from tests.loopback.ground import NEWER_BLOCKS
+from tests.loopback.scenes_below import PATIENCE_S, RECORDED, both
 from tests.loopback.table import NEW, OLD, Way
 from tests.network.harness import Room, now, until
 
@@ -125,8 +128,8 @@ async def it_is_alive_and_lists_what_is_shared(end: Upper) -> None:
     tree = next(one for one in service.tree() if one.device.id == end.local_id)
     names = {one.gb_id: one.name for one in tree.channels if one.vanished_at is None}
     assert names[end.gb_id].startswith("东门 ")
-    heard = service.device(end.local_id).last_seen
-    await end.until(lambda: service.device(end.local_id).last_seen != heard)
+    heard = service.device(end.local_id).last_keepalive_at
+    await end.until(lambda: service.device(end.local_id).last_keepalive_at != heard)
 
 
 @scene(*both("DeviceInfo"), *both("DeviceStatus"))
@@ -153,14 +156,15 @@ async def changes_of_what_is_shared_are_told(end: Upper) -> None:
 @scene("Query/Alarm", "Notify/Alarm", "Response/Alarm")
 async def an_alarm_goes_up_and_is_answered(end: Upper) -> None:
     await end.subscribe(SubscriptionKind.ALARM)
+    alarms = end.upper.service.events.alarms
     answered = end.lower.service.cascade.notices.counters["alarm_answered"]
+    await end.camera.registration.send(wire.VideoUploadNotify(sn=1, device_id=end.gb_id, time=now()))
     assert end.camera.raise_alarm(end.gb_id, method=5, alarm_type=5)
     await end.until(lambda: end.lower.service.cascade.notices.counters["alarm_answered"] > answered)
     async with asyncio.timeout(PATIENCE_S):
-        while end.gb_id not in {
-            one.source_id for one in await end.upper.service.events.alarms.list(limit=200)
-        }:
+        while not (heard := await alarms.list(device_id=end.local_id)):
             await asyncio.sleep(0.05)
+    assert [(one.source_id, one.code) for one in heard] == [(end.gb_id, AlarmCode.TRIPWIRE)]
 
 
 @scene("Query/MobilePosition", "Notify/MobilePosition")
@@ -275,28 +279,25 @@ async def newer_orders_of_the_owner_are_refused(end: Upper) -> None:
     assert failure is CommandFailure.REFUSED_BY_DEVICE
 
 
-@scene("Query/ConfigDownload")
-async def its_configuration_is_not_told(end: Upper) -> None:
-    with pytest.raises(PeerRefused) as refused:
-        await end.upper.service.control.questions.configuration(
-            end.record, end.gb_id, [ConfigType.BASIC_PARAM]
-        )
-    assert refused.value.status == 501
+@scene(*both("ConfigDownload"))
+async def its_configuration_is_told(end: Upper) -> None:
+    questions = end.upper.service.control.questions
+    blocks = await questions.configuration(end.record, end.gb_id, [ConfigType.BASIC_PARAM])
+    assert list(blocks) == [ConfigType.BASIC_PARAM]
 
 
-@scene("Query/SDCardStatus", since=NEW)
-async def its_cards_are_not_told(end: Upper) -> None:
-    with pytest.raises(PeerRefused) as refused:
-        await end.upper.service.control.questions.cards(end.record, end.gb_id)
-    assert refused.value.status == 501
+@scene(*both("SDCardStatus"), since=NEW)
+async def its_cards_are_told(end: Upper) -> None:
+    cards = await end.upper.service.control.questions.cards(end.record, end.gb_id)
+    assert list(cards) == ["1"]
 
 
-@scene(*both("Broadcast")[1:], "Notify/Broadcast")
-async def a_broadcast_is_answered_without_a_sharing_to_talk(end: Upper) -> None:
+@scene("Notify/Broadcast", "Response/Broadcast")
+async def a_voice_is_refused_where_talk_is_not_allowed(end: Upper) -> None:
     voice = end.upper.service.voice
     access = f"speaker to {end.local_id}"
     talk = voice.start(end.channel_id, access_id=access, grant_id="g", ends_at=now() + timedelta(minutes=5))
-    counters = end.lower.service.cascade.commands.counters
-    await end.until(lambda: counters["broadcast_refused"] > 0)
-    voice.leave(access)
-    assert talk.failure is None
+    await end.until(lambda: voice.talk(talk.id).state is TalkState.FAILED)
+    failure = voice.talk(talk.id).failure
+    assert failure is not None
+    assert failure.code is FailureCode.BROADCAST_REFUSED

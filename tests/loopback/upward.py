@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from commonview.network.cascade import CascadeCharset, CascadeTransport, Edition
 from commonview.network.events import SubscriptionKind
 from commonview.network.registration_plan import RegistrationPhase
+from commonview.network.sip_tls import server_context
 from commonview.security import SharingScope
 from commonview.simulator import Channel, Recorder, Segment, SimulatedCamera, StillPainter, Voice
 from commonview.wire.version import GbVersion
@@ -34,11 +37,11 @@ async def play(folder: Path) -> dict[Way, Outcome]:
     for name in ("upper", "lower"):
         (folder / name).mkdir()
     async with (
-        superior(folder / "upper", tap) as (upper, tls_port, paper),
-        lower_platform(folder / "lower", paper) as (lower, camera),
+        superior(folder / "upper", tap) as (upper, papers),
+        lower_platform(folder / "lower", papers[0]) as (lower, camera),
     ):
         ends = [
-            await _register(number, way, upper, tls_port, lower, camera) for number, way in enumerate(WAYS, 1)
+            await _register(number, way, upper, papers, lower, camera) for number, way in enumerate(WAYS, 1)
         ]
         return dict(zip(WAYS, await asyncio.gather(*(_show(end, tap) for end in ends)), strict=True))
 
@@ -47,7 +50,12 @@ async def play(folder: Path) -> dict[Way, Outcome]:
 async def lower_platform(folder: Path, paper: Path) -> AsyncIterator[tuple[Room, SimulatedCamera]]:
     """The platform below, with one camera that has a channel for each superior."""
     recorder = Recorder((Segment(RECORDED, RECORDED + timedelta(seconds=1)),), StillPainter())
-    more = {"sip_id": LOWER, "sip_tls_client_ca": paper, "invite_timeout_s": 60, "keepalive_interval_s": 600}
+    more: dict[str, Any] = {
+        "sip_id": LOWER,
+        "sip_tls_client_ca": paper,
+        "invite_timeout_s": 60,
+        "keepalive_interval_s": 600,
+    }
     async with open_room(folder, **more) as room:
         room.node.ports = 100
         room.service.cascade.use(MemoryBook())
@@ -69,18 +77,26 @@ async def lower_platform(folder: Path, paper: Path) -> AsyncIterator[tuple[Room,
             yield room, camera
 
 
+async def _listen(upper: Room, transport: str, papers: tuple[Path, Path]) -> int:
+    endpoint = upper.service.endpoint
+    if transport == "tls":
+        return await endpoint.listen_tls("127.0.0.1", 0, server_context(*papers))
+    return await endpoint.listen_on_both("127.0.0.1", 0)
+
+
 def _gb_id(number: int) -> str:
     return f"34020000001310{number:06d}"
 
 
 async def _register(
-    number: int, way: Way, upper: Room, tls_port: int, lower: Room, camera: SimulatedCamera
+    number: int, way: Way, upper: Room, papers: tuple[Path, Path], lower: Room, camera: SimulatedCamera
 ) -> Upper:
+    """Each time at another port: a superior is told by its id and its address (trap 14)."""
     local_id = f"3402010000200000{number:04d}"
     settings = superior_settings(
         upper,
         local_id=local_id,
-        port=tls_port if way.transport == "tls" else upper.service.sip_port,
+        port=await _listen(upper, way.transport, papers),
         transport=CascadeTransport(way.transport),
         edition=Edition.GB2022 if way.version >= GbVersion.V2022 else Edition.GB2016,
         charset=CascadeCharset(way.charset),
@@ -112,5 +128,5 @@ async def _show(end: Upper, tap: Tap) -> Outcome:
 async def _play_one(scene: Scene, end: Upper, outcome: Outcome) -> None:
     try:
         await scene.play(end)
-    except Exception:  # noqa: BLE001 - told by the test, with every other trouble
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - told by the test, with every other trouble
         outcome.troubles[scene.name] = traceback.format_exc(limit=-3)

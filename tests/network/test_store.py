@@ -79,6 +79,32 @@ async def test_changes_that_wait_for_the_disk_share_the_next_transaction(databas
 
 
 @pytest.mark.anyio
+async def test_loop_has_its_turns_between_the_answers_to_a_large_batch(database: Database) -> None:
+    told: list[int] = []
+    seen: list[int] = []
+    gate = threading.Event()
+
+    def other_work() -> None:
+        seen.append(sum(told))
+        if sum(told) < 1000:
+            asyncio.get_running_loop().call_soon(other_work)
+
+    def write(_conn: Connection, _batch: Sequence[int]) -> None:
+        assert gate.wait(10)
+
+    commit: GroupCommit[int] = GroupCommit(database, write, lambda batch, _error: told.append(len(batch)))
+    for number in range(1000):
+        commit.submit(number)
+    other_work()
+    gate.set()
+    while sum(told) < 1000:
+        await asyncio.sleep(0.001)
+    await commit.close()
+    assert max(told) <= 32
+    assert len(set(seen)) > 10, "others were served between two pieces"
+
+
+@pytest.mark.anyio
 async def test_batch_that_cannot_be_written_is_refused_as_a_whole_and_the_next_one_tried(
     database: Database,
 ) -> None:

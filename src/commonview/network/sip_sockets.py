@@ -314,6 +314,11 @@ class SipSockets:
                 return
         self._counters.events["unsent: flow closed"] += 1
 
+    @property
+    def pressed(self) -> bool:
+        """Whether more has come than could be served at once."""
+        return any(opened.intake for opened in self.udp.values())
+
     # -- end
 
     def require_open(self) -> None:
