@@ -43,7 +43,7 @@ class Upward(StrEnum):
     PASSED = "handed on to the camera, and back"
     OWN = "answered or told by the subordinate itself"
     REFUSED = "refused: it belongs to the device's owner"
-    NOT_TOLD = "not told upward: it answers the owner's own command"
+    NOT_TOLD = "not told upward: it concerns the device's owner"
 
 
 @dataclass(frozen=True, slots=True)
