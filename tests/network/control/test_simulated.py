@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from commonview.network import CatalogueState
-from commonview.network import service as network_service
+from commonview.network import CatalogueState, composition
 from commonview.network.control import (
     Command,
     CommandFailure,
@@ -33,6 +32,7 @@ from commonview.simulator import SimulatedCamera, commit, controls_state
 from commonview.wire.manscdp import ConfigType
 from commonview.wire.version import GbVersion
 from tests.network.harness import DEVICE, Room, StillSource, now, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 CAMERA: Final = "34020000001320000001"
@@ -57,7 +57,7 @@ async def steered(
     """A room that looks closely, and one camera."""
     hasty = partial(Control, limits=limits, answer_s=answer_s, quiet_s=0.3)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(network_service, "Control", hasty)
+        patched.setattr(composition, "Control", hasty)
         opened = open_room(folder, keepalive_interval_s=60)
         room = await opened.__aenter__()
     try:
@@ -78,10 +78,7 @@ async def done(room: Room, order: Order, *, device: bool = False) -> Command:
     control = room.service.control
     target = control.device(DEVICE) if device else control.channel(CHANNEL)
     number = (await control.order(target, order, "operator")).id
-    async with asyncio.timeout(30):
-        while not (command := await control.command(number)).over:
-            await asyncio.sleep(0.02)
-    return command
+    return await answered(lambda: control.command(number), lambda known: known.over)
 
 
 # In an order in which each finds what it needs: a preset to call, a cruise to start.
