@@ -31,6 +31,7 @@ from tests.media.conftest import EventLog
 from tests.media.receivers import ForeignReceiver, program
 from tests.media.sound import tone
 from tests.media.viewers import last_words, open_http, signed
+from tests.waiting import PATIENCE_S
 
 UDP = MediaTransport.UDP
 SOUND = b"".join(tone("alaw", 2))
@@ -103,7 +104,7 @@ def test_a_device_that_wants_a_program_stream_gets_one(node: CoreMediaNode) -> N
 @pytest.mark.parametrize("role", ["device dials", "we dial"])
 def test_a_voice_travels_over_tcp_both_ways(node: CoreMediaNode, log: EventLog, role: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE_S)
         if role == "we dial":
             open_talk(node, SenderTarget(MediaTransport.TCP_ACTIVE, "127.0.0.1", listener.getsockname()[1]))
             connection, _ = listener.accept()
@@ -152,7 +153,7 @@ def test_a_speaker_is_silenced_with_its_right(node: CoreMediaNode, log: EventLog
                     assert node.cut_access("a1") == 1
             assert last_words(speaker) == {"type": "end", "reason": reason}
             with pytest.raises(ConnectionClosed):
-                speaker.recv(timeout=10)
+                speaker.recv(timeout=PATIENCE_S)
         assert log.wait_for(TalkLeft).reason == reason
         assert log.count(TalkEnded) == (1 if reason == "talk_ended" else 0)
 

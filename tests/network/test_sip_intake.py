@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from commonview.network.sip_intake import Intake
 from commonview.wire.sip.flow import Flow
-from tests.network.sip_wire import HOST, PLATFORM, pair, until
+from tests.network.sip_wire import HOST, PLATFORM, pair
+from tests.waiting import until
 
 REGISTER = b"REGISTER sip:x SIP/2.0\r\nCall-ID: %d\r\n"
 CREDENTIALS = b"REGISTER sip:x SIP/2.0\r\nCall-ID: %d\r\nAuthorization: Digest\r\n"

@@ -14,6 +14,7 @@ from commonview.network import store
 from commonview.network.directory import Registration
 from commonview.network.group_commit import GroupCommit
 from commonview.wire.sip.flow import Flow
+from tests.waiting import PATIENCE_S, until
 
 DEVICE = "34020000001110000001"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -63,7 +64,7 @@ async def test_changes_that_wait_for_the_disk_share_the_next_transaction(databas
     done: list[int] = []
 
     def write(conn: Connection, batch: Sequence[int]) -> None:
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE_S)
         written.append(list(batch))
 
     commit: GroupCommit[int] = GroupCommit(database, write, lambda batch, error: done.extend(batch))
@@ -118,8 +119,7 @@ async def test_batch_that_cannot_be_written_is_refused_as_a_whole_and_the_next_o
 
     commit: GroupCommit[int] = GroupCommit(database, write, done)
     commit.submit(1)
-    while not outcomes:
-        await asyncio.sleep(0.01)
+    await until(lambda: outcomes)
     commit.submit(2)
     await commit.close()
     assert [one for one, _ in outcomes] == [1, 2]

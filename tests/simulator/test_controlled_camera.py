@@ -34,6 +34,7 @@ from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
 from commonview.wire.version import GbVersion
 from tests.simulator.platform import CHANNEL_ID, DEVICE_ID, ScriptedPlatform, camera_settings
 from tests.simulator.still import StillSource
+from tests.waiting import PATIENCE_S
 
 SESSION = "0123456789abcdef0123456789abcdef"
 M = TypeVar("M", bound=Message)
@@ -234,7 +235,7 @@ def test_the_picture_turns_with_the_head() -> None:
         await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=CHANNEL_ID, command=command))
         source = camera.settings.channels[0].source
         assert isinstance(source, StillSource)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not source.looks or source.looks[-1].pan != 5.0:
                 await asyncio.sleep(0.02)
         await platform.send(DEVICE_ID, PtzPositionQuery(sn=2, device_id=CHANNEL_ID))

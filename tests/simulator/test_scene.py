@@ -19,6 +19,7 @@ from commonview.simulator.names import STREET_NAMES, camera_name, channel_name
 from commonview.simulator.scene import Scene
 from commonview.simulator.scene_source import SceneSource
 from commonview.simulator.scene_view import Plane
+from tests.waiting import PATIENCE_S
 
 NOON = datetime(2026, 11, 22, 12, 0, 0).astimezone()
 Planes = tuple[Plane, Plane, Plane]
@@ -95,7 +96,7 @@ def test_names_are_streets_and_stay_distinct() -> None:
 
 async def take(source: SceneSource, count: int) -> list[Frame]:
     taken: list[Frame] = []
-    async with asyncio.timeout(20), aclosing(source.frames()) as frames:
+    async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
         async for frame in frames:
             taken.append(frame)
             if len(taken) == count:
@@ -134,8 +135,21 @@ def test_a_decoder_reads_moving_pictures(codec: str, decoder: str, kind: StreamT
 def test_every_new_stream_begins_with_a_key_frame_of_its_own() -> None:
     async def scenario() -> tuple[list[Frame], list[Frame]]:
         source = SceneSource("East Gate", width=352, height=288, fps=25)
-        watching = asyncio.ensure_future(take(source, 40))
-        await asyncio.sleep(0.6)  # well within the two seconds between regular key frames
+        begun = asyncio.Event()
+
+        async def watch() -> list[Frame]:
+            taken: list[Frame] = []
+            async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
+                async for frame in frames:
+                    taken.append(frame)
+                    if len(taken) == 5:
+                        begun.set()
+                    if sum(each.key for each in taken) == 2:
+                        break
+            return taken
+
+        watching = asyncio.ensure_future(watch())
+        await begun.wait()  # well within the two seconds between regular key frames
         second = await take(source, 3)
         first = await watching
         await source.close()
@@ -152,7 +166,7 @@ def test_an_unwatched_scene_runs_no_thread() -> None:
         return sum(thread.name == "scene" for thread in threading.enumerate())
 
     async def none_left() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while painters():
                 await asyncio.sleep(0.01)
 

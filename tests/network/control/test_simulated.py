@@ -33,6 +33,7 @@ from commonview.wire.manscdp import ConfigType
 from commonview.wire.version import GbVersion
 from tests.loopback.ground import FIRMWARE, http_desk
 from tests.network.harness import DEVICE, Room, StillSource, now, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 CAMERA: Final = "34020000001320000001"
@@ -78,10 +79,7 @@ async def done(room: Room, order: Order, *, device: bool = False) -> Command:
     control = room.service.control
     target = control.device(DEVICE) if device else control.channel(CHANNEL)
     number = (await control.order(target, order, "operator")).id
-    async with asyncio.timeout(30):
-        while not (command := await control.command(number)).over:
-            await asyncio.sleep(0.02)
-    return command
+    return await answered(lambda: control.command(number), lambda known: known.over)
 
 
 # In an order in which each finds what it needs: a preset to call, a cruise to start.
