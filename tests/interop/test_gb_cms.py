@@ -24,6 +24,7 @@ from tests.interop.peers.gb_cms import GbCms, gb_cms
 from tests.network.cascade.platforms import LOWER, UPPER, MemoryBook, camera_known, media_platform, phase_of
 from tests.network.harness import PASSWORD, Room, until
 from tests.network.media_room import steps, until_state, watch
+from tests.waiting import PATIENCE_S
 
 PROGRAM = peer("gb-cms")
 CAMERA = "34020000001320000001"
@@ -41,7 +42,7 @@ pytestmark = [
 
 async def until_told(ask: Callable[[], Awaitable[Any]], right: Callable[[Any], object]) -> Any:
     """Ask the peer until its answer is right."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while not right(answer := await ask()):
             await asyncio.sleep(0.1)
     return answer
@@ -91,7 +92,7 @@ async def under_it(
                 )
                 book.share(added.id)
                 await lower.service.cascade.look_again()
-                await until(lambda: phase_of(lower, added) is RegistrationPhase.REGISTERED, seconds=20)
+                await until(lambda: phase_of(lower, added) is RegistrationPhase.REGISTERED)
                 yield lower, camera, superior
     finally:
         await source.close()
@@ -110,7 +111,7 @@ async def test_superior_in_go_lists_watches_and_steers(tmp_path: Path, transport
         assert started["DeviceID"] == LOWER
         stream = f"{LOWER}/{CAMERA}"
         media = superior.media.sources[stream]
-        await until(lambda: len(media.packets) >= 40, seconds=30)
+        await until(lambda: len(media.packets) >= 40)
         assert media.heard_ssrc == int(media.ssrc)
         look = asyncio.get_running_loop().time
         before = camera.controls.look(CAMERA, look())
@@ -169,7 +170,7 @@ async def above_it(folder: Path, transport: str) -> AsyncIterator[tuple[Room, An
 async def test_subordinate_in_go_is_listed_watched_and_left(tmp_path: Path, transport: str) -> None:
     async with above_it(tmp_path, transport) as (upper, node, _camera, below):
         # It has nothing to answer before a channel is shared, and then says nothing: we ask once more.
-        await until(lambda: LOWER in [one.id for one in upper.service.devices() if one.online], seconds=20)
+        await until(lambda: LOWER in [one.id for one in upper.service.devices() if one.online])
         await until_told(below.superiors, lambda found: found[0]["Online"])
         await until(
             lambda: upper.service.device(LOWER).catalogue.state is not CatalogueState.RUNNING, seconds=30

@@ -10,7 +10,7 @@ import pytest
 from commonview.media import FirstKeyFrame, RtspConnected, RtspFailed
 from tests.interop.peers.go_rtsp import KINDS, PASSWORD, Kind, go_rtsp_server
 from tests.interop.test_rtsp_server import Asked, asked
-from tests.network.harness import until
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -44,7 +44,7 @@ async def connected(stream: Asked, port: int, transport: str) -> None:
             stream.node.retry_rtsp("camera")
         return stream.has(FirstKeyFrame)
 
-    await until(settled, seconds=40)
+    await until(settled)
 
 
 @pytest.mark.parametrize(("kind", "transport", "codec"), EVERY_WAY)
@@ -62,7 +62,7 @@ async def test_a_stream_of_a_server_in_go_flows(
             stats = stream.node.stream_stats("camera")
             return stats.frames if stats is not None else 0
 
-        await until(lambda: frames() > 20, seconds=30)
+        await until(lambda: frames() > 20)
         stats = stream.node.stream_stats("camera")
         assert stats is not None
         assert stats.malformed == 0
@@ -74,5 +74,5 @@ async def test_a_wrong_password_is_refused_by_a_server_in_go(tmp_path: Path, kin
     require(kind)
     async with go_rtsp_server(kind, tmp_path, "h264") as port, asked() as stream:
         stream.open(port, "/camera", "tcp", password="wrong")
-        await until(lambda: stream.failure() is not None, seconds=20)
+        await until(lambda: stream.failure() is not None)
         assert stream.failure() == ("unauthorised", 401)

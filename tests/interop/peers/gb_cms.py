@@ -1,10 +1,9 @@
-"""gb-cms (github.com/lkmio/gb-cms), a platform in Go on the gosip stack, driven through its own HTTP interface."""
+"""gb-cms (github.com/lkmio), a platform in Go on the gosip stack, driven through its own HTTP interface."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 import httpx
 
 from tests.interop.peers.lkm_media import LkmMedia, lkm_media
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 
 _OPERATOR = hashlib.md5(b"of the interop tests", usedforsecurity=False).hexdigest()
 _CONFIG = """\
@@ -84,32 +85,14 @@ class GbCms:
         return (await self.ask("cascade/list", start=0, limit=10))["CascadeList"] or []
 
 
-def _free_port(*kinds: socket.SocketKind) -> int:
-    """A port of the loopback that is free in every one of these kinds; gb-cms is told its ports."""
-    while True:
-        sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
-        try:
-            sockets[0].bind(("127.0.0.1", 0))
-            port = int(sockets[0].getsockname()[1])
-            for one in sockets[1:]:
-                one.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        else:
-            return port
-        finally:
-            for one in sockets:
-                one.close()
-
-
 @asynccontextmanager
 async def gb_cms(program: str, folder: Path, *, server_id: str, subscribe_s: int = 0) -> AsyncIterator[GbCms]:
     """Run it in a folder of its own; it is ready when it lets us in."""
     folder.mkdir()
     (folder / "data").mkdir()
     (folder / "data" / "pwd.txt").write_text(_OPERATOR)
-    sip_port = _free_port(socket.SOCK_STREAM, socket.SOCK_DGRAM)
-    http_port = _free_port(socket.SOCK_STREAM)
+    sip_port = free_port()
+    http_port = free_port()
     base = f"http://127.0.0.1:{http_port}"
     async with lkm_media(base) as media:
         config = _CONFIG.format(
@@ -136,7 +119,7 @@ async def gb_cms(program: str, folder: Path, *, server_id: str, subscribe_s: int
 
 
 async def _log_in(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while process.returncode is None:
             try:
                 answer = await client.post("/api/v1/login", params={"username": "a", "password": _OPERATOR})

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop.peers import peer
-from tests.network.harness import free_port, until
+from tests.ports import free_port
+from tests.waiting import until
 
 USER, PASSWORD = "viewer", "open-sesame"
 PUBLISHER = "publisher:interop"
@@ -122,7 +123,7 @@ async def go_rtsp_server(kind: Kind, folder: Path, codec: str) -> AsyncIterator[
     port, rtp = free_port(), free_port() & ~1
     words = kind.words(folder, kind.method, port, rtp)
     async with _running(kind.path, *words, folder=folder, log="server.log"):
-        await until(lambda: _listens(port), seconds=20)
+        await until(lambda: _listens(port))
         target = (
             "-f",
             "rtsp",

@@ -84,7 +84,7 @@ async def list_shared_channels(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> SharedChannelPage:
     """What a superior is offered now, under which ids and names."""
-    found, after, total = await context.network.cascade.channels(superior_id, cursor, limit)
+    found, after, total = await context.network.cascade.offers.channels(superior_id, cursor, limit)
     return SharedChannelPage(
         items=[SharedChannelOut.model_validate(one) for one in found], total=total, cursor=after
     )
@@ -108,7 +108,7 @@ async def name_shared_channel(
         own_id=body.own_id or "",
         own_name=body.own_name or "",
     )
-    await context.network.cascade.name_channel(
+    await context.network.cascade.offers.name_channel(
         superior_id, channel_id, own_id=body.own_id, own_name=body.own_name
     )
 
@@ -116,7 +116,10 @@ async def name_shared_channel(
 @router.get("/relays", dependencies=[require(Action.SHARING_READ)])
 async def list_relays(context: Context, superior_id: Id | None = None) -> Items[RelayOut]:
     """What superiors pull now, and what they pulled lately, newest first."""
-    return Items(items=[RelayOut.of(one) for one in context.network.cascade.relays.relays(superior_id)])
+    cascade = context.network.cascade
+    every = (*cascade.relays.relays(superior_id), *cascade.talks.relays(superior_id))
+    newest_first = sorted(every, key=lambda one: one.started_at, reverse=True)
+    return Items(items=[RelayOut.of(one) for one in newest_first])
 
 
 @router.get("/sharings")

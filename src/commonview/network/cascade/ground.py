@@ -22,9 +22,25 @@ if TYPE_CHECKING:
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import SipEndpoint
     from commonview.network.tree.service import ChannelTree
+    from commonview.network.voice import VoiceDesk
     from commonview.wire.sip.subscription import RetryTiming
 
 _REFRESH_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayGround:
+    """What relays stand on besides the cascade."""
+
+    endpoint: SipEndpoint
+    live: LiveSessions
+    history: Ground
+    domain: str
+    on_viewer: Callable[[ViewerEvent], None]
+    on_changed: Callable[[str], None]
+    voice: VoiceDesk
+    media_networks: tuple[IpNetwork, ...] = ()
+    """Where a superior may have pictures sent besides the address it signals from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class CascadeGround:
     exchange: Exchange
     live: LiveSessions
     history: Ground
+    voice: VoiceDesk
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     foreign: Callable[[str], ForeignPtz | None]
@@ -49,3 +66,16 @@ class CascadeGround:
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0
+
+    def for_relays(self) -> RelayGround:
+        """What of it relays stand on."""
+        return RelayGround(
+            self.endpoint,
+            self.live,
+            self.history,
+            self.domain,
+            self.on_viewer,
+            lambda superior_id: self.bus.publish("superior.changed", {"superior_id": superior_id}),
+            self.voice,
+            self.media_networks,
+        )
