@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +22,9 @@ from commonview.simulator.sources import open_scene
 from tests.interop.peers import peer
 from tests.interop.peers.gb_cms import GbCms, gb_cms
 from tests.network.cascade.platforms import LOWER, UPPER, MemoryBook, camera_known, media_platform, phase_of
-from tests.network.harness import PASSWORD, Room, until
+from tests.network.harness import PASSWORD, Room
 from tests.network.media_room import steps, until_state, watch
-from tests.waiting import PATIENCE_S
+from tests.waiting import answered, until
 
 PROGRAM = peer("gb-cms")
 CAMERA = "34020000001320000001"
@@ -38,14 +38,6 @@ pytestmark = [
         PROGRAM is None, reason="gb-cms is not built (scripts/build-peers.sh with COMMONVIEW_PEER_SOURCES)"
     ),
 ]
-
-
-async def until_told(ask: Callable[[], Awaitable[Any]], right: Callable[[Any], object]) -> Any:
-    """Ask the peer until its answer is right."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not right(answer := await ask()):
-            await asyncio.sleep(0.1)
-    return answer
 
 
 def probed(path: Path) -> list[dict[str, Any]]:
@@ -101,9 +93,9 @@ async def under_it(
 @pytest.mark.parametrize("transport", [CascadeTransport.UDP, CascadeTransport.TCP])
 async def test_superior_in_go_lists_watches_and_steers(tmp_path: Path, transport: CascadeTransport) -> None:
     async with under_it(tmp_path, transport) as (lower, camera, superior):
-        (known,) = await until_told(superior.devices, lambda found: found and found[0]["Online"])
+        (known,) = await answered(superior.devices, lambda found: found and found[0]["Online"])
         assert known["ID"] == LOWER
-        listed = await until_told(
+        listed = await answered(
             lambda: superior.channels(LOWER), lambda found: CAMERA in [one["ID"] for one in found]
         )
         assert next(one["Name"] for one in listed if one["ID"] == CAMERA) == "北门"
@@ -142,7 +134,7 @@ async def above_it(folder: Path, transport: str) -> AsyncIterator[tuple[Room, An
             )
             async with SimulatedCamera(settings) as camera:
                 device = settings.device_id
-                await until_told(
+                await answered(
                     lambda: below.channels(device), lambda found: CAMERA in [one["ID"] for one in found]
                 )
                 await below.ask(
@@ -171,15 +163,12 @@ async def test_subordinate_in_go_is_listed_watched_and_left(tmp_path: Path, tran
     async with above_it(tmp_path, transport) as (upper, node, _camera, below):
         # It has nothing to answer before a channel is shared, and then says nothing: we ask once more.
         await until(lambda: LOWER in [one.id for one in upper.service.devices() if one.online])
-        await until_told(below.superiors, lambda found: found[0]["Online"])
-        await until(
-            lambda: upper.service.device(LOWER).catalogue.state is not CatalogueState.RUNNING, seconds=30
-        )
+        await answered(below.superiors, lambda found: found[0]["Online"])
+        await until(lambda: upper.service.device(LOWER).catalogue.state is not CatalogueState.RUNNING)
         await upper.service.refresh_catalogue(LOWER)
         channel_id = f"{LOWER}-{CAMERA}"
         await until(
-            lambda: channel_id in [one.id for found in upper.service.tree() for one in found.channels],
-            seconds=30,
+            lambda: channel_id in [one.id for found in upper.service.tree() for one in found.channels]
         )
         assert upper.service.channel(channel_id).name == "南门"
         viewer = await watch(upper, node, channel=channel_id)
