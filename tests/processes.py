@@ -137,7 +137,7 @@ class Server(Process):
                 return httpx.get(f"{self.url}/api/health", timeout=1).status_code == 200
             return False
 
-        wait_for(healthy, "the server to be ready")
+        wait_for(healthy, "the server to be ready", timeout_s=120)
 
     def setup_token(self) -> str:
         """The one-time token of the set-up link, as an operator would copy it."""
