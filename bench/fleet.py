@@ -4,8 +4,8 @@
 `commonview serve` runs as its users run it, in a process of its own; the devices are one lean process beside
 it (`bench/_fleet.py`), each with an address of its own. Registered and kept alive with a period of 60 s;
 killed (kill -9), started again, and met by the registrations of the whole fleet at once; then flooded with
-10,000 junk registrations a second from one address while the fleet, and 1,000 more devices, keep alive. The floor is an
-asyncio echo that gets the same keep-alives at the same rate in the same run.
+10,000 junk registrations a second from one address while the fleet, and 1,000 more devices, keep alive. The
+floor is an asyncio echo that gets the same keep-alives at the same rate in the same run.
 """
 
 from __future__ import annotations
@@ -150,13 +150,13 @@ def storm(server: Server, fleet: Fleet, within_s: float) -> None:
     result = fleet.register(within_s=within_s, at_most_s=900.0)
     tell_registrations(f"storm, all within {within_s:.0f} s", result, fleet.devices, cpu_s(pid) - before)
     print(
-        f"  datagrams the kernel dropped: {dropped(server.sip_port) - lost}; {rss_mib(pid):.0f} MiB after; the "
-        f"load needed {100 * (own_cpu_s() - own) / result.seconds:.0f} % of a core"
+        f"  datagrams the kernel dropped: {dropped(server.sip_port) - lost}; {rss_mib(pid):.0f} MiB after; "
+        f"the load needed {100 * (own_cpu_s() - own) / result.seconds:.0f} % of a core"
     )
 
 
 def junk(server: Server, fleet: Fleet, password: bytes, seconds: float) -> None:
-    """Junk from one address beside the fleet in its period, then beside some devices that keep alive often."""
+    """Junk from one address beside the fleet in its period, then beside some that keep alive often."""
     enrolled = Fleet(("127.0.0.1", server.sip_port), ENROLLED, password, first=1_000_000, channels=0)
     enrolled.register(within_s=1.0)
     enrolled.rest(5.0)
