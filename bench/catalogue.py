@@ -237,7 +237,8 @@ def tell_beside(spent: dict[str, list[float]]) -> None:
     slowest = max(spent, key=lambda name: max(spent[name]), default="none")
     print(
         f"  beside a synchronisation: {len(every)} searches and nodes, "
-        f"median {statistics.median(every):.1f} ms, 99 % within {every[int(len(every) * 0.99)]:.1f} ms, worst {every[-1]:.1f} ms ({slowest})"
+        f"median {statistics.median(every):.1f} ms, 99 % within {every[int(len(every) * 0.99)]:.1f} ms, "
+        f"worst {every[-1]:.1f} ms ({slowest})"
     )
 
 
