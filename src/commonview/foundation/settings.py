@@ -173,8 +173,8 @@ class Settings(BaseModel):
     source_tls_ca: Path | None = _field(
         None,
         _MEDIA,
-        "Certificate authorities, as a PEM file, that vouch for RTSP servers inside TLS (rtsps://). A source can "
-        "name the one certificate of its server instead; a server that nobody vouches for is asked nothing.",
+        "Certificate authorities, as a PEM file, that vouch for RTSP servers inside TLS (rtsps://). A source "
+        "can name the one certificate of its server instead; one that nobody vouches for is asked nothing.",
     )
     source_check_s: Seconds = _field(
         30, _MEDIA, "Seconds between two questions to an RTSP or ONVIF source whether it is still there."

@@ -1,4 +1,4 @@
-"""Types of the Rust extension (crates/media/src/python/mod.rs). Use `commonview.media` instead of this module."""
+"""Types of the Rust extension (crates/media/src/python). Use `commonview.media` instead of this module."""
 
 from typing import final
 

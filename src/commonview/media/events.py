@@ -47,8 +47,8 @@ class RtspFailed:
     """An RTSP session did not come about or has ended; the stream stays open.
 
     `reason`: `refused`, `unreachable`, `timeout`, `unauthorised`, `not_found`, `status`, `no_media`,
-    `transport`, `tls`, `certificate`, `protocol`, `redirect`, `ports`; `closed`: a standing session ended. `status` is the server's
-    answer, 0 when there was none.
+    `transport`, `tls`, `certificate`, `protocol`, `redirect`, `ports`; `closed`: a standing session ended.
+    `status` is the server's answer, 0 when there was none.
     """
 
     at: datetime

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from commonview.network.sources.address import locate
 from commonview.network.sources.errors import SourceInvalid
 from commonview.network.sources.model import SourceChannel, SourceKind, SourceTransport, StreamProfile
+from commonview.network.sources.tls import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ def require_safe(source: Source, trust: TlsTrust) -> None:
         return
     if not trust.only(source.certificate_sha256):
         raise SourceInvalid(
-            "rtsps:// needs the SHA-256 of the server's certificate, or authorities in the setting source_tls_ca",
+            "rtsps:// needs the SHA-256 of the server's certificate, or the setting source_tls_ca",
             field="certificate_sha256",
         )
     if source.transport is SourceTransport.UDP:
@@ -51,7 +52,38 @@ def planned(plans: Sequence[ChannelPlan]) -> tuple[SourceChannel, ...]:
     return tuple(channels)
 
 
-def replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
+def edited(
+    source: Source,
+    trust: TlsTrust,
+    *,
+    name: str | None,
+    plans: Sequence[ChannelPlan] | None,
+    username: str | None,
+    transport: SourceTransport | None,
+    enabled: bool | None,
+    certificate_sha256: str | None,
+) -> Source:
+    """The source with what is given changed. Raises `SourceInvalid`."""
+    if name is not None:
+        source = replace(source, name=bounded("name", name, least=1))
+    if username is not None:
+        source = replace(source, username=bounded("username", username))
+    if enabled is not None:
+        source = replace(source, enabled=enabled)
+    if (plans, transport, certificate_sha256) == (None, None, None):
+        return source
+    if transport is not None:
+        source = replace(source, transport=transport)
+    if plans is not None:
+        source = _replanned(source, plans)
+    if certificate_sha256 is not None:
+        source = replace(source, certificate_sha256=fingerprint(certificate_sha256))
+    if source.kind is SourceKind.RTSP:
+        require_safe(source, trust)
+    return source
+
+
+def _replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
     channels = planned(plans)
     if source.kind is not SourceKind.RTSP or len(channels) != len(source.channels):
         raise SourceInvalid(
@@ -62,6 +94,7 @@ def replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
 
 
 def bounded(field: str, value: str, *, least: int = 0) -> str:
+    """The text without blanks around it. Raises `SourceInvalid` for its length or control characters."""
     text = value.strip() if field != "password" else value
     if not least <= len(text) <= _TEXT_CHARS or any(ord(character) < 0x20 for character in text):
         raise SourceInvalid(

@@ -27,7 +27,7 @@ from commonview.network.sources.model import (
     SourceTransport,
 )
 from commonview.network.sources.onvif import OnvifDesk, discover
-from commonview.network.sources.plans import bounded, planned, replanned, require_safe
+from commonview.network.sources.plans import bounded, edited, planned, require_safe
 from commonview.network.sources.streams import SourceStreams
 from commonview.network.sources.tls import TlsTrust, fingerprint
 from commonview.wire.gbid import TypeCode
@@ -62,7 +62,7 @@ class SourceSettings:
     networks: tuple[IpNetwork, ...]
     check_s: float
     domain: str
-    trust: TlsTrust = TlsTrust()
+    trust: TlsTrust
 
 
 class Sources:
@@ -236,25 +236,20 @@ class Sources:
         record = self._directory.get(source_id)
         if record is None:
             raise SourceUnknown(f"no source {source_id[:40]!r}", source_id=source_id[:40])
-        changed = source
-        if name is not None:
-            changed = replace(changed, name=bounded("name", name, least=1))
-        if username is not None:
-            changed = replace(changed, username=bounded("username", username))
+        changed = edited(
+            source,
+            self._settings.trust,
+            name=name,
+            plans=plans,
+            username=username,
+            transport=transport,
+            enabled=enabled,
+            certificate_sha256=certificate_sha256,
+        )
         if password is not None:
             bounded("password", password)
             sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
             changed = replace(changed, password_sealed=sealed, has_password=bool(password))
-        if transport is not None:
-            changed = replace(changed, transport=transport)
-        if enabled is not None:
-            changed = replace(changed, enabled=enabled)
-        if plans is not None:
-            changed = replanned(changed, plans)
-        if certificate_sha256 is not None:
-            changed = replace(changed, certificate_sha256=fingerprint(certificate_sha256))
-        if changed.kind is SourceKind.RTSP and (plans, transport, certificate_sha256) != (None, None, None):
-            require_safe(changed, self._settings.trust)
         before, record.name = record.name, changed.name
         try:
             await asyncio.to_thread(self._store_change, changed, record)

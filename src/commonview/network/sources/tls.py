@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from pathlib import Path
 
+_HANDSHAKE_S = 4.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,12 +77,17 @@ async def connect(
     context = _any_certificate() if known or not trust.authorities else _authorities(trust.authorities)
     try:
         reader, writer = await asyncio.open_connection(
-            address, port, limit=limit, ssl=context, server_hostname=host
+            address,
+            port,
+            limit=limit,
+            ssl=context,
+            server_hostname=host,
+            ssl_handshake_timeout=_HANDSHAKE_S,
         )
     except ssl.SSLCertVerificationError as error:
         why = f"no authority of ours vouches for the certificate: {error.verify_message}"
         raise SourceFailed(SourceOutcome.CERTIFICATE, why) from None
-    except (ssl.SSLError, ConnectionResetError):
+    except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError):
         raise SourceFailed(SourceOutcome.TLS, "the server does not speak TLS as we do") from None
     if context.verify_mode is ssl.CERT_REQUIRED:
         return reader, writer
@@ -89,12 +95,8 @@ async def connect(
     if shown == known:
         return reader, writer
     writer.transport.abort()
-    why = (
-        "the server shows another certificate than the one that is known"
-        if known
-        else "nobody vouches for it"
-    )
-    raise SourceFailed(SourceOutcome.CERTIFICATE, f"{why}; its SHA-256 is {shown}", shown=shown)
+    why = "the server shows another certificate than is known" if known else "nobody vouches for the server"
+    raise SourceFailed(SourceOutcome.CERTIFICATE, f"{why}; the SHA-256 shown is {shown}", shown=shown)
 
 
 @cache
