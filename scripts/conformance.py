@@ -129,19 +129,20 @@ def loopback() -> list[str]:
     rows = [
         f"| `{row.root}` | `{row.cmd_type}` | {f'`{row.part}`' if row.part else ''} "
         f"| {'superior' if row.from_above else 'subordinate'} "
-        f"| {'2016, 2022' if row.since <= GbVersion.V2016 else '2022'} |"
+        f"| {'2016, 2022' if row.since <= GbVersion.V2016 else '2022'} | {row.upward.value} |"
         for row in ROWS
     ]
     return [
         "## Our own two ends",
         "",
-        "`tests/loopback/test_matrix.py` plays every row between our superior and our simulator in each edition",
-        f"that has it, over {ways('transport')}, in {ways('charset')}: {len(WAYS)} ways, by real sockets.",
+        "`tests/loopback/test_matrix.py` plays every row twice: between our superior and our simulator, and",
+        "between our superior and our subordinate with a camera below it. Each time by real sockets, in each",
+        f"edition that has it, over {ways('transport')}, in {ways('charset')}: {len(WAYS)} ways.",
         "A message counts when it went the way that was agreed and had its effect; a peer of 2016 is sent",
-        "nothing of 2022.",
+        "nothing of 2022. The last column is what our subordinate makes of it.",
         "",
-        "| Root | CmdType | Part | From | Editions |",
-        "| --- | --- | --- | --- | --- |",
+        "| Root | CmdType | Part | From | Editions | Upward |",
+        "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
 

@@ -13,6 +13,7 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.network import FailureCode, ViewerEventKind
 from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
 from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +62,7 @@ async def test_the_record_is_on_disk_before_the_camera_is_asked(
     seen = []
     start = made.network.start_live
 
-    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0) -> Any:
+    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0, user: str = "") -> Any:
         seen.append(made.security.access_record(access_id).outcome)
         return await start(channel_id, access_id=access_id)
 
@@ -367,9 +368,8 @@ async def test_pictures_end_with_the_session_they_were_asked_for_under(made: Har
     untouched = (await _watch(other)).json()
     made.live.on_viewer(made.network.join(live["session_id"], live["access_id"]))
     await _ended_by(made, how, watcher)
-    await asyncio.sleep(0.01)
+    await until(lambda: live["access_id"] in made.network.left)
     await made.live.drain()
-    assert live["access_id"] in made.network.left
     assert untouched["access_id"] not in made.network.left
 
 
@@ -379,7 +379,7 @@ async def test_a_look_that_is_being_opened_while_its_session_ends_gets_no_ticket
     start = made.network.start_live
     client = await made.signed_in(Role.OPERATOR)
 
-    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0) -> Any:
+    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0, user: str = "") -> Any:
         assert (await client.delete("/api/session")).status_code == 204
         await asyncio.sleep(0.01)
         return await start(channel_id, access_id=access_id)

@@ -87,7 +87,7 @@ async def test_a_stream_of_a_foreign_server_flows(
 ) -> None:
     async with asked() as stream:
         stream.open(digest_server, path, transport)
-        await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+        await until(lambda: stream.has(FirstKeyFrame))
         assert stream.has(RtspConnected)
         key = next(event for event in stream.heard if isinstance(event, FirstKeyFrame))
         assert (key.codec, key.width, key.height) == (codec, 320, 240)
@@ -96,7 +96,7 @@ async def test_a_stream_of_a_foreign_server_flows(
             stats = stream.node.stream_stats("camera")
             return stats.frames if stats is not None else 0
 
-        await until(lambda: frames() > 20, seconds=20)
+        await until(lambda: frames() > 20)
         stats = stream.node.stream_stats("camera")
         assert stats is not None
         assert stats.malformed == 0
@@ -123,14 +123,14 @@ async def test_basic_is_given_to_a_server_that_knows_nothing_else() -> None:
     with rtsp_server("--basic") as port:
         async with asked() as stream:
             stream.open(port, "/h264", "tcp")
-            await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+            await until(lambda: stream.has(FirstKeyFrame))
 
 
 async def test_a_server_that_goes_is_noticed_and_asked_again_when_it_is_back() -> None:
     async with asked() as stream:
         with rtsp_server("--open") as port:
             stream.open(port, "/h264", "tcp")
-            await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+            await until(lambda: stream.has(FirstKeyFrame))
         await until(lambda: stream.failure() is not None)
         assert stream.failure() == ("closed", 0)
         stream.node.retry_rtsp("camera")

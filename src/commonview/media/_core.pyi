@@ -87,6 +87,7 @@ class Node:
         access_id: str,
         grant_id: str,
         end_by_ms: int,
+        stream_id: str = "",
         aac_rate: int = ...,
     ) -> int: ...
     def close_talk(self, talk_id: str) -> None: ...

@@ -12,6 +12,7 @@ from commonview.network.errors import DeviceInvalid, DeviceOffline, SessionUnkno
 from commonview.network.lifecycle import Lifecycle
 from commonview.network.model import DeviceOrigin
 from commonview.network.registrar import vault_context
+from commonview.network.user_identity import own_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,15 +213,19 @@ class NetworkService:
 
     # -- live
 
-    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
-        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none.
+    async def start_live(
+        self, channel_id: str, *, access_id: str, stream_number: int = 0, user: str = ""
+    ) -> LiveSession:
+        """The one session of this stream of the channel (0 main, 1 sub, ...), started if there is none; a
+        platform below is told the ``user`` who starts it.
 
         Returns before the camera answers. ``access_id`` is expected to join within a minute; until then the
         session is not idle. A device that is offline gives a session that has already failed with
         ``device_offline``, so that the console has one place to look. Raises `ChannelUnknown`.
         """
         record, channel = self._directory.require_channel(channel_id)
-        return self._live.start(record, channel, access_id, stream_number)
+        headers = own_user(record, self._calls.platform_id, user)
+        return self._live.start(record, channel, access_id, stream_number, headers)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""

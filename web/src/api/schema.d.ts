@@ -2524,7 +2524,7 @@ export interface components {
          * @description What an alarm says, by its method and type (A.2.5.3 and the table of alarm types).
          * @enum {string}
          */
-        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "unknown";
+        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "upload_asked" | "unknown";
         /**
          * AlarmOut
          * @description An alarm that a device raised. `priority` 1 (gravest) to 4; `repeats`: the same one sent again.
@@ -5122,7 +5122,7 @@ export interface components {
          * @description What a superior pulls.
          * @enum {string}
          */
-        RelayKind: "live" | "playback" | "download";
+        RelayKind: "live" | "playback" | "download" | "talk";
         /**
          * RelayOut
          * @description One call of a superior. `user` is whom it named, if it named one.

@@ -216,7 +216,7 @@ impl Node {
     }
 
     #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream,
-        access_id, grant_id, end_by_ms, aac_rate = 0))]
+        access_id, grant_id, end_by_ms, stream_id = String::new(), aac_rate = 0))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn open_talk(
         &self,
@@ -231,11 +231,12 @@ impl Node {
         access_id: String,
         grant_id: String,
         end_by_ms: u64,
+        stream_id: String,
         aac_rate: u32,
     ) -> PyResult<u16> {
         let request = SenderRequest {
             sender_id: talk_id,
-            stream_id: String::new(),
+            stream_id,
             transport: transport_named(py, transport)?,
             target: SocketAddr::new(address(py, "host", host)?, port),
             ssrc,

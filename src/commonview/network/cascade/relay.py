@@ -119,6 +119,7 @@ class HistoryRelaySource:
         channel: Channel,
         wish: Wish,
         *,
+        headers: tuple[tuple[str, str], ...],
         on_hung_up: Callable[[], None],
         on_finished: Callable[[], None],
     ) -> None:
@@ -127,7 +128,7 @@ class HistoryRelaySource:
         self.source = HistorySource(
             ground, stream_id, record, channel, on_hung_up=on_hung_up, on_finished=on_finished
         )
-        self._ask = HistoryAsk(channel.gb_id, wish.start, wish.end, wish.download_speed)
+        self._ask = HistoryAsk(channel.gb_id, wish.start, wish.end, wish.download_speed, headers)
 
     @property
     def file_size(self) -> int | None:
