@@ -16,7 +16,8 @@ from commonview.api.server import BackgroundFailed, Ready, serve
 from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.settings import Settings
 from commonview.security import SecurityService
-from tests.processes import Server, free_port, running
+from tests.ports import free_port
+from tests.processes import Server, running
 
 
 def _commonview(*arguments: object) -> subprocess.CompletedProcess[str]:

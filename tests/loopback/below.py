@@ -18,7 +18,8 @@ from commonview.network.control import Control, ObservationLimits
 from commonview.network.sip_tls import server_context
 from commonview.simulator import Channel, Recorder, Segment, SimulatedCamera, StillPainter, Voice
 from commonview.simulator.route import RING_ROAD
-from tests.loopback.scenes_below import PATIENCE_S, RECORDED, SCENES, End, Scene, http_desk
+from tests.loopback.ground import http_desk
+from tests.loopback.scenes_below import PATIENCE_S, RECORDED, SCENES, End, Scene
 from tests.loopback.table import ROWS, WAYS, Row, Way
 from tests.loopback.tap import Line, Tap
 from tests.network.harness import Room, StillSource, open_room, until

@@ -14,7 +14,7 @@ from commonview.network import CatalogueState, ChannelStatus
 from commonview.network.control import CommandFailure, Order, SnapshotOrder, orders
 from commonview.network.control.service import Target
 from commonview.network.directory import DeviceRecord
-from commonview.network.events import SubscriptionKind, SubscriptionStatus
+from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.exchange import PeerRefused
 from commonview.network.history import PlaybackState
 from commonview.network.model import FailureCode
@@ -24,7 +24,8 @@ from commonview.wire import manscdp as wire
 from commonview.wire.manscdp import ConfigType
 from commonview.wire.manscdp.config_blocks import BLOCKS
 from commonview.wire.version import GbVersion
-from tests.loopback.scenes_below import NEWER_BLOCKS, PATIENCE_S, RECORDED, both
+from tests.loopback.ground import NEWER_BLOCKS
+from tests.loopback.scenes_below import PATIENCE_S, RECORDED, both
 from tests.loopback.table import NEW, OLD, Way
 from tests.network.harness import Room, now, until
 
@@ -157,11 +158,13 @@ async def an_alarm_goes_up_and_is_answered(end: Upper) -> None:
     await end.subscribe(SubscriptionKind.ALARM)
     alarms = end.upper.service.events.alarms
     answered = end.lower.service.cascade.notices.counters["alarm_answered"]
+    await end.camera.registration.send(wire.VideoUploadNotify(sn=1, device_id=end.gb_id, time=now()))
     assert end.camera.raise_alarm(end.gb_id, method=5, alarm_type=5)
     await end.until(lambda: end.lower.service.cascade.notices.counters["alarm_answered"] > answered)
     async with asyncio.timeout(PATIENCE_S):
-        while end.gb_id not in [one.source_id for one in await alarms.list(limit=200)]:
+        while not (heard := await alarms.list(device_id=end.local_id)):
             await asyncio.sleep(0.05)
+    assert [(one.source_id, one.code) for one in heard] == [(end.gb_id, AlarmCode.TRIPWIRE)]
 
 
 @scene("Query/MobilePosition", "Notify/MobilePosition")

@@ -16,6 +16,7 @@ from commonview.network import CatalogueState, LiveSession, SessionState, Step
 from commonview.simulator import Channel, Faults, SimulatedCamera
 from commonview.simulator.sources import open_scene
 from tests.network.harness import DEVICE, LIMITS, Room, free_port, now, open_room, until
+from tests.waiting import PATIENCE_S
 
 KEY = bytes(range(32))
 CHANNEL = f"{DEVICE}-34020000001320000001"
@@ -136,7 +137,7 @@ def steps(session: LiveSession) -> list[Step]:
     return [one.step for one in session.timeline]
 
 
-async def until_state(room: Room, state: SessionState, *, seconds: float = 20.0) -> LiveSession:
+async def until_state(room: Room, state: SessionState, *, seconds: float = PATIENCE_S) -> LiveSession:
     """Wait for the newest session to be in a state."""
     await until(lambda: session_of(room).state is state, seconds=seconds)
     return session_of(room)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from commonview.simulator.route import RING_ROAD
 from commonview.wire.manscdp import AlarmQuery
 from commonview.wire.version import GbVersion
 from tests.network.harness import DEVICE, Room, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 CAMERA = "34020000001320000001"
@@ -233,9 +233,7 @@ async def order(room: Room, what: orders.Order, *, channel: bool = True) -> str:
 
 async def carried_out(room: Room, what: orders.Order) -> tuple[CommandState, CommandFailure | None]:
     number = await order(room, what)
-    async with asyncio.timeout(15):
-        while not (command := await room.service.control.command(number)).over:
-            await asyncio.sleep(0.02)
+    command = await answered(lambda: room.service.control.command(number), lambda known: known.over)
     return command.state, command.failure
 
 

@@ -170,6 +170,7 @@ class Catalogue:
     async def _work(self) -> None:
         while True:
             record = await self._line.get()
+            await self._endpoint.calm()  # a storm of registrations first
             self._waiting.discard(record.id)
             await self._ask_all(record)
 
@@ -203,6 +204,9 @@ class Catalogue:
 
     async def ask_status(self, record: DeviceRecord) -> bool:
         """Ask a device how it is; True when it answered at all, which shows that it is there."""
+        await self._endpoint.calm()
+        if record.online:
+            return False  # it came by itself meanwhile
         query = DeviceStatusQuery(sn=self._next_sn(), device_id=record.id)
         return await self._ask(record, query) is not None
 

@@ -76,6 +76,8 @@ _PORT_TRIES: Final = 8
 _MAYBE_LARGE_BYTES: Final = 600
 _ADDED_BYTES: Final = 160
 _CACHED_LOCAL_HOSTS: Final = 4096
+_CALM_WITHIN_S: Final = 30.0
+_CALM_CHECK_S: Final = 0.05
 
 
 class MonotonicClock(Protocol):
@@ -249,6 +251,13 @@ class SipEndpoint:
     def new_token(self) -> str:
         """64 unpredictable bits in hexadecimal, for a tag or Call-ID."""
         return self._core.new_token()
+
+    async def calm(self, *, at_most_s: float = _CALM_WITHIN_S) -> None:
+        """Wait until no datagram waits to be served, or so long: for work that can give way to devices."""
+        end = self.monotonic() + at_most_s
+        # Looked at now and then: who is woken by every lull of a storm gives way to nothing.
+        while self._sockets.pressed and self.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_CALM_CHECK_S)
 
     # Requests of ours
 

@@ -15,6 +15,7 @@ from commonview.simulator import Channel, Faults, Recorder, Segment, SimulatedCa
 from commonview.simulator.scene_painter import ScenePainter
 from tests.network.harness import DEVICE, Room, StillSource, free_port, open_room, until
 from tests.network.media_room import KEY, HttpReader
+from tests.waiting import PATIENCE_S
 
 CHANNEL = f"{DEVICE}-34020000001320000001"
 NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -95,7 +96,7 @@ def newest(room: Room) -> Playback:
     return room.service.history.playbacks.playbacks()[0]
 
 
-async def until_state(room: Room, state: PlaybackState, *, seconds: float = 15.0) -> Playback:
+async def until_state(room: Room, state: PlaybackState, *, seconds: float = PATIENCE_S) -> Playback:
     """Wait for the newest playback to be in a state."""
     await until(lambda: newest(room).state is state, seconds=seconds)
     return newest(room)

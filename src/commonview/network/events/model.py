@@ -71,6 +71,7 @@ class AlarmCode(StrEnum):
     STORAGE = "storage"
     DISK_FAULT = "disk_fault"
     FAN_FAULT = "fan_fault"
+    UPLOAD_ASKED = "upload_asked"  # no alarm: a device asks that its picture be pulled (VideoUploadNotify)
     UNKNOWN = "unknown"
 
 
