@@ -66,9 +66,12 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 
 .PHONY: interop
 interop: $(STAMPS)/dev $(STAMPS)/test-packages $(PEERS) ## only the tests that drive foreign peers, which are built first
-	@$(BIN)/python -m pytest -m interop
-	$(BIN)/python scripts/interop_matrix.py
+	@status=0
+	$(BIN)/python -m pytest -m interop --junitxml=build/interop.xml || status=$$?
+	echo "== the conformance tester against the peers that were built"
+	$(BIN)/python scripts/interop_matrix.py build/interop.xml
 	$(BIN)/python scripts/conformance.py
+	exit $$status
 
 .PHONY: soak
 soak: $(STAMPS)/dev $(STAMPS)/test-packages ## what takes long: servers killed in the middle of everything
