@@ -29,6 +29,7 @@ PERIOD_S = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 JUNK_PER_S = 10_000
 ENROLLED = 1_000
+READY_WITHIN_S = 600.0
 
 
 def cpu_s(pid: int) -> float:
@@ -135,7 +136,7 @@ def storm(server: Server, fleet: Fleet, within_s: float) -> None:
     server.stop(signal.SIGKILL)
     began = time.monotonic()
     server.start()
-    server.wait_ready()
+    server.wait_ready(READY_WITHIN_S)
     assert server.child is not None
     pid = server.child.pid
     print(f"killed and started again: ready after {time.monotonic() - began:.1f} s, {rss_mib(pid):.0f} MiB")
@@ -173,7 +174,7 @@ def run(given: argparse.Namespace) -> None:
         server = Server(Path(name), log_level="error")
         server.start()
         try:
-            server.wait_ready()
+            server.wait_ready(READY_WITHIN_S)
             assert server.child is not None
             pid = server.child.pid
             password = (server.data_dir / "keys" / "device-enrolment.password").read_bytes().strip()

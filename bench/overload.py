@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.processes import Server
 
 from bench._fleet import Fleet, Result
-from bench.fleet import cpu_s, delays, dropped, settle
+from bench.fleet import READY_WITHIN_S, cpu_s, delays, dropped, settle
 
 WINDOW = 256
 
@@ -56,7 +56,7 @@ def run(given: argparse.Namespace) -> None:
         server = Server(Path(name), log_level="error")
         server.start()
         try:
-            server.wait_ready()
+            server.wait_ready(READY_WITHIN_S)
             assert server.child is not None
             password = (server.data_dir / "keys" / "device-enrolment.password").read_bytes().strip()
             fleet = Fleet(("127.0.0.1", server.sip_port), given.devices, password, channels=0)

@@ -115,7 +115,7 @@ class Server(Process):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, timeout_s: float = 20.0) -> None:
         def healthy() -> bool:
             if not self.running:
                 raise AssertionError(f"the server ended at start:\n{self.text()}")
@@ -123,7 +123,7 @@ class Server(Process):
                 return httpx.get(f"{self.url}/api/health", timeout=5).status_code == 200
             return False
 
-        wait_for(healthy, "the server to be ready")
+        wait_for(healthy, "the server to be ready", timeout_s)
 
     def setup_token(self) -> str:
         """The one-time token of the set-up link, as an operator would copy it."""

@@ -41,6 +41,9 @@ class TakingEndpoint:
         self.sent.append(request.body.decode("gb18030"))
         return SipResponse(200, "OK")
 
+    async def calm(self) -> None:
+        """Nothing waits here."""
+
 
 class Shelf:
     """One catalogue room over one database."""
