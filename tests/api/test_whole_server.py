@@ -94,6 +94,8 @@ def test_every_room_shows_its_counters(scene: Scene) -> None:
     counters = system["counters"]
     assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
     assert counters["sip"]["received"] > 0
+    assert counters["sip"]["kept.dialogs"] >= 0
+    assert 0 < counters["network"]["trace.bytes"] <= 64 * 2**20
     assert counters["bus"]["dropped"] == 0
     assert counters["live"]["opened"] > 0
     assert system["audit"]["state"] == "ok"
