@@ -44,6 +44,7 @@ class Upward(StrEnum):
     OWN = "answered or told by the subordinate itself"
     REFUSED = "refused: it belongs to the device's owner"
     NOT_TOLD = "not told upward: it concerns the device's owner"
+    VOICE = "handed on where a voice is shared, refused where it is not"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Row:
 
 
 OLD, NEW = GbVersion.V2016, GbVersion.V2022
-P, O, R, N = Upward  # noqa: E741 - the column of a table
+P, O, R, N, V = Upward  # noqa: E741 - the column of a table
 
 ROWS: Final = (
     *(
@@ -132,7 +133,7 @@ ROWS: Final = (
     Row("Notify", "Keepalive", OLD, O),
     Row("Notify", "Alarm", OLD, P),
     Row("Notify", "MediaStatus", OLD, P),
-    Row("Notify", "Broadcast", OLD, R),
+    Row("Notify", "Broadcast", OLD, V),
     Row("Notify", "MobilePosition", OLD, P),
     Row("Notify", "UploadSnapShotFinished", NEW, N),
     Row("Notify", "VideoUploadNotify", NEW, N),
@@ -148,7 +149,7 @@ ROWS: Final = (
     Row("Response", "DeviceConfig", OLD, R),
     Row("Response", "ConfigDownload", OLD, P),
     Row("Response", "PresetQuery", OLD, P),
-    Row("Response", "Broadcast", OLD, R),
+    Row("Response", "Broadcast", OLD, V),
     Row("Response", "HomePositionQuery", NEW, P),
     Row("Response", "CruiseTrackListQuery", NEW, P),
     Row("Response", "CruiseTrackQuery", NEW, P),

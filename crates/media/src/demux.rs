@@ -16,6 +16,8 @@ use crate::video_track::VideoTrack;
 
 /// A picture without a successor is let out after this pause, when its packet is complete.
 const IDLE_FLUSH_US: u64 = 250_000;
+/// G.711 A-law by RFC 3551.
+const PCMA_TYPE: u8 = 8;
 const PACK_START: [u8; 4] = [0, 0, 1, 0xba];
 
 /// The demultiplexer of one stream, whatever the payload format.
@@ -30,6 +32,7 @@ pub struct Demux {
     last_us: u64,
     unknown_payloads: u64,
     is_tapped: bool,
+    is_voice: bool,
 }
 
 impl Demux {
@@ -50,6 +53,7 @@ impl Demux {
             last_us: 0,
             unknown_payloads: 0,
             is_tapped: false,
+            is_voice: false,
         }
     }
 
@@ -67,6 +71,18 @@ impl Demux {
         }
         self.last_us = now_us;
         let payload = packet.payload();
+        if self.is_voice && packet.payload_type() == PCMA_TYPE && self.format.is_none() {
+            let pts = self.clock.observe(packet.timestamp()) as i64;
+            let (codec, data) = (AudioCodec::G711A, Bytes::copy_from_slice(payload));
+            out.push(IngestOutput::AudioFrame(AudioFrame {
+                codec,
+                pts,
+                received_us: now_us,
+                data,
+                aac: None,
+            }));
+            return;
+        }
         if self.format != Some(PayloadFormat::ProgramStream) && !self.find_format(payload, out) {
             self.unknown_payloads += 1;
             return;
@@ -166,6 +182,11 @@ impl Demux {
                 }))
             }
         });
+    }
+
+    /// A voice comes here: its A-law may lie in the packets without any container.
+    pub fn expect_voice(&mut self) {
+        self.is_voice = true;
     }
 
     /// Whether payloads of a program stream are handed out.

@@ -201,7 +201,7 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
-    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream, access_id, grant_id, end_by_ms))]
+    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream, access_id, grant_id, end_by_ms, stream_id = String::new()))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn open_talk(
         &self,
@@ -216,10 +216,11 @@ impl Node {
         access_id: String,
         grant_id: String,
         end_by_ms: u64,
+        stream_id: String,
     ) -> PyResult<u16> {
         let request = SenderRequest {
             sender_id: talk_id,
-            stream_id: String::new(),
+            stream_id,
             transport: transport_named(py, transport)?,
             target: SocketAddr::new(address(py, "host", host)?, port),
             ssrc,

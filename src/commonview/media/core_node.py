@@ -279,6 +279,7 @@ class CoreMediaNode:
         access_id: str,
         grant_id: str,
         end_by: datetime,
+        stream_id: str = "",
     ) -> Talk:
         """See `MediaNode.open_talk`."""
         try:
@@ -293,6 +294,7 @@ class CoreMediaNode:
                 access_id=access_id,
                 grant_id=grant_id,
                 end_by_ms=_milliseconds(end_by),
+                stream_id=stream_id,
             )
         except _core.CoreError as error:
             raise _media_error(error) from None

@@ -279,6 +279,7 @@ class Rooms:
             exchange=self.exchange,
             live=self.live,
             history=self._history_ground,
+            voice=self.voice,
             domain=self.settings.sip_domain,
             on_viewer=self.reactions.viewer_seen,
             foreign=lambda channel_id: self.sources.steer(channel_id),

@@ -5122,7 +5122,7 @@ export interface components {
          * @description What a superior pulls.
          * @enum {string}
          */
-        RelayKind: "live" | "playback" | "download";
+        RelayKind: "live" | "playback" | "download" | "talk";
         /**
          * RelayOut
          * @description One call of a superior. `user` is whom it named, if it named one.
