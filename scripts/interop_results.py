@@ -24,6 +24,7 @@ STACKS: Final = {
     "test_sipp_subscription": ("SIPp", "device, superior", "sipp"),
     "test_rust_device": ("gb28181-rs (Rust)", "device", "rust-device"),
     "test_rust_commands": ("gb28181-rs (Rust)", "device", "rust-device"),
+    "test_camera_simulator": ("gb28181-camera-simulator (Python)", "device", "camera-simulator"),
     "test_java_peers": ("JAIN-SIP, gb28181-client (Java)", "device", "java"),
     "test_java_device": ("JAIN-SIP, gb28181-client (Java)", "device", "java"),
     "test_java_platform": ("JAIN-SIP, gb28181-client (Java)", "superior", "java"),
