@@ -142,7 +142,7 @@ class Server(Process):
                 "operator": OPERATOR,
                 "supervisor": SUPERVISOR,
             },
-            timeout=PATIENCE_S,
+            timeout=PATIENCE_S,  # three passwords are hashed, dearly
         )
         assert answer.status_code == 201, answer.text
 

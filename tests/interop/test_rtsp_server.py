@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from commonview.media import (
     RtspConnected,
     RtspFailed,
 )
+from tests.certificates import make
 from tests.interop.rtsp_peer import PASSWORD, USER, rtsp_server
 from tests.network.harness import free_port, until
 
@@ -35,15 +37,18 @@ class Asked:
         self.node = node
         self.heard = heard
 
-    def open(self, port: int, path: str, transport: str, password: str = PASSWORD) -> None:
+    def open(
+        self, port: int, path: str, transport: str, password: str = PASSWORD, *, certificate: str = ""
+    ) -> None:
         self.node.open_rtsp(
             "camera",
-            f"rtsp://127.0.0.1:{port}{path}",
+            f"{'rtsps' if certificate else 'rtsp'}://127.0.0.1:{port}{path}",
             username=USER,
             password=password,
             transport=transport,
             address="127.0.0.1",
             networks=["127.0.0.0/8"],
+            certificate=certificate,
         )
 
     def has(self, kind: type[MediaEvent]) -> bool:
@@ -130,3 +135,17 @@ async def test_a_server_that_goes_is_noticed_and_asked_again_when_it_is_back() -
         assert stream.failure() == ("closed", 0)
         stream.node.retry_rtsp("camera")
         await until(lambda: stream.failure() == ("refused", 0))
+
+
+async def test_pictures_come_inside_tls_from_the_server_whose_certificate_is_known(tmp_path: Path) -> None:
+    papers = make(tmp_path)
+    with rtsp_server("--tls", str(papers.certificate), str(papers.key)) as port:
+        async with asked() as stream:
+            stream.open(port, "/aac", "tcp", certificate=papers.sha256)
+            await until(lambda: stream.has(FirstKeyFrame), seconds=30)
+            stats = stream.node.stream_stats("camera")
+            assert stats is not None
+            assert stats.codec == "h264"
+        async with asked() as stream:
+            stream.open(port, "/aac", "tcp", certificate="00" * 32)
+            await until(lambda: stream.failure() == ("certificate", 0), seconds=30)

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from commonview.network import CatalogueState, ChannelStatus
-from commonview.network.control import CommandState, Order, SnapshotOrder, orders
-from commonview.network.control.service import Target
+from commonview.network.control import CommandState, Order, SnapshotOrder, Target, orders
 from commonview.network.directory import DeviceRecord
 from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.history import PlaybackState

@@ -11,8 +11,7 @@ from typing import Final
 import pytest
 
 from commonview.network import CatalogueState, ChannelStatus
-from commonview.network.control import CommandFailure, Order, SnapshotOrder, orders
-from commonview.network.control.service import Target
+from commonview.network.control import CommandFailure, Order, SnapshotOrder, Target, orders
 from commonview.network.directory import DeviceRecord
 from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.exchange import PeerRefused

@@ -53,6 +53,7 @@ class RecordedNode(RecordedOutlets):
         self.asked: list[tuple[str, str, str, str]] = []
         self.asked_again: list[str] = []
         self.passwords: list[str] = []
+        self.trusted: list[tuple[str, str]] = []
         self.dialled: list[tuple[str, str, int]] = []
         self.cut: list[str] = []
         self._events: asyncio.Queue[MediaEvent] = asyncio.Queue()
@@ -85,7 +86,10 @@ class RecordedNode(RecordedOutlets):
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
+        self.trusted.append((authorities, certificate))
         self.asked.append((stream_id, url, transport, address))
         self.passwords.append(password)
 

@@ -168,11 +168,21 @@ class CoreMediaNode:
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
         """See `MediaNode.open_rtsp`."""
+        trust = {"authorities": authorities, "certificate": certificate}
         try:
             self._core.open_rtsp(
-                stream_id, url, username, password, transport, address=address, networks=list(networks)
+                stream_id,
+                url,
+                username,
+                password,
+                transport,
+                address=address,
+                networks=list(networks),
+                **{name: value for name, value in trust.items() if value},
             )
         except _core.CoreError as error:
             raise _media_error(error) from None

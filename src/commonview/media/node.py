@@ -62,12 +62,16 @@ class MediaNode(Protocol):
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
         """Open a stream and ask an RTSP server for it; the outcome comes as `RtspConnected` or `RtspFailed`.
 
         ``transport`` is ``tcp`` (interleaved) or ``udp``; ``address`` is the IP address that the URL's host
-        means; redirects are followed into ``networks`` only. After a failure the stream stays open, with its
-        viewers, until `retry_rtsp` or `close_stream`. Raises `StreamExists`, `InvalidMediaArgument`.
+        means; redirects are followed into ``networks`` only. `rtsps://` comes by ``tcp`` and needs
+        ``authorities`` (PEM) that vouch for the server, or the SHA-256 of the one ``certificate`` it may
+        show. After a failure the stream stays open, with its viewers, until `retry_rtsp` or `close_stream`.
+        Raises `StreamExists`, `InvalidMediaArgument`.
         """
 
     def retry_rtsp(self, stream_id: str) -> None:

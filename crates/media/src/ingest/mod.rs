@@ -249,6 +249,7 @@ impl Ingest {
             unknown_payloads: demux.unknown_payloads(),
             framing,
             ps,
+            ts: demux.ts_stats(),
             assembler,
             audio,
             video: demux.video().stats(),

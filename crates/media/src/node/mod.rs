@@ -7,6 +7,7 @@ mod outputs;
 mod receivers;
 
 pub use error::NodeError;
+pub use receivers::RtspRequest;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

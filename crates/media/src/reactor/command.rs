@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
 use crate::receiver::ReceiverSockets;
-use crate::rtsp::session::RtspTarget;
+use crate::rtsp::target::RtspTarget;
 use crate::sender::SenderStats;
 use crate::sender_task::NewSender;
 use crate::stats::StreamStats;

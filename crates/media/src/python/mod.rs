@@ -3,6 +3,8 @@
 // The macros of the binding expand to code that these lints were not made for.
 #![allow(missing_docs)]
 
+mod counters;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,17 +14,17 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use counters::{node_dict, sender_dict, sink_dict, stream_dict};
+
 use crate::events::Value;
-use crate::file_sink::SinkStats;
 use crate::ingest::SsrcPolicy;
-use crate::node::{Node as CoreNode, NodeError};
+use crate::node::{Node as CoreNode, NodeError, RtspRequest};
 use crate::reactor::Playback;
 use crate::rtsp::auth::Credentials;
-use crate::sender::{SenderRequest, SenderStats};
+use crate::sender::SenderRequest;
 use crate::settings::{Settings, UNVERIFIED_MAX};
-use crate::stats::{NodeStats, StreamStats};
 use crate::stream::{ExpectedSender, Transport};
-use crate::talk::Carriage;
+use crate::talk::{Carriage, Coding};
 
 create_exception!(
     _core,
@@ -129,7 +131,8 @@ impl Node {
         sent.map_err(|error| raise(py, &error))
     }
 
-    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks))]
+    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks, authorities = "",
+        certificate = ""))]
     #[allow(clippy::too_many_arguments)] // keyword-only where it matters
     fn open_rtsp(
         &self,
@@ -141,10 +144,21 @@ impl Node {
         transport: &str,
         address: &str,
         networks: Vec<String>,
+        authorities: &str,
+        certificate: &str,
     ) -> PyResult<()> {
-        let credentials = Credentials { username, password };
+        let request = RtspRequest {
+            stream_id,
+            url,
+            credentials: Credentials { username, password },
+            transport,
+            address,
+            networks: &networks,
+            authorities,
+            certificate,
+        };
         let core = &self.core;
-        py.detach(|| core.open_rtsp(stream_id, url, credentials, transport, address, &networks))
+        py.detach(|| core.open_rtsp(request))
             .map_err(|error| raise(py, &error))
     }
 
@@ -201,7 +215,8 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
-    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream, access_id, grant_id, end_by_ms, stream_id = String::new()))]
+    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream,
+        access_id, grant_id, end_by_ms, stream_id = String::new(), aac_rate = 0))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn open_talk(
         &self,
@@ -217,6 +232,7 @@ impl Node {
         grant_id: String,
         end_by_ms: u64,
         stream_id: String,
+        aac_rate: u32,
     ) -> PyResult<u16> {
         let request = SenderRequest {
             sender_id: talk_id,
@@ -229,10 +245,15 @@ impl Node {
             grant_id,
             end_by_ms,
         };
-        let carriage = if as_program_stream {
-            Carriage::ProgramStream
-        } else {
-            Carriage::Pcma
+        let carriage = Carriage {
+            coding: match aac_rate {
+                0 => Coding::Alaw,
+                rate => Coding::aac(rate).ok_or_else(|| {
+                    let why = format!("no AAC is sent at {rate} Hz");
+                    raise(py, &NodeError::Invalid(why))
+                })?,
+            },
+            in_program_stream: as_program_stream,
         };
         py.detach(|| self.core.open_talk(request, carriage))
             .map_err(|error| raise(py, &error))
@@ -375,55 +396,6 @@ fn expected_sender(
     Ok(ExpectedSender { ssrc, home })
 }
 
-fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("transport", stats.transport)?;
-    dict.set_item("port", stats.port)?;
-    let ingest = &stats.ingest;
-    dict.set_item("packets", ingest.packets)?;
-    dict.set_item("bytes", ingest.bytes)?;
-    dict.set_item("lost", ingest.lost)?;
-    dict.set_item("reordered", ingest.reordered)?;
-    dict.set_item("duplicates", ingest.duplicates)?;
-    dict.set_item("malformed", ingest.malformed)?;
-    dict.set_item(
-        "discarded",
-        ingest.late + ingest.out_of_range + ingest.ssrc_dropped,
-    )?;
-    dict.set_item("rtcp_packets", stats.sockets.rtcp_packets + ingest.rtcp)?;
-    dict.set_item("frames", stats.frames)?;
-    dict.set_item("key_frames", stats.key_frames)?;
-    dict.set_item("bitrate_kbps", stats.bitrate_kbps)?;
-    dict.set_item("fps", stats.fps)?;
-    dict.set_item("codec", stats.codec)?;
-    dict.set_item("width", stats.width)?;
-    dict.set_item("height", stats.height)?;
-    dict.set_item("tracks", &stats.tracks)?;
-    dict.set_item("viewers", stats.viewers)?;
-    dict.set_item("cache_bytes", stats.cache_bytes)?;
-    dict.set_item("fragments", stats.fragments)?;
-    dict.set_item("viewer_drops", stats.viewer_drops)?;
-    dict.set_item("viewer_bytes", stats.viewer_bytes)?;
-    dict.set_item("ssrc", stats.ssrc)?;
-    dict.set_item("ssrc_mismatches", stats.ssrc_mismatches)?;
-    dict.set_item("media_ms", stats.media_ms)?;
-    dict.set_item("peer", &stats.peer)?;
-    dict.set_item("tcp_connections", stats.sockets.tcp_connections)?;
-    dict.set_item(
-        "foreign_sources",
-        stats.sockets.foreign_sources + ingest.ssrc_dropped,
-    )?;
-    dict.set_item("last_packet_age_ms", stats.last_packet_age_ms)?;
-    dict.set_item("stall_reason", stats.stall_reason)?;
-    let details = PyDict::new(py);
-    for (name, value) in stats.details() {
-        details.set_item(name, value)?;
-    }
-    dict.set_item("details", details)?;
-    Ok(dict)
-}
-
 fn transport_named(py: Python<'_>, word: &str) -> PyResult<Transport> {
     let unknown = || {
         raise(
@@ -432,53 +404,6 @@ fn transport_named(py: Python<'_>, word: &str) -> PyResult<Transport> {
         )
     };
     Transport::from_word(word).ok_or_else(unknown)
-}
-
-fn sender_dict<'py>(py: Python<'py>, stats: &SenderStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("sender_id", &stats.sender_id)?;
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("transport", stats.transport)?;
-    dict.set_item("local_port", stats.local_port)?;
-    dict.set_item("peer", &stats.peer)?;
-    dict.set_item("packets", stats.queue.packets_sent)?;
-    dict.set_item("bytes", stats.queue.bytes_sent)?;
-    dict.set_item("drops", stats.queue.drops)?;
-    dict.set_item("falls", stats.queue.falls)?;
-    dict.set_item("lost_upstream", stats.queue.lost_upstream)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("send_errors", stats.send_errors)?;
-    dict.set_item("rtcp_packets", stats.rtcp_packets)?;
-    dict.set_item("foreign_sources", stats.foreign_sources)?;
-    Ok(dict)
-}
-
-fn sink_dict<'py>(py: Python<'py>, stats: &SinkStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("sink_id", &stats.sink_id)?;
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("bytes", stats.bytes)?;
-    dict.set_item("duration_ms", stats.duration_ms)?;
-    dict.set_item("pictures", stats.pictures)?;
-    dict.set_item("drops", stats.drops)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("audio_skipped", stats.audio_skipped)?;
-    dict.set_item("format_changes", stats.format_changes)?;
-    Ok(dict)
-}
-
-fn node_dict<'py>(py: Python<'py>, stats: &NodeStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("reactors", stats.reactors)?;
-    dict.set_item("streams", stats.streams)?;
-    dict.set_item("viewers", stats.viewers)?;
-    dict.set_item("connections", stats.connections)?;
-    dict.set_item("ports_free", stats.ports_free)?;
-    dict.set_item("ports_quarantined", stats.ports_quarantined)?;
-    dict.set_item("nonces", stats.nonces)?;
-    dict.set_item("events_lost", stats.events_lost)?;
-    dict.set_item("counters", &stats.counters)?;
-    Ok(dict)
 }
 
 fn address(py: Python<'_>, name: &str, text: &str) -> PyResult<IpAddr> {
