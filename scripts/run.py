@@ -93,7 +93,7 @@ def _invite(address: str, setup_link: Path) -> None:
     print(f"  Open     {address}/")
     with contextlib.suppress(FileNotFoundError):
         print(f"  First    {setup_link.read_text(encoding='utf-8').strip()}")
-        print("           (one-time link: it makes the administrator and the first operator)")
+        print("           (one-time link: it makes the first accounts)")
     print("  Stop     Ctrl-C")
     print(flush=True)
 
