@@ -9,165 +9,15 @@ The first FAILURE of an exchange is what broke it; its hop is the failing hop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from commonview.explain.model import ExchangeKind as Kind
 from commonview.explain.model import Hop, Severity
-from commonview.explain.rules import asking, calling, registering, streaming
+from commonview.explain.rules import asking, calling, keepalive, registering, streaming
+from commonview.explain.verdict import Cause, Check
 
 if TYPE_CHECKING:
     from commonview.explain.rules.hit import Pattern
-
-
-class Check(StrEnum):
-    """What to look at next."""
-
-    PASSWORD = "password"  # noqa: S105 - a word, not a secret
-    IDENTITY = "identity"
-    DOMAIN = "domain"
-    DEVICE_DIGEST = "device_digest"
-    ADMISSION = "admission"
-    REACHABILITY = "reachability"
-    REDIRECTION = "redirection"
-    EXPIRY = "expiry"
-    DEVICE_STABILITY = "device_stability"
-    UNIQUE_IDS = "unique_ids"
-    NAT_BINDING = "nat_binding"
-    CONTACT_ADDRESS = "contact_address"
-    EDITION = "edition"
-    TIME_SYNC = "time_sync"
-    KEEPALIVE_SETTINGS = "keepalive_settings"
-    DEVICE_POWER = "device_power"
-    DEVICE_STATUS = "device_status"
-    RPORT = "rport"
-    MTU = "mtu"
-    CONTENT_LENGTH = "content_length"
-    FIRMWARE = "firmware"
-    CHARSET = "charset"
-    COMMAND_SUPPORT = "command_support"
-    SLOW_DEVICE = "slow_device"
-    CATALOGUE_PAGING = "catalogue_paging"
-    SUBSCRIPTION = "subscription"
-    TLS = "tls"
-    CASCADE_LOOP = "cascade_loop"
-    CHANNEL_ID = "channel_id"
-    CHANNEL_STATE = "channel_state"
-    STREAM_LIMIT = "stream_limit"
-    STALE_CALL = "stale_call"
-    OFFER_FORMAT = "offer_format"
-    ANSWER_FORMAT = "answer_format"
-    MEDIA_ADDRESS = "media_address"
-    MEDIA_TRANSPORT = "media_transport"
-    MEDIA_FIREWALL = "media_firewall"
-    ACK_PATH = "ack_path"
-    MEDIA_SOURCE = "media_source"
-    SSRC_POLICY = "ssrc_policy"
-    PAYLOAD = "payload"
-    NETWORK_QUALITY = "network_quality"
-    SERVER_LOAD = "server_load"
-
-
-class Cause(StrEnum):
-    """Why something went wrong. Parameters are those of the pattern."""
-
-    WRONG_REALM = "wrong_realm"
-    WRONG_USERNAME = "wrong_username"
-    WRONG_IDENTITY = "wrong_identity"
-    WRONG_ID = "wrong_id"
-    WRONG_DOMAIN = "wrong_domain"
-    STALE_NONCE_LOOP = "stale_nonce_loop"
-    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a word, not a secret
-    NEVER_PROVES = "never_proves"
-    BROKEN_PROOF = "broken_proof"
-    REGISTER_FORBIDDEN = "register_forbidden"
-    REGISTER_REFUSED = "register_refused"
-    REGISTER_TOO_BRIEF = "register_too_brief"
-    REGISTER_UNANSWERED = "register_unanswered"
-    REDIRECT_LOOP = "redirect_loop"
-    REGISTRATION_FLAPPING = "registration_flapping"
-    EXPIRY_TOO_SHORT = "expiry_too_short"
-    DUPLICATE_ID = "duplicate_id"
-    ADDRESS_CHANGED = "address_changed"
-    BEHIND_NAT = "behind_nat"
-    VERSION_MISMATCH = "version_mismatch"
-    CLOCK_SKEW = "clock_skew"
-    KEEPALIVE_REFUSED = "keepalive_refused"
-    KEEPALIVE_UNANSWERED = "keepalive_unanswered"
-    KEEPALIVE_SLOW = "keepalive_slow"
-    KEEPALIVE_STOPPED = "keepalive_stopped"
-    KEEPALIVE_FAULT = "keepalive_fault"
-    ANSWER_MISDIRECTED = "answer_misdirected"
-    PIECES_LOST = "pieces_lost"
-    LONG_MESSAGE_REFUSED = "long_message_refused"
-    REQUEST_UNANSWERED = "request_unanswered"
-    REQUEST_REFUSED = "request_refused"
-    REQUEST_FORBIDDEN = "request_forbidden"
-    WRONG_SENDER = "wrong_sender"
-    WRONG_LENGTH = "wrong_length"
-    UNREADABLE = "unreadable"
-    CHARSET_DAMAGED = "charset_damaged"
-    CHARSET_DECLARED_WRONGLY = "charset_declared_wrongly"
-    XML_MENDED = "xml_mended"
-    NO_ANSWER = "no_answer"
-    PAGES_MISSING = "pages_missing"
-    ANSWERED_ERROR = "answered_error"
-    OTHER_CMD_TYPE = "other_cmd_type"
-    OTHER_SN = "other_sn"
-    ANSWER_REFUSED = "answer_refused"
-    SUBSCRIBE_REFUSED = "subscribe_refused"
-    SUBSCRIPTION_NOT_RENEWED = "subscription_not_renewed"
-    NOTIFY_REFUSED = "notify_refused"
-    NO_NOTIFY = "no_notify"
-    TLS_FAILED = "tls_failed"
-    LOOP = "loop"
-    INVITE_UNANSWERED = "invite_unanswered"
-    INVITE_STUCK = "invite_stuck"
-    INVITE_CANCELLED = "invite_cancelled"
-    INVITE_400 = "invite_400"
-    INVITE_403 = "invite_403"
-    INVITE_404 = "invite_404"
-    INVITE_408 = "invite_408"
-    INVITE_415 = "invite_415"
-    INVITE_480 = "invite_480"
-    INVITE_481 = "invite_481"
-    INVITE_486 = "invite_486"
-    INVITE_487 = "invite_487"
-    INVITE_488 = "invite_488"
-    INVITE_500 = "invite_500"
-    INVITE_503 = "invite_503"
-    INVITE_REFUSED = "invite_refused"
-    SDP_MISSING = "sdp_missing"
-    SDP_UNREADABLE = "sdp_unreadable"
-    SSRC_MISSING = "ssrc_missing"
-    MEDIA_REFUSED = "media_refused"
-    ADDRESS_PRIVATE = "address_private"
-    TRANSPORT_CHANGED = "transport_changed"
-    SETUP_CONFLICT = "setup_conflict"
-    ACK_MISSING = "ack_missing"
-    BYE_MISSING = "bye_missing"
-    BYE_UNANSWERED = "bye_unanswered"
-    BYE_REFUSED = "bye_refused"
-    ENDED_AT_ONCE = "ended_at_once"
-    CONTROL_REFUSED = "control_refused"
-    MEDIA_CONNECT_REFUSED = "media_connect_refused"
-    MEDIA_CONNECT_UNANSWERED = "media_connect_unanswered"
-    MEDIA_NOBODY_DIALS = "media_nobody_dials"
-    MEDIA_CONNECTED_SILENT = "media_connected_silent"
-    MEDIA_SENT_ELSEWHERE = "media_sent_elsewhere"
-    MEDIA_NEVER_CAME = "media_never_came"
-    MEDIA_FROM_ELSEWHERE = "media_from_elsewhere"
-    SSRC_MISMATCH = "ssrc_mismatch"
-    STREAMS_MIXED = "streams_mixed"
-    TRANSPORT_STREAM = "transport_stream"
-    ELEMENTARY_STREAM = "elementary_stream"
-    PAYLOAD_TYPE = "payload_type"
-    INTERLEAVED_FRAMING = "interleaved_framing"
-    MEDIA_STOPPED = "media_stopped"
-    MEDIA_GAPS = "media_gaps"
-    MEDIA_LOSS = "media_loss"
-    ONE_WAY = "one_way"
-    MEDIA_AFTER_BYE = "media_after_bye"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +68,11 @@ RULES: Final = (
     Rule(_REG, registering.behind_nat, Cause.BEHIND_NAT, Check.CONTACT_ADDRESS, Hop.REGISTER, _HINT),
     Rule(_REG, registering.version_mismatch, Cause.VERSION_MISMATCH, Check.EDITION, Hop.REGISTER, _HINT),
     # Keep-alive
-    Rule(_KEEP, registering.keepalive_refused, Cause.KEEPALIVE_REFUSED, Check.NAT_BINDING, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_unanswered, Cause.KEEPALIVE_UNANSWERED, Check.REACHABILITY, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_stopped, Cause.KEEPALIVE_STOPPED, Check.DEVICE_POWER, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_slow, Cause.KEEPALIVE_SLOW, Check.KEEPALIVE_SETTINGS, Hop.KEEPALIVE, _WARN),
-    Rule(_KEEP, registering.keepalive_fault, Cause.KEEPALIVE_FAULT, Check.DEVICE_STATUS, Hop.KEEPALIVE, _WARN),
+    Rule(_KEEP, keepalive.refused, Cause.KEEPALIVE_REFUSED, Check.NAT_BINDING, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.unanswered, Cause.KEEPALIVE_UNANSWERED, Check.REACHABILITY, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.stopped, Cause.KEEPALIVE_STOPPED, Check.DEVICE_POWER, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.slow, Cause.KEEPALIVE_SLOW, Check.KEEPALIVE_SETTINGS, Hop.KEEPALIVE, _WARN),
+    Rule(_KEEP, keepalive.fault, Cause.KEEPALIVE_FAULT, Check.DEVICE_STATUS, Hop.KEEPALIVE, _WARN),
     # Messages of any kind
     Rule(_TEXT, asking.forbidden, Cause.REQUEST_FORBIDDEN, Check.NAT_BINDING, Hop.REQUEST, _FAIL),
     Rule(_ALL, asking.wrong_sender, Cause.WRONG_SENDER, Check.IDENTITY, Hop.REQUEST, _WARN),
