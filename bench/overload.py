@@ -9,7 +9,6 @@ load itself needed is told too, for a load that is out of breath shows nothing a
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import tempfile
 from pathlib import Path
@@ -17,14 +16,9 @@ from pathlib import Path
 from tests.processes import Server
 
 from bench._fleet import Fleet, Result
-from bench.fleet import READY_WITHIN_S, cpu_s, delays, dropped, settle
+from bench.fleet import READY_WITHIN_S, cpu_s, delays, dropped, own_cpu_s, settle
 
 WINDOW = 256
-
-
-def own_cpu_s() -> float:
-    """User and system seconds of this process, the load, so far."""
-    return sum(os.times()[:2])
 
 
 def line(what: str, result: Result, server_cpu: float, own_cpu: float, lost: int) -> str:
@@ -60,7 +54,7 @@ def run(given: argparse.Namespace) -> None:
             assert server.child is not None
             password = (server.data_dir / "keys" / "device-enrolment.password").read_bytes().strip()
             fleet = Fleet(("127.0.0.1", server.sip_port), given.devices, password, channels=0)
-            first = fleet.register(within_s=0, window=64)
+            first = fleet.register(within_s=0, window=64, at_most_s=1800.0)
             print(f"{first.done} of {given.devices} devices made known in {first.seconds:.0f} s")
             settle(fleet, server.child.pid, given.settle_s)
             print(

@@ -88,6 +88,7 @@ from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
 from tests.api.voice_room import VoiceDouble
 from tests.network.control_camera import ControlRoom
+from tests.waiting import PATIENCE_S
 
 BASE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"
@@ -430,7 +431,7 @@ class MediaDouble:
 @contextmanager
 def signed_in_at(url: str, who: dict[str, str]) -> Iterator[httpx.Client]:
     """A client of a server that runs as a process, with cookie and CSRF header."""
-    with httpx.Client(base_url=url, timeout=20) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
         body = {"username": who["username"], "password": who["password"]}
         answer = client.post("/api/session", json=body)
         assert answer.status_code == 200, answer.text

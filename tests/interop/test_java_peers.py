@@ -23,13 +23,13 @@ pytestmark = [
 
 
 @asynccontextmanager
-async def java_device(room: Room, folder: Path, transport: str) -> AsyncIterator[PeerProcess]:
+async def java_device(room: Room, folder: Path, transport: str, *film: str) -> AsyncIterator[PeerProcess]:
     """Start the recorder against the room."""
     assert COMMAND is not None
     server = room.server()
     identity = ("device", DEVICE, "3402000000", transport, str(free_port()))
     target = (server.server_id, str(room.service.sip_port), PASSWORD)
-    async with running_peer(*COMMAND, *identity, *target, log=folder / "java.log") as peer:
+    async with running_peer(*COMMAND, *identity, *target, *film, log=folder / "java.log") as peer:
         yield peer
 
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from commonview.network import CatalogueState, ChannelStatus
-from commonview.network.control import CommandState, Order, SnapshotOrder, orders
-from commonview.network.control.service import Target
+from commonview.network.control import CommandState, Order, SnapshotOrder, Target, orders
 from commonview.network.directory import DeviceRecord
 from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.history import PlaybackState
@@ -251,7 +250,7 @@ async def key_frame_and_drag_zoom_are_taken(end: End) -> None:
     await end.give(orders.IFrame())
     area = {"window_length": 640, "window_width": 480, "mid_x": 500, "mid_y": 100}
     for direction in ("in", "out"):
-        await end.give(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))  # type: ignore[arg-type]
+        await end.give(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))
         await end.until(lambda: end.state.head.look(asyncio.get_running_loop().time()) != asked)
 
 

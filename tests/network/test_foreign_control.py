@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from commonview.network.control import Command, CommandFailure, Vector, orders
+from commonview.network.control import Command, CommandFailure, Target, Vector, orders
 from commonview.network.control.errors import OrderNotForSource
 from commonview.network.control.foreign import numbered
-from commonview.network.control.service import Target
 from commonview.simulator.onvif import SimulatedOnvifCamera
 from tests.network.harness import Room, open_room, until
 from tests.network.test_onvif import add, camera

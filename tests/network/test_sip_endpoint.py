@@ -17,6 +17,7 @@ from commonview.network.sip_endpoint import (
     SipTimeout,
 )
 from commonview.network.sip_transport import TransportLimits
+from commonview.wire.sip.context import Output, ResponseReceived
 from commonview.wire.sip.message import SipRequest, SipResponse
 from commonview.wire.sip.timers import Timing
 from tests.network.sip_wire import CAMERA, FAST, HOST, PLATFORM, lose_first, pair, relay, request_to
@@ -254,14 +255,15 @@ def test_a_call_given_up_in_the_moment_of_its_answer_is_acknowledged_and_ended()
             call = asyncio.create_task(
                 both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S)
             )
-            deliver = both.camera._on_response
+            delivery = both.camera._delivery
+            deliver = delivery.deliver
 
-            def deliver_and_give_up(tx: Any, response: SipResponse) -> None:
-                deliver(tx, response)
-                if response.status == 200 and not call.done():
+            def deliver_and_give_up(output: Output) -> None:
+                deliver(output)
+                if isinstance(output, ResponseReceived) and output.response.status == 200 and not call.done():
                     call.cancel()
 
-            both.camera._on_response = deliver_and_give_up  # type: ignore[method-assign]
+            delivery.deliver = deliver_and_give_up  # type: ignore[method-assign]
             with pytest.raises(asyncio.CancelledError):
                 await call
             await both.heard.requests[0].wait_ack()

@@ -70,13 +70,25 @@ def test_within_a_lane_the_first_is_served_first() -> None:
 
 
 def test_registration_that_waited_too_long_is_not_served_and_a_keep_alive_is() -> None:
-    waiting, events = intake(patience_s=8.0)
+    waiting, events = intake(full_s=8.0, patience_s=8.0)
     waiting.put(0.0, flow(), REGISTER % 1)
     waiting.put(0.0, flow(), CREDENTIALS % 2)
     waiting.put(0.0, flow(), KEEP_ALIVE % 3)
     waiting.put(5.0, flow(), REGISTER % 4)
     assert sorted(all_of(waiting, now=9.0)) == sorted((KEEP_ALIVE % 3, REGISTER % 4))
     assert events["udp shed: waited too long"] == 2
+
+
+def test_lane_whose_first_waits_long_takes_no_more_until_that_is_served() -> None:
+    waiting, events = intake(full_s=2.0)
+    waiting.put(0.0, flow(), REGISTER % 1)
+    waiting.put(1.9, flow(), REGISTER % 2)
+    waiting.put(2.1, flow(), REGISTER % 3)
+    waiting.put(2.1, flow(), KEEP_ALIVE % 4)
+    assert events == {"udp shed: too many wait (REGISTER)": 1}, "another lane is another matter"
+    assert [data for _, data in waiting.take(2.2, 2)] == [KEEP_ALIVE % 4, REGISTER % 1]
+    waiting.put(2.2, flow(), REGISTER % 3)
+    assert all_of(waiting, 2.2) == [REGISTER % 2, REGISTER % 3]
 
 
 def test_lane_and_bytes_are_bounded_and_what_is_too_much_is_counted() -> None:
@@ -96,7 +108,7 @@ def test_lane_and_bytes_are_bounded_and_what_is_too_much_is_counted() -> None:
     )
 )
 def test_whatever_comes_is_served_once_or_counted(steps: list[tuple[float, bytes, int]]) -> None:
-    waiting, events = intake(limit=5, patience_s=2.0)
+    waiting, events = intake(limit=5, full_s=1.0, patience_s=2.0)
     now, served = 0.0, 0
     for wait, form, number in steps:
         now += wait

@@ -190,14 +190,15 @@ def _counters(app: FastAPI, context: ApiContext) -> Counters:
         for name, value in asdict(node).items()
         if isinstance(value, int) and not isinstance(value, bool)
     }
-    bus = context.bus.counters()
+    bus, endpoint = context.bus.counters(), context.network.endpoint
     return {
         "api": {**asdict(gate), "event_streams": context.event_streams.open},
         "bus": {"published": bus.published, "dropped": bus.dropped, "subscribers": bus.subscribers},
         "live": asdict(context.live.counters),
         "media": {**media, **node.counters},
         "network": context.network.counters(),
-        "sip": sip_counters(context.network.endpoint.counters),
+        "sip": sip_counters(endpoint.counters)
+        | {f"kept.{name}": count for name, count in endpoint.sizes().items()},
     }
 
 

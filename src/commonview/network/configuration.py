@@ -10,8 +10,8 @@ from commonview.foundation.errors import StartupError
 from commonview.media import MediaTransport
 from commonview.network.events import EventSettings, SubscriptionKind
 from commonview.network.history import Ground
-from commonview.network.live import LiveSettings
 from commonview.network.live_machine import LiveLimits
+from commonview.network.live_signalling import LiveSettings
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import RegistrarSettings
 from commonview.network.sip_integrity import NotePolicies

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WAITING: Final = 16_384
 _WAITING_BYTES: Final = 64 * 1024 * 1024
+_FULL_S: Final = 2.0
 _PATIENCE_S: Final = 8.0
 _REGISTER: Final = b"REGISTER "
 _AUTHORIZATION: Final = b"\nAuthorization:"
@@ -39,10 +40,23 @@ class Lane:
 class Intake:
     """Datagrams that wait for their turn. Times are monotonic seconds, passed in.
 
-    What is dropped is counted in `events`. At most `limit` wait in each lane, and `limit_bytes` in all.
+    What is dropped is counted in `events`. At most `limit` wait in each lane, and `limit_bytes` in all; a
+    lane is also full while its first waits longer than `full_s`, so that waiting stays short however slow the
+    serving is: who is turned away repeats himself, and finds room. A registration that waited for
+    `patience_s` all the same is dropped.
     """
 
-    __slots__ = ("_events", "_held", "_lanes", "_limit", "_limit_bytes", "_patience_s", "_size", "_turn")
+    __slots__ = (
+        "_events",
+        "_full_s",
+        "_held",
+        "_lanes",
+        "_limit",
+        "_limit_bytes",
+        "_patience_s",
+        "_size",
+        "_turn",
+    )
 
     def __init__(
         self,
@@ -50,11 +64,13 @@ class Intake:
         *,
         limit: int = _WAITING,
         limit_bytes: int = _WAITING_BYTES,
+        full_s: float = _FULL_S,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._events = events
         self._limit = limit
         self._limit_bytes = limit_bytes
+        self._full_s = full_s
         self._patience_s = patience_s
         self._lanes = (Lane("other"), Lane("credentials"), Lane("REGISTER"))
         self._held: set[tuple[Address, bytes]] = set()
@@ -74,12 +90,14 @@ class Intake:
             lane = others
         else:
             lane = credentials if _AUTHORIZATION in data else registers
-        if len(lane.waiting) >= self._limit or self._size + len(data) > self._limit_bytes:
+        waiting = lane.waiting
+        late = bool(waiting) and now - waiting[0][0] > self._full_s
+        if late or len(waiting) >= self._limit or self._size + len(data) > self._limit_bytes:
             self._events[f"udp shed: too many wait ({lane.name})"] += 1
             return
         self._held.add((flow.peer, data))
         self._size += len(data)
-        lane.waiting.append((now, flow, data))
+        waiting.append((now, flow, data))
 
     def take(self, now: float, most: int) -> list[tuple[Flow, bytes]]:
         """The next datagrams to serve, at most so many."""

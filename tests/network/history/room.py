@@ -8,13 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from commonview.media import CoreMediaNode, MediaNodeSettings, Ticket, ViewerProtocol, tickets
+from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
 from commonview.network import CatalogueState
 from commonview.network.history import Playback, PlaybackState
 from commonview.simulator import Channel, Faults, Recorder, Segment, SimulatedCamera
 from commonview.simulator.scene_painter import ScenePainter
-from tests.network.harness import DEVICE, Room, StillSource, free_port, open_room, until
+from tests.network.harness import DEVICE, Room, StillSource, open_room, until
 from tests.network.media_room import KEY, HttpReader
+from tests.nodes import core_node
 from tests.waiting import PATIENCE_S
 
 CHANNEL = f"{DEVICE}-34020000001320000001"
@@ -44,18 +45,7 @@ async def recorder_room(
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the recorder, and wait until its channel is known."""
-    first = free_port() & ~1
-    node = CoreMediaNode(
-        MediaNodeSettings(
-            viewer_port=0,
-            rtp_port_min=first,
-            rtp_port_max=first + 15,
-            media_timeout_s=media_timeout_s,
-            port_quarantine_s=0.2,
-            reactors=1,
-        ),
-        ticket_key=KEY,
-    )
+    node = core_node(KEY, media_timeout_s=media_timeout_s)
     try:
         async with open_room(
             folder, node=node, default_media_transport=media_transport, invite_timeout_s=1
