@@ -157,6 +157,10 @@ class SipCore:
         """Send a request in a new client transaction; see `ClientLayer.send`."""
         return self._client.send(now, flow, request, sent_by)
 
+    def withdraw(self, now: float, flow: Flow, request: SipRequest) -> None:
+        """End an INVITE of a former process; see `ClientLayer.withdraw`."""
+        self._client.withdraw(now, flow, request)
+
     def acknowledge(
         self,
         tx: ClientTransaction,
