@@ -121,7 +121,7 @@ def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -
         rtpmaps=(offer.sound.rtpmap,),
         attributes=offer.sound.attributes,
         direction="sendonly",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=f"{ssrc:010d}",
         media_format=offer.sound.media_format,
@@ -144,7 +144,7 @@ def talk_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssr
         payload_types=(PCMA_TYPE,),
         rtpmaps=(ALAW.rtpmap,),
         direction="sendrecv",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=ssrc,
         media_format=ALAW.media_format,
@@ -166,7 +166,8 @@ def read_talk_answer(
     return answer
 
 
-def _setup(transport: MediaTransport) -> sdp.Setup | None:
+def setup_of(transport: MediaTransport) -> sdp.Setup | None:
+    """Our part, as `a=setup` says it; None over UDP."""
     match transport:
         case MediaTransport.UDP:
             return None

@@ -27,8 +27,9 @@ AAC_RATES: Final = (8000, 12000, 16000, 24000, 32000, 48000, 64000, 96000)
 _INDEXES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _SAMPLING: Final = {"1": 8000, "3": 16000, "4": 32000}  # of f=; 2 is 14 kHz, which AAC has not
 _HBR: Final = {"sizelength": "13", "indexlength": "3", "indexdeltalength": "3"}
-_PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
-_TELEPHONE: Final = "v/////a/1/8/1"  # G.711, 64 kbit/s, 8 kHz
+PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
+FORMAT: Final = "v/////a/1/8/1"
+"""`f=`: G.711, 64 kbit/s, 8 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Sound:
             return RtpMap(self.payload_type, PS.encoding, PS.clock_hz)
         if self.carriage.is_aac:
             return RtpMap(self.payload_type, "MPEG4-GENERIC", self.aac_rate_hz)
-        return RtpMap(self.payload_type, _PCMA.encoding, _PCMA.clock_hz)
+        return RtpMap(self.payload_type, PCMA.encoding, PCMA.clock_hz)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ class Sound:
     def media_format(self) -> str:
         """`f=` of an answer (Annex G)."""
         if not self.carriage.is_aac:
-            return _TELEPHONE
+            return FORMAT
         sampling = next((code for code, rate in _SAMPLING.items() if rate == self.aac_rate_hz), "")
         return f"v/////a/{AudioCodec.AAC.value}//{sampling}"
 
