@@ -29,6 +29,7 @@ from tests.network.tree.shelf import Shelf
 
 from commonview.foundation import garbage
 from commonview.foundation.database import Database, migrate
+from commonview.network.aggregation import AggregationLimits
 from commonview.network.directory import DeviceRecord
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, ChannelStatus
@@ -248,7 +249,7 @@ async def run(channels: int, platforms: int) -> None:
         folder = Path(name)
         database = Database.at(folder / "bench.sqlite")
         migrate(database)
-        shelf = Shelf(database)
+        shelf = Shelf(database, AggregationLimits())  # those of a server
         shelf.catalogue.start()
         garbage.settle()  # as `commonview serve` does
         sys.setswitchinterval(0.0005)

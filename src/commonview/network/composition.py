@@ -218,6 +218,7 @@ class Rooms:
             self.channel_tree,
             next_sn=self.exchange.next_sn,
             on_changed=reactions.device_changed,
+            behind=lambda: self.desk.behind,
             limits=self.ground.catalogue_limits,
         )
         enter = self.desk.enter
