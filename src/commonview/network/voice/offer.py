@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 PCMA_TYPE: Final = 8
 """A-law's own payload type (RFC 3551), which needs no rtpmap."""
 
-_PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
-_FORMAT: Final = "v/////a/1/8/1"  # G.711, 64 kbit/s, 8 kHz
+PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
+FORMAT: Final = "v/////a/1/8/1"
+"""`f=`: G.711, 64 kbit/s, 8 kHz."""
+
 _LEARNT_PORT: Final = 0
 
 
@@ -122,7 +124,7 @@ def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -
     """Our 200: we send, what and how it was offered."""
     transport = offer.target.transport
     over_tcp = transport is not MediaTransport.UDP
-    encoding = PS if offer.carriage is TalkCarriage.PROGRAM_STREAM else _PCMA
+    encoding = PS if offer.carriage is TalkCarriage.PROGRAM_STREAM else PCMA
     return GbSdp(
         owner_id=sip_id,
         session_name=offer.session_name,
@@ -133,10 +135,10 @@ def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -
         payload_types=(offer.payload_type,),
         rtpmaps=(RtpMap(offer.payload_type, encoding.encoding, encoding.clock_hz),),
         direction="sendonly",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=f"{ssrc:010d}",
-        media_format=_FORMAT,
+        media_format=FORMAT,
     ).encode()
 
 
@@ -154,12 +156,12 @@ def talk_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssr
         transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
         media="audio",
         payload_types=(PCMA_TYPE,),
-        rtpmaps=(_PCMA,),
+        rtpmaps=(PCMA,),
         direction="sendrecv",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=ssrc,
-        media_format=_FORMAT,
+        media_format=FORMAT,
     ).encode()
 
 
@@ -178,7 +180,8 @@ def read_talk_answer(
     return answer
 
 
-def _setup(transport: MediaTransport) -> sdp.Setup | None:
+def setup_of(transport: MediaTransport) -> sdp.Setup | None:
+    """Our part, as `a=setup` says it; None over UDP."""
     match transport:
         case MediaTransport.UDP:
             return None
