@@ -3685,7 +3685,7 @@ export interface components {
          * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
          * @enum {string}
          */
-        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration";
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration" | "digest_algorithm" | "digest_qop" | "note";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
