@@ -32,6 +32,7 @@ class CascadeDouble:
         self.known: dict[str, Superior] = {}
         self.passwords: dict[str, str] = {}
         self.relays = RelaysDouble()
+        self.talks = RelaysDouble()
 
     def superiors(self) -> tuple[tuple[Superior, SuperiorStatus], ...]:
         return tuple(self.superior(one) for one in self.known)
