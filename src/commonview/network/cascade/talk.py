@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from commonview.media import MediaTransport
-from commonview.network.voice.offer import FORMAT, PCMA, setup_of
+from commonview.network.voice.offer import setup_of
+from commonview.network.voice.sound import FORMAT, PCMA
 from commonview.wire import sdp
 from commonview.wire.manscdp import BroadcastResult
 from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
