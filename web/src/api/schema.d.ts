@@ -5476,7 +5476,7 @@ export interface components {
         };
         /**
          * SharingOut
-         * @description An agreement and what it is now.
+         * @description An agreement and what it is now; people by their names.
          */
         SharingOut: {
             /** Actions */
