@@ -317,7 +317,7 @@ def test_the_device_page_holds_what_is_in_sight_of_a_long_list(tmp_path: Path, w
             "设备编号,设备名称",
             *(f"3402000000132{number:07d},Unit {number}" for number in range(1, 451)),
         ]
-        asked = {"file_name": "units.csv", "dry_run": False}
+        asked: dict[str, str | bool] = {"file_name": "units.csv", "dry_run": False}
         answer = client.post("/api/imports", params=asked, content="\n".join(lines).encode())
         assert answer.status_code == 202, answer.text
         job = f"/api/imports/{answer.json()['id']}"
