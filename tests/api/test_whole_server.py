@@ -90,6 +90,7 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
+    scene.watch()
     with signed_in_at(scene.server.url, ADMINISTRATOR) as administrator:
         system = administrator.get("/api/system").json()
     counters = system["counters"]
