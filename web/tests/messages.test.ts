@@ -62,6 +62,7 @@ describe('evidence of a command', () => {
     expect(facts({ listed: 1, preset: 7, present: 1 })).toBe('列出预置位 1 · 预置位 7 · 存在 是')
     expect(facts({ online: 0 })).toBe('在线 否')
     expect(facts({ home: 'untold' })).toBe('看守位 未告知')
+    expect(facts({ firmware: '1.0', reason: 'other' })).toBe('固件 1.0 · 原因：其他')
   })
 })
 

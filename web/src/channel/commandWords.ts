@@ -42,7 +42,10 @@ export function useCommandWords() {
   }
 
   function facts(evidence: CommandStep['evidence']): string {
-    const said = Object.entries(evidence).map(([name, value]) => `${te(`control.evidence.${name}`) ? t(`control.evidence.${name}`) : name} ${told(name, value)}`)
+    const said = Object.entries(evidence).map(([name, value]) => {
+      const label = te(`control.evidence.${name}`) ? t(`control.evidence.${name}`) : name
+      return `${label}${label.endsWith('：') ? '' : ' '}${told(name, value)}`
+    })
     return said.join(' · ')
   }
 
