@@ -10,8 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := build/stamps
 SECONDS_EACH ?= 600
-# Tests of browsers, killed servers, foreign peers and the conformance tester: they wait for real time to pass.
-ALONE := e2e faults interop conformance
+# Tests of browsers, killed servers, foreign peers, the conformance tester, and whole matrices played at once.
+ALONE := e2e faults interop conformance loopback
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f -print 2>/dev/null)

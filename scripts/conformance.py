@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from commonview.wire.version import GbVersion
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "docs" / "conformance.toml"
 PAGE: Final = ROOT / "docs" / "conformance.md"
 MATRIX: Final = ROOT / "docs" / "interop-matrix.md"
+sys.path.insert(0, str(ROOT))
 _RUST_TRAP: Final = re.compile(r"//+ ?trap (\d+)\b[^\n]*\n(?:\s*#\[[^\n]*\n)*\s*(?:pub )?fn (\w+)")
 
 
@@ -110,9 +113,37 @@ def page(source: dict[str, Any], tests: dict[int, list[str]]) -> str:
     for trap in source["trap"]:
         shown = _shown(tests.get(trap["number"], []), trap)
         lines.append(f"| {trap['number']} | {_cell(trap['title'])} | {_cell(trap['seen'])} | {shown} |")
+    lines += ["", *loopback()]
     if MATRIX.is_file():
         lines += ["", MATRIX.read_text("utf-8").strip()]
     return "\n".join(lines) + "\n"
+
+
+def loopback() -> list[str]:
+    """What passes between our own two ends; tests/loopback holds this table to the registry and plays it."""
+    from tests.loopback.table import ROWS, WAYS
+
+    def ways(part: str) -> str:
+        return ", ".join(dict.fromkeys(str(getattr(way, part)).upper() for way in WAYS))
+
+    rows = [
+        f"| `{row.root}` | `{row.cmd_type}` | {f'`{row.part}`' if row.part else ''} "
+        f"| {'superior' if row.from_above else 'subordinate'} "
+        f"| {'2016, 2022' if row.since <= GbVersion.V2016 else '2022'} |"
+        for row in ROWS
+    ]
+    return [
+        "## Our own two ends",
+        "",
+        "`tests/loopback/test_matrix.py` plays every row between our superior and our simulator in each edition",
+        f"that has it, over {ways('transport')}, in {ways('charset')}: {len(WAYS)} ways, by real sockets.",
+        "A message counts when it went the way that was agreed and had its effect; a peer of 2016 is sent",
+        "nothing of 2022.",
+        "",
+        "| Root | CmdType | Part | From | Editions |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+    ]
 
 
 def _shown(nodes: list[str], row: dict[str, Any]) -> str:

@@ -124,7 +124,9 @@ class HistoryDouble(History):
     fetched: Download | None = None
     told: tuple[Verb, float | None] | None = None
 
-    def start_playback(self, channel_id: str, access_id: str, start: datetime, end: datetime) -> Playback:
+    def start_playback(
+        self, channel_id: str, access_id: str, start: datetime, end: datetime, *, user: str = ""
+    ) -> Playback:
         now = datetime(2026, 11, 22, tzinfo=UTC)
         self.begun = Playback(
             id="playback1",
@@ -157,7 +159,15 @@ class HistoryDouble(History):
         return self._playback(playback_id)
 
     def start_download(
-        self, channel_id: str, start: datetime, end: datetime, *, speed: int, access_id: str, grant_id: str
+        self,
+        channel_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        speed: int,
+        access_id: str,
+        grant_id: str,
+        user: str = "",
     ) -> Download:
         now = datetime(2026, 11, 22, tzinfo=UTC)
         self.fetched = Download(
@@ -346,7 +356,9 @@ class NetworkDouble:
     async def refresh_catalogue(self, device_id: str) -> Device:
         return self.device(device_id)
 
-    async def start_live(self, channel_id: str, *, access_id: str, stream_number: int = 0) -> LiveSession:
+    async def start_live(
+        self, channel_id: str, *, access_id: str, stream_number: int = 0, user: str = ""
+    ) -> LiveSession:
         if self.break_with is not None:
             raise self.break_with
         self.started.append(access_id)

@@ -61,7 +61,7 @@ async def test_the_record_is_on_disk_before_the_camera_is_asked(
     seen = []
     start = made.network.start_live
 
-    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0) -> Any:
+    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0, user: str = "") -> Any:
         seen.append(made.security.access_record(access_id).outcome)
         return await start(channel_id, access_id=access_id)
 
@@ -379,7 +379,7 @@ async def test_a_look_that_is_being_opened_while_its_session_ends_gets_no_ticket
     start = made.network.start_live
     client = await made.signed_in(Role.OPERATOR)
 
-    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0) -> Any:
+    async def start_live(channel_id: str, *, access_id: str, stream_number: int = 0, user: str = "") -> Any:
         assert (await client.delete("/api/session")).status_code == 204
         await asyncio.sleep(0.01)
         return await start(channel_id, access_id=access_id)

@@ -73,7 +73,7 @@ async def test_a_ban_has_an_end_and_can_be_lifted(made: Harness) -> None:
 async def test_a_profile_says_why_and_an_override_is_checked(made: Harness) -> None:
     maintainer = await made.signed_in(Role.MAINTAINER)
     await maintainer.post("/api/devices", json={"device_id": UNKNOWN})
-    record = made.network.channel_tree._record(UNKNOWN)
+    record = made.network.channel_tree._directory.require(UNKNOWN)
     assert isinstance(record, DeviceRecord)
     record.manufacturer = "Dahua"
     told = (await maintainer.get(f"/api/devices/{UNKNOWN}/quirks")).json()

@@ -149,7 +149,9 @@ def test_the_sub_stream_is_asked_for_under_the_same_grant(yard: Server, window: 
         ),
         "a session of the sub stream",
     )
-    expect(console.tile(1)).to_have_attribute("data-stream", "1")  # the main stream stays until the other is there
+    expect(console.tile(1)).to_have_attribute(
+        "data-stream", "1"
+    )  # the main stream stays until the other is there
     console.expect_phase(1, "playing")
     console.expect_decoded_and_moving(1)
 

@@ -55,6 +55,7 @@ class DownloadDesk:
                 speed=speed,
                 access_id=access_id,
                 grant_id=access.grant.id,
+                user=subject.username,
             )
         except BaseException:
             self._close(access_id, AccessOutcome.FAILED, 0)

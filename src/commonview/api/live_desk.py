@@ -160,7 +160,10 @@ class LiveDesk:
 
         async def begin(access: OpenedAccess) -> Begun:
             session = await self._network.start_live(
-                channel_id, access_id=access.record.id, stream_number=stream_number
+                channel_id,
+                access_id=access.record.id,
+                stream_number=stream_number,
+                user=subject.username,
             )
             sessions.append(session)
             return Begun(
@@ -187,7 +190,9 @@ class LiveDesk:
         playbacks: list[Playback] = []
 
         async def begin(access: OpenedAccess) -> Begun:
-            playback = history.start_playback(wish.channel_id, access.record.id, start, end)
+            playback = history.start_playback(
+                wish.channel_id, access.record.id, start, end, user=subject.username
+            )
             playbacks.append(playback)
             return Begun(
                 playback.id,

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from commonview.network.errors import ChannelUnknown, DeviceUnknown
 from commonview.network.liveness import LivenessWatch
 from commonview.network.model import (
     CatalogueProgress,
@@ -181,6 +182,20 @@ class Directory:
     def get(self, device_id: str) -> DeviceRecord | None:
         """The record of a device, ``None`` when it was never heard of."""
         return self._records.get(device_id)
+
+    def require(self, device_id: str) -> DeviceRecord:
+        """The record of a device. Raises `DeviceUnknown`."""
+        record = self._records.get(device_id)
+        if record is None:
+            raise DeviceUnknown.of(device_id)
+        return record
+
+    def require_channel(self, channel_id: str) -> tuple[DeviceRecord, Channel]:
+        """As `channel`. Raises `ChannelUnknown`."""
+        found = self.channel(channel_id)
+        if found is None:
+            raise ChannelUnknown.of(channel_id)
+        return found
 
     def find_channels_in(self, channels: Channels) -> None:
         """Name where channels are, when it had to be made after this directory."""

@@ -1,5 +1,9 @@
 """What can go wrong when somebody asks the network room for something."""
 
+from __future__ import annotations
+
+from typing import Self
+
 from commonview.foundation.errors import CommonviewError
 
 
@@ -15,12 +19,22 @@ class DeviceUnknown(NetworkError):
     default_code = "device_unknown"
     http_status = 404
 
+    @classmethod
+    def of(cls, device_id: str) -> Self:
+        """The id is a stranger's text: it is cut before it is told."""
+        return cls(f"no device {device_id[:40]!r}", device_id=device_id[:40])
+
 
 class ChannelUnknown(NetworkError):
     """No channel has this id."""
 
     default_code = "channel_unknown"
     http_status = 404
+
+    @classmethod
+    def of(cls, channel_id: str) -> Self:
+        """The id is a stranger's text: it is cut before it is told."""
+        return cls(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
 
 
 class SessionUnknown(NetworkError):

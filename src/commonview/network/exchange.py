@@ -31,7 +31,7 @@ from commonview.wire.manscdp import Body, ManscdpError, Message, UnknownMessage
 from commonview.wire.manscdp.xml import finish
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from commonview.foundation.clock import Clock
@@ -180,13 +180,20 @@ class Exchange:
         self._sn += 1
         return self._sn
 
-    async def send(self, record: DeviceRecord, message: Message, *, timeout_s: float = 8.0) -> Accepted:
-        """Send a message; returns when the peer took it with a 2xx.
+    async def send(
+        self,
+        record: DeviceRecord,
+        message: Message,
+        *,
+        timeout_s: float = 8.0,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Accepted:
+        """Send a message, with ``headers`` besides; returns when the peer took it with a 2xx.
 
         Raises `PeerOffline`, `PeerBusy`, `PeerSilent` after ``timeout_s``, `PeerRefused`.
         """
         with self._place(record):
-            return await self._deliver(record, message, timeout_s)
+            return await self._deliver(record, message, timeout_s, headers)
 
     async def ask(
         self,
@@ -203,6 +210,7 @@ class Exchange:
         on_accepted: Callable[[Accepted], None] | None = None,
         on_progress: Callable[[int, int | None], None] | None = None,
         on_late: Callable[[Reply], None] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Reply:
         """Send ``query`` (with an SN of `next_sn`) and wait for messages of the classes ``expect``.
 
@@ -212,6 +220,7 @@ class Exchange:
         ``first_s`` is the wait for the first message after the query was taken. A query that stays
         unanswered gives a `Reply` with ``Completion.UNANSWERED``. ``on_progress(received, promised)`` hears
         of every page, ``on_late`` gets the completed reply when pages come after it was handed out.
+        ``headers`` go with the query.
 
         Raises as `send`.
         """
@@ -230,7 +239,7 @@ class Exchange:
                 question = _Question(
                     record.id, query.sn, kinds, items, promised, on_progress, on_late, Aggregator(limits)
                 )
-                return await self._ask(record, query, question, timeout_s, on_accepted)
+                return await self._ask(record, query, question, timeout_s, on_accepted, headers)
 
     async def _ask(
         self,
@@ -239,13 +248,14 @@ class Exchange:
         question: _Question,
         timeout_s: float,
         on_accepted: Callable[[Accepted], None] | None,
+        headers: Sequence[tuple[str, str]],
     ) -> Reply:
         # The answer may overtake the 200, so it is expected before the query leaves.
         question.pages.expect(question.key, self._clock.monotonic())
         self._open.setdefault(record.id, []).append(question)
         try:
             try:
-                question.accepted = await self._deliver(record, query, timeout_s)
+                question.accepted = await self._deliver(record, query, timeout_s, headers)
             except PeerSilent:
                 if not question.messages:
                     raise
@@ -289,7 +299,9 @@ class Exchange:
 
     # -- sending
 
-    async def _deliver(self, record: DeviceRecord, message: Message, timeout_s: float) -> Accepted:
+    async def _deliver(
+        self, record: DeviceRecord, message: Message, timeout_s: float, headers: Sequence[tuple[str, str]]
+    ) -> Accepted:
         flow = record.flow
         if flow is None or not record.online:
             raise PeerOffline(
@@ -297,6 +309,8 @@ class Exchange:
             )
         profile = peer_profile(record)
         request = self._platform.message(message.device_id, flow, message, profile.charset, profile.version)
+        for name, value in headers:
+            request.headers.add(name, value)
         try:
             response = await self._endpoint.request(request, flow, timeout_s=timeout_s)
         except (SipEndpointError, SipOverload) as error:

@@ -29,7 +29,6 @@ from commonview.wire.version import HEADER, GbVersion
 
 _ANSWER_S: Final = 8.0
 _NONCES: Final = 4096
-_PORT_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,8 @@ class SimulatedSuperior:
         self._nonces: dict[str, None] = {}
         self._asking: dict[tuple[str, int], Asking] = {}
         self._sn = 0
-        self._endpoint = self._make_endpoint()
+        self._endpoint = SpoilingEndpoint(on_request=self._take)
+        self._endpoint.faults = self.faults
         self._subscriptions = SubscriptionClient(self._endpoint)
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,26 +129,9 @@ class SimulatedSuperior:
     ) -> None:
         await self.stop()
 
-    def _make_endpoint(self) -> SpoilingEndpoint:
-        endpoint = SpoilingEndpoint(on_request=self._take)
-        endpoint.faults = self.faults
-        return endpoint
-
     async def start(self) -> None:
         """Listen. Raises `OSError`."""
-        for last in (*[self.settings.port > 0] * (_PORT_TRIES - 1), True):
-            try:
-                self.port = await self._endpoint.listen_udp(self.settings.host, self.settings.port)
-                await self._endpoint.listen_tcp(self.settings.host, self.port)
-            except OSError:
-                await self._endpoint.close()
-                if last:
-                    raise
-                # The port that was free for UDP is taken for TCP: any other will do.
-                self._endpoint = self._make_endpoint()
-                self._subscriptions = SubscriptionClient(self._endpoint)
-            else:
-                return
+        self.port = await self._endpoint.listen_on_both(self.settings.host, self.settings.port)
 
     async def stop(self) -> None:
         """End the subscriptions and close the sockets."""

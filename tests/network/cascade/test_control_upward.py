@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,19 +12,26 @@ import pytest
 from commonview.network.directory import DeviceRecord
 from commonview.network.events.model import DeviceAlarm
 from commonview.network.exchange import PeerRefused
+from commonview.network.user_identity import HEADER
 from commonview.security import SharedAction
 from commonview.simulator import SimulatedCamera
 from commonview.wire.manscdp import (
     Boot,
+    ConfigDownload,
+    ConfigDownloadQuery,
+    ConfigType,
     DeviceControl,
     DeviceControlResult,
     DeviceStatus,
     DeviceStatusQuery,
     HomePosition,
     Keepalive,
+    Message,
     PresetList,
     PresetQuery,
     PtzCmd,
+    SDCardStatus,
+    SDCardStatusQuery,
     TeleBoot,
     encode,
 )
@@ -112,6 +119,46 @@ async def test_presets_are_listed_under_the_superiors_own_number(tmp_path: Path)
         assert "7" in [one.preset_id for one in answer.presets]
 
 
+async def test_configuration_and_memory_cards_are_told_but_not_where_snapshots_go(tmp_path: Path) -> None:
+    """ConfigDownload in several answers with one SN (A.2.4.8), SDCardStatus (A.2.4.14)."""
+    async with pair(tmp_path, CONTROL | {SharedAction.RECORDING}) as two:
+        ask = two.upper.service.exchange.ask
+        types = (ConfigType.BASIC_PARAM, ConfigType.FRAME_MIRROR, ConfigType.SNAP_SHOT_CONFIG)
+        query = ConfigDownloadQuery(sn=next_sn(two), device_id=CAMERA, config_types=types)
+        reply = await ask(
+            two.below,
+            query,
+            expect=ConfigDownload,
+            items=lambda page: [(one.config_type.value, one) for one in page.blocks],
+            promised=lambda _page: 2,
+        )
+        assert set(reply.items) == {"BasicParam", "FrameMirror"}
+        assert {(one.sn, one.device_id) for one in reply.messages} == {(query.sn, CAMERA)}
+        only = replace(query, sn=next_sn(two), config_types=types[2:])
+        (answer,) = (await ask(two.below, only, expect=ConfigDownload)).messages
+        assert isinstance(answer, ConfigDownload)
+        assert answer.failed
+        cards = SDCardStatusQuery(sn=next_sn(two), device_id=CAMERA)
+        (answer,) = (await ask(two.below, cards, expect=SDCardStatus)).messages
+        assert isinstance(answer, SDCardStatus)
+        assert (answer.sn, answer.device_id, len(answer.items)) == (cards.sn, CAMERA, answer.sum_num)
+        assert answer.items
+
+
+@pytest.mark.parametrize("kind", [ConfigDownloadQuery, SDCardStatusQuery])
+async def test_what_a_question_tells_must_be_shared(tmp_path: Path, kind: type[Message]) -> None:
+    async with pair(tmp_path, frozenset({SharedAction.LIVE})) as two:
+        more = {"config_types": (ConfigType.BASIC_PARAM,)} if kind is ConfigDownloadQuery else {}
+        query = kind(sn=next_sn(two), device_id=CAMERA, **more)  # type: ignore[arg-type]
+        with pytest.raises(PeerRefused) as refused:
+            await two.upper.service.exchange.send(two.below, query)
+        assert refused.value.status == 403
+
+
+def next_sn(two: Pair) -> int:
+    return two.upper.service.exchange.next_sn()
+
+
 async def test_business_answer_of_the_camera_comes_back(tmp_path: Path) -> None:
     async with pair(tmp_path) as two:
         exchange = two.upper.service.exchange
@@ -122,6 +169,14 @@ async def test_business_answer_of_the_camera_comes_back(tmp_path: Path) -> None:
         (answer,) = reply.messages
         assert isinstance(answer, DeviceControlResult)
         assert (answer.sn, answer.device_id, answer.ok) == (message.sn, CAMERA, True)
+
+
+async def test_the_user_who_steers_is_named_in_the_books(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        order = DeviceControl(sn=next_sn(two), device_id=CAMERA, command=PtzCmd(code="A50F01023F0000F6"))
+        named = f"{UPPER}-34020000003000000009-officer"
+        await two.upper.service.exchange.send(two.below, order, headers=((HEADER, named),))
+        await until(lambda: [one[0].user for one in two.book.used] == [named])
 
 
 async def test_what_belongs_to_the_device_is_refused_and_noted(tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ from tests.network.cascade.platforms import (
     phase_of,
     register,
 )
+from tests.network.cascade.test_relayed_past import pair as past_pair
 from tests.network.cascade.test_relays import AT_UPPER, CAMERA, pair
 from tests.network.harness import DEVICE, free_port, until
+from tests.network.history.room import at
 from tests.network.media_room import Viewer
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
@@ -91,11 +93,16 @@ async def test_a_call_that_comes_back_or_knows_a_better_way_is_refused(
         assert two.book.opened == []
 
 
-async def test_the_path_a_superior_prefers_goes_down_and_the_path_taken_comes_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("session", ["Play", "Playback", "Download"])
+async def test_the_path_a_superior_prefers_goes_down_and_the_path_taken_comes_up(
+    tmp_path: Path, session: str
+) -> None:
+    """For live, playback and download (Annex H); so does the user it names, each domain in front (8.3)."""
     top_id = "34000000002000000009"
+    user = "34000000003000000007-officer"
     async with (
-        a_platform(tmp_path / "top", sip_id=top_id) as top,
-        pair(tmp_path) as two,
+        media_platform(tmp_path / "top", sip_id=top_id) as (top, _node),
+        past_pair(tmp_path) as two,
     ):
         await register(two.upper, top, MemoryBook(), server_id=top_id, local_id=UPPER)
         assert list(await listed(top, UPPER)) == [CAMERA]
@@ -111,17 +118,33 @@ async def test_the_path_a_superior_prefers_goes_down_and_the_path_taken_comes_up
         record = top.service._directory.get(UPPER)
         assert record is not None
         assert record.flow is not None
-        headers = (("X-PreferredPath", f"{UPPER}-{LOWER}"),)
-        result = await top.service.endpoint.invite(call_for(top_id, *headers), record.flow, timeout_s=5)
+        headers = (
+            ("X-PreferredPath", f"{UPPER}-{LOWER}"),
+            ("Monitor-User-Identity", f"{top_id}-{user}"),
+        )
+        call = call_for(top_id, *headers, session=session)
+        result = await top.service.endpoint.invite(call, record.flow, timeout_s=10)
         assert result.response.headers.get("X-RoutePath") == f"{UPPER}-{LOWER}"
         assert seen[0] == LOWER
+        assert two.book.opened[0][3].user == f"{UPPER}-{top_id}-{user}"
         assert result.dialog is not None
         await result.ack()
         await top.service.endpoint.request(result.dialog.new_request("BYE"), record.flow)
 
 
-def call_for(caller: str, *headers: tuple[str, str]) -> SipRequest:
-    """An INVITE for the camera's live picture."""
+async def test_the_user_at_our_own_console_is_named_to_a_platform_below(tmp_path: Path) -> None:
+    async with past_pair(tmp_path) as two:
+        await two.upper.service.start_live(AT_UPPER, access_id="v", user="ann-marie")
+        history = two.upper.service.history
+        history.start_playback(AT_UPPER, "p", at(1), at(10), user="ann-marie")
+        history.start_download(AT_UPPER, at(1), at(5), speed=1, access_id="d", grant_id="g", user="ann-marie")
+        await until(lambda: len(two.book.opened) == 3)
+        assert {one[3].user for one in two.book.opened} == {f"{UPPER}-ann_marie"}
+
+
+def call_for(caller: str, *headers: tuple[str, str], session: str = "Play") -> SipRequest:
+    """An INVITE for the camera's live picture, or for what it has recorded."""
+    span = "0 0" if session == "Play" else f"{at(1).timestamp():.0f} {at(9).timestamp():.0f}"
     fields = Headers(
         (
             ("From", f"<sip:{caller}@3402000000>"),
@@ -131,7 +154,8 @@ def call_for(caller: str, *headers: tuple[str, str]) -> SipRequest:
         )
     )
     offer = (
-        f"v=0\r\no={caller} 0 0 IN IP4 127.0.0.1\r\ns=Play\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        f"v=0\r\no={caller} 0 0 IN IP4 127.0.0.1\r\ns={session}\r\n"
+        f"u={CAMERA}:0\r\nc=IN IP4 127.0.0.1\r\nt={span}\r\n"
         "m=video 39000 RTP/AVP 96\r\na=recvonly\r\na=rtpmap:96 PS/90000\r\n"
     )
     return SipRequest("INVITE", f"sip:{CAMERA}@127.0.0.1", fields, offer.encode())

@@ -84,7 +84,7 @@ async def list_shared_channels(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> SharedChannelPage:
     """What a superior is offered now, under which ids and names."""
-    found, after, total = await context.network.cascade.channels(superior_id, cursor, limit)
+    found, after, total = await context.network.cascade.offers.channels(superior_id, cursor, limit)
     return SharedChannelPage(
         items=[SharedChannelOut.model_validate(one) for one in found], total=total, cursor=after
     )
@@ -108,7 +108,7 @@ async def name_shared_channel(
         own_id=body.own_id or "",
         own_name=body.own_name or "",
     )
-    await context.network.cascade.name_channel(
+    await context.network.cascade.offers.name_channel(
         superior_id, channel_id, own_id=body.own_id, own_name=body.own_name
     )
 

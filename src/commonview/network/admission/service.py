@@ -30,7 +30,6 @@ from commonview.network.admission.model import (
 )
 from commonview.network.admission.rulebook import MAX_RULES, RuleBook, checked_value
 from commonview.network.directory import DeviceRecord
-from commonview.network.errors import DeviceUnknown
 from commonview.network.live_machine import Moment
 from commonview.network.registrar import Admission, vault_context
 from commonview.wire.gbid import is_usable
@@ -274,9 +273,7 @@ class AdmissionDesk:
 
     async def make_password(self, device_id: str) -> str:
         """A new password of its own for a known device, answered once. Raises `DeviceUnknown`."""
-        record = self._directory.get(device_id)
-        if record is None:
-            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
+        record = self._directory.require(device_id)
         password = new_password()
         sealed = self._vault.seal(password.encode(), vault_context(device_id))
         values: dict[str, Any] = {"password_sealed": sealed}

@@ -119,7 +119,7 @@ class OwnAnswers:
 
     def _shared(self, link: Link, own_id: str) -> tuple[DeviceRecord, Channel] | None:
         """A channel that the superior may know of, by any action that is shared."""
-        found = self._cascade.meant(link, own_id)
+        found = self._cascade.offers.meant(link, own_id)
         if found is None:
             return None
         actions = {action for one in self._cascade.shares.of(link.superior.id) for action in one.actions}

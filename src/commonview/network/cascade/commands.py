@@ -11,52 +11,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import CommonviewError
-from commonview.network.cascade.model import CascadeTransport
+from commonview.network.cascade.questions import SuperiorQuestions, named_below, upward
 from commonview.network.model import DeviceOrigin
-from commonview.network.quirks import peer_profile
+from commonview.network.user_identity import HEADER, readable_user
 from commonview.security import SharedAction, SharedUse
 from commonview.wire.manscdp import (
     AlarmCmd,
     Broadcast,
     BroadcastResult,
-    CruiseTrack,
-    CruiseTrackList,
-    CruiseTrackListQuery,
-    CruiseTrackQuery,
     DeviceConfig,
     DeviceConfigResult,
     DeviceControl,
     DeviceControlResult,
     DragZoom,
     HomePosition,
-    HomePositionAnswer,
-    HomePositionQuery,
     IFrameCmd,
     Message,
-    PresetList,
-    PresetQuery,
     PtzCmd,
-    PtzPosition,
-    PtzPositionQuery,
     PtzPreciseCtrl,
-    RecordInfo,
-    RecordInfoQuery,
 )
 from commonview.wire.ptz import Move, Pan, PtzError, Stop, Tilt, Zoom, read_ptz
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine
 
     from commonview.foundation.clock import Clock
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
     from commonview.network.control.foreign import ForeignPtz
     from commonview.network.directory import DeviceRecord
-    from commonview.network.exchange import Exchange, Reply
+    from commonview.network.exchange import Exchange
     from commonview.network.model import Channel
     from commonview.network.sip_endpoint import ServerTransaction
 
@@ -64,8 +52,6 @@ log = logging.getLogger(__name__)
 
 _UNDER_WAY: Final = 64
 _STEERING_S: Final = 60.0
-_RECORDS_UDP: Final = 2
-_RECORDS_TCP: Final = 50
 
 _COMMANDS: Final[dict[type[object], SharedAction]] = {
     PtzCmd: SharedAction.CONTROL,
@@ -76,43 +62,6 @@ _COMMANDS: Final[dict[type[object], SharedAction]] = {
     AlarmCmd: SharedAction.ALARM,
 }
 """What may be handed down, and what must be shared for it."""
-
-Items: TypeAlias = "Callable[[Any], Iterable[tuple[str, Any]]]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """How a question is asked below: what answers it, and of a list its items and where they stand."""
-
-    answer: type[Message]
-    action: SharedAction
-    items: Items | None = None
-    list_field: str = ""
-
-
-_QUESTIONS: Final[dict[type[Message], _Question]] = {
-    RecordInfoQuery: _Question(
-        RecordInfo,
-        SharedAction.RECORDING,
-        lambda page: ((f"{one.start_time} {one.end_time} {one.file_path}", one) for one in page.items),
-        "items",
-    ),
-    PresetQuery: _Question(
-        PresetList,
-        SharedAction.CONTROL,
-        lambda page: ((one.preset_id, one) for one in page.presets),
-        "presets",
-    ),
-    HomePositionQuery: _Question(HomePositionAnswer, SharedAction.CONTROL),
-    CruiseTrackListQuery: _Question(
-        CruiseTrackList,
-        SharedAction.CONTROL,
-        lambda page: ((str(one.number), one) for one in page.tracks),
-        "tracks",
-    ),
-    CruiseTrackQuery: _Question(CruiseTrack, SharedAction.CONTROL),
-    PtzPositionQuery: _Question(PtzPosition, SharedAction.CONTROL),
-}
 
 
 class SuperiorCommands:
@@ -134,8 +83,7 @@ class SuperiorCommands:
         self._steered: dict[tuple[str, str], float] = {}
         self.counters: Counter[str] = Counter()
         messages = cascade.messages
-        for kind in _QUESTIONS:
-            messages.enter(kind, self._asked)
+        self.questions = SuperiorQuestions(cascade, exchange, self)
         messages.enter(DeviceControl, self._commanded)
         messages.enter(DeviceConfig, self._configured)
         messages.enter(Broadcast, self._announced)
@@ -144,9 +92,9 @@ class SuperiorCommands:
 
     # -- may it
 
-    def _admit(self, link: Link, own_id: str, action: SharedAction) -> tuple[DeviceRecord, Channel] | int:
+    def admit(self, link: Link, own_id: str, action: SharedAction) -> tuple[DeviceRecord, Channel] | int:
         """The channel that is meant, or the status that refuses it."""
-        found = self._cascade.meant(link, own_id)
+        found = self._cascade.offers.meant(link, own_id)
         if found is None:
             return 404
         if self._cascade.shares.covering(link.superior, found[1], action) is None:
@@ -169,7 +117,7 @@ class SuperiorCommands:
             self.counters["command_refused"] += 1
             status: tuple[DeviceRecord, Channel] | int = 403
         else:
-            status = self._admit(link, message.device_id, action)
+            status = self.admit(link, message.device_id, action)
         if isinstance(status, int):
             if command.answered:
                 self._say_failed(link, DeviceControlResult, message)
@@ -179,11 +127,17 @@ class SuperiorCommands:
         record, channel = status
         if not isinstance(command, PtzCmd) or self._begins_steering(link, channel):
             self._note(link, transaction, message.device_id, command.name, "ok")
-        self._spawn(link, self._hand_down(link, message, record, channel))
+        headers = named_below(transaction.request, link, record)
+        self.spawn(link, self._hand_down(link, message, record, channel, headers))
         return 200
 
     async def _hand_down(
-        self, link: Link, message: DeviceControl, record: DeviceRecord, channel: Channel
+        self,
+        link: Link,
+        message: DeviceControl,
+        record: DeviceRecord,
+        channel: Channel,
+        headers: tuple[tuple[str, str], ...],
     ) -> None:
         if record.origin is not DeviceOrigin.GB28181:
             await self._drive(channel, message.command)
@@ -192,17 +146,17 @@ class SuperiorCommands:
             return
         below = replace(message, sn=self._exchange.next_sn(), device_id=channel.gb_id, extra=(), repairs=())
         if not message.command.answered:
-            await self._exchange.send(record, below)
+            await self._exchange.send(record, below, headers=headers)
             return
         try:
-            reply = await self._exchange.ask(record, below, expect=DeviceControlResult)
+            reply = await self._exchange.ask(record, below, expect=DeviceControlResult, headers=headers)
         except CommonviewError:
             self._say_failed(link, DeviceControlResult, message)
             raise
         if not reply.answered:
             self._say_failed(link, DeviceControlResult, message)
             return
-        await self._cascade.say(link, _upward(reply.messages[0], message))
+        await self._cascade.say(link, upward(reply.messages[0], message))
 
     async def _drive(self, channel: Channel, command: object) -> None:
         """A camera that does not speak GB/T 28181 is moved in its own language, as far as that has words."""
@@ -240,7 +194,7 @@ class SuperiorCommands:
         """Talk is not relayed: said at once, for the superior waits to be called (9.12)."""
         self.counters["broadcast_refused"] += 1
         refusal = BroadcastResult(sn=max(1, message.sn), device_id=message.target_id, result="ERROR")
-        self._spawn(link, self._cascade.say(link, refusal))
+        self.spawn(link, self._cascade.say(link, refusal))
         return 200
 
     def _unsupported(self, link: Link, message: Message, _transaction: ServerTransaction) -> int:
@@ -255,55 +209,7 @@ class SuperiorCommands:
 
     def _say_failed(self, link: Link, kind: type[Any], asked: Message) -> None:
         answer = kind(sn=max(1, asked.sn), device_id=asked.device_id, result="ERROR")
-        self._spawn(link, self._cascade.say(link, answer))
-
-    # -- questions
-
-    def _asked(self, link: Link, query: Message, _transaction: ServerTransaction) -> int:
-        question = _QUESTIONS[type(query)]
-        found = self._admit(link, query.device_id, question.action)
-        if isinstance(found, int):
-            return found
-        record = found[0]
-        if record.origin is not DeviceOrigin.GB28181 or not query.allowed_for(peer_profile(record).version):
-            self.counters["unknown_to_device"] += 1
-            return 501
-        self.counters["questions"] += 1
-        self._spawn(link, self._ask_below(link, query, question, *found))
-        return 200
-
-    async def _ask_below(
-        self, link: Link, query: Message, question: _Question, record: DeviceRecord, channel: Channel
-    ) -> None:
-        below = replace(query, sn=self._exchange.next_sn(), device_id=channel.gb_id, extra=(), repairs=())
-        reply = await self._exchange.ask(
-            record,
-            below,
-            expect=question.answer,
-            items=question.items,
-            promised=None if question.items is None else lambda page: page.sum_num,
-        )
-        if not reply.answered:
-            self.counters["unanswered_below"] += 1
-            return
-        for answer in self._answers(link, query, question, reply):
-            await self._cascade.say(link, answer)
-
-    def _answers(self, link: Link, query: Message, question: _Question, reply: Reply) -> list[Message]:
-        """The answer under the superior's SN and id; of a list its pages, with a total that is true."""
-        first = cast("Any", reply.messages[0])
-        if question.items is None or not reply.items:
-            return [_upward(first, query)]
-        items = [_renamed(one, query.device_id) for one in reply.items.values()]
-        udp = link.superior.settings.transport is CascadeTransport.UDP
-        size = _RECORDS_UDP if udp else _RECORDS_TCP
-        if not isinstance(first, RecordInfo):
-            size = len(items)
-        head = replace(_upward(first, query), sum_num=len(items))
-        return [
-            replace(head, **{question.list_field: tuple(items[at : at + size])})
-            for at in range(0, len(items), size)
-        ]
+        self.spawn(link, self._cascade.say(link, answer))
 
     # -- small change
 
@@ -312,18 +218,20 @@ class SuperiorCommands:
         book, settings = self._cascade.shares.book, link.superior.settings
         if book is None:
             return
-        found = self._cascade.meant(link, own_id)
+        found = self._cascade.offers.meant(link, own_id)
         channel_id = own_id if found is None else found[1].id
-        use = SharedUse(settings.server_id, settings.name, transaction.flow.peer[0])
+        user = readable_user(transaction.request.headers.get(HEADER))
+        use = SharedUse(settings.server_id, settings.name, transaction.flow.peer[0], user)
 
         async def write() -> None:
             await asyncio.to_thread(
                 book.record_shared_use, use, "camera.control", channel_id, outcome, command=what[:64]
             )
 
-        self._spawn(link, write())
+        self.spawn(link, write())
 
-    def _spawn(self, link: Link, work: Any) -> None:
+    def spawn(self, link: Link, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something go on for a superior; what fails of it is counted."""
         self._under_way[link.superior.id] += 1
         self._cascade.spawn(self._quietly(link, work))
 
@@ -335,13 +243,3 @@ class SuperiorCommands:
             log.info("for superior %s: %s", link.superior.settings.server_id, error.message)
         finally:
             self._under_way[link.superior.id] -= 1
-
-
-def _upward(answer: Any, asked: Message) -> Any:
-    """An answer from below as the superior asked for it: its SN, its id."""
-    return replace(answer, sn=max(1, asked.sn), device_id=asked.device_id, extra=(), repairs=())
-
-
-def _renamed(item: Any, own_id: str) -> Any:
-    """An item of a list that says whose it is says so by the superior's id."""
-    return replace(item, device_id=own_id) if getattr(item, "device_id", "") else item

@@ -28,6 +28,20 @@ _REFRESH_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class RelayGround:
+    """What relays stand on besides the cascade."""
+
+    endpoint: SipEndpoint
+    live: LiveSessions
+    history: Ground
+    domain: str
+    on_viewer: Callable[[ViewerEvent], None]
+    on_changed: Callable[[str], None]
+    media_networks: tuple[IpNetwork, ...] = ()
+    """Where a superior may have pictures sent besides the address it signals from."""
+
+
+@dataclass(frozen=True, slots=True)
 class CascadeGround:
     """The rooms and settings it needs."""
 
@@ -49,3 +63,15 @@ class CascadeGround:
     retry: RetryTiming | None = None
     refresh_s: float = _REFRESH_S
     batch_s: float = 1.0
+
+    def for_relays(self) -> RelayGround:
+        """What of it relays stand on."""
+        return RelayGround(
+            self.endpoint,
+            self.live,
+            self.history,
+            self.domain,
+            self.on_viewer,
+            lambda superior_id: self.bus.publish("superior.changed", {"superior_id": superior_id}),
+            self.media_networks,
+        )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from commonview.network.cascade.model import RelayKind
 from commonview.network.cascade.wish import WishRefused, comes_back, onward_path, read_wish
 from commonview.network.model import DeviceOrigin
+from commonview.network.user_identity import HEADER, is_platform, passed_on
 from commonview.security import SharedAction
-from commonview.wire.gbid import TypeCode, classify
 
 if TYPE_CHECKING:
     from commonview.foundation.settings import IpNetwork
@@ -68,7 +68,7 @@ def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Count
     channel or a path that there is not, 403 for what is not shared, 480 for a device that is away.
     """
     link, settings = caller.link, caller.link.superior.settings
-    if comes_back(request, settings.local_id):
+    if comes_back(request, settings.local_id, cascade.local_ids()):
         counters["loop_refused"] += 1
         return 482
     try:
@@ -85,7 +85,7 @@ def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Count
             wish.target.host,
         )
         return 488
-    found = cascade.meant(link, wish.own_id)
+    found = cascade.offers.meant(link, wish.own_id)
     if found is None:
         return 404
     record, channel = found
@@ -104,19 +104,17 @@ def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Count
     return Admitted(link, wish, record, channel, sharing)
 
 
-def onward_headers(request: SipRequest, link: Link) -> tuple[tuple[str, str], ...]:
-    """What of the path that a superior prefers goes down with our own INVITE (Annex H)."""
-    path = onward_path(request, link.superior.settings.local_id)
+def onward_headers(request: SipRequest, link: Link, record: DeviceRecord) -> tuple[tuple[str, str], ...]:
+    """What goes down with our own INVITE: what is left of the path that the superior prefers (Annex H), and
+    the user it names, with us in front (8.3)."""
+    local_id = link.superior.settings.local_id
+    path = onward_path(request, local_id)
     platforms = [one for one in path if is_platform(one)]
-    return (("X-PreferredPath", "-".join(platforms)),) if platforms else ()
+    preferred = (("X-PreferredPath", "-".join(platforms)),) if platforms else ()
+    return (*preferred, *passed_on(record, local_id, request.headers.get(HEADER) or ""))
 
 
 def taken_path(link: Link, record: DeviceRecord) -> str:
     """X-RoutePath of our answer: ourselves, and the platform the picture comes from (Annex H)."""
     local_id = link.superior.settings.local_id
     return f"{local_id}-{record.id}" if is_platform(record.id) else local_id
-
-
-def is_platform(gb_id: str) -> bool:
-    """Whether the id is a signalling server's."""
-    return classify(gb_id).type == TypeCode.SIGNALLING_SERVER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from commonview.network.calls import CallFailed
 from commonview.network.cascade.model import Relay, RelayState
@@ -13,9 +13,11 @@ from commonview.network.history.source import HistorySource
 from commonview.network.model import Failure, FailureCode, SessionState, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections import Counter
+    from collections.abc import Callable, Coroutine
 
     from commonview.network.cascade.link import Link
+    from commonview.network.cascade.model import RelayEnd
     from commonview.network.cascade.wish import Wish
     from commonview.network.directory import DeviceRecord
     from commonview.network.history.source import Ground
@@ -117,6 +119,7 @@ class HistoryRelaySource:
         channel: Channel,
         wish: Wish,
         *,
+        headers: tuple[tuple[str, str], ...],
         on_hung_up: Callable[[], None],
         on_finished: Callable[[], None],
     ) -> None:
@@ -125,7 +128,7 @@ class HistoryRelaySource:
         self.source = HistorySource(
             ground, stream_id, record, channel, on_hung_up=on_hung_up, on_finished=on_finished
         )
-        self._ask = HistoryAsk(channel.gb_id, wish.start, wish.end, wish.download_speed)
+        self._ask = HistoryAsk(channel.gb_id, wish.start, wish.end, wish.download_speed, headers)
 
     @property
     def file_size(self) -> int | None:
@@ -178,6 +181,24 @@ class Run:
     def show(self, **changes: object) -> None:
         """Change what others see."""
         self.shown = replace(self.shown, **changes)  # type: ignore[arg-type]
+
+
+class Keeper(Protocol):
+    """Who keeps the relays: ends them, forgets them, tells of them."""
+
+    counters: Counter[str]
+
+    def end(self, run: Run, end: RelayEnd, *, bye: bool = False) -> None:
+        """Once: the sender closes, the source is let go, the superior hears it."""
+
+    def forget(self, run: Run) -> None:
+        """Nothing more will be said of it."""
+
+    def changed(self, run: Run) -> None:
+        """Tell who looks."""
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something go on by itself."""
 
 
 def status_for(failure: Failure) -> int:

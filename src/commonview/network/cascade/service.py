@@ -20,14 +20,14 @@ from commonview.network.cascade.link import Link, NotTaken
 from commonview.network.cascade.messages import SuperiorMessages
 from commonview.network.cascade.model import (
     CascadeTransport,
-    SharedChannel,
     Superior,
     SuperiorSettings,
     SuperiorStatus,
 )
 from commonview.network.cascade.notices import Notices
-from commonview.network.cascade.relays import RelayGround, Relays
-from commonview.network.cascade.settings import GB_ID, NAME_CHARS, check_settings, registered_as
+from commonview.network.cascade.offers import Offers
+from commonview.network.cascade.relays import Relays
+from commonview.network.cascade.settings import check_settings, registered_as
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
 from commonview.network.registration import user_of
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from commonview.network.cascade.ground import CascadeGround
     from commonview.network.cascade.shares import SharingBook
-    from commonview.network.directory import DeviceRecord
-    from commonview.network.model import Channel
     from commonview.network.router import Router
     from commonview.network.sip_endpoint import Flow, ServerTransaction
     from commonview.network.subscription_server import SubscriptionServer
@@ -72,24 +70,14 @@ class Cascade:
             ground.database, ground.tree.groups, self.shares, is_online=self._is_online
         )
         self.catalogue = CatalogueUp(self.directories, batch_s=ground.batch_s)
+        self.offers = Offers(self, ground.database, ground.directory)
         self.messages = SuperiorMessages(self, self._is_device)
         self.messages.enter(CatalogQuery, self._catalogue_asked)
         self.answers = OwnAnswers(self, ground.clock)
         self.commands = SuperiorCommands(self, ground.exchange, ground.clock, ground.foreign)
         self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
-        self.relays = Relays(
-            self,
-            RelayGround(
-                ground.endpoint,
-                ground.live,
-                ground.history,
-                ground.domain,
-                ground.on_viewer,
-                lambda superior_id: ground.bus.publish("superior.changed", {"superior_id": superior_id}),
-                ground.media_networks,
-            ),
-        )
+        self.relays = Relays(self, ground.for_relays())
         router.enter_messages(self.messages.take)
         router.enter_calls(self.relays)
         subscribers.enter(self.subscriptions)
@@ -173,10 +161,11 @@ class Cascade:
 
     def superior(self, superior_id: str) -> tuple[Superior, SuperiorStatus]:
         """One of them. Raises `SuperiorUnknown`."""
-        found = self._known(superior_id)
+        found = self.known(superior_id)
         return found, self._status(found)
 
-    def _known(self, superior_id: str) -> Superior:
+    def known(self, superior_id: str) -> Superior:
+        """One as it is kept. Raises `SuperiorUnknown`."""
         found = self._superiors.get(superior_id)
         if found is None:
             raise SuperiorUnknown(f"no superior {superior_id[:40]!r}", superior_id=superior_id[:40])
@@ -229,7 +218,7 @@ class Cascade:
         Raises `SuperiorUnknown`, `SuperiorInvalid`, `StorageUnavailable`.
         """
         async with self._changing:
-            known = self._known(superior_id)
+            known = self.known(superior_id)
             self._check(settings, password or "", superior_id)
             sealed = known.password_sealed if password is None else self._sealed(superior_id, password)
             superior = replace(known, settings=settings, password_sealed=sealed)
@@ -243,7 +232,7 @@ class Cascade:
     async def remove(self, superior_id: str) -> None:
         """Forget a superior. Raises `SuperiorUnknown`, `SuperiorShared`, `StorageUnavailable`."""
         async with self._changing:
-            self._known(superior_id)
+            self.known(superior_id)
             await self.shares.refresh()
             if self.shares.of(superior_id):
                 raise SuperiorShared("revoke the sharings with this superior first", superior_id=superior_id)
@@ -279,59 +268,6 @@ class Cascade:
             if other.id != superior_id and registered_as(other.settings) == wanted:
                 raise SuperiorInvalid("we register there under this id already", field="local_id")
 
-    # -- what it is offered
-
-    async def channels(
-        self, superior_id: str, after: str = "", limit: int = 100
-    ) -> tuple[tuple[SharedChannel, ...], str | None, int]:
-        """What a superior is offered, a page at a time: channels, where to go on, how many in all.
-
-        Raises `SuperiorUnknown`, `StorageUnavailable`.
-        """
-        superior = self._known(superior_id)
-
-        def read() -> tuple[list[SharedChannel], str | None, int]:
-            places = self.directories.offered(superior)
-            start = next((n for n, one in enumerate(places) if one.channel_id > after), len(places))
-            if not after:
-                start = 0
-            page = places[start : start + limit]
-            more = start + limit < len(places)
-            return self.directories.shown(superior, page), page[-1].channel_id if more else None, len(places)
-
-        found, cursor, total = await asyncio.to_thread(read)
-        return tuple(found), cursor, total
-
-    async def name_channel(
-        self, superior_id: str, channel_id: str, *, own_id: str | None = None, own_name: str | None = None
-    ) -> None:
-        """Change the id or the name that a superior knows a channel by; "" resets the name.
-
-        Raises `SuperiorUnknown`, `SuperiorInvalid`, `ChannelUnknown`, `StorageUnavailable`.
-        """
-        superior = self._known(superior_id)
-        settings = superior.settings
-        if own_id is not None and (
-            GB_ID.fullmatch(own_id) is None or own_id in (settings.local_id, settings.server_id)
-        ):
-            raise SuperiorInvalid("an id has 20 digits and is nobody else's", field="own_id")
-        if own_name is not None and (len(own_name) > NAME_CHARS or (own_name and not own_name.isprintable())):
-            raise SuperiorInvalid(f"a name has at most {NAME_CHARS} printable characters", field="own_name")
-
-        def write() -> bool:
-            with self._ground.database.begin() as conn:
-                holder = store.channel_of(conn, superior_id, own_id) if own_id is not None else None
-                if holder not in (None, channel_id):
-                    return False
-                if not store.named(conn, superior_id, [channel_id]):
-                    return False
-                store.rename(conn, superior_id, channel_id, own_id, own_name)
-                return True
-
-        if not await asyncio.to_thread(write):
-            raise SuperiorInvalid("another channel has this id, or this one is not offered", field="own_id")
-        self.catalogue.touched_all(superior_id)
-
     # -- who speaks
 
     def find(self, transaction: ServerTransaction) -> Link | None:
@@ -358,6 +294,10 @@ class Cascade:
             )
         return meant[0] if meant else None
 
+    def local_ids(self) -> frozenset[str]:
+        """Who we are towards superiors."""
+        return frozenset(link.superior.settings.local_id for link in self._links.values())
+
     def links(self) -> tuple[Link, ...]:
         """Every connection to a superior."""
         return tuple(self._links.values())
@@ -374,12 +314,6 @@ class Cascade:
     def _is_online(self, device_id: str) -> bool:
         record = self._ground.directory.get(device_id)
         return record is not None and record.online
-
-    def meant(self, link: Link, own_id: str) -> tuple[DeviceRecord, Channel] | None:
-        """The channel that a superior means by an id, whether it is shared or not."""
-        with self._ground.database.read() as conn:
-            channel_id = store.channel_of(conn, link.superior.id, own_id)
-        return None if channel_id is None else self._ground.directory.channel(channel_id)
 
     # -- questions about ourselves
 

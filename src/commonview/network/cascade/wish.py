@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from commonview.media import MediaTransport, SenderTarget
 from commonview.network.cascade.model import RelayKind
 from commonview.network.registration import user_of
+from commonview.network.user_identity import HEADER, readable_user
 from commonview.wire import sdp
 from commonview.wire.sdp import GbSdp, RtpMap, SdpError, parse_sdp
 from commonview.wire.sdp_dialects import SessionKind
@@ -20,6 +21,8 @@ from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.user_identity import UserIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from commonview.wire.sip.message import SipRequest
 
 _LONGEST: Final = timedelta(hours=24)
@@ -85,7 +88,7 @@ def read_wish(request: SipRequest, local_id: str) -> Wish:
         ssrc=None if offer.ssrc is None else f"{offer.ssrc:010d}",
         payload_type=_payload_type(offer),
         source_key=_source_key(subject),
-        user=_user(headers.get("Monitor-User-Identity")),
+        user=readable_user(headers.get(HEADER)),
         offer=offer,
         start=start,
         end=end,
@@ -104,16 +107,6 @@ def _source_key(subject: str) -> str:
     """Sender with its number, and the receiver: what Annex K c compares."""
     sender, _, receiver = subject.partition(",")
     return f"{sender.strip()},{receiver.partition(':')[0].strip()}" if sender.strip() else ""
-
-
-def _user(value: str | None) -> str:
-    """The user a superior names; what cannot be read is no reason to refuse, and names nobody."""
-    if value is None:
-        return ""
-    try:
-        return UserIdentity.parse(value).encode()
-    except (SipParseError, ValueError):
-        return ""
 
 
 def _stream(offer: GbSdp) -> int:
@@ -200,15 +193,17 @@ def read_path(value: str | None) -> tuple[str, ...]:
     return tuple(part for part in parts if len(part) == 20 and part.isdigit())[:_PATH_IDS]
 
 
-def comes_back(request: SipRequest, local_id: str) -> bool:
-    """Whether a call has crossed us before: our id stands in its route, or twice in the path it prefers."""
+def comes_back(request: SipRequest, local_id: str, every: Collection[str] = ()) -> bool:
+    """Whether a call has crossed us before: an id that we have towards this superior, or towards ``every``
+    other, stands in its route or among the gateways of its user, or twice in the path it prefers."""
     headers = request.headers
-    if local_id in read_path(headers.get("X-RoutePath")):
+    own = {local_id, *every}
+    if not own.isdisjoint(read_path(headers.get("X-RoutePath"))):
         return True
     if read_path(headers.get("X-PreferredPath")).count(local_id) > 1:
         return True
     try:
-        return local_id in UserIdentity.parse(headers.get("Monitor-User-Identity") or "").gateways
+        return not own.isdisjoint(UserIdentity.parse(headers.get(HEADER) or "").gateways)
     except SipParseError:
         return False
 

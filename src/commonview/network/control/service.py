@@ -20,7 +20,6 @@ from commonview.network.control.orders import Upgrade
 from commonview.network.control.plans import edition_of, plan_of
 from commonview.network.control.questions import Questions
 from commonview.network.control.snapshots import SnapshotRoom
-from commonview.network.errors import ChannelUnknown, DeviceUnknown
 from commonview.network.exchange import PeerBusy, PeerOffline, PeerRefused, PeerSilent
 from commonview.wire.manscdp import BasicParam, ManscdpError
 
@@ -130,16 +129,12 @@ class Control:
 
     def channel(self, channel_id: str) -> Target:
         """A channel as a target. Raises `ChannelUnknown`."""
-        found = self._directory.channel(channel_id)
-        if found is None:
-            raise ChannelUnknown(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
-        return Target(found[0], channel_id, found[1].gb_id)
+        record, channel = self._directory.require_channel(channel_id)
+        return Target(record, channel_id, channel.gb_id)
 
     def device(self, device_id: str) -> Target:
         """A device as a target. Raises `DeviceUnknown`."""
-        record = self._directory.get(device_id)
-        if record is None:
-            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
+        record = self._directory.require(device_id)
         return Target(record, None, record.id)
 
     # -- commands

@@ -10,6 +10,7 @@ from commonview.network.history.download import Downloads
 from commonview.network.history.download_run import clear_folder
 from commonview.network.history.playback import Playbacks
 from commonview.network.history.query import RecordQuery
+from commonview.network.user_identity import own_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class History:
     ) -> None:
         """``find`` gives a channel's device, or raises `ChannelUnknown`. Finished files lie in ``folder``."""
         self._find = find
+        self._ground = ground
         self._folder = folder
         self._on_download_ended: Callable[[Download], None] = lambda _download: None
         self.query = RecordQuery(exchange)
@@ -72,10 +74,16 @@ class History:
         record, channel = self._find(channel_id)
         return await self.query.recordings(record, channel, start, end)
 
-    def start_playback(self, channel_id: str, access_id: str, start: datetime, end: datetime) -> Playback:
-        """Play [start, end) to the viewer of this access. Raises `ChannelUnknown`, `PlaybackInvalid`."""
+    def start_playback(
+        self, channel_id: str, access_id: str, start: datetime, end: datetime, *, user: str = ""
+    ) -> Playback:
+        """Play [start, end) to the viewer of this access; a platform below is told the ``user``.
+
+        Raises `ChannelUnknown`, `PlaybackInvalid`.
+        """
         record, channel = self._find(channel_id)
-        return self.playbacks.start(record, channel, access_id, start, end)
+        headers = own_user(record, self._ground.calls.platform_id, user)
+        return self.playbacks.start(record, channel, access_id, start, end, headers)
 
     def start_download(
         self,
@@ -86,11 +94,16 @@ class History:
         speed: int,
         access_id: str,
         grant_id: str,
+        user: str = "",
     ) -> Download:
-        """Fetch [start, end) into a file. Raises `ChannelUnknown`, `DownloadInvalid`, `DownloadsBusy`."""
+        """Fetch [start, end) into a file; a platform below is told the ``user``.
+
+        Raises `ChannelUnknown`, `DownloadInvalid`, `DownloadsBusy`.
+        """
         record, channel = self._find(channel_id)
+        headers = own_user(record, self._ground.calls.platform_id, user)
         return self.downloads.start(
-            record, channel, start, end, speed=speed, access_id=access_id, grant_id=grant_id
+            record, channel, start, end, speed=speed, access_id=access_id, grant_id=grant_id, headers=headers
         )
 
     def leave(self, access_id: str) -> None:

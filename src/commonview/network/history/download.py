@@ -93,8 +93,9 @@ class Downloads:
         speed: int,
         access_id: str,
         grant_id: str,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Download:
-        """Fetch [start, end); returns at once.
+        """Fetch [start, end); returns at once. ``headers`` go with the INVITE.
 
         Raises `DownloadInvalid`, `DownloadsBusy`.
         """
@@ -105,7 +106,8 @@ class Downloads:
         if sum(not run.over for run in self._by_id.values()) >= _RUNNING_MAX:
             raise DownloadsBusy(f"{_RUNNING_MAX} downloads are running", limit=_RUNNING_MAX)
         self.counters["downloads"] += 1
-        run = self._make(record, channel, HistoryAsk(channel.gb_id, start, end, speed), access_id, grant_id)
+        ask = HistoryAsk(channel.gb_id, start, end, speed, headers)
+        run = self._make(record, channel, ask, access_id, grant_id)
         self._by_id[run.shown.id] = run
         self._forget_old()
         try:

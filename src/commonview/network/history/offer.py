@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HistoryAsk:
-    """A piece of the past. ``download_speed`` 0 is playback, else how many times faster than life."""
+    """A piece of the past. ``download_speed`` 0 is playback, else how many times faster than life.
+
+    ``headers`` go with the INVITE.
+    """
 
     gb_id: str
     start: datetime
     end: datetime
     download_speed: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def length_s(self) -> float:

@@ -90,9 +90,15 @@ class Playbacks:
     # -- verbs
 
     def start(
-        self, record: DeviceRecord, channel: Channel, access_id: str, start: datetime, end: datetime
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        access_id: str,
+        start: datetime,
+        end: datetime,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Playback:
-        """A playback of [start, end); the INVITE proceeds in the background.
+        """A playback of [start, end); the INVITE proceeds in the background, with these headers besides.
 
         A device that is not there gives a playback that has already failed. Raises `PlaybackInvalid`.
         """
@@ -108,7 +114,7 @@ class Playbacks:
             on_hung_up=lambda: self._hung_up(run),
             on_finished=lambda: self._finish(run),
         )
-        ask = HistoryAsk(channel.gb_id, start, end)
+        ask = HistoryAsk(channel.gb_id, start, end, headers=headers)
         now = self._ground.clock.now()
         shown = Playback(
             id=playback_id,

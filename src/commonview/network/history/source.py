@@ -117,6 +117,7 @@ class HistorySource:
             history_subject(subject_sender(record, self.channel.gb_id), sip_id, self._ssrc),
             on_hung_up=self._hung_up,
             on_finished=self._on_finished,
+            headers=ask.headers,
         )
         response = await ground.calls.place(call, lambda _response: None)
         if call.hung_up:

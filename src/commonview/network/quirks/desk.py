@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from commonview.network import store
-from commonview.network.errors import DeviceInvalid, DeviceUnknown
+from commonview.network.errors import DeviceInvalid
 from commonview.network.quirks.profile import (
     QuirkInvalid,
     checked_overrides,
@@ -67,12 +67,12 @@ class QuirkDesk:
         ids = self._directory.sorted_ids()
         start = bisect_right(ids, cursor) if cursor else 0
         page = ids[start : start + limit]
-        peers = tuple(_peer(self._record(device_id)) for device_id in page)
+        peers = tuple(_peer(self._directory.require(device_id)) for device_id in page)
         return peers, page[-1] if start + limit < len(ids) else None
 
     def of(self, device_id: str) -> PeerQuirksDetail:
         """One device. Raises `DeviceUnknown`."""
-        record = self._record(device_id)
+        record = self._directory.require(device_id)
         return PeerQuirksDetail(_peer(record), settings_of(record), reasons_of(peer_profile(record)))
 
     async def override(self, device_id: str, overrides: dict[str, str]) -> PeerQuirksDetail:
@@ -80,7 +80,7 @@ class QuirkDesk:
 
         Raises `DeviceUnknown`, `DeviceInvalid`, `StorageUnavailable`.
         """
-        record = self._record(device_id)
+        record = self._directory.require(device_id)
         try:
             checked = checked_overrides(overrides)
         except QuirkInvalid as error:
@@ -94,12 +94,6 @@ class QuirkDesk:
         record.quirk_overrides = checked
         self._on_changed(device_id)
         return self.of(device_id)
-
-    def _record(self, device_id: str) -> DeviceRecord:
-        record = self._directory.get(device_id)
-        if record is None:
-            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
-        return record
 
 
 def _peer(record: DeviceRecord) -> PeerQuirks:

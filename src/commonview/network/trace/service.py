@@ -82,7 +82,7 @@ class TraceService:
         known, peer = self._peer_of(device_id)
         entries = self.recorder.entries_of(device_id, peer)[-MAX_TOLD:]
         if not entries and not known:
-            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
+            raise DeviceUnknown.of(device_id)
         told = await asyncio.to_thread(self._tell, entries, self._media.snapshot(self._now()))
         return tuple(each for each in reversed(told) if each.device_id == device_id)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.network.channels import kind_of, watchable
-from commonview.network.errors import ChannelUnknown, DeviceUnknown
+from commonview.network.errors import ChannelUnknown
 from commonview.network.model import Channel, ChannelFault, ChannelKind
 from commonview.network.tree import reads, store
 from commonview.network.tree.cache import ChannelCache
@@ -168,7 +168,7 @@ class ChannelTree:
 
         row, in_groups = await asyncio.to_thread(read)
         if row is None:
-            raise ChannelUnknown(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
+            raise ChannelUnknown.of(channel_id)
         return _detail(record, row, in_groups)
 
     def _split(self, channel_id: str) -> tuple[DeviceRecord, str]:
@@ -178,7 +178,7 @@ class ChannelTree:
             if record is not None:
                 return record, channel_id[cut + 1 :]
             cut = channel_id.find("-", cut + 1)
-        raise ChannelUnknown(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
+        raise ChannelUnknown.of(channel_id)
 
     async def edit(
         self,
@@ -205,7 +205,7 @@ class ChannelTree:
                 return row is not None
 
         if not await asyncio.to_thread(write):
-            raise ChannelUnknown(f"no channel {channel_id[:80]!r}", channel_id=channel_id[:80])
+            raise ChannelUnknown.of(channel_id)
         self.dropped(record)
         return await self.detail(channel_id)
 
@@ -228,7 +228,7 @@ class ChannelTree:
     def plan(self, query: ChannelQuery, limit: int) -> reads.Search:
         """How to search, `limit` channels a page. Raises `TreeInvalid`, `GroupUnknown`, `DeviceUnknown`."""
         group_ids = self.groups.below(query.group_id) if query.group_id else ()
-        record = self._record(query.device_id) if query.device_id else None
+        record = self._directory.require(query.device_id) if query.device_id else None
         driver = reads.driver_of(query, scan=record is not None and record.channel_count <= _SCANNED)
         try:
             _ = query.text and query_of(query.text)
@@ -238,21 +238,15 @@ class ChannelTree:
 
     def device_node(self, device_id: str) -> TreeNode:
         """The line of one device. Raises `DeviceUnknown`."""
-        return self._device_node(self._record(device_id))
+        return self._device_node(self._directory.require(device_id))
 
     def _shown(self, row: dict[str, Any]) -> Channel:
         record, found = self._directory.get(row["device_id"]), channel_of_row(row)
         return found if record is None else _with_fault(record, found)
 
-    def _record(self, device_id: str) -> DeviceRecord:
-        record = self._directory.get(device_id)
-        if record is None:
-            raise DeviceUnknown(f"no device {device_id[:40]!r}", device_id=device_id[:40])
-        return record
-
     async def reports(self, device_id: str) -> tuple[SyncReport, ...]:
         """What the last questions for a device's catalogue brought. Raises `DeviceUnknown`."""
-        record = self._record(device_id)
+        record = self._directory.require(device_id)
 
         def read() -> tuple[SyncReport, ...]:
             with self._database.read() as conn:
@@ -279,7 +273,7 @@ class ChannelTree:
         ids = self._directory.sorted_ids()
         start = bisect_right(ids, cursor) if cursor else 0
         page = ids[start : start + limit]
-        nodes = tuple(self._device_node(self._record(device_id)) for device_id in page)
+        nodes = tuple(self._device_node(self._directory.require(device_id)) for device_id in page)
         return NodePage(nodes, page[-1] if start + limit < len(ids) else None)
 
     @staticmethod

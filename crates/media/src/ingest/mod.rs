@@ -3,196 +3,27 @@
 //! Contract: after every `push_*`, `tick` or `close_connection` the caller drains `out`. Time is an argument
 //! (`now_us`, microseconds, monotone); nothing here reads a clock, blocks or spawns.
 
+mod config;
+mod output;
+mod stats;
+
+pub use crate::payload_format::PayloadFormat;
+pub use config::{AfterLoss, IngestConfig, SourceId, SsrcPolicy};
+pub use output::{IngestOutput, NoVideoReason};
+pub use stats::IngestStats;
+
 use std::sync::Arc;
 
-use crate::access_unit::AccessUnit;
-use crate::assembler::AssemblerStats;
-use crate::audio::{AudioCodec, AudioFrame, AudioStats};
+use crate::audio::AudioCodec;
 use crate::demux::Demux;
 use crate::parameters::{VideoCodec, VideoParameters};
-pub use crate::payload_format::PayloadFormat;
-use crate::ps::PsStats;
-use crate::relaying::RawPayload;
 use crate::reorder::{Reorder, SequenceWatch};
 use crate::rfc4571::{Framer, FramerStats};
 use crate::rtp::{RtpPacket, is_rtcp};
 use crate::ssrc::SsrcGate;
-use crate::timeline::TimelineStats;
-use crate::video_track::VideoStats;
 
 /// TCP connections of one stream whose framing is kept at the same time.
 pub const MAX_CONNECTIONS: usize = 4;
-
-/// Names where packets come from: a UDP peer or a TCP connection. The caller chooses the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SourceId(pub u64);
-
-/// Which synchronisation source (RFC 3550 3) a stream accepts.
-///
-/// Whatever the policy, a source that does not match is counted and reported once per SSRC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SsrcPolicy {
-    /// Only this SSRC; all else is dropped.
-    Strict(u32),
-    /// The expected SSRC if it comes, else the first one seen; bound to the peer it was seen from until that peer
-    /// falls silent.
-    Learn(Option<u32>),
-    /// As `Learn`, and every change of the SSRC by that peer is taken at once, even back to a former one.
-    Follow(Option<u32>),
-}
-
-/// What to do with pictures after packet loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterLoss {
-    /// Hold the last good picture: drop everything until the next key frame.
-    DropToKeyFrame,
-    /// Deliver damaged and dependent pictures, marked.
-    Deliver,
-}
-
-/// Limits and policies of one stream.
-#[derive(Clone, Debug)]
-pub struct IngestConfig {
-    /// Which SSRC to accept.
-    pub ssrc: SsrcPolicy,
-    /// What to do after loss.
-    pub after_loss: AfterLoss,
-    /// Largest number of datagrams held back while one is missing.
-    pub reorder_packets: usize,
-    /// Longest time a datagram is held back, microseconds.
-    pub reorder_us: u64,
-    /// Silence after which a latched source may be replaced, microseconds.
-    pub relatch_us: u64,
-    /// Largest access unit; a larger one is dropped and counted.
-    pub max_access_unit_bytes: usize,
-}
-
-impl Default for IngestConfig {
-    fn default() -> Self {
-        Self {
-            ssrc: SsrcPolicy::Learn(None),
-            after_loss: AfterLoss::DropToKeyFrame,
-            reorder_packets: 64,
-            reorder_us: 100_000,
-            relatch_us: 3_000_000,
-            max_access_unit_bytes: 4 << 20,
-        }
-    }
-}
-
-/// Why there is no picture yet. Stable words for events and the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NoVideoReason {
-    /// Nothing has arrived.
-    NoPackets,
-    /// Packets arrive, none from an accepted SSRC.
-    SsrcMismatch,
-    /// Packets arrive, but they carry no format the core knows.
-    UnknownPayload,
-    /// Packets arrive as a transport stream, which is not demultiplexed.
-    TransportStream,
-    /// A known container, but no video track of a known codec in it.
-    UnknownCodec,
-    /// Video arrives, but no key frame with its parameter sets so far.
-    NoKeyFrame,
-}
-
-impl NoVideoReason {
-    /// The stable word: `no_packets`, `ssrc_mismatch`, `unknown_payload`, `transport_stream`, `unknown_codec`, `no_key_frame`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NoPackets => "no_packets",
-            Self::SsrcMismatch => "ssrc_mismatch",
-            Self::UnknownPayload => "unknown_payload",
-            Self::TransportStream => "transport_stream",
-            Self::UnknownCodec => "unknown_codec",
-            Self::NoKeyFrame => "no_key_frame",
-        }
-    }
-}
-
-/// What the pipeline has to say.
-#[derive(Clone, Debug)]
-pub enum IngestOutput {
-    /// The first RTP packet of an accepted source.
-    FirstPacket {
-        /// Where it came from.
-        source: SourceId,
-        /// Its SSRC, which is now the stream's.
-        ssrc: u32,
-        /// Its RTP payload type.
-        payload_type: u8,
-    },
-    /// An SSRC other than the expected one was seen; once per SSRC.
-    SsrcMismatch {
-        /// The SSRC in force or expected.
-        expected: u32,
-        /// The SSRC seen.
-        seen: u32,
-        /// True when the stream follows it (policy `Learn` or `Follow` without a better one).
-        accepted: bool,
-    },
-    /// The payload format is known now.
-    FormatDetected(PayloadFormat),
-    /// A new generation begins with the next access unit, which is a key frame.
-    ParametersChanged(Arc<VideoParameters>),
-    /// One picture. The first one is always a key frame and follows `ParametersChanged`.
-    AccessUnit(AccessUnit),
-    /// A track of this audio codec exists; once per codec.
-    AudioDetected(AudioCodec),
-    /// Audio of a track.
-    AudioFrame(AudioFrame),
-    /// A payload of a program stream in order, before what it completes; only when [`Ingest::tap`] asks for it.
-    Payload(RawPayload),
-}
-
-/// Counters of one stream. Every packet is in exactly one of `used`, `late`, `duplicates`, `malformed`,
-/// `rtcp`, `ssrc_dropped`, `out_of_range`, or still held for reordering (`held`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IngestStats {
-    /// Datagrams and RFC 4571 frames received.
-    pub packets: u64,
-    /// Their bytes, without framing.
-    pub bytes: u64,
-    /// Packets given to the demultiplexer.
-    pub used: u64,
-    /// Sequence numbers that never came.
-    pub lost: u64,
-    /// Packets that came out of order and were put back in place.
-    pub reordered: u64,
-    /// Packets with a sequence number already used or held.
-    pub duplicates: u64,
-    /// Packets that came after their place was given up.
-    pub late: u64,
-    /// Packets far outside the sequence window, dropped while the source may be restarting.
-    pub out_of_range: u64,
-    /// Packets that are not RTP version 2 or whose lengths contradict each other.
-    pub malformed: u64,
-    /// RTCP packets, recognised and ignored.
-    pub rtcp: u64,
-    /// RTP packets of a source that is not accepted.
-    pub ssrc_dropped: u64,
-    /// Packets held for reordering at this moment.
-    pub held: u64,
-    /// Packets among the used ones that were dropped by a seek while they waited for an earlier one.
-    pub discontinued: u64,
-    /// Times the numbering started anew.
-    pub sequence_restarts: u64,
-    /// Packets used before the payload format was known or in one without use.
-    pub unknown_payloads: u64,
-    /// Framing of TCP connections, closed ones included.
-    pub framing: FramerStats,
-    /// The program stream.
-    pub ps: PsStats,
-    /// The cutting into access units.
-    pub assembler: AssemblerStats,
-    /// The video track.
-    pub video: VideoStats,
-    /// The audio tracks.
-    pub audio: AudioStats,
-    /// Repairs of the timeline.
-    pub timeline: TimelineStats,
-}
 
 /// The pipeline of one stream.
 #[derive(Debug)]

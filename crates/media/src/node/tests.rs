@@ -1,9 +1,10 @@
 use super::*;
 use crate::events::{Event, Value};
+use crate::file_sink::FileSink;
 use crate::ingest::SsrcPolicy;
-use crate::stream::FAILING_STREAM;
+use crate::stream::{ExpectedSender, FAILING_STREAM, Transport};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 
 const ANYBODY: ExpectedSender = ExpectedSender {
     ssrc: SsrcPolicy::Learn(None),

@@ -1,0 +1,71 @@
+//! Commands to what takes streams out, viewers, senders, files, and to talks.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::{Cut, Reactor, StreamCell};
+use crate::connection::EndReason;
+use crate::outlet::NewViewer;
+use crate::sender_task::{self, NewSender};
+use crate::talk_room::{self, TalkRoom};
+use crate::ticket::Protocol;
+use crate::viewer_task;
+
+impl Reactor {
+    pub(super) fn attach(self: &Rc<Self>, viewer: NewViewer) {
+        if viewer.ticket.protocol == Protocol::Talk {
+            return self.attach_speaker(viewer);
+        }
+        match self.find(&viewer.ticket.stream_id) {
+            Some(cell) => viewer_task::start(self, cell, viewer),
+            None => self.shared.counters.count("viewers_without_stream"),
+        }
+    }
+
+    pub(super) fn attach_sender(self: &Rc<Self>, sender: NewSender) {
+        match self.find(&sender.request.stream_id) {
+            Some(cell) => sender_task::start(self, &cell, sender),
+            None => {
+                self.shared.senders().remove(&sender.request.sender_id);
+                self.shared.events.push(sender.stillborn());
+            }
+        }
+    }
+
+    fn attach_speaker(self: &Rc<Self>, viewer: NewViewer) {
+        let room = self.talks.borrow().get(&viewer.ticket.stream_id).cloned();
+        match room {
+            Some(room) => talk_room::join(self, &room, viewer),
+            None => self.shared.counters.count("speakers_without_talk"),
+        }
+    }
+
+    pub(super) fn cut(&self, cut: &Cut) -> usize {
+        let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let in_stream = |cell: &Rc<StreamCell>| {
+            self.guarded(cell, |stream| match cut {
+                Cut::Grant(id) => {
+                    let reason = EndReason::GrantRevoked;
+                    stream.cut(|viewer| viewer.ticket.grant_id == *id, reason)
+                        + stream.cut_senders(|sender| sender.request.grant_id == *id, reason.word())
+                }
+                Cut::Access(id) => {
+                    let reason = EndReason::AccessCut;
+                    stream.cut(|viewer| viewer.ticket.access_id == *id, reason)
+                        + stream
+                            .cut_senders(|sender| sender.request.access_id == *id, reason.word())
+                }
+            })
+        };
+        cells.iter().filter_map(in_stream).sum::<usize>() + self.cut_talks(cut)
+    }
+
+    fn cut_talks(&self, cut: &Cut) -> usize {
+        let rooms: Vec<_> = self.talks.borrow().values().cloned().collect();
+        let in_room = |room: &Rc<RefCell<TalkRoom>>| match cut {
+            Cut::Grant(id) => room.borrow_mut().cut_grant(id),
+            Cut::Access(id) => room.borrow_mut().cut_access(id),
+        };
+        rooms.iter().map(in_room).sum()
+    }
+}

@@ -1,0 +1,98 @@
+//! What a stream goes out to beside its viewers: files and senders.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Stream;
+use crate::access_unit::AccessUnit;
+use crate::file_sink::{FileSink, SinkFeed};
+use crate::sender::{Sender, SenderSocket, SenderStats};
+
+impl Stream {
+    /// Write the stream to a file as well, from the cached key frame on.
+    pub fn attach_sink(&mut self, sink: Arc<FileSink>) {
+        let mut feed = SinkFeed::new(sink);
+        if let Some(parameters) = &self.parameters {
+            for unit in self.cache.units() {
+                feed.picture(unit, parameters);
+            }
+        }
+        self.sinks.push(feed);
+    }
+
+    pub(super) fn feed_sinks(&mut self, unit: &AccessUnit) {
+        self.sinks.retain(|feed| !feed.sink().has_ended());
+        if let Some(parameters) = &self.parameters {
+            for feed in &mut self.sinks {
+                feed.picture(unit, parameters);
+            }
+        }
+    }
+
+    /// Whether a disk is so far behind that a source that can be slowed down should not be read on.
+    pub fn is_disk_behind(&self) -> bool {
+        self.sinks.iter().any(|feed| feed.sink().is_behind())
+    }
+
+    /// Forward the stream to a receiver as well. Returns the sender's key.
+    pub fn attach_sender(&mut self, sender: Sender) -> usize {
+        let key = self.relaying.attach(sender);
+        self.ingest.tap(self.relaying.wants_payloads());
+        key
+    }
+
+    /// The way to a receiver stands: it gets the current group of pictures at once.
+    pub fn connect_sender(
+        &mut self,
+        key: usize,
+        socket: SenderSocket,
+        peer: SocketAddr,
+        now_us: u64,
+    ) {
+        let mut units = self.cache.units();
+        let cached = (
+            self.ingest.format(),
+            self.parameters.as_deref(),
+            &mut units as _,
+        );
+        self.relaying.connect(key, (socket, peer), cached, now_us);
+    }
+
+    /// A sender, for its task.
+    pub fn sender(&mut self, key: usize) -> Option<&mut Sender> {
+        self.relaying.sender(key)
+    }
+
+    /// Send what waits for a receiver.
+    pub fn flush_sender(&mut self, key: usize, now_us: u64) {
+        self.relaying.flush(key, now_us);
+    }
+
+    /// End a sender.
+    pub fn end_sender(&mut self, key: usize, reason: &'static str) {
+        self.relaying.end(key, reason);
+        self.ingest.tap(self.relaying.wants_payloads());
+    }
+
+    /// End the senders `is_meant` says, and return how many.
+    pub fn cut_senders(
+        &mut self,
+        is_meant: impl Fn(&Sender) -> bool,
+        reason: &'static str,
+    ) -> usize {
+        let count = self.relaying.cut(is_meant, reason);
+        self.ingest.tap(self.relaying.wants_payloads());
+        count
+    }
+
+    /// Counters of a sender.
+    pub fn sender_stats(&self, sender_id: &str) -> Option<SenderStats> {
+        self.relaying.stats(sender_id)
+    }
+
+    /// Keep the source's packets of the current group, so that the next sender starts at once.
+    pub fn keep_packets(&mut self, are_kept: bool) {
+        self.relaying.keep_group(are_kept);
+        self.ingest.tap(self.relaying.wants_payloads());
+    }
+}
