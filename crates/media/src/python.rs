@@ -17,6 +17,8 @@ use crate::file_sink::SinkStats;
 use crate::ingest::SsrcPolicy;
 use crate::node::{Node as CoreNode, NodeError};
 use crate::reactor::Playback;
+use crate::recording::scan::{self, Scan};
+use crate::recording::{DiskStats, RecorderRequest, RecorderStats};
 use crate::rtsp::auth::Credentials;
 use crate::sender::{SenderRequest, SenderStats};
 use crate::settings::{Settings, UNVERIFIED_MAX};
@@ -263,6 +265,46 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
+    #[pyo3(signature = (*, recorder_id, stream_id, root, marker, directory, segment_ms, max_segment_bytes))]
+    #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
+    fn open_recorder(
+        &self,
+        py: Python<'_>,
+        recorder_id: String,
+        stream_id: String,
+        root: PathBuf,
+        marker: Option<PathBuf>,
+        directory: PathBuf,
+        segment_ms: u32,
+        max_segment_bytes: u64,
+    ) -> PyResult<()> {
+        let request = RecorderRequest {
+            recorder_id,
+            stream_id,
+            root,
+            marker,
+            directory,
+            segment_ticks: i64::from(segment_ms) * 90,
+            max_segment_bytes,
+        };
+        py.detach(|| self.core.open_recorder(request))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_recorder(&self, py: Python<'_>, recorder_id: &str) {
+        py.detach(|| self.core.close_recorder(recorder_id));
+    }
+
+    fn recorder_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.recorder_stats());
+        stats.iter().map(|stats| recorder_dict(py, stats)).collect()
+    }
+
+    fn disk_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.disk_stats());
+        stats.iter().map(|stats| disk_dict(py, stats)).collect()
+    }
+
     fn open_file_sink(
         &self,
         py: Python<'_>,
@@ -452,6 +494,68 @@ fn sender_dict<'py>(py: Python<'py>, stats: &SenderStats) -> PyResult<Bound<'py,
     Ok(dict)
 }
 
+fn recorder_dict<'py>(py: Python<'py>, stats: &RecorderStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("recorder_id", &stats.recorder_id)?;
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("segments", stats.segments)?;
+    dict.set_item("bytes", stats.bytes)?;
+    dict.set_item("pictures", stats.pictures)?;
+    dict.set_item("drops", stats.drops)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("failing", stats.failing)?;
+    Ok(dict)
+}
+
+fn disk_dict<'py>(py: Python<'py>, stats: &DiskStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("root", &stats.root)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("stuck_ms", stats.stuck_ms)?;
+    dict.set_item("sync_round_ms", stats.sync_round_ms)?;
+    Ok(dict)
+}
+
+fn scan_dict<'py>(py: Python<'py>, scan: &Scan) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("bytes", scan.length)?;
+    dict.set_item("whole_bytes", scan.whole)?;
+    dict.set_item("is_finished", scan.is_finished)?;
+    dict.set_item("codec", scan.codec)?;
+    dict.set_item("width", scan.width)?;
+    dict.set_item("height", scan.height)?;
+    dict.set_item("audio", scan.audio)?;
+    dict.set_item("pictures", scan.pictures)?;
+    dict.set_item("key_frames", scan.key_frames.len())?;
+    dict.set_item("duration_ticks", scan.duration)?;
+    dict.set_item("sha256", &scan.sha256)?;
+    Ok(dict)
+}
+
+/// What a segment holds, finished or not.
+#[pyfunction]
+fn scan_segment<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
+    scan_dict(py, &py.detach(|| scan::scan(&path))?)
+}
+
+/// The SHA-256 of a segment.
+#[pyfunction]
+fn hash_segment(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    Ok(py.detach(|| scan::hash_file(&path))?)
+}
+
+/// Finish a segment that was cut off: its path and what it holds; none when it held nothing and is gone.
+#[pyfunction]
+fn mend_segment<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+) -> PyResult<Option<(PathBuf, Bound<'py, PyDict>)>> {
+    match py.detach(|| scan::mend(&path))? {
+        Some((finished, scan)) => Ok(Some((finished, scan_dict(py, &scan)?))),
+        None => Ok(None),
+    }
+}
+
 fn sink_dict<'py>(py: Python<'py>, stats: &SinkStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("sink_id", &stats.sink_id)?;
@@ -505,5 +609,8 @@ fn raise(py: Python<'_>, error: &NodeError) -> PyErr {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Node>()?;
+    module.add_function(wrap_pyfunction!(scan_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(hash_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(mend_segment, module)?)?;
     module.add("CoreError", module.py().get_type::<CoreError>())
 }

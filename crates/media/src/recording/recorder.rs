@@ -98,6 +98,7 @@ pub struct Recorder {
     pub number: u64,
     waiting: AtomicUsize,
     has_ended: AtomicBool,
+    is_done: AtomicBool,
     failing: AtomicU8,
     segments: AtomicU64,
     bytes: AtomicU64,
@@ -115,6 +116,7 @@ impl Recorder {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             waiting: AtomicUsize::new(0),
             has_ended: AtomicBool::new(false),
+            is_done: AtomicBool::new(false),
             failing: AtomicU8::new(0),
             segments: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -165,6 +167,16 @@ impl Recorder {
         if !self.disk.send(message) {
             self.taken(size);
         }
+    }
+
+    /// The writer has seen its end; what a stream hands over after it comes too late.
+    pub fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Relaxed)
+    }
+
+    /// The writer sees its end.
+    pub fn set_done(&self) {
+        self.is_done.store(true, Ordering::Relaxed);
     }
 
     /// The writer has taken work of this size.
@@ -278,7 +290,7 @@ impl RecorderFeed {
     /// Hand over sound.
     pub fn audio(&self, frame: &AudioFrame) {
         let waiting = self.recorder.waiting.load(Ordering::Relaxed);
-        if !self.awaits_key_frame && waiting <= QUEUE_MAX {
+        if !self.awaits_key_frame && !self.recorder.has_ended() && waiting <= QUEUE_MAX {
             self.recorder.send(Work::Audio(frame.clone()));
         }
     }

@@ -36,6 +36,10 @@ pub fn run(inbox: &Receiver<Message>, syncer: &ToSyncer, shared: &Shared) {
     while let Ok(message) = inbox.recv() {
         let size = message.size();
         let Message { recorder, work } = message;
+        if recorder.is_done() {
+            recorder.taken(size);
+            continue;
+        }
         let disk = Arc::clone(&recorder.disk);
         let track = tracks.entry(recorder.number).or_default();
         let mut desk = Desk {
@@ -57,6 +61,7 @@ pub fn run(inbox: &Receiver<Message>, syncer: &ToSyncer, shared: &Shared) {
             ));
         }
         if has_panicked || end.is_some() {
+            recorder.set_done();
             tracks.remove(&recorder.number);
         }
         recorder.taken(size);
