@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -178,6 +179,8 @@ class Doctor:
     def _walk(self, track: Track, since: str = "") -> None:
         with self._database.read() as conn:
             query = select(store.segments).where(store.of_track(track))
+            if since:
+                query = query.where(store.segments.c.begin_at >= datetime.fromisoformat(f"{since}T00:00Z"))
             rows = {(one.disk_id, one.path): one for one in store.read_segments(conn, query)}
         found: list[Finished] = []
         for disk in self._disks.values():

@@ -1,4 +1,4 @@
-"""The index of segments: written in groups, each row linked to the one before, for what is on disk already."""
+"""The index of segments: rows linked to the one before, for what is on disk already."""
 
 from __future__ import annotations
 
