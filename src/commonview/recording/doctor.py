@@ -285,9 +285,8 @@ class Doctor:
         for segment in self._rows(track):
             where = place(track, segment.sequence)
             if segment.sequence != expected:
-                self._note(
-                    FindingKind.SEQUENCE_MISSING, where, f"{expected} to {segment.sequence - 1} are not there"
-                )
+                detail = f"and all up to #{segment.sequence - 1}"
+                self._note(FindingKind.SEQUENCE_MISSING, place(track, expected), detail)
             right = link(previous, segment)
             if segment.link not in (right, link(other, segment)):
                 self._note(FindingKind.CHAIN_BROKEN, where, "the row or its link is not what was written")
