@@ -42,7 +42,9 @@ def _in_index(books: Books, number: int, chance: random.Random) -> None:
     with books.database.begin() as conn:
         row = text("select * from segments where sequence = :sequence")
         before = dict(conn.execute(row, {"sequence": sequence}).mappings().one())
-        value = _flipped(before[column], chance)
+        # A number that another row has is refused by the database itself.
+        lowest = 3 if column == "sequence" else 0
+        value = _flipped(before[column], chance, lowest)
         change = text(f"update segments set {column} = :value where sequence = :sequence")  # noqa: S608
         conn.execute(change, {"value": value, "sequence": sequence})
     _located(books, number, f"{column}: {before[column]!r} became {value!r}")
@@ -54,9 +56,9 @@ def _in_index(books: Books, number: int, chance: random.Random) -> None:
         conn.execute(text(f"insert into segments ({names}) values ({values})"), before)  # noqa: S608
 
 
-def _flipped(value: Any, chance: random.Random) -> Any:
+def _flipped(value: Any, chance: random.Random, lowest: int) -> Any:
     if isinstance(value, int):
-        return value ^ (1 << chance.randrange(40)) if value else 1 << chance.randrange(40)
+        return value ^ (1 << chance.randrange(lowest, 40))
     at, bit = chance.randrange(len(value)), chance.randrange(7)
     changed = chr(ord(value[at]) ^ (1 << bit))
     return value[:at] + changed + value[at + 1 :]
