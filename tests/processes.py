@@ -137,7 +137,7 @@ class Server(Process):
                 return httpx.get(f"{self.url}/api/health", timeout=1).status_code == 200
             return False
 
-        wait_for(healthy, "the server to be ready")
+        wait_for(healthy, "the server to be ready", 60.0)
 
     def setup_token(self) -> str:
         """The one-time token of the set-up link, as an operator would copy it."""
@@ -156,6 +156,7 @@ class Server(Process):
                 "operator": OPERATOR,
                 "supervisor": SUPERVISOR,
             },
+            timeout=60,
         )
         assert answer.status_code == 201, answer.text
 
@@ -163,7 +164,7 @@ class Server(Process):
         """A client with a session cookie and the CSRF header; one a person, since sign-ins are limited."""
         client = self._signed_in.get(who["username"])
         if client is None:
-            client = httpx.Client(base_url=self.url, timeout=15)
+            client = httpx.Client(base_url=self.url, timeout=60)
             self._signed_in[who["username"]] = client
             answer = client.post(
                 "/api/session", json={"username": who["username"], "password": who["password"]}
