@@ -32,9 +32,16 @@ def server(tmp_path: Path) -> Server:
 
 def record_everything(server: Server, count: int) -> None:
     supervisor = server.sign_in(SUPERVISOR)
-    found = wait_for(lambda: (all_ := channels(supervisor)) and len(all_) == count and all_, "the channels", 60)
+    found = wait_for(
+        lambda: (all_ := channels(supervisor)) and len(all_) == count and all_, "the channels", 60
+    )
     for channel in found:
-        plan = {"name": "always", "channel_id": channel["id"], "mode": "always", "purpose": "safety of the gate"}
+        plan = {
+            "name": "always",
+            "channel_id": channel["id"],
+            "mode": "always",
+            "purpose": "safety of the gate",
+        }
         answer = supervisor.post("/api/recording/plans", json=plan)
         assert answer.status_code == 201, answer.text
 
@@ -84,7 +91,7 @@ def kill_and_verify(server: Server, count: int, chance: random.Random) -> None:
 @pytest.fixture
 def cameras(server: Server, request: pytest.FixtureRequest) -> Iterator[int]:
     count: int = request.param
-    with running(server, Cameras(server, count=count, size="160x120", fps=5)):
+    with running(server, Cameras(server, count=count, size="320x240", fps=5)):
         server.set_up()
         record_everything(server, count)
         yield count
