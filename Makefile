@@ -65,7 +65,7 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 	@scripts/fuzz.sh $(SECONDS_EACH) $(FUZZ_TARGETS)
 
 .PHONY: interop
-interop: $(STAMPS)/dev $(STAMPS)/test-packages $(STAMPS)/peers ## only the tests that drive foreign peers, which are built first
+interop: $(STAMPS)/dev $(STAMPS)/test-packages $(PEERS) ## only the tests that drive foreign peers, which are built first
 	@$(BIN)/python -m pytest -m interop
 	$(BIN)/python scripts/interop_matrix.py
 	$(BIN)/python scripts/conformance.py
@@ -147,10 +147,13 @@ $(STAMPS)/test-packages: scripts/test-packages.sh
 	@scripts/test-packages.sh
 	touch $@
 
-PEER_SOURCES := scripts/build-peers.sh $(shell find tests/interop/peers -name target -prune -o -type f ! -name '*.pyc' -print 2>/dev/null)
+PEER_SOURCES := scripts/build-peers.sh $(shell find tests/interop/peers -name target -prune -o -type f ! -name '*.py' ! -name '*.pyc' -print 2>/dev/null)
+# One stamp for each place that checkouts of foreign programs are taken from.
+PEERS := $(STAMPS)/peers$(subst /,-,$(COMMONVIEW_PEER_SOURCES))
 
-$(STAMPS)/peers: $(PEER_SOURCES)
+$(PEERS): $(PEER_SOURCES)
 	@mkdir -p $(STAMPS)
+	rm -f $(STAMPS)/peers*
 	scripts/build-peers.sh
 	touch $@
 

@@ -77,7 +77,14 @@ class Fleet:
     """`devices` ids, of which each one registers, keeps alive and answers. Times are monotonic seconds."""
 
     def __init__(
-        self, server: tuple[str, int], devices: int, password: bytes, *, first: int = 0, channels: int = 1
+        self,
+        server: tuple[str, int],
+        devices: int,
+        password: bytes,
+        *,
+        first: int = 0,
+        channels: int = 1,
+        port: int = 0,
     ) -> None:
         self.devices = devices
         self._server = server
@@ -86,7 +93,7 @@ class Fleet:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - each datagram names its own loopback address
+        self._socket.bind(("0.0.0.0", port))  # noqa: S104 - each datagram names its own loopback address
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]
         self._from = [
@@ -264,26 +271,43 @@ class Fleet:
         return now
 
     def register(
-        self, *, within_s: float, window: int = 0, at_most_s: float = 300.0, enough: int = 0
+        self,
+        *,
+        within_s: float,
+        window: int = 0,
+        at_most_s: float = 300.0,
+        enough: int = 0,
+        endless: bool = False,
     ) -> Result:
-        """Every device registers once, or `enough` of them, spread evenly over a time or so many at once."""
+        """Every device registers once, or `enough` of them, spread evenly over a time or so many at once.
+
+        With `endless` it goes on at that rate, around and around, until the time is over.
+        """
         now = start = self._begin()
         following = 0
-        while self.result.done < (enough or self.devices) and now - start < at_most_s:
+        goal = enough or self.devices
+        while now - start < at_most_s and (endless or self.result.done < goal):
             if window:
-                until = min(self.devices, self.result.done + window)
+                until = self.result.done + window
             else:
-                until = min(self.devices, int((now - start) / max(within_s, 1e-3) * self.devices) + 1)
-            for _ in range(min(until - following, 256)):
-                self._began[following] = now
-                self._register(following, now)
+                until = int((now - start) / max(within_s, 1e-3) * self.devices) + 1
+            if not endless:
+                until = min(self.devices, until)
+            for number in range(following, min(until, following + 256)):
                 following += 1
+                self._first_register(number % self.devices, now)
             for _ in range(len(self._waiting)):
                 self._register(self._waiting.popleft(), now)
             self._slice(now).waiting = len(self._began)
             now = self._turn(0.002)
         self.result.seconds = now - start
         return self.result
+
+    def _first_register(self, number: int, now: float) -> None:
+        if number not in self._began:  # else it is still at it
+            self.result.asked += 1
+            self._began[number] = now
+            self._register(number, now)
 
     def keep_alive(self, *, seconds: float, period_s: float) -> Result:
         """Keep-alives, each device one a period, for so long; then what is open gets its time."""

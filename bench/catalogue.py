@@ -3,8 +3,8 @@
 The pages are the bytes a platform sends (1,000 items each), read by the decoder and put together, stored,
 placed and counted by the catalogue itself; only the sockets are left out. The floor of a synchronisation is
 a plain INSERT of the same rows in the same batches and with the same durability, without any index; the floor
-of a search is a scan of every name. Search and tree are asked while nothing else runs; times are of the whole
-call with its hop to a thread.
+of a search is a scan of every name. Search and tree are asked beside the last platform's synchronisation, and
+again while nothing else runs; times are of the whole call with its hop to a thread.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.network.tree.shelf import Shelf
 
 from commonview.foundation import garbage
 from commonview.foundation.database import Database, migrate
+from commonview.network.aggregation import AggregationLimits
 from commonview.network.directory import DeviceRecord
 from commonview.network.messages import MessageDesk
 from commonview.network.model import CatalogueState, ChannelStatus
@@ -44,6 +45,7 @@ PAGE = 1000
 ROADS = "人民中山解放建设和平东风胜利新华北京南京上海长江黄河"
 PLACES = ("路口", "东门", "西门", "大厅", "停车场", "电梯", "走廊", "广场", "地铁站", "高点")
 WITHIN_MS = 100
+_LATER = 987_654_321
 
 
 def items_of(platform: int, cameras: int) -> list[CatalogItem]:
@@ -80,32 +82,34 @@ def rss_mib() -> float:
 
 
 class Lag:
-    """The longest the event loop was kept from its work."""
+    """The longest the event loop was kept from its work: by the clock, and by work of its own thread, which
+    other processes on the machine do not lengthen."""
 
     def __init__(self) -> None:
         self.worst = 0.0
+        self.worst_work = 0.0
         self.own_work = False  # making the bytes: a platform's work, not the server's
 
     async def watch(self) -> None:
         while True:
-            began, self.own_work = time.perf_counter(), False
+            began, worked, self.own_work = time.perf_counter(), time.thread_time(), False
             await asyncio.sleep(0.01)
             if not self.own_work:
                 self.worst = max(self.worst, time.perf_counter() - began - 0.01)
+                self.worst_work = max(self.worst_work, time.thread_time() - worked)
 
 
 async def synchronise(
     shelf: Shelf, desk: MessageDesk, lag: Lag, record: DeviceRecord, platform: int, cameras: int
 ) -> float:
     """One whole catalogue; the seconds from the first page to the end, making the bytes not counted."""
-    sync = await shelf.ask(record)
     lag.own_work = True
     items = items_of(platform, cameras)
     total = len(items)
     bodies = []
     for start in range(0, total, PAGE):
         page = Catalog(
-            sn=sync.key.sn, device_id=record.id, sum_num=total, items=tuple(items[start : start + PAGE])
+            sn=_LATER, device_id=record.id, sum_num=total, items=tuple(items[start : start + PAGE])
         )
         bodies.append(encode(page, "GB18030"))
         lag.own_work = True
@@ -113,6 +117,9 @@ async def synchronise(
     del items
     gc.collect()
     lag.own_work = True
+    # Asked only now: making the bytes takes longer than an answer may.
+    sn = (await shelf.ask(record)).key.sn
+    bodies = [body.replace(b"<SN>%d</SN>" % _LATER, b"<SN>%d</SN>" % sn, 1) for body in bodies]
     began = time.perf_counter()
     for body in bodies:
         await desk._read_long(record, arrived(body))
@@ -170,11 +177,12 @@ async def timed(name: str, ask: Callable[[], Awaitable[object]], times: int = 25
     return max(spent)
 
 
-async def ask_everything(shelf: Shelf, device_id: str) -> float:
-    """Every kind of search and of node; the worst of all in milliseconds."""
-    tree = shelf.tree
-    organisation = (await tree.nodes(TreeView.DEVICE, device_id, "", 2)).nodes[0]
-    searches = {
+Asks = dict[str, Callable[[], Awaitable[object]]]
+
+
+def searches(shelf: Shelf, device_id: str) -> Asks:
+    """Every kind of search."""
+    queries = {
         "name, one character 东": ChannelQuery(text="东"),
         "name, one in every name 枪": ChannelQuery(text="枪"),
         "name, two characters 东门": ChannelQuery(text="东门"),
@@ -187,20 +195,52 @@ async def ask_everything(shelf: Shelf, device_id: str) -> float:
         "region 330105": ChannelQuery(region="330105"),
         "one device": ChannelQuery(device_id=device_id),
     }
-    worst = 0.0
-    for name, query in searches.items():
-        worst = max(worst, await timed(name, lambda query=query: tree.search(query)))  # type: ignore[misc]
-    nodes = (
+    return {
+        name: lambda query=query: shelf.tree.search(query)  # type: ignore[misc]
+        for name, query in queries.items()
+    }
+
+
+def nodes(shelf: Shelf, device_id: str, organisation: str) -> Asks:
+    """Every kind of node of the tree."""
+    places = (
         ("devices", TreeView.DEVICE, ""),
         ("organisations of a device", TreeView.DEVICE, device_id),
-        ("cameras of an organisation", TreeView.DEVICE, organisation.id),
+        ("cameras of an organisation", TreeView.DEVICE, organisation),
         ("regions of a city", TreeView.REGION, "3301"),
         ("cameras of a region", TreeView.REGION, "330105"),
     )
-    for name, view, parent in nodes:
-        ask = lambda view=view, parent=parent: tree.nodes(view, parent, "", 100)  # noqa: E731
-        worst = max(worst, await timed(f"tree: {name}", ask))
-    return worst
+    return {
+        f"tree: {name}": lambda view=view, parent=parent: shelf.tree.nodes(view, parent, "", 100)  # type: ignore[misc]
+        for name, view, parent in places
+    }
+
+
+async def everything(shelf: Shelf, device_id: str) -> Asks:
+    """Every kind of search and of node."""
+    organisation = (await shelf.tree.nodes(TreeView.DEVICE, device_id, "", 2)).nodes[0]
+    return searches(shelf, device_id) | nodes(shelf, device_id, organisation.id)
+
+
+async def ask_beside(shelf: Shelf, device_id: str, spent: dict[str, list[float]]) -> None:
+    """Ask one after the other, some times a second, while others write; runs until cancelled."""
+    asks = await everything(shelf, device_id)
+    while True:
+        for name, ask in asks.items():
+            began = time.perf_counter()
+            await ask()
+            spent.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(0.02)
+
+
+def tell_beside(spent: dict[str, list[float]]) -> None:
+    every = sorted(one for each in spent.values() for one in each) or [0.0]
+    slowest = max(spent, key=lambda name: max(spent[name]), default="none")
+    print(
+        f"  beside a synchronisation: {len(every)} searches and nodes, "
+        f"median {statistics.median(every):.1f} ms, 99 % within {every[int(len(every) * 0.99)]:.1f} ms, "
+        f"worst {every[-1]:.1f} ms ({slowest})"
+    )
 
 
 async def run(channels: int, platforms: int) -> None:
@@ -209,7 +249,7 @@ async def run(channels: int, platforms: int) -> None:
         folder = Path(name)
         database = Database.at(folder / "bench.sqlite")
         migrate(database)
-        shelf = Shelf(database)
+        shelf = Shelf(database, AggregationLimits())  # those of a server
         shelf.catalogue.start()
         garbage.settle()  # as `commonview serve` does
         sys.setswitchinterval(0.0005)
@@ -227,8 +267,13 @@ async def run(channels: int, platforms: int) -> None:
         desk.enter(Catalog, shelf.catalogue.on_catalog)
         records = [shelf.join(f"3301{platform % 90:02d}00002000000001") for platform in range(platforms)]
         first = 0.0
+        beside: dict[str, list[float]] = {}
         for platform, record in enumerate(records):
+            last = platform == platforms - 1 and platform > 0
+            asking = asyncio.create_task(ask_beside(shelf, records[0].id, beside)) if last else None
             first += await synchronise(shelf, desk, lag, record, platform, cameras)
+            if asking is not None:
+                asking.cancel()
         again = await synchronise(shelf, desk, lag, records[0], 0, cameras)
         watching.cancel()
         gc.collect()
@@ -239,9 +284,13 @@ async def run(channels: int, platforms: int) -> None:
         print(f"  floor: INSERT of the same rows     {floor:7.1f} s   ratio {first / floor:.1f}")
         print(f"  one platform again, unchanged      {again:7.1f} s   {cameras / again:9.0f} items/s")
         print(f"  longest the loop was kept waiting  {lag.worst * 1000:7.1f} ms")
+        print(f"  longest work of the loop's thread  {lag.worst_work * 1000:7.1f} ms")
+        tell_beside(beside)
         print(f"  memory                             {rss_mib():7.0f} MiB (before: {before:.0f})")
         print(f"  database                           {size:7.0f} MiB")
-        worst = await ask_everything(shelf, records[0].id)
+        worst = 0.0
+        for what, ask in (await everything(shelf, records[0].id)).items():
+            worst = max(worst, await timed(what, ask))
         scan = floor_search(folder / "bench.sqlite")
         print(f"  floor: a scan of every name        {scan:7.1f} ms")
         print(

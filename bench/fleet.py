@@ -4,8 +4,8 @@
 `commonview serve` runs as its users run it, in a process of its own; the devices are one lean process beside
 it (`bench/_fleet.py`), each with an address of its own. Registered and kept alive with a period of 60 s;
 killed (kill -9), started again, and met by the registrations of the whole fleet at once; then flooded with
-10,000 junk registrations a second from one address while 1,000 enrolled devices keep alive. The floor is an
-asyncio echo that gets the same keep-alives at the same rate in the same run.
+10,000 junk registrations a second from one address while the fleet, and 1,000 more devices, keep alive. The
+floor is an asyncio echo that gets the same keep-alives at the same rate in the same run.
 """
 
 from __future__ import annotations
@@ -29,12 +29,18 @@ PERIOD_S = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 JUNK_PER_S = 10_000
 ENROLLED = 1_000
+READY_WITHIN_S = 600.0
 
 
 def cpu_s(pid: int) -> float:
     """User and system seconds of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def own_cpu_s() -> float:
+    """User and system seconds of this process, the load, so far."""
+    return sum(os.times()[:2])
 
 
 def rss_mib(pid: int) -> float:
@@ -135,37 +141,47 @@ def storm(server: Server, fleet: Fleet, within_s: float) -> None:
     server.stop(signal.SIGKILL)
     began = time.monotonic()
     server.start()
-    server.wait_ready()
+    server.wait_ready(READY_WITHIN_S)
     assert server.child is not None
     pid = server.child.pid
     print(f"killed and started again: ready after {time.monotonic() - began:.1f} s, {rss_mib(pid):.0f} MiB")
     lost, before = dropped(server.sip_port), cpu_s(pid)
-    result = fleet.register(within_s=within_s)
+    own = own_cpu_s()
+    result = fleet.register(within_s=within_s, at_most_s=900.0)
     tell_registrations(f"storm, all within {within_s:.0f} s", result, fleet.devices, cpu_s(pid) - before)
-    print(f"  datagrams the kernel dropped: {dropped(server.sip_port) - lost}; {rss_mib(pid):.0f} MiB after")
+    print(
+        f"  datagrams the kernel dropped: {dropped(server.sip_port) - lost}; {rss_mib(pid):.0f} MiB after; "
+        f"the load needed {100 * (own_cpu_s() - own) / result.seconds:.0f} % of a core"
+    )
 
 
-def junk(server: Server, password: bytes, seconds: float) -> None:
-    assert server.child is not None
-    address = ("127.0.0.1", server.sip_port)
-    enrolled = Fleet(address, ENROLLED, password, first=1_000_000, channels=0)
+def junk(server: Server, fleet: Fleet, password: bytes, seconds: float) -> None:
+    """Junk from one address beside the fleet in its period, then beside some that keep alive often."""
+    enrolled = Fleet(("127.0.0.1", server.sip_port), ENROLLED, password, first=1_000_000, channels=0)
     enrolled.register(within_s=1.0)
     enrolled.rest(5.0)
+    beside_junk(server, fleet, PERIOD_S, seconds)
+    # A period of 5 s, so that a short run has enough of them to count.
+    beside_junk(server, enrolled, 5.0, seconds)
+    enrolled.close()
+
+
+def beside_junk(server: Server, fleet: Fleet, period_s: float, seconds: float) -> None:
+    assert server.child is not None
     queue: multiprocessing.SimpleQueue[int] = multiprocessing.SimpleQueue()
-    other = multiprocessing.Process(target=flood, args=(address, seconds + 1, queue), daemon=True)
+    arguments = (("127.0.0.1", server.sip_port), seconds + 1, queue)
+    other = multiprocessing.Process(target=flood, args=arguments, daemon=True)
     other.start()
     time.sleep(0.5)
     lost, before = dropped(server.sip_port), cpu_s(server.child.pid)
-    # A period of 5 s, so that a short run has enough of them to count.
-    result = enrolled.keep_alive(seconds=seconds, period_s=5.0)
+    result = fleet.keep_alive(seconds=seconds, period_s=period_s)
     cpu = cpu_s(server.child.pid) - before
-    tell_keepalives(f"{ENROLLED} enrolled devices beside junk", result, cpu)
+    tell_keepalives(f"{fleet.devices} enrolled devices beside junk, period {period_s:.0f} s", result, cpu)
     print(
         f"  junk registrations: {queue.get() / (seconds + 1):.0f} a second from one address; datagrams the "
         f"kernel dropped: {dropped(server.sip_port) - lost}"
     )
     other.join()
-    enrolled.close()
 
 
 def run(given: argparse.Namespace) -> None:
@@ -173,14 +189,14 @@ def run(given: argparse.Namespace) -> None:
         server = Server(Path(name), log_level="error")
         server.start()
         try:
-            server.wait_ready()
+            server.wait_ready(READY_WITHIN_S)
             assert server.child is not None
             pid = server.child.pid
             password = (server.data_dir / "keys" / "device-enrolment.password").read_bytes().strip()
             empty = rss_mib(pid)
             fleet = Fleet(("127.0.0.1", server.sip_port), given.devices, password, channels=given.channels)
-            before = cpu_s(pid)
-            result = fleet.register(within_s=0, window=64)
+            began, own, before = time.monotonic(), own_cpu_s(), cpu_s(pid)
+            result = fleet.register(within_s=0, window=64, at_most_s=1800.0)
             tell_registrations("first registrations, 64 at once", result, given.devices, cpu_s(pid) - before)
             settle(fleet, pid, given.settle_s)
             whole = rss_mib(pid)
@@ -191,7 +207,10 @@ def run(given: argparse.Namespace) -> None:
             print(f"  memory after: {rss_mib(pid):.0f} MiB")
             storm(server, fleet, given.storm_s)
             settle(fleet, server.child.pid, given.settle_s)
-            junk(server, password, min(given.seconds, 20.0))
+            junk(server, fleet, password, min(given.seconds, 20.0))
+            print(
+                f"the load needed {own_cpu_s() - own:.0f} s of CPU in {time.monotonic() - began:.0f} s in all"
+            )
             fleet.close()
         finally:
             server.stop(signal.SIGKILL)

@@ -1,16 +1,44 @@
 #!/usr/bin/env bash
-# Build the foreign peers of `make interop` into build/peers: our small mains around pinned libraries of others.
-# A peer whose tool chain is not here is left out, with a word; its tests then skip.
+# Build the foreign peers of `make interop` into build/peers: our small mains around pinned libraries of others,
+# and programs of others as they are from checkouts under COMMONVIEW_PEER_SOURCES (gb-cms with gosip and ip2region
+# beside it, mediamtx, go2rtc). A peer whose tool chain or checkout is not here is left out, with a word; its tests
+# then skip. What was built is listed with its version in build/peers/versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 peers=tests/interop/peers
 out=$PWD/build/peers
+sources=${COMMONVIEW_PEER_SOURCES:-}
 mkdir -p "$out"
+: >"$out/versions"
+export GOFLAGS="-mod=mod -buildvcs=false"
+
+built() { printf '%s %s\n' "$1" "$2" >>"$out/versions"; }
+
+# A working copy of the checkout $1 in $copy, for its build to change; false without one.
+copied() {
+  if [ -z "$sources" ] || [ ! -d "$sources/$1" ]; then
+    echo "== no checkout of $1 under COMMONVIEW_PEER_SOURCES: left out"
+    return 1
+  fi
+  if ! command -v go >/dev/null 2>&1; then
+    echo "== no go: $1 is left out"
+    return 1
+  fi
+  echo "== foreign peer: $1 (Go, from a checkout)"
+  copy=$out/src/$1
+  rm -rf "$copy"
+  mkdir -p "$out/src"
+  cp -r "$sources/$1" "$copy"
+}
+
+# "COMMIT of DAY" of the checkout $1.
+revision() { git -C "$sources/$1" log -1 --format='%h of %cs' 2>/dev/null || echo unknown; }
 
 if command -v cargo >/dev/null 2>&1; then
   echo "== foreign peer: device on gb28181-rs (Rust)"
   CARGO_TARGET_DIR=$out/target cargo build --quiet --release --locked --manifest-path $peers/rust-device/Cargo.toml
   install -m 755 "$out/target/release/rust-device" "$out/rust-device"
+  built rust-device "$(sed -n 's/^gb28181-rs = .*"=\([0-9.]*\)".*/\1/p' $peers/rust-device/Cargo.toml)"
 else
   echo "== no cargo: the Rust peer is left out"
 fi
@@ -20,11 +48,47 @@ if command -v mvn >/dev/null 2>&1; then
   rm -rf "$out/java"
   cp -r $peers/java "$out/java"
   mvn --quiet --batch-mode --file "$out/java/pom.xml" package
+  built java "$(grep -A1 '<artifactId>gb28181-client<' $peers/java/pom.xml | sed -n 's:.*<version>\(.*\)</version>.*:\1:p')"
 else
   echo "== no mvn: the Java peers are left out"
+fi
+
+if command -v go >/dev/null 2>&1; then
+  echo "== foreign peer: RTSP server on gortsplib (Go)"
+  (cd $peers/go-rtsp && GOFLAGS="-mod=readonly -buildvcs=false" go build -o "$out/go-rtsp" .)
+  built go-rtsp "$(sed -n 's:.*gortsplib/v5 v\([0-9.]*\)$:\1:p' $peers/go-rtsp/go.mod)"
+else
+  echo "== no go: the Go RTSP server is left out"
+fi
+
+if copied gb-cms; then
+  # Its profiler listens on a fixed port of every interface; here it stays on the loopback at any port.
+  sed -i 's/":19000"/"127.0.0.1:0"/' "$copy/main.go"
+  (
+    cd "$copy"
+    [ -d "$sources/gosip" ] && go mod edit -replace "github.com/ghettovoice/gosip=$sources/gosip"
+    binding=ip2region/binding/golang
+    [ -d "$sources/$binding" ] && go mod edit -replace "github.com/lionsoul2014/$binding=$sources/$binding"
+    go build -o "$out/gb-cms" .
+  )
+  built gb-cms "$(revision gb-cms)"
+fi
+
+if copied mediamtx; then
+  # Two files that its own build generates: the version, and a script of a page that nobody opens here.
+  revision mediamtx >"$copy/internal/core/VERSION"
+  [ -f "$copy/internal/servers/hls/hls.min.js" ] || : >"$copy/internal/servers/hls/hls.min.js"
+  (cd "$copy" && go build -o "$out/mediamtx" .)
+  built mediamtx "$(revision mediamtx)"
+fi
+
+if copied go2rtc; then
+  (cd "$copy" && go build -o "$out/go2rtc" .)
+  built go2rtc "$(revision go2rtc)"
 fi
 
 echo "== foreign peer: ONVIF camera ipycam (Python, in an environment of its own)"
 "${PYTHON:-.venv/bin/python}" -m venv --clear "$out/onvif"
 # Without its own requirements: they name the OpenCV build that needs a desktop's libraries.
 "$out/onvif/bin/python" -m pip install --quiet --no-deps -r $peers/onvif_requirements.txt
+built ipycam "$(sed -n 's/^ipycam==\([0-9.]*\).*/\1/p' $peers/onvif_requirements.txt)"

@@ -1,7 +1,7 @@
-"""Write docs/conformance.md from docs/conformance.toml and the tests that carry its numbers.
+"""Write docs/conformance.md, and the traps of docs/simulator.md, from docs/conformance.toml and the tests.
 
-python scripts/conformance.py           write the page
-python scripts/conformance.py --check   exit 1 when the page is not what it would be now
+python scripts/conformance.py           write the pages
+python scripts/conformance.py --check   exit 1 when one is not what it would be now
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from commonview.wire.version import GbVersion
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "docs" / "conformance.toml"
 PAGE: Final = ROOT / "docs" / "conformance.md"
+SIMULATOR: Final = ROOT / "docs" / "simulator.md"
+_TABLE_BEGINS: Final = "<!-- made by scripts/conformance.py -->\n"
+_TABLE_ENDS: Final = "<!-- until here -->\n"
 MATRIX: Final = ROOT / "docs" / "interop-matrix.md"
 sys.path.insert(0, str(ROOT))
 _RUST_TRAP: Final = re.compile(r"//+ ?trap (\d+)\b[^\n]*\n(?:\s*#\[[^\n]*\n)*\s*(?:pub )?fn (\w+)")
@@ -129,21 +132,41 @@ def loopback() -> list[str]:
     rows = [
         f"| `{row.root}` | `{row.cmd_type}` | {f'`{row.part}`' if row.part else ''} "
         f"| {'superior' if row.from_above else 'subordinate'} "
-        f"| {'2016, 2022' if row.since <= GbVersion.V2016 else '2022'} |"
+        f"| {'2016, 2022' if row.since <= GbVersion.V2016 else '2022'} | {row.upward.value} |"
         for row in ROWS
     ]
     return [
         "## Our own two ends",
         "",
-        "`tests/loopback/test_matrix.py` plays every row between our superior and our simulator in each edition",
-        f"that has it, over {ways('transport')}, in {ways('charset')}: {len(WAYS)} ways, by real sockets.",
+        "`tests/loopback/test_matrix.py` plays every row twice: between our superior and our simulator, and",
+        "between our superior and our subordinate with a camera below it. Each time by real sockets, in each",
+        f"edition that has it, over {ways('transport')}, in {ways('charset')}: {len(WAYS)} ways.",
         "A message counts when it went the way that was agreed and had its effect; a peer of 2016 is sent",
-        "nothing of 2022.",
+        "nothing of 2022. The last column is what our subordinate makes of it.",
         "",
-        "| Root | CmdType | Part | From | Editions |",
-        "| --- | --- | --- | --- | --- |",
+        "| Root | CmdType | Part | From | Editions | Upward |",
+        "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
+
+
+def simulator_page(source: dict[str, Any], tests: dict[int, list[str]]) -> str:
+    """docs/simulator.md with its table of the traps as it should be."""
+    from commonview.simulator.faults import CATALOGUE, NO_FAULT_OF_ONE_PEER
+
+    lines = ["| No. | Behaviour | Fault |", "| --- | --- | --- |"]
+    for trap in source["trap"]:
+        number = trap["number"]
+        names = ", ".join(f"`{one.fault.value}`" for one in CATALOGUE if one.trap == number)
+        if number in NO_FAULT_OF_ONE_PEER:
+            what = NO_FAULT_OF_ONE_PEER[number][0]
+            names = f"none: {what}; shown by `{tests.get(number, ['no test'])[0]}`"
+        lines.append(f"| {number} | {_cell(trap['title'])} | {names} |")
+    lines += [
+        f"| | plain misfortune | {', '.join(f'`{one.fault.value}`' for one in CATALOGUE if not one.trap)} |"
+    ]
+    head, _, rest = SIMULATOR.read_text("utf-8").partition(_TABLE_BEGINS)
+    return head + _TABLE_BEGINS + "\n".join(lines) + "\n" + _TABLE_ENDS + rest.partition(_TABLE_ENDS)[2]
 
 
 def _shown(nodes: list[str], row: dict[str, Any]) -> str:
@@ -168,12 +191,12 @@ def main() -> int:
     wrong = faults(source, tests)
     for fault in wrong:
         print(f"docs/conformance.toml: {fault}", file=sys.stderr)
-    text = page(source, tests)
-    if not check:
-        PAGE.write_text(text, "utf-8")
-    elif PAGE.read_text("utf-8") != text:
-        print("docs/conformance.md is not up to date: run scripts/conformance.py", file=sys.stderr)
-        return 1
+    for path, text in ((PAGE, page(source, tests)), (SIMULATOR, simulator_page(source, tests))):
+        if not check:
+            path.write_text(text, "utf-8")
+        elif path.read_text("utf-8") != text:
+            print(f"{path.relative_to(ROOT)} is not up to date: run scripts/conformance.py", file=sys.stderr)
+            return 1
     return 1 if wrong else 0
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,9 @@ from typing import Any
 
 import httpx
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
+
 ADMINISTRATOR = {
     "username": "administrator",
     "password": "correct-horse-battery",
@@ -26,23 +28,7 @@ OPERATOR = {"username": "operator", "password": "staple-river-lantern", "display
 SUPERVISOR = {"username": "supervisor", "password": "window-copper-garden", "display_name": "Supervisor"}
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_sip_port() -> int:
-    """A loopback port that was free for UDP and for TCP a moment ago."""
-    while True:
-        port = free_port(socket.SOCK_DGRAM)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def wait_for(condition: Any, what: str, timeout_s: float = 20.0, every_s: float = 0.1) -> Any:
+def wait_for(condition: Any, what: str, timeout_s: float = PATIENCE_S, every_s: float = 0.1) -> Any:
     """Poll until `condition()` is truthy and return that value; fails naming `what`."""
     end = time.monotonic() + timeout_s
     while True:
@@ -80,7 +66,7 @@ class Process:
     def running(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = PATIENCE_S) -> int:
         """Send a signal and wait; the exit status. Kills what does not end in time and fails."""
         if self.child is None:
             return 0
@@ -108,7 +94,7 @@ class Server(Process):
         self.data_dir = folder / "data"
         self.http_port = free_port()
         self.media_port = free_port()
-        self.sip_port = free_sip_port()
+        self.sip_port = free_port()
         first_rtp = 20000 + (os.getpid() * 97 + self.http_port) % 400 * 100
         values: dict[str, Any] = {
             "data_dir": self.data_dir,
@@ -129,15 +115,15 @@ class Server(Process):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, timeout_s: float = 20.0) -> None:
         def healthy() -> bool:
             if not self.running:
                 raise AssertionError(f"the server ended at start:\n{self.text()}")
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.url}/api/health", timeout=1).status_code == 200
+                return httpx.get(f"{self.url}/api/health", timeout=5).status_code == 200
             return False
 
-        wait_for(healthy, "the server to be ready", 60.0)
+        wait_for(healthy, "the server to be ready", timeout_s)
 
     def setup_token(self) -> str:
         """The one-time token of the set-up link, as an operator would copy it."""
@@ -156,7 +142,7 @@ class Server(Process):
                 "operator": OPERATOR,
                 "supervisor": SUPERVISOR,
             },
-            timeout=60,
+            timeout=PATIENCE_S,  # three passwords are hashed, dearly
         )
         assert answer.status_code == 201, answer.text
 
@@ -164,7 +150,7 @@ class Server(Process):
         """A client with a session cookie and the CSRF header; one a person, since sign-ins are limited."""
         client = self._signed_in.get(who["username"])
         if client is None:
-            client = httpx.Client(base_url=self.url, timeout=60)
+            client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
             self._signed_in[who["username"]] = client
             answer = client.post(
                 "/api/session", json={"username": who["username"], "password": who["password"]}
@@ -173,7 +159,7 @@ class Server(Process):
             client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
         return client
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = 15) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout_s: float = PATIENCE_S) -> int:
         """As `Process.stop`; the clients go too."""
         for client in self._signed_in.values():
             client.close()

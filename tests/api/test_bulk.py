@@ -1,6 +1,5 @@
 """Lists of channels as files, through the API: rights, bounds, the books."""
 
-import asyncio
 import csv
 import io
 from typing import Any
@@ -13,6 +12,7 @@ from commonview.api.middleware import IMPORT_PATH
 from commonview.network.tree.sheets import MAX_UPLOAD_BYTES
 from commonview.security import Role
 from tests.api.harness import Harness
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 
@@ -21,12 +21,10 @@ OWN = "Own-Password-1"
 
 
 async def until_it_rests(client: httpx.AsyncClient, import_id: str) -> dict[str, Any]:
-    for _ in range(500):
-        job: dict[str, Any] = (await client.get(f"/api/imports/{import_id}")).json()
-        if job["state"] not in ("receiving", "checking", "applying"):
-            return job
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"import stays {job['state']}")
+    path, busy = f"/api/imports/{import_id}", ("receiving", "checking", "applying")
+    answer = await answered(lambda: client.get(path), lambda told: told.json()["state"] not in busy)
+    job: dict[str, Any] = answer.json()
+    return job
 
 
 async def brought(client: httpx.AsyncClient, text: str, **params: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.api.harness import DEVICE_ID, Harness
 from tests.network.control_camera import CAMERA, CHANNEL_ID
 from tests.network.exchange import DEVICE
 from tests.network.test_snapshots import PICTURE
+from tests.waiting import answered, until
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +26,10 @@ async def command_of(client: httpx.AsyncClient, answer: httpx.Response) -> dict[
     assert answer.status_code == 202, answer.text
     body = answer.json()
     command_id = body.get("command", body)["id"]
-    async with asyncio.timeout(10):
-        while not (found := (await client.get(f"/api/commands/{command_id}")).json())["over"]:
-            await asyncio.sleep(0.01)
-    return dict(found)
+    found = await answered(
+        lambda: client.get(f"/api/commands/{command_id}"), lambda told: told.json()["over"]
+    )
+    return dict(found.json())
 
 
 async def grant(made: Harness, client: httpx.AsyncClient) -> str:
@@ -175,9 +176,7 @@ async def test_picture_of_somebody_else_is_not_found(made: Harness) -> None:
 
 
 async def _upload_url(made: Harness) -> str:
-    async with asyncio.timeout(5):
-        while not made.room.camera.of(DeviceConfig):
-            await asyncio.sleep(0.01)
+    await until(lambda: made.room.camera.of(DeviceConfig))
     (*_, sent) = made.room.camera.of(DeviceConfig)
     assert isinstance(sent, DeviceConfig)
     assert sent.device_id == CAMERA

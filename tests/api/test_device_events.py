@@ -1,6 +1,5 @@
 """Alarms, positions and linkages over HTTP."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -9,6 +8,7 @@ from commonview.network.directory import DeviceRecord
 from commonview.security import Role
 from commonview.wire.manscdp import Alarm, MobilePosition, decode
 from tests.api.harness import CHANNEL_ID, DEVICE_ID, Harness
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +33,7 @@ async def raise_alarm(made: Harness, second: int) -> None:
     book = made.network.events.alarms
     before = await book.count_open()
     book.take(DeviceRecord(DEVICE_ID), message)
-    async with asyncio.timeout(5):
-        while await book.count_open() == before:
-            await asyncio.sleep(0.01)
+    await answered(book.count_open, lambda count: count != before)
 
 
 async def test_alarms_are_listed_by_pages_and_acknowledged_on_record(made: Harness) -> None:

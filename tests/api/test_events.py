@@ -15,6 +15,7 @@ from commonview.api.http_protocol import BoundedH11Protocol
 from commonview.api.routers import events
 from commonview.security import Role
 from tests.api.harness import PASSWORD, Harness
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ async def _serving(made: Harness) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _listening(url: str, role: Role) -> AsyncIterator[tuple[httpx.AsyncClient, AsyncIterator[str]]]:
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
         body = {"username": role.value, "password": PASSWORD}
         client.headers["X-CSRF-Token"] = (await client.post("/api/session", json=body)).json()["csrf_token"]
         async with client.stream("GET", "/api/events") as answer:

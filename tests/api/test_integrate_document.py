@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.harness import signed_in_at
 from tests.processes import OPERATOR, Cameras, Server, channels, running, wait_for
+from tests.waiting import PATIENCE_S
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "integrate.md"
 
@@ -56,7 +57,7 @@ def test_the_program_obtains_a_url_that_plays(tmp_path: Path) -> None:
 
 def _plays(url: str) -> bool:
     if shutil.which("ffprobe") is None:
-        with httpx.stream("GET", url, timeout=20) as answer:
+        with httpx.stream("GET", url, timeout=PATIENCE_S) as answer:
             start = next(answer.iter_bytes())
         return start[4:8] == b"ftyp"
     command = [

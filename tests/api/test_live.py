@@ -13,6 +13,7 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.network import FailureCode, ViewerEventKind
 from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
 from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -367,9 +368,8 @@ async def test_pictures_end_with_the_session_they_were_asked_for_under(made: Har
     untouched = (await _watch(other)).json()
     made.live.on_viewer(made.network.join(live["session_id"], live["access_id"]))
     await _ended_by(made, how, watcher)
-    await asyncio.sleep(0.01)
+    await until(lambda: live["access_id"] in made.network.left)
     await made.live.drain()
-    assert live["access_id"] in made.network.left
     assert untouched["access_id"] not in made.network.left
 
 

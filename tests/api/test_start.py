@@ -16,7 +16,9 @@ from commonview.api.server import BackgroundFailed, Ready, serve
 from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.settings import Settings
 from commonview.security import SecurityService
-from tests.processes import Server, free_port, running
+from tests.ports import free_port
+from tests.processes import Server, running
+from tests.waiting import PATIENCE_S
 
 
 def _commonview(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -144,7 +146,7 @@ def test_a_server_starts_says_where_it_is_and_stops_in_order(tmp_path: Path) -> 
         assert not (server.data_dir / "setup-link").exists()
         assert _commonview("setup-link", "--data-dir", server.data_dir).returncode == 1
     with running(server):
-        assert httpx.get(f"{server.url}/api/setup").json() == {"needed": False}
+        assert httpx.get(f"{server.url}/api/setup", timeout=PATIENCE_S).json() == {"needed": False}
 
 
 async def _dies(_service: SecurityService) -> None:
@@ -184,7 +186,7 @@ def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
         one.data_dir.parent.mkdir()
     with running(first, second):
         for one in (first, second):
-            assert httpx.get(f"{one.url}/api/health").json() == {"status": "ok"}
+            assert httpx.get(f"{one.url}/api/health", timeout=PATIENCE_S).json() == {"status": "ok"}
 
 
 def test_the_setup_link_can_be_shown_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from commonview.simulator import moments_in
 from tests.api.harness import signed_in_at
 from tests.processes import ADMINISTRATOR, OPERATOR, Cameras, Server, channels, running, wait_for
+from tests.waiting import PATIENCE_S
 
 INVESTIGATOR = {"username": "ines", "password": "paper lantern 93"}
 
@@ -52,7 +53,7 @@ def test_the_last_day_is_listed_with_its_missing_hour(place: tuple[httpx.Client,
     client, channel_id, _ = place
     now = datetime.now(UTC)
     span = {"from": (now - timedelta(hours=12)).isoformat(), "to": now.isoformat()}
-    answer = client.get(f"/api/channels/{channel_id}/recordings", params=span, timeout=30)
+    answer = client.get(f"/api/channels/{channel_id}/recordings", params=span, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     recordings = answer.json()
     assert recordings["completeness"] == "complete"
@@ -68,7 +69,7 @@ def test_the_past_is_played_moved_and_cut_with_its_grant(place: tuple[httpx.Clie
     start = datetime.fromisoformat(asked["start"])
     path = f"/api/playback/{opened.json()['playback']['id']}"
     received = b""
-    with httpx.stream("GET", opened.json()["url"], timeout=20) as picture:
+    with httpx.stream("GET", opened.json()["url"], timeout=PATIENCE_S) as picture:
         parts = picture.iter_raw()
         while not moments_in(received):
             received += next(parts)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.harness import signed_in_at
 from tests.processes import ADMINISTRATOR, OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
+from tests.waiting import PATIENCE_S
 
 
 @dataclass
@@ -62,7 +63,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 def test_revoking_a_grant_ends_the_picture_and_closes_the_record(scene: Scene) -> None:
     live = scene.watch()
-    with httpx.stream("GET", live["url"], timeout=20) as picture:
+    with httpx.stream("GET", live["url"], timeout=PATIENCE_S) as picture:
         parts = picture.iter_raw()
         assert next(parts)[4:8] == b"ftyp"
         assert scene.record(live["access_id"])["outcome"] == "open"
@@ -82,10 +83,10 @@ def test_revoking_a_grant_ends_the_picture_and_closes_the_record(scene: Scene) -
 
 def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
     live = scene.watch()
-    with httpx.stream("GET", live["url"], timeout=20) as picture:
+    with httpx.stream("GET", live["url"], timeout=PATIENCE_S) as picture:
         parts = picture.iter_raw()  # kept: a forgotten iterator closes the response
         next(parts)
-        assert httpx.get(live["url"], timeout=20).status_code == 403
+        assert httpx.get(live["url"], timeout=PATIENCE_S).status_code == 403
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
@@ -94,6 +95,8 @@ def test_every_room_shows_its_counters(scene: Scene) -> None:
     counters = system["counters"]
     assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
     assert counters["sip"]["received"] > 0
+    assert counters["sip"]["kept.dialogs"] >= 0
+    assert 0 < counters["network"]["trace.bytes"] <= 64 * 2**20
     assert counters["bus"]["dropped"] == 0
     assert counters["live"]["opened"] > 0
     assert system["audit"]["state"] == "ok"
@@ -103,7 +106,10 @@ def test_every_room_shows_its_counters(scene: Scene) -> None:
 def test_two_viewers_share_one_session_which_stops_after_the_last(scene: Scene) -> None:
     first, second = scene.watch(), scene.watch()
     assert first["session_id"] == second["session_id"]
-    with httpx.stream("GET", first["url"], timeout=20) as one, httpx.stream("GET", second["url"]) as other:
+    with (
+        httpx.stream("GET", first["url"], timeout=PATIENCE_S) as one,
+        httpx.stream("GET", second["url"], timeout=PATIENCE_S) as other,
+    ):
         pictures = [one.iter_raw(), other.iter_raw()]
         assert [next(parts)[4:8] for parts in pictures] == [b"ftyp", b"ftyp"]
         expected = {first["access_id"], second["access_id"]}
@@ -135,7 +141,7 @@ def test_two_viewers_share_one_session_which_stops_after_the_last(scene: Scene) 
 def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_path: Path) -> None:
     with _scene(tmp_path) as scene:
         live = scene.watch()
-        with httpx.stream("GET", live["url"], timeout=20) as picture:
+        with httpx.stream("GET", live["url"], timeout=PATIENCE_S) as picture:
             parts = picture.iter_raw()
             next(parts)
             assert scene.server.stop() == 0

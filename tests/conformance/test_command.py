@@ -12,7 +12,7 @@ from commonview.cli import main
 from commonview.conformance import REPORT_VERSION
 from commonview.simulator import SimulatedCamera
 from commonview.wire.version import GbVersion
-from tests.conformance.device_room import DEVICE, PASSWORD, RIGHT, camera_at
+from tests.conformance.device_room import DEVICE, PASSWORD, RIGHT, camera_at, papers
 from tests.network.harness import free_port
 
 pytestmark = pytest.mark.anyio
@@ -38,11 +38,20 @@ async def test_misuse_is_said_and_ends_with_2(
     assert capsys.readouterr().err.startswith("commonview: ")
 
 
-async def test_run_at_the_terminal_writes_both_reports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_run_at_the_terminal_writes_both_reports(tmp_path: Path, transport: str) -> None:
     port = free_port()
     (tmp_path / "password.txt").write_text(PASSWORD)
     words = ("--target", DEVICE, "--listen", f"127.0.0.1:{port}", "--only", "register,info", "--wait", "20")
-    files = ("--password-file", str(tmp_path / "password.txt"), "--report", str(tmp_path / "report"))
+    files: tuple[str, ...] = (
+        "--password-file",
+        str(tmp_path / "password.txt"),
+        "--report",
+        str(tmp_path / "report"),
+    )
+    if transport == "tls":
+        paper, key = papers()
+        files += ("--transport", "tls", "--certificate", str(paper), "--key", str(key))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "commonview", "conformance", "device", *words, *files, "--language", "en"),
         stdout=asyncio.subprocess.PIPE,
@@ -51,7 +60,8 @@ async def test_run_at_the_terminal_writes_both_reports(tmp_path: Path) -> None:
     assert process.stdout is not None
     first = (await process.stdout.readline()).decode()
     assert first.startswith(f"Enter this in the device ({DEVICE})")
-    async with SimulatedCamera(camera_at(port, "udp", GbVersion.V2022, RIGHT)):
+    port += transport == "tls"  # which stands in what it prints
+    async with SimulatedCamera(camera_at(port, transport, GbVersion.V2022, RIGHT)):
         rest = (await asyncio.wait_for(process.stdout.read(), 60)).decode()
         assert await process.wait() == 0
     assert PASSWORD not in first + rest

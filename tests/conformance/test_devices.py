@@ -13,11 +13,13 @@ from tests.conformance.device_room import PATIENT, Misbehaviour, examined, faile
 pytestmark = pytest.mark.anyio
 
 
-async def test_right_cameras_pass_in_both_editions_and_over_udp_and_tcp() -> None:
+async def test_right_cameras_pass_in_both_editions_over_udp_tcp_and_tls() -> None:
     kinds = [
-        (transport, version) for transport in ("udp", "tcp") for version in (GbVersion.V2016, GbVersion.V2022)
+        (transport, version)
+        for transport in ("udp", "tcp", "tls")
+        for version in (GbVersion.V2016, GbVersion.V2022)
     ]
-    options = replace(PATIENT, allow_destructive=True)
+    options = replace(PATIENT, allow_destructive=True, firmware=b"firmware" * 1000)
     reports: list[Report] = await asyncio.gather(
         *(examined(transport=transport, version=version, options=options) for transport, version in kinds)
     )
@@ -33,7 +35,14 @@ async def test_right_cameras_pass_in_both_editions_and_over_udp_and_tcp() -> Non
         assert {"live.tcp-active.media", "ps.map", "playback.finished", "download.finished"} <= passed
         assert {"config.basic-param", "control.record", "destructive.reboot", "keepalive.period"} <= passed
         assert report.peer.manufacturer == "Commonview"
-    assert [report.edition for report in reports] == ["2016", "2022", "2016", "2022"]
+        newer = {
+            "snapshot.uploaded",
+            "snapshot.ids",
+            "destructive.upgrade-fetch",
+            "destructive.upgrade-result",
+        }
+        assert newer & passed == (newer if report.edition == "2022" else set())
+    assert [report.edition for report in reports] == ["2016", "2022"] * 3
 
 
 def _named(*names: str) -> Misbehaviour:
@@ -98,6 +107,11 @@ FAULTS: dict[str, tuple[Misbehaviour, tuple[str, ...], set[str]]] = {
     "silent": (_named("silent"), ("query", "control"), _DEAF),
     "home-position-misnamed": (_named("home-position-misnamed"), ("query",), {"query.home-position"}),
     "config-blocks-renamed": (_named("config-blocks-renamed"), ("query",), {"query.config"}),
+    "snapshot-unfinished": (
+        _named("snapshot-unfinished"),
+        ("snapshot",),
+        {"snapshot.uploaded", "snapshot.finished"},
+    ),
     "sum-num-missing": (
         _named("sum-num-missing"),
         ("query",),

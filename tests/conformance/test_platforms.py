@@ -8,10 +8,12 @@ import pytest
 
 from commonview.conformance import PlatformOptions, Report, Text, Verdict, VisitorSettings, examine_platform
 from commonview.network.sip_endpoint import ServerTransaction, SipEndpoint
+from commonview.network.sip_tls import client_context, server_context
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.version import GbVersion
-from tests.conformance.device_room import failed, found
+from tests.conformance.device_room import failed, found, papers
 from tests.network.harness import PASSWORD, Room, open_room
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -19,11 +21,13 @@ DEVICE = "34020000001320009999"
 CHANNEL = "34020000001310009999"
 
 
-def visitor_at(room: Room, transport: str, version: GbVersion) -> VisitorSettings:
-    server = room.server()
+async def visitor_at(room: Room, transport: str, version: GbVersion) -> VisitorSettings:
+    server, port = room.server(), room.service.sip_port
+    if transport == "tls":
+        port = await room.service.endpoint.listen_tls("127.0.0.1", 0, server_context(*papers()))
     return VisitorSettings(
         host="127.0.0.1",
-        port=room.service.sip_port,
+        port=port,
         server_id=server.server_id,
         domain=server.domain,
         device_id=DEVICE,
@@ -31,17 +35,18 @@ def visitor_at(room: Room, transport: str, version: GbVersion) -> VisitorSetting
         password=PASSWORD,
         transport=transport,
         version=version,
+        tls=client_context(papers()[0]) if transport == "tls" else None,
     )
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("version", [GbVersion.V2016, GbVersion.V2022])
 async def test_our_platform_passes_hostile_input_included(
     tmp_path: Path, transport: str, version: GbVersion
 ) -> None:
     async with open_room(tmp_path) as room:
-        options = PlatformOptions(query_s=5, allow_hostile=True)
-        report = await examine_platform(visitor_at(room, transport, version), options)
+        options = PlatformOptions(query_s=PATIENCE_S, answer_s=PATIENCE_S, allow_hostile=True)
+        report = await examine_platform(await visitor_at(room, transport, version), options)
     assert not failed(report), [(one.check.id, one.saw.en) for one in report.of(Verdict.FAILED)]
     passed = {each.check.id for each in report.of(Verdict.PASSED)}
     assert {"register.challenge", "register.date", "query.form", "notify.alarm", "hostile.xml"} <= passed
@@ -59,7 +64,7 @@ async def test_our_platform_calls_as_the_standard_says(tmp_path: Path) -> None:
                 calling.set()
 
         run = asyncio.ensure_future(
-            examine_platform(visitor_at(room, "udp", GbVersion.V2022), options, progress=told)
+            examine_platform(await visitor_at(room, "udp", GbVersion.V2022), options, progress=told)
         )
         await calling.wait()
         await room.service.start_live(f"{DEVICE}-{CHANNEL}", access_id="v")

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.console import Console
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.processes import Server
@@ -42,7 +43,7 @@ def browser() -> Iterator[Browser]:
     """One Chromium for this folder; it must end with it, since Playwright keeps an event loop running."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (scripts/test-packages.sh installs it)")
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from tests.processes import wait_for
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.processes import Server
@@ -19,13 +20,23 @@ if TYPE_CHECKING:
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(os.environ.get("COMMONVIEW_SCREENS", "build/screens"))
 
-# A whole decoder's worth of evidence: frames the element decoded, and where it stands.
-_VIDEO_STATE = """video => ({
-    frames: video.getVideoPlaybackQuality().totalVideoFrames,
-    width: video.videoWidth,
-    height: video.videoHeight,
-    time: video.currentTime,
-})"""
+# A whole decoder's worth of evidence: frames the element decoded, and where it stands. Found and read in one
+# step, for the page may put another element in its place at any time.
+_VIDEO_STATE = """place => {
+    const video = document.querySelector(`${place} video`)
+    if (video === null) return { frames: 0, width: 0, height: 0, time: 0, left: 0, top: 0, wide: 0, high: 0 }
+    const box = video.getBoundingClientRect()
+    return {
+        frames: video.getVideoPlaybackQuality().totalVideoFrames,
+        width: video.videoWidth,
+        height: video.videoHeight,
+        time: video.currentTime,
+        left: box.left,
+        top: box.top,
+        wide: box.width,
+        high: box.height,
+    }
+}"""
 
 
 class Console:
@@ -35,7 +46,7 @@ class Console:
         self.context = browser.new_context(
             locale="en-GB" if language == "en" else "zh-CN", viewport={"width": 1440, "height": 900}
         )
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_S * 1000)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -125,33 +136,55 @@ class Console:
             return "asked"
         return "started" if self.tile(tile).get_attribute("data-phase") not in (None, "idle") else ""
 
-    def expect_phase(self, tile: int, phase: str, timeout_s: float = 20) -> None:
+    def expect_phase(self, tile: int, phase: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.tile(tile)).to_have_attribute("data-phase", phase, timeout=timeout_s * 1000)
 
-    def expect_cause(self, tile: int, cause: str, timeout_s: float = 30) -> None:
+    def expect_cause(self, tile: int, cause: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.tile(tile)).to_have_attribute("data-cause", cause, timeout=timeout_s * 1000)
 
-    def video(self, tile: int) -> dict[str, Any]:
-        state: dict[str, Any] = self.tile(tile).locator("video").evaluate(_VIDEO_STATE)
+    def video(self, place: str) -> dict[str, float]:
+        """What the video element inside this test id says of itself; zeros while there is none."""
+        state: dict[str, float] = self.page.evaluate(_VIDEO_STATE, f'[data-testid="{place}"]')
         return state
 
     def expect_decoded_and_moving(self, tile: int) -> None:
         """Frames are decoded one after the other, and what is on the screen changes."""
-        first = self.video(tile)
-        assert first["width"] > 0
-        assert first["height"] > 0
-        before = self._pixels(tile)
-        wait_for(lambda: self.video(tile)["frames"] >= first["frames"] + 10, "ten more decoded frames")
-        assert self.video(tile)["time"] > first["time"]
-        wait_for(lambda: _changed(before, self._pixels(tile)) > 100, "pixels that change")
+        place = f"tile-{tile}"
+        wait_for(lambda: self._shown(place), "a decoded picture")
+        before = self._pixels(place)
+        self.expect_more_frames(place, 10)
+        wait_for(lambda: _changed(before, self._pixels(place)) > 100, "pixels that change")
 
-    def _pixels(self, tile: int) -> Image.Image:
-        picture = self.tile(tile).locator("video").screenshot()
-        return Image.open(io.BytesIO(picture)).convert("RGB")
+    def expect_more_frames(self, place: str, count: int) -> None:
+        """So many more frames are decoded by one video element, and its clock goes on."""
+        first = self.video(place)
+
+        def decoded() -> bool:
+            nonlocal first
+            state = self.video(place)
+            if state["frames"] < first["frames"]:
+                first = state  # another element took its place and counts from nought
+            return state["frames"] >= first["frames"] + count and state["time"] > first["time"]
+
+        wait_for(decoded, f"{count} more decoded frames")
+
+    def _shown(self, place: str) -> bool:
+        state = self.video(place)
+        return min(state["width"], state["height"], state["wide"], state["high"]) > 0
+
+    def _pixels(self, place: str) -> Image.Image:
+        state = wait_for(lambda: self._shown(place) and self.video(place), "a picture")
+        clip: FloatRect = {
+            "x": state["left"],
+            "y": state["top"],
+            "width": state["wide"],
+            "height": state["high"],
+        }
+        return Image.open(io.BytesIO(self.page.screenshot(clip=clip))).convert("RGB")
 
     def expect_no_picture(self, tile: int) -> None:
         """The picture itself is gone from the page, not merely paused."""
-        expect(self.tile(tile).locator("video")).to_have_count(0, timeout=5000)
+        expect(self.tile(tile).locator("video")).to_have_count(0)
 
     # -- the session panel
 
@@ -162,7 +195,7 @@ class Console:
         )
         return steps
 
-    def expect_text(self, testid: str, pattern: str, timeout_s: float = 15) -> None:
+    def expect_text(self, testid: str, pattern: str, timeout_s: float = PATIENCE_S) -> None:
         expect(self.see(testid).first).to_contain_text(
             re.compile(pattern, re.IGNORECASE), timeout=timeout_s * 1000
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from commonview.simulator.fleet import FleetSettings, SimulatedFleet
 from commonview.simulator.settings import Faults
 from commonview.simulator.settings import Server as Platform
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.processes import Server
@@ -23,7 +24,7 @@ class Fleet:
         self.fleet = fleet
         self._loop = loop
 
-    def do(self, work: Coroutine[Any, Any, Any], timeout_s: float = 15) -> Any:
+    def do(self, work: Coroutine[Any, Any, Any], timeout_s: float = PATIENCE_S) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
 
     def call(self, work: Any, *arguments: Any) -> Any:

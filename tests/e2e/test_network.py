@@ -11,13 +11,13 @@ from playwright.sync_api import expect
 from commonview.simulator.settings import Faults
 from tests.e2e.console import Console
 from tests.e2e.fleet import simulated
+from tests.ports import free_port
 from tests.processes import (
     ADMINISTRATOR,
     OPERATOR,
     SUPERVISOR,
     Server,
     channels,
-    free_port,
     running,
     wait_for,
 )
@@ -37,7 +37,7 @@ def test_an_unknown_device_is_approved_and_watched(tmp_path: Path, window: Windo
                 console.come_in(ADMINISTRATOR)
                 console.see("nav-devices").click()
                 console.see("section-admission").click()
-                expect(console.see(f"application-{DEVICE}")).to_be_visible(timeout=30_000)
+                expect(console.see(f"application-{DEVICE}")).to_be_visible()
                 expect(console.see("admission-mode")).to_have_attribute("data-mode", "approve")
                 console.shot("admission-queue")
                 assert console.accessibility_faults() == []
@@ -51,7 +51,6 @@ def test_an_unknown_device_is_approved_and_watched(tmp_path: Path, window: Windo
             (channel,) = wait_for(
                 lambda: [one for one in channels(client) if one["device"]["online"]],
                 "the camera to be in",
-                timeout_s=40,
             )
             assert channel["device"]["name"] == "North gate"
             duty = window(server)
@@ -68,7 +67,7 @@ def test_a_device_gets_a_password_of_its_own_that_is_shown_once(tmp_path: Path, 
             console = window(server)
             console.come_in(ADMINISTRATOR)
             console.open("/#/devices/admission")
-            console.see(f"application-{DEVICE}").get_by_test_id("application-approve").click(timeout=30_000)
+            console.see(f"application-{DEVICE}").get_by_test_id("application-approve").click()
             console.see("approve-own-password").check()
             console.see("approve-submit").click()
             password = console.see("made-password").inner_text()
@@ -76,7 +75,7 @@ def test_a_device_gets_a_password_of_its_own_that_is_shown_once(tmp_path: Path, 
             assert len(password) >= 12
         with simulated(server, password=password, **SMALL):
             client = server.sign_in(OPERATOR)
-            wait_for(lambda: [one for one in channels(client) if one["device"]["online"]], "the camera", 40)
+            wait_for(lambda: [one for one in channels(client) if one["device"]["online"]], "the camera")
         assert password not in server.text()
 
 
@@ -89,7 +88,7 @@ def test_a_banned_address_is_turned_away_until_the_ban_is_lifted(tmp_path: Path,
                 console = window(server, language)
                 console.come_in(ADMINISTRATOR)
                 console.open("/#/devices/admission")
-                expect(console.see("refused-registration").first).to_be_visible(timeout=30_000)
+                expect(console.see("refused-registration").first).to_be_visible()
             console.see("refusal-ban").first.click()
             expect(console.see("ban-value")).to_have_value("127.0.0.1")
             console.see("ban-reason").fill("guesses passwords")
@@ -112,7 +111,7 @@ def test_a_banned_address_is_turned_away_until_the_ban_is_lifted(tmp_path: Path,
             console.see("rule-lift").click()
             console.see("lift-submit").click()
             expect(console.see("rule-lift")).to_have_count(0)
-            wait_for(lambda: [one for one in channels(client) if one["device"]["online"]], "the camera", 40)
+            wait_for(lambda: [one for one in channels(client) if one["device"]["online"]], "the camera")
 
 
 def test_the_diagnosis_of_a_wrong_password_names_it(tmp_path: Path, window: Window) -> None:
@@ -124,7 +123,7 @@ def test_the_diagnosis_of_a_wrong_password_names_it(tmp_path: Path, window: Wind
                 console = window(server, language)
                 console.come_in(ADMINISTRATOR)
                 console.open("/#/devices/admission")
-                console.see("refusal-diagnose").first.click(timeout=30_000)
+                console.see("refusal-diagnose").first.click()
                 expect(console.see("finding").first).to_have_attribute("data-cause", "wrong_password")
                 expect(console.see("finding").first).to_contain_text(
                     {"en": "password", "zh": "密码"}[language]
@@ -158,7 +157,7 @@ def test_the_diagnosis_of_a_camera_without_media_is_a_click_from_its_tile(
                 console.come_in(OPERATOR)
                 console.drag(channel["id"], 1)
                 console.state_purpose("a look that shows nothing")
-                console.expect_cause(1, "no_packets", timeout_s=40)
+                console.expect_cause(1, "no_packets")
                 console.shot("tile-no-packets")
                 console.see("tile-diagnose").click()
                 expect(console.see("story").first).to_be_visible()
@@ -239,7 +238,7 @@ def test_groups_are_made_by_keyboard_and_filled_from_a_table_with_one_bad_row(
                 found = channels(client)
                 return found if len(found) == 3 else []
 
-            cameras = wait_for(three, "three cameras", 40)
+            cameras = wait_for(three, "three cameras")
             console = window(server)
             console.come_in(ADMINISTRATOR)
             console.open("/#/devices/groups")
@@ -321,14 +320,14 @@ def test_sources_are_tried_looked_for_and_removed(tmp_path: Path, window: Window
             console.see("source-name").fill(f"yard {language}")
             console.see("source-main-0").fill(f"rtsp://127.0.0.1:{free_port()}/main")
             console.see("source-try").click()
-            expect(console.see("source-tested")).to_have_attribute("data-outcome", "refused", timeout=20_000)
+            expect(console.see("source-tested")).to_have_attribute("data-outcome", "refused")
             console.shot("source-tried")
             assert console.accessibility_faults() == []
             console.see("source-save").click()
             row = console.page.locator("[data-testid=sources] tbody tr").filter(has_text=f"yard {language}")
             expect(row).to_be_visible()
             row.get_by_test_id("source-test").click()
-            expect(row).to_have_attribute("data-outcome", "refused", timeout=20_000)
+            expect(row).to_have_attribute("data-outcome", "refused")
             console.shot("sources")
             assert console.accessibility_faults() == []
             console.see("source-discover").click()

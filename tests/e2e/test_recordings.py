@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,21 +59,13 @@ def _position_s(console: Console) -> float:
     return float(_player(console, "position")) / 1000
 
 
-def _frames(console: Console) -> int:
-    return int(
-        console.see("player")
-        .locator("video")
-        .evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames")
-    )
-
-
 def _play(console: Console, reason: str) -> None:
     """Plays the newest recording from its beginning."""
     console.page.locator("summary").click()
     console.page.locator("tbody tr").first.locator("button").click()
     console.state_purpose(reason)
-    expect(console.see("player")).to_have_attribute("data-state", "playing", timeout=20_000)
-    wait_for(lambda: _frames(console) > 5, "decoded frames")
+    expect(console.see("player")).to_have_attribute("data-state", "playing")
+    console.expect_more_frames("player", 5)
 
 
 def _click_timeline_after(console: Console, minutes: float) -> None:
@@ -96,18 +89,17 @@ def test_a_recording_is_played_moved_and_sped_up(yard: Server, window: Window) -
     _click_timeline_after(console, 12)
     wait_for(lambda: abs(_position_s(console) - first - 720) < 120, "the place that was clicked")
     expect(console.see("said")).to_contain_text("seek")
-    frames = _frames(console)
-    wait_for(lambda: _frames(console) > frames + 5, "frames after the seek")
+    console.expect_more_frames("player", 5)
 
-    for speed, least, most in (("4", 2.0, 8.0), ("-1", -3.0, -0.3)):
+    for speed, moves_s in (("4", 8.0), ("-1", -2.0)):
         console.see(f"speed-{speed}").click()
         expect(console.see("player")).to_have_attribute("data-speed", speed)
         expect(console.see("said")).to_contain_text("accepted by the device")
-        frames, before = _frames(console), _position_s(console)
-        console.page.wait_for_timeout(2000)
-        assert _frames(console) > frames
-        assert least * 2 - 3 < _position_s(console) - before < most * 2 + 3
-        assert (_position_s(console) > before) is (float(speed) > 0)
+        before, since = _position_s(console), time.monotonic()
+        wait_for(lambda: (_position_s(console) - before) / moves_s >= 1, f"the position moved by {moves_s} s")  # noqa: B023
+        # Never faster than said, however slow the machine is.
+        assert abs(_position_s(console) - before) < 2 * abs(float(speed)) * (time.monotonic() - since) + 3
+        console.expect_more_frames("player", 3)
 
 
 def test_the_keyboard_pauses_and_goes_on(yard: Server, window: Window) -> None:
@@ -122,8 +114,7 @@ def test_the_keyboard_pauses_and_goes_on(yard: Server, window: Window) -> None:
     console.page.keyboard.press(" ")
     expect(console.see("player")).to_have_attribute("data-state", "playing")
     wait_for(lambda: _position_s(console) > stands + 1, "the clock to go on")
-    frames = _frames(console)
-    wait_for(lambda: _frames(console) > frames + 5, "frames after the pause")
+    console.expect_more_frames("player", 5)
     console.page.keyboard.press("ArrowRight")
     wait_for(lambda: _position_s(console) > stands + 10, "ten seconds on")
 

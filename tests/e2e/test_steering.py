@@ -94,7 +94,7 @@ def test_a_preset_is_observed_when_set_and_when_called_and_its_picture_is_kept(
     console.see("ptz-preset").fill("7")
     console.see("ptz-preset-set").click()
     command = console.see("command")
-    expect(command).to_have_attribute("data-state", "observed", timeout=20_000)
+    expect(command).to_have_attribute("data-state", "observed")
     expect(command).to_contain_text("We saw it happen")
 
     at = _pan(yard, channel_id)
@@ -106,7 +106,7 @@ def test_a_preset_is_observed_when_set_and_when_called_and_its_picture_is_kept(
     console.tile(1).focus()
     console.page.keyboard.press("7")
     expect(command).to_have_attribute("data-kind", "preset_call")
-    expect(command).to_have_attribute("data-state", "observed", timeout=20_000)
+    expect(command).to_have_attribute("data-state", "observed")
     wait_for(lambda: abs(_pan(yard, channel_id) - at) < 1, "the camera to look at its preset again")
 
     console.see("tile-page").click()
@@ -177,7 +177,7 @@ def test_every_tab_of_a_camera_and_its_device_opens(yard: Server, window: Window
         expect(console.see(f"{page}-page")).to_be_visible()
         for tab in tabs:
             console.see(f"tab-{tab}").click()
-            expect(console.page.locator("progress")).to_have_count(0, timeout=20_000)
+            expect(console.page.locator("progress")).to_have_count(0)
             console.shot(f"{page}-{tab}")
             assert console.accessibility_faults() == [], f"{page} {tab}"
 
@@ -191,7 +191,7 @@ def test_a_configuration_is_written_read_back_and_said_to_be_seen(yard: Server, 
     plan.get_by_test_id("plan-enabled").check()
     plan.get_by_test_id("plan-1-16").click()
     plan.get_by_test_id("save-record_plan").click()
-    expect(plan.get_by_test_id("command")).to_have_attribute("data-state", "observed", timeout=20_000)
+    expect(plan.get_by_test_id("command")).to_have_attribute("data-state", "observed")
     url = f"/api/channels/{camera['id']}/configuration"
     told = yard.sign_in(KEEPER).get(url, params={"types": ["VideoRecordPlan"]}).json()["items"][0]["values"]
     assert told["record_enable"] is True
@@ -203,7 +203,7 @@ def test_a_voice_goes_to_the_camera_until_it_is_hung_up(yard: Server, window: Wi
     console.see("talk-start").click()
     console.state_purpose("please move the car")
     talk = console.see("talk")
-    expect(talk).to_have_attribute("data-speaking", "true", timeout=20_000)
+    expect(talk).to_have_attribute("data-speaking", "true")
     wait_for(lambda: float(console.see("talk-level").evaluate("meter => meter.value")) > 0.1, "a loud voice")
     expect(talk).to_have_attribute("data-state", "speaking")
     console.shot("talk")

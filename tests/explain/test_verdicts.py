@@ -16,7 +16,7 @@ from commonview.explain import (
     tell,
 )
 from tests.explain.faults import FAULTS
-from tests.explain.script import DEVICE, MEDIA_AT, PLATFORM, Script, channels, sdp
+from tests.explain.script import DEVICE, MEDIA_AT, PLATFORM, Script, channels, manscdp, sdp
 
 
 def story_of(capture: bytes) -> Story:
@@ -37,6 +37,19 @@ def test_a_faulty_capture_gets_its_verdict(capture: bytes, cause: Cause, hop: Ho
 def test_the_verdict_is_the_first_thing_said_about_its_exchange(capture: bytes, cause: Cause) -> None:
     firsts = [each.findings[0].cause for each in story_of(capture).exchanges if each.findings]
     assert cause in firsts
+
+
+def test_the_list_of_memory_cards_counts_as_one() -> None:
+    s = Script()
+    s.register()
+    s.ask("SDCardStatus")
+    card = "<Item><ID>1</ID><HddName>SD1</HddName><Status>ok</Status></Item>"
+    told = f'<SumNum>1</SumNum><SDCardStatusInfo Num="1">{card}</SDCardStatusInfo>'
+    body = manscdp("Response", "SDCardStatus", 7, DEVICE, told)
+    s.answer(s.request("MESSAGE", body=body), "200 OK")
+    s.wait(60)
+    (asked,) = [each for each in story_of(s.capture()).exchanges if each.kind is ExchangeKind.QUERY]
+    assert asked.findings == ()
 
 
 def test_there_are_captures_for_most_rules() -> None:

@@ -1,5 +1,7 @@
-"""The server is killed (kill -9) while cameras are recorded: what was acknowledged reads back and verifies, and
-what was under way is there up to the last fragment."""
+"""The server is killed (kill -9) while cameras are recorded: what was acknowledged reads back and verifies.
+
+What was under way is there up to the last fragment.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 Prints its port once it listens. Mounts: /h264 (with G.711), /aac (H.264 and AAC) and /h265. The user `viewer`
 has the password `open sesame`, by Digest or, with --basic, by Basic alone; with --open nobody is asked.
+With --tls CERTIFICATE KEY (PEM files) it listens inside TLS.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 VIDEO = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1"
 X264 = "x264enc tune=zerolatency key-int-max=15 speed-preset=ultrafast"
@@ -31,14 +32,18 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--basic", action="store_true")
     options.add_argument("--open", action="store_true", help="no password")
+    options.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     chosen = options.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service("0")
     role = "user"
+    auth = GstRtspServer.RTSPAuth()
+    if chosen.tls:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(*chosen.tls))
+        server.set_auth(auth)
     if not chosen.open:
-        auth = GstRtspServer.RTSPAuth()
         token = GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", role)
         if chosen.basic:

@@ -23,13 +23,13 @@ pytestmark = [
 
 
 @asynccontextmanager
-async def java_device(room: Room, folder: Path, transport: str) -> AsyncIterator[PeerProcess]:
+async def java_device(room: Room, folder: Path, transport: str, *film: str) -> AsyncIterator[PeerProcess]:
     """Start the recorder against the room."""
     assert COMMAND is not None
     server = room.server()
     identity = ("device", DEVICE, "3402000000", transport, str(free_port()))
     target = (server.server_id, str(room.service.sip_port), PASSWORD)
-    async with running_peer(*COMMAND, *identity, *target, log=folder / "java.log") as peer:
+    async with running_peer(*COMMAND, *identity, *target, *film, log=folder / "java.log") as peer:
         yield peer
 
 
@@ -39,7 +39,7 @@ async def test_recorder_on_jain_sip_registers_is_listed_and_called(tmp_path: Pat
         open_room(tmp_path, default_media_transport="udp") as room,
         java_device(room, tmp_path, transport) as device,
     ):
-        await until(lambda: [one.online for one in room.service.devices()] == [True], seconds=20)
+        await until(lambda: [one.online for one in room.service.devices()] == [True])
         await until(lambda: room.service.device(DEVICE).catalogue.state is CatalogueState.COMPLETE)
         await until(lambda: room.service.device(DEVICE).name == "爪哇 recorder")
         assert [channel.name for channel in room.service.tree()[0].channels] == ["枪机 1", "枪机 2"]

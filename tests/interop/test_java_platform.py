@@ -39,7 +39,7 @@ async def java_platform(folder: Path, transport: str, port: int) -> AsyncIterato
     assert COMMAND is not None
     words = ("platform", UPPER, "3402000000", transport, str(port), PASSWORD, str(folder / "media.ps"))
     async with running_peer(*COMMAND, *words, log=folder / "java.log") as peer:
-        await until(lambda: peer.heard("listening"), seconds=20)
+        await until(lambda: peer.heard("listening"))
         yield peer
 
 
@@ -108,7 +108,7 @@ async def test_superior_on_jain_sip_lists_watches_and_steers(
         await superior.say("info")
         await until(lambda: superior.heard("message", "DeviceInfo"))
         await superior.say(f"invite {CAMERA}")
-        await until(lambda: len(superior.heard("rtp")) >= 2, seconds=20)
+        await until(lambda: len(superior.heard("rtp")) >= 2)
         first = superior.heard("rtp")[0]
         assert (first["ssrc"], first["payload_type"]) == (100000007, 96)
         look = asyncio.get_running_loop().time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from commonview.media import (
     RtspConnected,
     RtspFailed,
 )
+from tests.certificates import make
 from tests.interop.rtsp_peer import PASSWORD, USER, rtsp_server
 from tests.network.harness import free_port, until
 
@@ -35,15 +37,18 @@ class Asked:
         self.node = node
         self.heard = heard
 
-    def open(self, port: int, path: str, transport: str, password: str = PASSWORD) -> None:
+    def open(
+        self, port: int, path: str, transport: str, password: str = PASSWORD, *, certificate: str = ""
+    ) -> None:
         self.node.open_rtsp(
             "camera",
-            f"rtsp://127.0.0.1:{port}{path}",
+            f"{'rtsps' if certificate else 'rtsp'}://127.0.0.1:{port}{path}",
             username=USER,
             password=password,
             transport=transport,
             address="127.0.0.1",
             networks=["127.0.0.0/8"],
+            certificate=certificate,
         )
 
     def has(self, kind: type[MediaEvent]) -> bool:
@@ -82,7 +87,7 @@ async def test_a_stream_of_a_foreign_server_flows(
 ) -> None:
     async with asked() as stream:
         stream.open(digest_server, path, transport)
-        await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+        await until(lambda: stream.has(FirstKeyFrame))
         assert stream.has(RtspConnected)
         key = next(event for event in stream.heard if isinstance(event, FirstKeyFrame))
         assert (key.codec, key.width, key.height) == (codec, 320, 240)
@@ -91,7 +96,7 @@ async def test_a_stream_of_a_foreign_server_flows(
             stats = stream.node.stream_stats("camera")
             return stats.frames if stats is not None else 0
 
-        await until(lambda: frames() > 20, seconds=20)
+        await until(lambda: frames() > 20)
         stats = stream.node.stream_stats("camera")
         assert stats is not None
         assert stats.malformed == 0
@@ -118,15 +123,29 @@ async def test_basic_is_given_to_a_server_that_knows_nothing_else() -> None:
     with rtsp_server("--basic") as port:
         async with asked() as stream:
             stream.open(port, "/h264", "tcp")
-            await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+            await until(lambda: stream.has(FirstKeyFrame))
 
 
 async def test_a_server_that_goes_is_noticed_and_asked_again_when_it_is_back() -> None:
     async with asked() as stream:
         with rtsp_server("--open") as port:
             stream.open(port, "/h264", "tcp")
-            await until(lambda: stream.has(FirstKeyFrame), seconds=20)
+            await until(lambda: stream.has(FirstKeyFrame))
         await until(lambda: stream.failure() is not None)
         assert stream.failure() == ("closed", 0)
         stream.node.retry_rtsp("camera")
         await until(lambda: stream.failure() == ("refused", 0))
+
+
+async def test_pictures_come_inside_tls_from_the_server_whose_certificate_is_known(tmp_path: Path) -> None:
+    papers = make(tmp_path)
+    with rtsp_server("--tls", str(papers.certificate), str(papers.key)) as port:
+        async with asked() as stream:
+            stream.open(port, "/aac", "tcp", certificate=papers.sha256)
+            await until(lambda: stream.has(FirstKeyFrame), seconds=30)
+            stats = stream.node.stream_stats("camera")
+            assert stats is not None
+            assert stats.codec == "h264"
+        async with asked() as stream:
+            stream.open(port, "/aac", "tcp", certificate="00" * 32)
+            await until(lambda: stream.failure() == ("certificate", 0), seconds=30)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from commonview.network import CatalogueState, ChannelStatus
-from commonview.network.control import CommandState, Order, SnapshotOrder, orders
-from commonview.network.control.service import Target
+from commonview.network.control import CommandState, Order, SnapshotOrder, Target, orders
 from commonview.network.directory import DeviceRecord
-from commonview.network.events import SubscriptionKind, SubscriptionStatus
+from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
 from commonview.network.history import PlaybackState
 from commonview.simulator import SimulatedCamera
 from commonview.wire import manscdp as wire
 from commonview.wire.manscdp import ConfigType
 from commonview.wire.manscdp.config_blocks import BLOCKS
 from commonview.wire.version import GbVersion
+from tests.loopback.ground import FIRMWARE, NEWER_BLOCKS
 from tests.loopback.table import NEW, OLD, Way
 from tests.network.harness import Room, now, until
 
 RECORDED: Final = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
-FIRMWARE: Final = "/firmware/2.0"
 PATIENCE_S: Final = 120.0
 """For a machine much slower than any; a scene that holds waits for none of it."""
 
@@ -196,9 +194,11 @@ async def where_it_looks_is_told(end: End) -> None:
 
 @scene("Notify/VideoUploadNotify", since=NEW)
 async def it_asks_to_be_watched(end: End) -> None:
-    heard = end.room.service.counters().get("messages.message_unhandled", 0)
     await end.camera.reports.ask_to_be_pulled()
-    await end.until(lambda: end.room.service.counters().get("messages.message_unhandled", 0) > heard)
+    alarms = end.room.service.events.alarms
+    async with asyncio.timeout(PATIENCE_S):
+        while not await alarms.list(device_id=end.device_id, codes=[AlarmCode.UPLOAD_ASKED]):
+            await asyncio.sleep(0.05)
 
 
 # -- the past
@@ -327,51 +327,6 @@ async def blocks_without_an_order_are_written_as_they_were_read(end: End) -> Non
         assert reply.answered
 
 
-NEWER_BLOCKS: Final[tuple[tuple[Order, ConfigType], ...]] = (
-    (
-        orders.VideoParameters(
-            streams=[
-                orders.VideoStream(
-                    stream=0,
-                    video_format=2,
-                    resolution="1280x720",
-                    frame_rate=25,
-                    bit_rate_type=2,
-                    video_bit_rate_kbps=2048,
-                )
-            ]
-        ),
-        ConfigType.VIDEO_PARAM_ATTRIBUTE,
-    ),
-    (
-        orders.RecordPlan(
-            enabled=True,
-            days=[orders.DaySchedule(weekday=1, segments=[orders.TimeSegment(start_s=3600, stop_s=7200)])],
-        ),
-        ConfigType.VIDEO_RECORD_PLAN,
-    ),
-    (orders.AlarmRecord(enabled=True, record_s=60, pre_record_s=10), ConfigType.VIDEO_ALARM_RECORD),
-    (
-        orders.PictureMask(enabled=True, regions=[orders.MaskRegion(left=0, top=0, right=100, bottom=50)]),
-        ConfigType.PICTURE_MASK,
-    ),
-    (orders.FrameMirror(mirror=2), ConfigType.FRAME_MIRROR),
-    (orders.AlarmReport(motion_detection=False, field_detection=True), ConfigType.ALARM_REPORT),
-    (
-        orders.Osd(
-            window_length=704,
-            window_width=576,
-            time_enabled=True,
-            time_x=16,
-            time_y=16,
-            text_enabled=True,
-            texts=[orders.OsdText(text="东门 East Gate", x=16, y=500)],
-        ),
-        ConfigType.OSD_CONFIG,
-    ),
-)
-
-
 @scene(*(f"Control/DeviceConfig/{kind.value}" for _, kind in NEWER_BLOCKS), since=NEW)
 async def every_newer_block_is_written_and_reads_back(end: End) -> None:
     for order, _ in NEWER_BLOCKS:
@@ -410,32 +365,3 @@ async def it_restarts_and_comes_back(end: End) -> None:
     before = end.camera.counters.registrations
     await end.give(orders.Reboot(), device=True)
     await end.until(lambda: end.camera.counters.registrations > before)
-
-
-@asynccontextmanager
-async def http_desk(room: Room) -> AsyncIterator[str]:
-    """Takes pictures as the API does, and gives out firmware."""
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        fields = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
-        answer = b"firmware" * 100
-        if head.startswith("POST "):
-            body, answer = await reader.readexactly(int(fields["content-length"])), b""
-
-            async def pieces() -> AsyncIterator[bytes]:
-                yield body
-
-            token = head.partition("/api/device-upload/")[2].partition(" ")[0]
-            await room.service.control.snapshots.receive(token, fields["content-type"], pieces())
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(answer))
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()

@@ -42,9 +42,9 @@ class Upward(StrEnum):
 
     PASSED = "handed on to the camera, and back"
     OWN = "answered or told by the subordinate itself"
-    REFUSED = "refused with ERROR or 403: it belongs to the device's owner"
-    UNSUPPORTED = "answered 501"
-    NOT_TOLD = "not told upward: it answers the owner's own command"
+    REFUSED = "refused: it belongs to the device's owner"
+    NOT_TOLD = "not told upward: it concerns the device's owner"
+    VOICE = "handed on where a voice is shared, refused where it is not"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class Row:
         return (self.root, self.cmd_type) in {("Notify", "Broadcast"), ("Response", "Alarm")}
 
     @property
+    def goes_up(self) -> bool:
+        """Whether it passes between a subordinate of ours and its superior at all."""
+        return self.from_above or self.upward is not Upward.NOT_TOLD
+
+    @property
     def spellings(self) -> frozenset[str]:
         """How the part is written; the key frame command had a letter less before 2022 (trap 50)."""
         return frozenset({self.part, "IFameCmd"} if self.part == "IFrameCmd" else {self.part})
@@ -75,7 +80,7 @@ class Row:
 
 
 OLD, NEW = GbVersion.V2016, GbVersion.V2022
-P, O, R, U, N = Upward  # noqa: E741 - the column of a table
+P, O, R, N, V = Upward  # noqa: E741 - the column of a table
 
 ROWS: Final = (
     *(
@@ -117,18 +122,18 @@ ROWS: Final = (
     Row("Query", "DeviceInfo", OLD, O),
     Row("Query", "RecordInfo", OLD, P),
     Row("Query", "Alarm", OLD, O),
-    Row("Query", "ConfigDownload", OLD, U),
+    Row("Query", "ConfigDownload", OLD, P),
     Row("Query", "PresetQuery", OLD, P),
     Row("Query", "MobilePosition", OLD, O),
     Row("Query", "HomePositionQuery", NEW, P),
     Row("Query", "CruiseTrackListQuery", NEW, P),
     Row("Query", "CruiseTrackQuery", NEW, P),
     Row("Query", "PTZPosition", NEW, P),
-    Row("Query", "SDCardStatus", NEW, U),
+    Row("Query", "SDCardStatus", NEW, P),
     Row("Notify", "Keepalive", OLD, O),
     Row("Notify", "Alarm", OLD, P),
     Row("Notify", "MediaStatus", OLD, P),
-    Row("Notify", "Broadcast", OLD, R),
+    Row("Notify", "Broadcast", OLD, V),
     Row("Notify", "MobilePosition", OLD, P),
     Row("Notify", "UploadSnapShotFinished", NEW, N),
     Row("Notify", "VideoUploadNotify", NEW, N),
@@ -142,12 +147,12 @@ ROWS: Final = (
     Row("Response", "DeviceStatus", OLD, O),
     Row("Response", "RecordInfo", OLD, P),
     Row("Response", "DeviceConfig", OLD, R),
-    Row("Response", "ConfigDownload", OLD, U),
+    Row("Response", "ConfigDownload", OLD, P),
     Row("Response", "PresetQuery", OLD, P),
-    Row("Response", "Broadcast", OLD, R),
+    Row("Response", "Broadcast", OLD, V),
     Row("Response", "HomePositionQuery", NEW, P),
     Row("Response", "CruiseTrackListQuery", NEW, P),
     Row("Response", "CruiseTrackQuery", NEW, P),
     Row("Response", "PTZPosition", NEW, P),
-    Row("Response", "SDCardStatus", NEW, U),
+    Row("Response", "SDCardStatus", NEW, P),
 )

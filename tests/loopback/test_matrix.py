@@ -9,9 +9,8 @@ import pytest
 
 from commonview.wire.manscdp import Command, ConfigType, DragZoom, device_control, registered, registry
 from commonview.wire.version import GbVersion
-from tests.loopback import below
+from tests.loopback import below, scenes_below, scenes_upward, upward
 from tests.loopback.below import Outcome
-from tests.loopback.scenes_below import SCENES
 from tests.loopback.table import ROWS, WAYS, Row, Way
 
 pytestmark = pytest.mark.timeout(600)  # eighteen peers at once, also on a machine ten times slower
@@ -46,7 +45,10 @@ def test_row_begins_with_the_edition_of_its_message(row: Row) -> None:
 
 
 def test_every_row_has_a_scene() -> None:
-    assert {name for scene in SCENES for name in scene.covers} == {row.name for row in ROWS}
+    shown_below = {name for scene in scenes_below.SCENES for name in scene.covers}
+    shown_upward = {name for scene in scenes_upward.SCENES for name in scene.covers}
+    assert shown_below == {row.name for row in ROWS}
+    assert shown_upward == {row.name for row in ROWS if row.goes_up}
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +62,21 @@ def test_superior_and_simulator_exchange_every_message(below_us: dict[Way, Outco
     outcome = below_us[way]
     assert outcome.troubles == {}
     assert outcome.missing(way) == []
+    assert outcome.too_new(way) == []
+    assert outcome.astray(way) == []
+
+
+@pytest.fixture(scope="module")
+def above_us(tmp_path_factory: pytest.TempPathFactory) -> dict[Way, Outcome]:
+    """Our subordinate under our superior, with a simulated camera below."""
+    return asyncio.run(upward.play(tmp_path_factory.mktemp("above")))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_superior_and_subordinate_exchange_every_message(above_us: dict[Way, Outcome], way: Way) -> None:
+    outcome = above_us[way]
+    assert outcome.troubles == {}
+    assert outcome.missing(way, (row for row in ROWS if row.goes_up)) == []
+    assert [row.name for row in ROWS if not row.goes_up and outcome.passed(row)] == []
     assert outcome.too_new(way) == []
     assert outcome.astray(way) == []

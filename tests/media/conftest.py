@@ -11,9 +11,9 @@ import pytest
 
 from commonview.media import CoreMediaNode, MediaEvent, MediaNodeSettings
 from tests.media.viewers import KEY
+from tests.waiting import PATIENCE_S
 
 Kind = TypeVar("Kind")
-_TIMEOUT_S = 15.0
 
 
 class EventLog:
@@ -38,7 +38,7 @@ class EventLog:
             return next((event for event in self.seen if isinstance(event, kind) and accept(event)), None)
 
         with self._news:
-            self._news.wait_for(lambda: found() is not None, timeout=_TIMEOUT_S)
+            self._news.wait_for(lambda: found() is not None, timeout=PATIENCE_S)
             event = found()
         assert event is not None, f"no {kind.__name__} among {self.seen}"
         return event
@@ -48,7 +48,7 @@ class EventLog:
             return sum(isinstance(event, kind) for event in self.seen)
 
     def join(self) -> None:
-        self._thread.join(_TIMEOUT_S)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
 

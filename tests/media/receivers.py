@@ -14,6 +14,8 @@ from typing import Self
 
 import av
 
+from tests.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True, slots=True)
 class Packet:
@@ -77,12 +79,14 @@ class ForeignReceiver:
     def wait_for(self, count: int) -> list[Packet]:
         """The packets, once there are so many."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.packets) >= count, timeout=15), len(self.packets)
+            assert self._news.wait_for(lambda: len(self.packets) >= count, timeout=PATIENCE_S), len(
+                self.packets
+            )
             return list(self.packets)
 
     def wait_for_end(self) -> None:
         with self._news:
-            assert self._news.wait_for(lambda: self.is_ended, timeout=15)
+            assert self._news.wait_for(lambda: self.is_ended, timeout=PATIENCE_S)
 
     def _run(self) -> None:
         for raw in self._frames():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -59,9 +60,9 @@ class Server:
 
 
 @asynccontextmanager
-async def rtsp_server(say: Say) -> AsyncIterator[Server]:
+async def rtsp_server(say: Say, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     made = Server(say)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -28,6 +28,7 @@ from tests.media.camera import GROUP, Packetizer, Picture, clip, program_stream
 from tests.media.conftest import EventLog, NodeFactory
 from tests.media.receivers import ForeignReceiver, Packet, images, program
 from tests.media.viewers import decode, watch, websocket
+from tests.waiting import PATIENCE_S
 
 UDP = MediaTransport.UDP
 PASSIVE = MediaTransport.TCP_PASSIVE
@@ -200,7 +201,7 @@ def test_only_the_receiver_may_fetch_a_passive_sender(
 ) -> None:
     port = forward(node, SenderTarget(PASSIVE, "127.0.0.3", 0))
     with socket.socket() as stranger, socket.socket() as connection:
-        stranger.settimeout(10)
+        stranger.settimeout(PATIENCE_S)
         stranger.bind(("127.0.0.2", 0))
         stranger.connect(("127.0.0.1", port))
         assert stranger.recv(1) == b""
@@ -310,7 +311,7 @@ def test_reports_tell_what_was_sent(node: CoreMediaNode, log: EventLog, source: 
                 break
             except OSError:
                 continue
-        rtcp.settimeout(15)
+        rtcp.settimeout(PATIENCE_S)
         local = forward(node, SenderTarget(UDP, "127.0.0.1", rtp.getsockname()[1]))
         source.play(range(3))
         log.wait_for(SenderFirstPacket)

@@ -18,6 +18,7 @@ from commonview.media import (
 from tests.media.camera import Camera
 from tests.media.conftest import EventLog, NodeFactory
 from tests.media.viewers import error_code, open_http, signed, watch, websocket
+from tests.waiting import PATIENCE_S
 
 HTTP = ViewerProtocol.HTTP
 WS = ViewerProtocol.WEBSOCKET
@@ -75,7 +76,7 @@ def test_a_viewer_may_come_a_moment_before_its_stream(node: CoreMediaNode, log: 
 
 def websocket_later(node: CoreMediaNode) -> socket.socket:
     """Send the handshake for a stream that does not exist yet."""
-    connection = socket.create_connection(("127.0.0.1", node.viewer_port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", node.viewer_port), timeout=PATIENCE_S)
     path = tickets.live_path("late", signed("late", WS))
     connection.sendall(
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -111,7 +112,7 @@ def test_what_is_not_served_is_answered_by_its_status(node: CoreMediaNode, strea
 
 def test_a_head_that_never_ends_is_cut_off(start_node: NodeFactory) -> None:
     node = start_node(request_head_timeout_s=0.2)
-    with socket.create_connection(("127.0.0.1", node.viewer_port), timeout=10) as slow:
+    with socket.create_connection(("127.0.0.1", node.viewer_port), timeout=PATIENCE_S) as slow:
         slow.sendall(b"GET /live/s1.mp4 HTTP/1.1\r\nHost: h\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
     assert node.node_stats().counters["http_408"] == 1
@@ -143,7 +144,7 @@ def test_garbage_at_the_door_harms_nobody(
     receiver = node.stream_stats(stream)
     assert receiver is not None
     with Camera.tcp(receiver.port, ssrc=1), websocket(node, stream) as viewer:
-        with socket.create_connection(("127.0.0.1", node.viewer_port), timeout=10) as stranger:
+        with socket.create_connection(("127.0.0.1", node.viewer_port), timeout=PATIENCE_S) as stranger:
             try:
                 stranger.sendall(garbage)
                 stranger.shutdown(socket.SHUT_WR)

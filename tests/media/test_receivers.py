@@ -31,6 +31,7 @@ from commonview.media import (
 from tests.media.camera import Camera, Packetizer
 from tests.media.conftest import EventLog, NodeFactory
 from tests.media.viewers import watch, websocket
+from tests.waiting import PATIENCE_S
 
 UDP = MediaTransport.UDP
 PASSIVE = MediaTransport.TCP_PASSIVE
@@ -38,7 +39,7 @@ ACTIVE = MediaTransport.TCP_ACTIVE
 
 
 def await_packets(node: CoreMediaNode, count: int) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE_S
     while (stats := node.stream_stats("s1")) is None or stats.packets < count:
         assert time.monotonic() < until, stats
         time.sleep(0.005)
@@ -91,7 +92,7 @@ def test_media_over_tcp_passive_reaches_the_first_key_frame(node: CoreMediaNode,
 def test_media_over_tcp_active_comes_from_the_reserved_port(node: CoreMediaNode, log: EventLog) -> None:
     receiver = node.open_receiver("s1", ACTIVE, ssrc=7)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE_S)
         node.connect_receiver("s1", "127.0.0.1", listener.getsockname()[1])
         connection, peer = listener.accept()
         with Camera(connection, ssrc=7):
@@ -142,7 +143,7 @@ def test_the_camera_may_reconnect_and_a_stranger_may_not_push_it_out(
         log.wait_for(FirstKeyFrame)
         with socket.socket() as stranger:
             stranger.bind(("127.0.0.2", 0))
-            stranger.settimeout(10)
+            stranger.settimeout(PATIENCE_S)
             stranger.connect(("127.0.0.1", receiver.port))
             assert stranger.recv(1) == b""
         with Camera.tcp(receiver.port, ssrc=7), websocket(node, "s1") as viewer:
@@ -172,7 +173,7 @@ def test_a_stranger_on_the_tcp_side_of_a_udp_stream_changes_nothing(
         watch(viewer, 5)
         with socket.socket() as stranger:
             stranger.bind(("127.0.0.2", 0))
-            stranger.settimeout(10)
+            stranger.settimeout(PATIENCE_S)
             stranger.connect(("127.0.0.1", receiver.port))
             assert stranger.recv(1) == b""
         watch(viewer, 5)

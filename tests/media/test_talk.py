@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from commonview.media import (
     OutputExists,
     SenderTarget,
     SpeakerProtocol,
+    StreamUnknown,
     TalkCarriage,
     TalkConnected,
     TalkEnded,
@@ -31,6 +33,7 @@ from tests.media.conftest import EventLog
 from tests.media.receivers import ForeignReceiver, program
 from tests.media.sound import tone
 from tests.media.viewers import last_words, open_http, signed
+from tests.waiting import PATIENCE_S
 
 UDP = MediaTransport.UDP
 SOUND = b"".join(tone("alaw", 2))
@@ -103,7 +106,7 @@ def test_a_device_that_wants_a_program_stream_gets_one(node: CoreMediaNode) -> N
 @pytest.mark.parametrize("role", ["device dials", "we dial"])
 def test_a_voice_travels_over_tcp_both_ways(node: CoreMediaNode, log: EventLog, role: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE_S)
         if role == "we dial":
             open_talk(node, SenderTarget(MediaTransport.TCP_ACTIVE, "127.0.0.1", listener.getsockname()[1]))
             connection, _ = listener.accept()
@@ -152,7 +155,7 @@ def test_a_speaker_is_silenced_with_its_right(node: CoreMediaNode, log: EventLog
                     assert node.cut_access("a1") == 1
             assert last_words(speaker) == {"type": "end", "reason": reason}
             with pytest.raises(ConnectionClosed):
-                speaker.recv(timeout=10)
+                speaker.recv(timeout=PATIENCE_S)
         assert log.wait_for(TalkLeft).reason == reason
         assert log.count(TalkEnded) == (1 if reason == "talk_ended" else 0)
 
@@ -172,6 +175,37 @@ def test_a_talk_ends_with_its_own_right(node: CoreMediaNode, log: EventLog, reas
         ended = log.wait_for(TalkEnded)
     assert (ended.reason, ended.access_id, ended.grant_id) == (reason, "access", "grant")
     assert node.node_stats().ports_quarantined == 1
+    open_talk(node, SenderTarget(UDP, "127.0.0.1", 9))
+
+
+@pytest.mark.parametrize("carriage", [TalkCarriage.PCMA, TalkCarriage.PROGRAM_STREAM])
+def test_what_comes_in_a_stream_is_spoken_and_nobody_else_speaks(
+    node: CoreMediaNode, log: EventLog, carriage: TalkCarriage
+) -> None:
+    """A platform above speaks through us; it sends A-law, the device takes what it takes."""
+    with ForeignReceiver.udp() as device, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as above:
+        port = node.open_receiver("s1", UDP, ssrc=7).port
+        open_talk(node, to(device), carriage=carriage, payload_type=96, stream_id="s1")
+        log.wait_for(TalkConnected)
+        for number, packet in enumerate(PACKETS):
+            header = struct.pack("!BBHII", 0x80, 8, number, number * 160, 7)
+            above.sendto(header + packet, ("127.0.0.1", port))
+            time.sleep(0.02)
+        packets = device.wait_for(10)
+        with speak(node) as browser:
+            assert last_words(browser) == {"type": "end", "reason": "occupied"}
+        assert node.cut_grant("grant") == 1
+        ended = log.wait_for(TalkEnded)
+    said = [packet.payload[-160:] for packet in packets]
+    assert said[0] == PACKETS[0]
+    assert set(said) <= set(PACKETS)
+    assert {packet.ssrc for packet in packets} == {0x0BADCAFE}
+    assert (ended.reason, ended.packets_sent >= len(said)) == ("grant_revoked", True)
+
+
+def test_a_talk_needs_the_stream_that_is_to_speak(node: CoreMediaNode) -> None:
+    with pytest.raises(StreamUnknown):
+        open_talk(node, SenderTarget(UDP, "127.0.0.1", 9), stream_id="never opened")
     open_talk(node, SenderTarget(UDP, "127.0.0.1", 9))
 
 

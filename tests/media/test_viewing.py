@@ -25,6 +25,7 @@ from commonview.media import (
 from tests.media.camera import GROUP, Camera
 from tests.media.conftest import EventLog, NodeFactory
 from tests.media.viewers import decode, last_words, open_http, signed, watch, websocket
+from tests.waiting import PATIENCE_S
 
 PASSIVE = MediaTransport.TCP_PASSIVE
 
@@ -146,7 +147,7 @@ def test_cutting_a_grant_ends_its_viewers_and_only_those(node: CoreMediaNode, lo
             assert node.cut_grant("g1") == 1
             assert last_words(cut) == {"type": "end", "reason": "grant_revoked"}
             with pytest.raises(ConnectionClosed):
-                cut.recv(timeout=10)
+                cut.recv(timeout=PATIENCE_S)
             assert len(watch(other, 30).fragments) == 30
     left = log.wait_for(ViewerLeft, lambda event: event.access_id == "a1")
     assert (left.grant_id, left.reason) == ("g1", "grant_revoked")
@@ -211,7 +212,7 @@ def stuck_viewer(node: CoreMediaNode) -> socket.socket:
 
 
 def read_to_end(connection: socket.socket) -> None:
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE_S)
     while connection.recv(65_536):
         pass
 
@@ -236,7 +237,7 @@ def test_pictures_in_the_kernel_are_taken_back_from_a_viewer_that_does_not_close
         while (stats := node.stream_stats("s1")) and stats.viewer_bytes < 100_000:
             pass
         assert node.cut_grant("grant") == 1
-        until = time.monotonic() + 15
+        until = time.monotonic() + PATIENCE_S
         while tcp_state(stuck) != TCP_CLOSE:
             assert time.monotonic() < until, "the connection was left to drain"
             time.sleep(0.01)

@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from commonview.media import CoreMediaNode, SpeakerProtocol, Ticket, ViewerProtocol, tickets
+from tests.waiting import PATIENCE_S
 
 KEY = bytes(range(32))
 
@@ -89,7 +90,7 @@ def open_http(
     node: CoreMediaNode, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
 ) -> http.client.HTTPResponse:
     """Send one request and read the head of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", node.viewer_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.viewer_port, timeout=PATIENCE_S)
     connection.request(method, path, headers=headers or {})
     return connection.getresponse()
 

@@ -31,12 +31,13 @@ from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest, SipResponse
 from tests.network.exchange import DEVICE, DOMAIN, PLATFORM, udp
+from tests.waiting import answered
 
 CAMERA = "34020000001320000001"
 CHANNEL_ID = f"{DEVICE}-{CAMERA}"
 ACCOUNT = "somebody"
 LIMITS = ObservationLimits(
-    first_look_s=0.01, look_every_s=0.02, within_s=0.15, reboot_s=0.3, format_s=0.5, upgrade_s=0.3
+    first_look_s=0.01, look_every_s=0.02, within_s=0.3, reboot_s=1.5, format_s=1.5, upgrade_s=20.0
 )
 
 
@@ -218,10 +219,10 @@ class ControlRoom:
             clock,
             pictures=folder / "snapshots",
             limits=LIMITS,
-            answer_s=0.15,
+            answer_s=0.4,
             quiet_s=0.05,
         )
-        self.control.snapshots.limits = SnapshotLimits(picture_s=0.3, straggler_s=0.05, answer_s=0.1)
+        self.control.snapshots.limits = SnapshotLimits(picture_s=1.0, straggler_s=0.05, answer_s=0.4)
         self.register(version=version)
         self.camera.say = self._said
 
@@ -252,10 +253,7 @@ class ControlRoom:
         return await self.end_of(command)
 
     async def end_of(self, command: Command) -> Command:
-        async with asyncio.timeout(10):
-            while not (known := await self.control.command(command.id)).over:
-                await asyncio.sleep(0.005)
-        return known
+        return await answered(lambda: self.control.command(command.id), lambda known: known.over)
 
 
 def states(command: Command) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +30,8 @@ from commonview.security.secrets import Vault
 from commonview.simulator import CameraSettings, Channel, Server
 from commonview.simulator.frames import Frame, FrameKind, SourceFormat, StreamType
 from tests.network.recorded_media import RecordedOutlets
+from tests.ports import free_port as free_port
+from tests.waiting import until as until
 
 PASSWORD = "enrolment password"
 DEVICE = "34020000001110000001"
@@ -52,6 +53,7 @@ class RecordedNode(RecordedOutlets):
         self.asked: list[tuple[str, str, str, str]] = []
         self.asked_again: list[str] = []
         self.passwords: list[str] = []
+        self.trusted: list[tuple[str, str]] = []
         self.dialled: list[tuple[str, str, int]] = []
         self.cut: list[str] = []
         self._events: asyncio.Queue[MediaEvent] = asyncio.Queue()
@@ -84,7 +86,10 @@ class RecordedNode(RecordedOutlets):
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
+        self.trusted.append((authorities, certificate))
         self.asked.append((stream_id, url, transport, address))
         self.passwords.append(password)
 
@@ -147,12 +152,6 @@ class StillSource:
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings(folder: Path, **more: object) -> Settings:
@@ -235,10 +234,3 @@ async def open_room(
             await service.close()
     finally:
         database.close()
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
-    """Wait until something is so; fails when it is not within ``seconds``."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)

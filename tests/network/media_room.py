@@ -11,11 +11,13 @@ from pathlib import Path
 
 import httpx
 
-from commonview.media import CoreMediaNode, MediaNodeSettings, Ticket, ViewerProtocol, tickets
+from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
 from commonview.network import CatalogueState, LiveSession, SessionState, Step
 from commonview.simulator import Channel, Faults, SimulatedCamera
 from commonview.simulator.sources import open_scene
-from tests.network.harness import DEVICE, LIMITS, Room, free_port, now, open_room, until
+from tests.network.harness import DEVICE, LIMITS, Room, now, open_room, until
+from tests.nodes import core_node
+from tests.waiting import PATIENCE_S
 
 KEY = bytes(range(32))
 CHANNEL = f"{DEVICE}-34020000001320000001"
@@ -36,18 +38,7 @@ async def media_room(
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""
-    first = rtp_port_min or free_port() & ~1
-    node = CoreMediaNode(
-        MediaNodeSettings(
-            viewer_port=0,
-            rtp_port_min=first,
-            rtp_port_max=first + ports - 1,
-            media_timeout_s=media_timeout_s,
-            port_quarantine_s=0.2,
-            reactors=1,
-        ),
-        ticket_key=KEY,
-    )
+    node = core_node(KEY, ports=ports, first=rtp_port_min, media_timeout_s=media_timeout_s)
     source = open_scene("north gate", size=(160, 120), fps=10)
     try:
         async with open_room(
@@ -136,7 +127,7 @@ def steps(session: LiveSession) -> list[Step]:
     return [one.step for one in session.timeline]
 
 
-async def until_state(room: Room, state: SessionState, *, seconds: float = 20.0) -> LiveSession:
+async def until_state(room: Room, state: SessionState, *, seconds: float = PATIENCE_S) -> LiveSession:
     """Wait for the newest session to be in a state."""
     await until(lambda: session_of(room).state is state, seconds=seconds)
     return session_of(room)

@@ -60,6 +60,7 @@ class RecordedOutlets:
         access_id: str,
         grant_id: str,
         end_by: datetime,
+        stream_id: str = "",
     ) -> Talk:
         self.played.append(("open_talk", talk_id, target, ssrc, payload_type, carriage, access_id, grant_id))
         return Talk(local_port=37_000 + 2 * len(self.played))

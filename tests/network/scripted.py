@@ -9,6 +9,7 @@ from typing import Self
 
 from commonview.wire.sip.digest import Challenge, answer
 from tests.network.harness import DEVICE, PASSWORD
+from tests.waiting import PATIENCE_S
 
 PLATFORM = "34020000002000000001"
 DOMAIN = "3402000000"
@@ -51,7 +52,7 @@ class ScriptedDevice(asyncio.DatagramProtocol):
 
     async def receive(self, begin: str, *, holding: str = "") -> str:
         """The next datagram that begins so and holds that; others are dropped."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 data = (await self._received.get()).decode("utf-8", "replace")
                 if data.startswith(begin) and holding in data:

@@ -151,9 +151,3 @@ def lose_first(count: int, matching: bytes = b"") -> Callable[[bytes], bool]:
         return False
 
     return lose
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something another task or socket brings about; the test's own timeout is the bound."""
-    while not condition():
-        await asyncio.sleep(0.005)

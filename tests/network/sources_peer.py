@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -44,9 +45,9 @@ class RtspPeer:
 
 
 @asynccontextmanager
-async def rtsp_peer() -> AsyncIterator[RtspPeer]:
+async def rtsp_peer(tls: ssl.SSLContext | None = None) -> AsyncIterator[RtspPeer]:
     peer = RtspPeer()
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=tls)
     peer.port = server.sockets[0].getsockname()[1]
     async with server:
         yield peer

@@ -40,6 +40,28 @@ def test_total_that_never_comes_ends_by_silence_and_is_not_whole() -> None:
     assert (answer.completion, answer.promised, answer.whole) == (Completion.QUIET, 300, False)
 
 
+def test_silence_while_pages_wait_to_be_read_ends_no_answer() -> None:
+    pages = Aggregator[str](LIMITS)
+    pages.expect(KEY, 0.0)
+    pages.add(KEY, 3, page("a"), 1.0)
+    assert pages.due(6.0, behind=True) == []
+    assert pages.due(500.0, behind=True) == []
+    pages.add(KEY, 3, page("b"), 501.0)
+    pages.add(KEY, 3, page("c"), 502.0)
+    (answer,) = pages.due(502.5, behind=True)
+    assert answer.completion is Completion.COUNTED, "what is whole waits for nobody"
+
+
+def test_silence_counts_again_once_everything_is_read() -> None:
+    pages = Aggregator[str](LIMITS)
+    pages.expect(KEY, 0.0)
+    pages.add(KEY, 3, page("a"), 1.0)
+    pages.due(6.0, behind=True)
+    assert pages.due(10.9) == []
+    (answer,) = pages.due(11.0)
+    assert answer.completion is Completion.QUIET
+
+
 @pytest.mark.trap(17)
 def test_answer_without_a_total_ends_by_silence() -> None:
     pages = Aggregator[str](LIMITS)

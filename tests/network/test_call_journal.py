@@ -10,6 +10,7 @@ from commonview.network.call_journal import CallJournal
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.flow import Flow
 from tests.network.harness import DEVICE, open_room, until
+from tests.waiting import PATIENCE_S
 
 FLOW = Flow("udp", ("192.0.2.10", 5060), ("192.0.2.1", 5060))
 
@@ -91,7 +92,7 @@ async def test_a_device_whose_call_was_left_over_is_told_bye_at_the_next_start(t
             DEVICE, Flow("udp", device.getsockname(), FLOW.local), dialog(1)
         )
         async with open_room(tmp_path):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 told, server = await asyncio.get_running_loop().sock_recvfrom(device, 65536)
             head = told.decode().split("\r\n")
             assert head[0].startswith("BYE ")

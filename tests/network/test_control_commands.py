@@ -27,6 +27,7 @@ from commonview.wire import manscdp as wire
 from commonview.wire.sip.flow import Flow
 from tests.network.control_camera import ACCOUNT, CAMERA, CHANNEL_ID, control_room, states
 from tests.network.exchange import DEVICE
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -226,7 +227,7 @@ async def test_what_was_learned_outlives_a_restart_and_can_be_forgotten(tmp_path
 async def test_reboot_is_observed_by_a_registration_that_is_no_refresh(tmp_path: Path) -> None:
     async with control_room(tmp_path) as room:
         command = await room.control.order(room.control.device(DEVICE), orders.Reboot(), ACCOUNT)
-        await asyncio.sleep(0.05)
+        await until(lambda: room.camera.sent)
         room.register(flow=Flow("udp", ("192.0.2.10", 5061), ("192.0.2.1", 5060)))
         assert states(await room.end_of(command)) == SEEN
 
@@ -259,8 +260,9 @@ async def test_upgrade_ends_with_what_the_device_reports(tmp_path: Path) -> None
             ("OK", "", None),
             ("ERROR", "02", CommandFailure.DEVICE_REPORTS_FAILURE),
         ):
+            before = len(room.camera.sent)
             command = await room.control.order(room.control.device(DEVICE), order, ACCOUNT)
-            await asyncio.sleep(0.05)
+            await until(lambda before=before: len(room.camera.sent) > before)  # type: ignore[misc]
             report(result, reason)
             ended = await room.end_of(command)
             assert ended.failure is failure

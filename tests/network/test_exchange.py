@@ -39,6 +39,7 @@ from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest, SipResponse
 from tests.network.exchange import DEVICE, DOMAIN, PLATFORM, udp
 from tests.network.harness import until
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ class Peer:
 
     def ask_status(self, **more: float) -> asyncio.Task[Reply]:
         query = DeviceStatusQuery(sn=self.exchange.next_sn(), device_id=DEVICE)
-        waits = {"first_s": 0.2} | more
+        waits = {"first_s": PATIENCE_S} | more
         return asyncio.create_task(self.exchange.ask(self.record, query, expect=DeviceStatus, **waits))  # type: ignore[arg-type]
 
     def ask_catalogue(self, late: list[Reply] | None = None) -> asyncio.Task[Reply]:
@@ -85,7 +86,7 @@ class Peer:
                 self.record,
                 query,
                 expect=Catalog,
-                first_s=0.2,
+                first_s=PATIENCE_S,
                 quiet_s=0.1,
                 items=lambda page: [(one.device_id, one) for one in page.items],
                 promised=lambda page: page.sum_num,
@@ -205,7 +206,7 @@ async def test_first_page_may_take_as_long_as_the_caller_allows() -> None:
     peer = Peer()
     asking = peer.ask_catalogue()
     sn = await peer.asked()
-    await asyncio.sleep(0.15)  # longer than the pause between pages, shorter than the first wait
+    await asyncio.sleep(0.15)  # longer than the pause between pages
     peer.page(sn, [1], 1)
     assert (await asking).whole
 
@@ -223,7 +224,7 @@ async def test_late_answer_to_an_older_question_is_not_the_answer_to_a_newer_one
     peer = Peer()
     await peer.ask_status(first_s=0.02)
     old = peer.endpoint.sent[0].sn
-    asking = peer.ask_status(first_s=0.1)
+    asking = peer.ask_status()
     new = await peer.asked(2)
     peer.say(status(old))
     await asyncio.sleep(0.02)

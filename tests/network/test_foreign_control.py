@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from commonview.network.control import Command, CommandFailure, Vector, orders
+from commonview.network.control import Command, CommandFailure, Target, Vector, orders
 from commonview.network.control.errors import OrderNotForSource
 from commonview.network.control.foreign import numbered
-from commonview.network.control.service import Target
 from commonview.simulator.onvif import SimulatedOnvifCamera
 from tests.network.harness import Room, open_room, until
 from tests.network.test_onvif import add, camera
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def steered(folder: Path) -> AsyncIterator[tuple[Room, SimulatedOnvifCamer
 
 async def give(room: Room, target: Target, order: orders.Order) -> Command:
     command = await room.service.control.order(target, order, "account")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not (known := await room.service.control.command(command.id)).over:
             await asyncio.sleep(0.01)
     return known
@@ -66,7 +66,7 @@ async def test_an_onvif_camera_turns_while_it_is_steered_and_stops_by_itself(tmp
         await until(lambda: device.steering.velocity == (0.5, -1.0, 0.0))
         await until(lambda: device.steering.velocity == (0.0, 0.0, 0.0))  # nobody renewed it
         await control.steering.release(target, holder="one")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (await control.command(lease.command_id)).over:
                 await asyncio.sleep(0.01)
         assert states(await control.command(lease.command_id))[:2] == ["sent", "accepted"]

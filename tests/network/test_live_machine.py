@@ -121,7 +121,6 @@ def test_answer_that_comes_after_the_end_is_ended_with_a_bye(late: str) -> None:
         ("no_packets", FailureCode.NO_PACKETS),
         ("no_video", FailureCode.NO_VIDEO),
         ("no_key_frame", FailureCode.NO_KEY_FRAME),
-        ("transport_stream", FailureCode.NO_VIDEO),
         ("unknown_payload", FailureCode.NO_VIDEO),
     ],
 )

@@ -189,7 +189,7 @@ async def test_camera_that_vanishes_mid_stream_is_media_lost_after_bounded_tries
         await until(lambda: state_is(room, session_id, SessionState.LIVE))
         await camera.vanish()
         room.node.say(StreamStalled(now(), session_id, "no_packets"))
-        await until(lambda: state_is(room, session_id, SessionState.FAILED), seconds=30)
+        await until(lambda: state_is(room, session_id, SessionState.FAILED))
         failure = room.service.session(session_id).failure
         assert failure is not None
         assert failure.code is FailureCode.MEDIA_LOST

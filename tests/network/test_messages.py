@@ -194,6 +194,16 @@ def test_catalogue_of_thousands_is_read_while_others_have_their_turns() -> None:
     assert turns > 2000 / 100, "every hundred items, and between the pieces of the text"
 
 
+def test_desk_is_behind_while_a_long_message_waits() -> None:
+    desk = Desk()
+    desk.register()
+    transaction = message(long_catalogue(500))
+    desk.desk.on_message(transaction.as_transaction())
+    assert desk.desk.behind
+    asyncio.run(handled_while_counting_turns(desk, message(long_catalogue(501))))
+    assert not desk.desk.behind
+
+
 def test_long_message_that_cannot_be_read_is_answered_400() -> None:
     desk = Desk()
     desk.register()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64decode
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -28,6 +27,7 @@ from commonview.network.sources.onvif.soap import Fault, open_envelope, password
 from commonview.network.sources.onvif.xml import XmlRefused, read
 from commonview.simulator.onvif import OnvifCameraSettings, SimulatedOnvifCamera
 from tests.network.harness import Room, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 
@@ -192,9 +192,7 @@ async def test_the_beginning_of_an_event_is_an_alarm_in_the_list_of_alarms(tmp_p
         device.say("tns1:VideoSource/SignalLoss", active=True)
         device.say("tns1:VideoSource/SignalLoss", active=False)
         await until(lambda: room.service.sources.onvif.counters["events"] == 2)
-        async with asyncio.timeout(10):
-            while not (alarms := await room.service.events.alarms.list()):
-                await asyncio.sleep(0.02)
+        alarms = await answered(room.service.events.alarms.list)
         assert [alarm.code for alarm in alarms] == [AlarmCode.VIDEO_LOST]
         assert alarms[0].channel_id == f"{source.id}-{source.channels[0].gb_id}"
 

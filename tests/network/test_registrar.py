@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from commonview.network.model import ProblemCode, RefusalReason
 from commonview.network.registrar import Registrar, RegistrarSettings, vault_context
 from commonview.security.secrets import Vault
 from tests.network.exchange import DEVICE, DOMAIN, PASSWORD, RecordedTransaction, credentials, register, udp
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -40,11 +40,8 @@ class Office:
 
     async def receive(self, transaction: RecordedTransaction) -> RecordedTransaction:
         self.registrar.on_register(transaction.as_transaction())
-        for _ in range(500):
-            if transaction.answers:
-                return transaction
-            await asyncio.sleep(0.01)
-        raise AssertionError("no answer in five seconds")
+        await until(lambda: transaction.answers)
+        return transaction
 
     async def challenge(self, **request: object) -> str:
         transaction = await self.receive(register(**request))  # type: ignore[arg-type]
@@ -252,9 +249,7 @@ async def test_many_registrations_share_few_transactions(office: Office) -> None
     office.database.begin = counting  # type: ignore[method-assign, assignment]
     for transaction in transactions:
         office.registrar.on_register(transaction.as_transaction())
-    for transaction in transactions:
-        while not transaction.answers:
-            await asyncio.sleep(0.01)
+    await until(lambda: all(transaction.answers for transaction in transactions))
     assert {transaction.answer.status for transaction in transactions} == {200}
     assert len(begun) < 50
     assert len(office.rows()) == 200

@@ -27,7 +27,8 @@ from commonview.security.secrets import Vault
 from commonview.wire.sip.digest import DigestPolicy
 from commonview.wire.sip.subscription import RetryTiming
 from tests.network.exchange import DEVICE, DOMAIN, PASSWORD, PLATFORM
-from tests.network.sip_wire import HOST, until
+from tests.network.sip_wire import HOST
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

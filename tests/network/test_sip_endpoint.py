@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from commonview.network.sip_endpoint import (
+    Flow,
     FlowClosed,
     ServerTransaction,
     SipConnectError,
@@ -15,16 +17,18 @@ from commonview.network.sip_endpoint import (
     SipTimeout,
 )
 from commonview.network.sip_transport import TransportLimits
+from commonview.wire.sip.context import Output, ResponseReceived
 from commonview.wire.sip.message import SipRequest, SipResponse
 from commonview.wire.sip.timers import Timing
-from tests.network.sip_wire import CAMERA, FAST, HOST, PLATFORM, lose_first, pair, relay, request_to, until
+from tests.network.sip_wire import CAMERA, FAST, HOST, PLATFORM, lose_first, pair, relay, request_to
+from tests.waiting import PATIENCE_S, until
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
 SDP = b"v=0\r\n"
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 30))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE_S))
 
 
 def take_call(tx: ServerTransaction) -> None:
@@ -172,7 +176,7 @@ def test_a_call_from_invite_to_bye(transport: str) -> None:
             result = await both.camera.invite(
                 request_to(PLATFORM, "INVITE", SDP),
                 await both.flow(transport),
-                timeout_s=5,
+                timeout_s=PATIENCE_S,
                 on_provisional=lambda response: provisional.append(response.status),
             )
             assert provisional == [100, 180]
@@ -204,7 +208,7 @@ def test_a_lost_ack_is_repeated_when_the_answer_comes_again() -> None:
             relay(both.udp_port, lose_first(2, b"ACK")) as (_, port),
         ):
             flow = both.camera.udp_flow(HOST, port)
-            result = await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+            result = await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S)
             await result.ack()
             assert (await both.heard.requests[0].wait_ack()).method == "ACK"
             assert both.camera.counters.retransmissions >= 2
@@ -216,7 +220,7 @@ def test_an_answer_nobody_acknowledges_times_out() -> None:
     async def test() -> None:
         async with pair(take_call, timing=Timing(t1=0.01, t2=0.04, t4=0.05)) as both:
             flow = both.camera.udp_flow(HOST, both.udp_port)
-            await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+            await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S)
             with pytest.raises(SipTimeout):
                 await both.heard.requests[0].wait_ack()
 
@@ -228,7 +232,7 @@ def test_a_refused_call_is_acknowledged_by_itself(transport: str) -> None:
     async def test() -> None:
         async with pair(lambda tx: tx.respond(486)) as both:
             flow = await both.flow(transport)
-            result = await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+            result = await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S)
             assert (result.response.status, result.dialog) == (486, None)
             await until(lambda: both.platform.counters.absorbed["ACK"] == 1)
             with pytest.raises(ValueError, match="2xx"):
@@ -249,16 +253,17 @@ def test_a_call_given_up_in_the_moment_of_its_answer_is_acknowledged_and_ended()
         async with pair(answer) as both:
             flow = both.camera.udp_flow(HOST, both.udp_port)
             call = asyncio.create_task(
-                both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+                both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S)
             )
-            deliver = both.camera._on_response
+            delivery = both.camera._delivery
+            deliver = delivery.deliver
 
-            def deliver_and_give_up(tx: Any, response: SipResponse) -> None:
-                deliver(tx, response)
-                if response.status == 200 and not call.done():
+            def deliver_and_give_up(output: Output) -> None:
+                deliver(output)
+                if isinstance(output, ResponseReceived) and output.response.status == 200 and not call.done():
                     call.cancel()
 
-            both.camera._on_response = deliver_and_give_up  # type: ignore[method-assign]
+            delivery.deliver = deliver_and_give_up  # type: ignore[method-assign]
             with pytest.raises(asyncio.CancelledError):
                 await call
             await both.heard.requests[0].wait_ack()
@@ -599,6 +604,24 @@ def test_closing_fails_what_is_pending_and_may_be_done_twice() -> None:
     run(test)
 
 
+def test_closing_is_complete_although_a_peer_takes_nothing() -> None:
+    async def test() -> None:
+        with socket.create_server((HOST, 0)) as deaf:
+            endpoint = SipEndpoint(
+                on_request=lambda _: None, transport_limits=TransportLimits(unsent_bytes=1 << 26)
+            )
+            flow = await endpoint.connect_tcp(HOST, deaf.getsockname()[1])
+            gone: list[Flow] = []
+            endpoint.watch_flow(flow, gone.append)
+            for _ in range(32):  # more than the kernel holds for a peer that does not read
+                endpoint._sockets.send(flow, bytes(1 << 20))
+            await endpoint.close()
+            assert gone == [flow]
+            assert endpoint.sizes()["connections"] == 0
+
+    run(test)
+
+
 @pytest.mark.trap(15)
 def test_a_wildcard_address_is_never_advertised() -> None:
     async def test() -> None:
@@ -626,12 +649,14 @@ def test_it_runs_on_uvloop_as_well() -> None:
                 flow = await both.flow(transport)
                 response: SipResponse = await both.camera.request(request_to(PLATFORM), flow)
                 assert response.status == 200
-                result = await both.camera.invite(request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=5)
+                result = await both.camera.invite(
+                    request_to(PLATFORM, "INVITE", SDP), flow, timeout_s=PATIENCE_S
+                )
                 await result.ack()
                 await both.heard.requests[-1].wait_ack()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(test(), 30))
+        runner.run(asyncio.wait_for(test(), PATIENCE_S))
 
 
 def test_a_peer_that_sends_as_fast_as_it_can_leaves_others_their_turns() -> None:

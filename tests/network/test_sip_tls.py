@@ -22,7 +22,8 @@ from commonview.network.sip_sockets import LARGE_BYTES
 from commonview.network.sip_tls import client_context, server_context
 from commonview.wire.sip.context import Limits
 from tests.network.harness import open_room
-from tests.network.sip_wire import CAMERA, HOST, PLATFORM, Pair, pair, request_to, until
+from tests.network.sip_wire import CAMERA, HOST, PLATFORM, Pair, pair, request_to
+from tests.waiting import PATIENCE_S, until
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
@@ -62,7 +63,7 @@ def run(test: Callable[[Pair], Coroutine[Any, Any, None]], **options: Any) -> No
         async with pair(**options) as both:
             await test(both)
 
-    asyncio.run(asyncio.wait_for(within(), 30))
+    asyncio.run(asyncio.wait_for(within(), PATIENCE_S))
 
 
 def test_requests_go_both_ways_over_one_tls_connection(papers: dict[str, tuple[Path, Path]]) -> None:

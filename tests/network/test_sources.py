@@ -171,6 +171,7 @@ async def test_a_refusal_ends_the_session_with_its_reason(tmp_path: Path) -> Non
         "unreachable": FailureCode.RTSP_UNREACHABLE,
         "not_found": FailureCode.RTSP_NOT_FOUND,
         "no_media": FailureCode.RTSP_NO_MEDIA,
+        "certificate": FailureCode.RTSP_CERTIFICATE,
         "status": FailureCode.RTSP_REFUSED,
     }
     async with open_room(tmp_path) as room:

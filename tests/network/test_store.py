@@ -14,6 +14,7 @@ from commonview.network import store
 from commonview.network.directory import Registration
 from commonview.network.group_commit import GroupCommit
 from commonview.wire.sip.flow import Flow
+from tests.waiting import PATIENCE_S, until
 
 DEVICE = "34020000001110000001"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -63,7 +64,7 @@ async def test_changes_that_wait_for_the_disk_share_the_next_transaction(databas
     done: list[int] = []
 
     def write(conn: Connection, batch: Sequence[int]) -> None:
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE_S)
         written.append(list(batch))
 
     commit: GroupCommit[int] = GroupCommit(database, write, lambda batch, error: done.extend(batch))
@@ -75,6 +76,32 @@ async def test_changes_that_wait_for_the_disk_share_the_next_transaction(databas
     await commit.close()
     assert done == list(range(100))
     assert len(written) <= 2
+
+
+@pytest.mark.anyio
+async def test_loop_has_its_turns_between_the_answers_to_a_large_batch(database: Database) -> None:
+    told: list[int] = []
+    seen: list[int] = []
+    gate = threading.Event()
+
+    def other_work() -> None:
+        seen.append(sum(told))
+        if sum(told) < 1000:
+            asyncio.get_running_loop().call_soon(other_work)
+
+    def write(_conn: Connection, _batch: Sequence[int]) -> None:
+        assert gate.wait(10)
+
+    commit: GroupCommit[int] = GroupCommit(database, write, lambda batch, _error: told.append(len(batch)))
+    for number in range(1000):
+        commit.submit(number)
+    other_work()
+    gate.set()
+    while sum(told) < 1000:
+        await asyncio.sleep(0.001)
+    await commit.close()
+    assert max(told) <= 32
+    assert len(set(seen)) > 10, "others were served between two pieces"
 
 
 @pytest.mark.anyio
@@ -92,8 +119,7 @@ async def test_batch_that_cannot_be_written_is_refused_as_a_whole_and_the_next_o
 
     commit: GroupCommit[int] = GroupCommit(database, write, done)
     commit.submit(1)
-    while not outcomes:
-        await asyncio.sleep(0.01)
+    await until(lambda: outcomes)
     commit.submit(2)
     await commit.close()
     assert [one for one, _ in outcomes] == [1, 2]

@@ -12,7 +12,8 @@ from commonview.network.subscription_server import Incoming, SubscriptionEnded, 
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
 from commonview.wire.sip.subscription import EventType, Phase, RetryTiming
-from tests.network.sip_wire import CAMERA, HOST, PLATFORM, Pair, pair, request_to, until
+from tests.network.sip_wire import CAMERA, HOST, PLATFORM, Pair, pair, request_to
+from tests.waiting import PATIENCE_S, until
 
 BODY = b"<Query><CmdType>Catalog</CmdType><SN>1</SN><DeviceID>34020000001320000001</DeviceID></Query>"
 
@@ -87,7 +88,7 @@ def run(test: Callable[[Scene], Coroutine[Any, Any, None]], desk: Desk | None = 
             await scene.client.close()
             await scene.server.close()
 
-    asyncio.run(asyncio.wait_for(within(), 30))
+    asyncio.run(asyncio.wait_for(within(), PATIENCE_S))
 
 
 def test_a_subscription_is_granted_notified_and_ended() -> None:

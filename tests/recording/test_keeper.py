@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -201,7 +202,7 @@ def test_pauses_grow_and_end(scene: Scene) -> None:
         if scene.keeper.counters["starts"] > before:
             starts.append(second)
         scene.clock.advance(1)
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
     assert pauses[0] <= 2
     assert 45 <= pauses[-1] <= 76
     assert len(starts) < 20

@@ -8,6 +8,7 @@ from commonview.security import Invalid, TooManyAttempts
 from commonview.security.passwords import COMMON, PASSWORD_MIN, Passwords, require_acceptable
 from commonview.security.throttle import ADDRESS_BURST, LONGEST_WAIT_S, Throttle
 from tests.security.conftest import FAST
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_name_nobody_has_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> 
 def test_at_most_two_hashes_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from argon2 import PasswordHasher
 
-    running, most, lock, both = 0, 0, threading.Lock(), threading.Barrier(2, timeout=20)
+    running, most, lock, both = 0, 0, threading.Lock(), threading.Barrier(2, timeout=PATIENCE_S)
 
     def slow(self: PasswordHasher, kept: str, password: str) -> bool:
         nonlocal running, most
@@ -125,7 +126,7 @@ def test_who_finds_a_long_queue_is_sent_away_instead_of_holding_a_thread(
     for thread in threads:
         thread.start()
     for _ in range(5):
-        assert sent_away.acquire(timeout=20)
+        assert sent_away.acquire(timeout=PATIENCE_S)
     release.set()
     for thread in threads:
         thread.join()

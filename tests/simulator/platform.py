@@ -15,6 +15,7 @@ from commonview.wire.sdp import PS, GbSdp, MediaTransport, Setup, parse_sdp, ssr
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
+from tests.waiting import PATIENCE_S
 
 SERVER_ID = "34020000002000000001"
 DOMAIN = "3402000000"
@@ -54,7 +55,7 @@ class ScriptedPlatform:
     def server(self) -> Server:
         return Server(host="127.0.0.1", port=self.port, server_id=SERVER_ID, domain=DOMAIN)
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(timeout_s), self._news:
             await self._news.wait_for(condition)
 
@@ -112,7 +113,7 @@ class ScriptedPlatform:
         headers.add("CSeq", "1 MESSAGE")
         headers.add("Content-Type", manscdp.CONTENT_TYPE)
         request = SipRequest("MESSAGE", self.contacts[device], headers, manscdp.encode(query))
-        return (await self._endpoint.request(request, self.flows[device], timeout_s=5)).status
+        return (await self._endpoint.request(request, self.flows[device], timeout_s=PATIENCE_S)).status
 
     async def invite(
         self,
@@ -121,7 +122,7 @@ class ScriptedPlatform:
         device: str = DEVICE_ID,
         channel: str = CHANNEL_ID,
         subject: str | None = None,
-        timeout_s: float = 5,
+        timeout_s: float = PATIENCE_S,
     ) -> InviteResult:
         headers = self._headers(channel)
         headers.add("CSeq", "1 INVITE")
@@ -137,7 +138,7 @@ class ScriptedPlatform:
     async def bye(self, call: InviteResult, device: str = DEVICE_ID) -> int:
         assert call.dialog is not None
         request = call.dialog.new_request("BYE")
-        return (await self._endpoint.request(request, self.flows[device], timeout_s=5)).status
+        return (await self._endpoint.request(request, self.flows[device], timeout_s=PATIENCE_S)).status
 
 
 def offer(
@@ -184,7 +185,7 @@ class UdpReceiver(asyncio.DatagramProtocol):
         self.packets.append(data)
         self._arrived.set()
 
-    async def until_packets(self, count: int, timeout_s: float = 10.0) -> list[bytes]:
+    async def until_packets(self, count: int, timeout_s: float = PATIENCE_S) -> list[bytes]:
         async with asyncio.timeout(timeout_s):
             while len(self.packets) < count:
                 self._arrived.clear()
@@ -206,7 +207,7 @@ async def udp_receiver() -> AsyncIterator[UdpReceiver]:
         transport.close()
 
 
-async def read_framed(reader: asyncio.StreamReader, count: int, timeout_s: float = 10.0) -> list[bytes]:
+async def read_framed(reader: asyncio.StreamReader, count: int, timeout_s: float = PATIENCE_S) -> list[bytes]:
     """Packets of RFC 4571: two length bytes, then the packet."""
     packets: list[bytes] = []
     async with asyncio.timeout(timeout_s):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+from commonview.simulator.controls_head import Look
 from commonview.simulator.frames import Frame, SourceFormat, StreamType
 
 
@@ -12,7 +13,7 @@ class StillSource:
 
     def __init__(self) -> None:
         self.keys_wanted = 0
-        self.pans: list[float] = []
+        self.looks: list[Look] = []
 
     @property
     def format(self) -> SourceFormat:
@@ -35,5 +36,5 @@ class StillSource:
     def want_key(self) -> None:
         self.keys_wanted += 1
 
-    def turn(self, pan_degrees: float) -> None:
-        self.pans.append(pan_degrees)
+    def look_at(self, look: Look) -> None:
+        self.looks.append(look)

@@ -33,6 +33,7 @@ from tests.simulator.platform import (
     read_framed,
     udp_receiver,
 )
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +228,7 @@ class TestCalls:
             call = await platform.invite(offer(port, MediaTransport.TCP, "passive"))
             assert (answered(call).setup, answered(call).transport) == ("active", MediaTransport.TCP)
             await call.ack()
-            reader = await asyncio.wait_for(connections.get(), 5)
+            reader = await asyncio.wait_for(connections.get(), PATIENCE_S)
             assert writers[0].get_extra_info("peername")[1] == answered(call).port
             packets = await read_framed(reader, 40)
             await platform.bye(call)
@@ -314,7 +315,7 @@ class TestCalls:
                 offer(30_000).encode(),
             )
             result = await stranger.invite(
-                call, stranger.udp_flow(*platform.flows[DEVICE_ID].peer), timeout_s=5
+                call, stranger.udp_flow(*platform.flows[DEVICE_ID].peer), timeout_s=PATIENCE_S
             )
             await stranger.close()
             assert result.response.status == 403

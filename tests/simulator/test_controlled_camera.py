@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TypeVar
 
-import numpy as np
 import pytest
 
 from commonview.simulator import CameraState, Faults, SimulatedCamera
-from commonview.simulator.scene import Scene
 from commonview.simulator.scene_source import SceneSource
+from commonview.simulator.settings import say_nothing
 from commonview.wire.manscdp import (
     DeviceConfig,
     DeviceConfigResult,
     DeviceControl,
+    DeviceControlResult,
     DeviceUpgrade,
     DeviceUpgradeResult,
     Keepalive,
@@ -35,6 +34,7 @@ from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
 from commonview.wire.version import GbVersion
 from tests.simulator.platform import CHANNEL_ID, DEVICE_ID, ScriptedPlatform, camera_settings
 from tests.simulator.still import StillSource
+from tests.waiting import PATIENCE_S
 
 SESSION = "0123456789abcdef0123456789abcdef"
 M = TypeVar("M", bound=Message)
@@ -74,11 +74,12 @@ def of(platform: ScriptedPlatform, kind: type[M]) -> list[M]:
 
 
 async def controlled(work: Callable[[ScriptedPlatform, SimulatedCamera], object], **changes: object) -> None:
-    faults = changes.pop("faults", None)
+    faults, report = changes.pop("faults", None), changes.pop("report", say_nothing)
     async with ScriptedPlatform() as platform:
         settings = camera_settings(platform, StillSource(), **changes)
         assert faults is None or isinstance(faults, Faults)
-        async with SimulatedCamera(settings, faults=faults) as camera:
+        assert callable(report)
+        async with SimulatedCamera(settings, faults=faults, report=report) as camera:
             await camera.wait_for(CameraState.REGISTERED)
             await work(platform, camera)  # type: ignore[misc]  # a coroutine function
 
@@ -114,21 +115,87 @@ def test_pictures_that_did_not_arrive_are_not_told() -> None:
     asyncio.run(controlled(work))
 
 
-@pytest.mark.parametrize(("failure", "result"), [(None, "OK"), ("02", "ERROR")])
-def test_an_upgrade_ends_with_its_result(failure: str | None, result: str) -> None:
-    async def work(platform: ScriptedPlatform, _camera: SimulatedCamera) -> None:
-        upgrade = DeviceUpgrade(firmware="9.9", file_url="https://x.test/f", session_id=SESSION)
-        await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=DEVICE_ID, command=upgrade))
-        await platform.until(lambda: bool(of(platform, DeviceUpgradeResult)))
-        told = of(platform, DeviceUpgradeResult)[0]
-        assert (told.session_id, told.upgrade_result, told.upgrade_failed_reason) == (
+@asynccontextmanager
+async def firmware_desk(answer: bytes) -> AsyncIterator[str]:
+    """Gives out firmware; the address of a package."""
+
+    async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(give, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/firmware/9.9?token=x"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+PACKAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + bytes(400_000)
+
+
+@pytest.mark.parametrize(
+    ("answer", "maker", "failure"),
+    [
+        (PACKAGE, "Commonview", ""),
+        (PACKAGE, "", ""),
+        (PACKAGE, "Another", "02"),
+        (PACKAGE[:1000], "Commonview", "02"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "Commonview", "02"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "Commonview", "99"),
+        (b"", "Commonview", "99"),
+    ],
+    ids=["whole", "any maker", "another maker's", "cut short", "empty", "not there", "no answer"],
+)
+def test_firmware_is_fetched_and_the_result_is_what_became_of_it(
+    answer: bytes, maker: str, failure: str
+) -> None:
+    said: list[str] = []
+
+    async def work(platform: ScriptedPlatform, camera: SimulatedCamera) -> None:
+        async with firmware_desk(answer) as url:
+            upgrade = DeviceUpgrade(firmware="9.9", file_url=url, manufacturer=maker, session_id=SESSION)
+            await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=DEVICE_ID, command=upgrade))
+            await platform.until(lambda: bool(of(platform, DeviceUpgradeResult)))
+        assert [each.result for each in of(platform, DeviceControlResult)] == ["OK"]
+        [told] = of(platform, DeviceUpgradeResult)
+        result = "ERROR" if failure else "OK"
+        runs = "1.0" if failure else "9.9"
+        assert (told.session_id, told.upgrade_result, told.upgrade_failed_reason, told.firmware) == (
             SESSION,
             result,
-            failure or "",
+            failure,
+            runs,
         )
-        assert told.firmware == ("9.9" if failure is None else "1.0")
+        assert camera.controls.firmware == runs
+        assert not camera.controls.upgrading
 
-    asyncio.run(controlled(work, upgrade_s=0.0, faults=Faults(upgrade_failure=failure)))
+    asyncio.run(controlled(work, upgrade_s=0.0, report=said.append))
+    assert any("400000 of 400000 bytes" in line for line in said) is (not failure)
+
+
+def test_a_second_upgrade_meanwhile_is_refused() -> None:
+    async def work(platform: ScriptedPlatform, _camera: SimulatedCamera) -> None:
+        async with firmware_desk(PACKAGE) as url:
+            upgrade = DeviceUpgrade(firmware="9.9", file_url=url, session_id=SESSION)
+            for sn in (1, 2):
+                await platform.send(DEVICE_ID, DeviceControl(sn=sn, device_id=DEVICE_ID, command=upgrade))
+            await platform.until(lambda: len(of(platform, DeviceControlResult)) == 2)
+        assert [each.result for each in of(platform, DeviceControlResult)] == ["OK", "ERROR"]
+
+    asyncio.run(controlled(work, upgrade_s=3600.0))
+
+
+def test_an_upgrade_can_be_made_to_fail() -> None:
+    async def work(platform: ScriptedPlatform, _camera: SimulatedCamera) -> None:
+        upgrade = DeviceUpgrade(firmware="9.9", file_url="http://127.0.0.1:9/", session_id=SESSION)
+        await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=DEVICE_ID, command=upgrade))
+        await platform.until(lambda: bool(of(platform, DeviceUpgradeResult)))
+        assert of(platform, DeviceUpgradeResult)[0].upgrade_failed_reason == "03"
+
+    asyncio.run(controlled(work, faults=Faults(upgrade_failure="03")))
 
 
 def test_a_restart_makes_the_camera_go_and_register_again() -> None:
@@ -168,8 +235,8 @@ def test_the_picture_turns_with_the_head() -> None:
         await platform.send(DEVICE_ID, DeviceControl(sn=1, device_id=CHANNEL_ID, command=command))
         source = camera.settings.channels[0].source
         assert isinstance(source, StillSource)
-        async with asyncio.timeout(10):
-            while not source.pans or source.pans[-1] != 5.0:
+        async with asyncio.timeout(PATIENCE_S):
+            while not source.looks or source.looks[-1].pan != 5.0:
                 await asyncio.sleep(0.02)
         await platform.send(DEVICE_ID, PtzPositionQuery(sn=2, device_id=CHANNEL_ID))
         await platform.until(lambda: bool(of(platform, PtzPosition)))
@@ -191,22 +258,6 @@ def test_a_camera_of_2016_tells_no_version_and_answers_what_it_knows() -> None:
         assert of(platform, PtzPosition) == []
 
     asyncio.run(controlled(work, version=GbVersion.V2016))
-
-
-def test_a_turned_scene_is_the_same_street_moved() -> None:
-    scene = Scene("x", 352, 288, 1)
-    planes = [np.zeros(size, np.uint8) for size in ((288, 352), (144, 176), (144, 176))]
-    drawn = (planes[0], planes[1], planes[2])
-    scene.begin(drawn)
-    front = planes[0].copy()
-    assert scene.turn(45.0)
-    assert not scene.turn(45.0)
-    scene.begin(drawn)
-    assert np.array_equal(planes[0], np.roll(front, -176, axis=1))
-    scene.draw(drawn, 1.0, datetime(2026, 11, 22, 12, 0, 0))  # noqa: DTZ001  # only its digits are drawn
-    assert scene.turn(360.0)
-    scene.begin(drawn)
-    assert np.array_equal(planes[0], front)
 
 
 def test_a_scene_can_be_asked_for_a_still() -> None:

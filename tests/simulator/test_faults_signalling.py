@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,22 +16,19 @@ from commonview.network.control import CommandFailure, CommandState, orders
 from commonview.network.events import SubscriptionKind, SubscriptionStatus
 from commonview.network.history.model import Completeness, RecordingSpan
 from commonview.simulator import (
-    CATALOGUE,
     CameraState,
-    Fault,
-    Faults,
     Recorder,
     Segment,
     SimulatedCamera,
     StillPainter,
-    UnknownFault,
+    Voice,
     commit,
-    parse_faults,
 )
 from commonview.simulator.route import RING_ROAD
 from commonview.wire.manscdp import AlarmQuery
 from commonview.wire.version import GbVersion
 from tests.network.harness import DEVICE, Room, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 CAMERA = "34020000001320000001"
@@ -233,9 +229,7 @@ async def order(room: Room, what: orders.Order, *, channel: bool = True) -> str:
 
 async def carried_out(room: Room, what: orders.Order) -> tuple[CommandState, CommandFailure | None]:
     number = await order(room, what)
-    async with asyncio.timeout(15):
-        while not (command := await room.service.control.command(number)).over:
-            await asyncio.sleep(0.02)
+    command = await answered(lambda: room.service.control.command(number), lambda known: known.over)
     return command.state, command.failure
 
 
@@ -348,47 +342,18 @@ async def test_flapping_status_may_be_ignored(tmp_path: Path) -> None:
         assert on()
 
 
-# -- the names
-
-
-def test_every_fault_has_one_entry_in_both_languages() -> None:
-    assert sorted(entry.fault for entry in CATALOGUE) == sorted(Fault)
-    for entry in CATALOGUE:
-        assert entry.en
-        assert not entry.zh.isascii()
-        assert 0 <= entry.trap <= 50
-
-
-def test_unknown_fault_is_named_with_those_that_exist() -> None:
-    with pytest.raises(UnknownFault, match=r"no fault 'ssrc-green'.*ssrc-own, ssrc-zero"):
-        parse_faults("no-y, ssrc-green")
-
-
 @pytest.mark.parametrize(
-    ("name", "knob", "value"),
+    "fault",
     [
-        ("media-status-from-elsewhere", "finishes_as", "34020000002009999999"),
-        ("no-media-status", "finishes_silently", True),
-        ("scale-not-scaled", "timestamps_unscaled", True),
-        ("scale-refused", "refuses_unusual_scale", True),
-        ("download-short", "download_short_s", 2.0),
-        ("records-missing", "record_items_max", 2),
-        ("packets-lost", "loss", 0.01),
+        pytest.param("broadcast-refused", marks=pytest.mark.trap(49)),
+        pytest.param("broadcast-as-device", marks=pytest.mark.trap(32)),
     ],
 )
-def test_name_of_a_recorders_fault_turns_its_knob(name: str, knob: str, value: object) -> None:
-    assert getattr(commit([name]), knob) == value
-    assert getattr(Faults(), knob) != value
-
-
-def test_every_fault_is_committed_by_a_test() -> None:
-    tests = Path(__file__).parent.parent
-    told = "".join(path.read_text("utf-8") for path in tests.rglob("test_*.py"))
-    assert [fault.value for fault in Fault if f'"{fault.value}"' not in told] == []
-
-
-def test_faults_are_committed_together() -> None:
-    faults = parse_faults("no-y,never-moves,answers-error")
-    assert faults.omit_ssrc
-    assert len(faults.controls) == 2
-    assert Fault.NEVER_MOVES in faults.named
+async def test_voice_reaches_a_device_however_it_wants_to_be_called(tmp_path: Path, fault: str) -> None:
+    async with facing(tmp_path, fault, channels=1, voice=Voice()) as (room, camera):
+        await complete(room, 1)
+        ends_at = datetime.now(UTC) + timedelta(minutes=5)
+        talk = room.service.voice.start(CHANNEL, access_id="a", grant_id="g", ends_at=ends_at)
+        await until(lambda: camera.voice.listening)
+        assert ("open_talk", talk.id) in [one[:2] for one in room.node.played]
+        assert camera.counters.invites == (fault == "broadcast-refused")

@@ -20,6 +20,7 @@ from commonview.wire.manscdp import Catalog, CatalogQuery
 from tests.simulator.depacketise import packs_of
 from tests.simulator.material import make_video, probe
 from tests.simulator.platform import PASSWORD, ScriptedPlatform, offer, udp_receiver
+from tests.waiting import PATIENCE_S
 
 
 def fleet_settings(platform: ScriptedPlatform, **changes: Any) -> FleetSettings:
@@ -191,7 +192,7 @@ class TestCommandLine:
                 )
                 await platform.until(lambda: len(platform.registered) == 2, timeout_s=30)
                 process.send_signal(number)
-                output, _ = await asyncio.wait_for(process.communicate(), 15)
+                output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
                 assert process.returncode == 0
                 return output.decode(), dict(platform.registered)
 

@@ -43,6 +43,7 @@ from tests.network.cascade.platforms import (
     refresh,
 )
 from tests.network.harness import PASSWORD, Room, StillSource, free_port, open_room, until
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 PLATFORM = "34020100002000000001"
@@ -278,7 +279,7 @@ def test_platform_and_superior_meet_from_the_command_line() -> None:
     ):
         told, _ = first.communicate(timeout=60)
         second.terminate()
-        assert second.wait(timeout=20) == 0
+        assert second.wait(timeout=PATIENCE_S) == 0
     assert first.returncode == 0
     assert "catalogue: 352 of 352 items, 300 cameras" in told
     assert "PTZ: SIP 200" in told

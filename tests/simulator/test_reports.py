@@ -12,7 +12,13 @@ import pytest
 
 from commonview.network import CatalogueState, ChannelStatus
 from commonview.network.control import orders
-from commonview.network.events import AlarmCode, SubscriptionKind, SubscriptionStatus
+from commonview.network.events import (
+    AlarmCode,
+    LinkageAction,
+    LinkageDraft,
+    SubscriptionKind,
+    SubscriptionStatus,
+)
 from commonview.network.model import Channel as TreeChannel
 from commonview.simulator import Channel, Faults, SimulatedCamera, commit
 from commonview.simulator.route import RING_ROAD, Route
@@ -185,7 +191,28 @@ def test_route_is_driven_round_at_its_speed() -> None:
         Route(((1.0, 1.0), (1.0, 1.0)))
 
 
-async def test_device_that_asks_to_be_pulled_is_heard_and_counted(tmp_path: Path) -> None:
+async def test_device_that_asks_to_be_pulled_is_shown_where_it_is_and_its_stream_prepared(
+    tmp_path: Path,
+) -> None:
     async with joined(tmp_path, route=RING_ROAD) as (room, camera):
+        events, channel = room.service.events, f"{DEVICE}-{CAMERA}"
+        prepare = LinkageDraft(
+            name="body-worn",
+            enabled=True,
+            device_id=DEVICE,
+            source_id=None,
+            codes=(AlarmCode.UPLOAD_ASKED,),
+            priority_at_most=None,
+            action=LinkageAction.PREPARE_STREAM,
+            target_channel_id=channel,
+            preset=None,
+            dead_time_s=60,
+        )
+        await events.linkages.add(prepare)
         await camera.reports.ask_to_be_pulled()
-        await until(lambda: room.service.counters().get("messages.message_unhandled") == 1)
+        await until(lambda: camera.calls)
+        [asked] = await events.alarms.list()
+        assert (asked.code, asked.source_id) == (AlarmCode.UPLOAD_ASKED, DEVICE)
+        assert [one.source_id for one in events.positions.latest()] == [DEVICE]
+        assert camera.counters.alarms_answered == 0
+        assert [one.channel_id for one in room.service.sessions()] == [channel]

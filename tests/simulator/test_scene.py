@@ -13,10 +13,13 @@ import pytest
 
 from commonview.simulator import fonts
 from commonview.simulator.annexb import parameter_sets
+from commonview.simulator.controls_head import Look
 from commonview.simulator.frames import Frame, StreamType
 from commonview.simulator.names import STREET_NAMES, camera_name, channel_name
-from commonview.simulator.scene import Plane, Scene
+from commonview.simulator.scene import Scene
 from commonview.simulator.scene_source import SceneSource
+from commonview.simulator.scene_view import Plane
+from tests.waiting import PATIENCE_S
 
 NOON = datetime(2026, 11, 22, 12, 0, 0).astimezone()
 Planes = tuple[Plane, Plane, Plane]
@@ -93,7 +96,7 @@ def test_names_are_streets_and_stay_distinct() -> None:
 
 async def take(source: SceneSource, count: int) -> list[Frame]:
     taken: list[Frame] = []
-    async with asyncio.timeout(20), aclosing(source.frames()) as frames:
+    async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
         async for frame in frames:
             taken.append(frame)
             if len(taken) == count:
@@ -132,8 +135,21 @@ def test_a_decoder_reads_moving_pictures(codec: str, decoder: str, kind: StreamT
 def test_every_new_stream_begins_with_a_key_frame_of_its_own() -> None:
     async def scenario() -> tuple[list[Frame], list[Frame]]:
         source = SceneSource("East Gate", width=352, height=288, fps=25)
-        watching = asyncio.ensure_future(take(source, 40))
-        await asyncio.sleep(0.6)  # well within the two seconds between regular key frames
+        begun = asyncio.Event()
+
+        async def watch() -> list[Frame]:
+            taken: list[Frame] = []
+            async with asyncio.timeout(PATIENCE_S), aclosing(source.frames()) as frames:
+                async for frame in frames:
+                    taken.append(frame)
+                    if len(taken) == 5:
+                        begun.set()
+                    if sum(each.key for each in taken) == 2:
+                        break
+            return taken
+
+        watching = asyncio.ensure_future(watch())
+        await begun.wait()  # well within the two seconds between regular key frames
         second = await take(source, 3)
         first = await watching
         await source.close()
@@ -150,7 +166,7 @@ def test_an_unwatched_scene_runs_no_thread() -> None:
         return sum(thread.name == "scene" for thread in threading.enumerate())
 
     async def none_left() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while painters():
                 await asyncio.sleep(0.01)
 
@@ -178,3 +194,59 @@ def test_closing_ends_the_streams() -> None:
         return len(await watching)
 
     assert asyncio.run(scenario()) < 1000
+
+
+def whole(scene: Scene) -> Plane:
+    """The brightness of the street as it is looked at now."""
+    planes = blank(scene.width, scene.height)
+    scene.begin(planes)
+    return planes[0]
+
+
+def test_a_turned_scene_is_the_same_street_moved() -> None:
+    scene = Scene("x", 352, 288, 1)
+    front = whole(scene)
+    assert scene.look(Look(pan=30.0))
+    assert not scene.look(Look(pan=30.0))
+    assert np.array_equal(whole(scene), np.roll(front, -176, axis=1))
+    assert scene.look(Look(pan=360.0))
+    assert np.array_equal(whole(scene), front)
+
+
+def test_a_tilted_scene_is_the_street_further_up_or_down() -> None:
+    scene = Scene("x", 352, 288, 1)
+    front = whole(scene)
+    assert scene.look(Look(tilt=16.875))  # half the height of the picture
+    down = whole(scene)
+    assert np.array_equal(down[:144], front[144:])
+    assert (down[144:] == front[-1]).all()
+    assert scene.look(Look(tilt=-16.875))
+    assert np.array_equal(whole(scene)[144:], front[:144])
+
+
+def test_a_zoomed_scene_is_the_middle_enlarged() -> None:
+    scene = Scene("x", 352, 288, 1)
+    front = whole(scene)
+    assert scene.look(Look(zoom=2.0))
+    near = whole(scene)
+    assert np.array_equal(near[::2, ::2], front[72:216, 88:264])
+    assert np.array_equal(near[1::2, ::2], near[::2, ::2])
+
+
+def test_what_moves_is_enlarged_with_the_street_and_the_clock_is_not() -> None:
+    def moving(look: Look) -> tuple[int, Plane]:
+        scene = Scene("x", 352, 288, 1)
+        scene.look(look)
+        drawn = painted(scene, 3.0)[0]
+        return int(np.count_nonzero(drawn[100:] != whole(scene)[100:])), drawn[8:20, 10:100]
+
+    (few, clock), (many, same) = moving(Look(tilt=8.0)), moving(Look(tilt=8.0, zoom=3.0))
+    assert many > few > 0
+    assert np.array_equal(clock, same)
+
+
+@pytest.mark.parametrize("look", [Look(90.0, -30.0, 30.0), Look(359.99, 90.0, 1.0), Look(1.0, 45.0, 7.77)])
+def test_every_look_paints_a_whole_picture(look: Look) -> None:
+    scene = Scene("x", 320, 240, 2)
+    assert scene.look(look)
+    assert min(int(painted(scene, float(second))[0].min()) for second in range(4)) >= 15

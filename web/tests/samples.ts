@@ -45,7 +45,6 @@ export function device(change: Partial<Device> = {}): Device {
     origin: 'gb28181',
     problems: [],
     catalogue: { state: 'complete', received: 0, promised: 0, finished_at: null },
-    channels: [],
     ...change,
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
 import type { TreeNode } from '@/api/types'
-import { channelWord, foundRows, treeRows, type Branch } from '@/network/treeRows'
+import { appended, emptyBranch, outdated, replaced, staleInSight, type Branch } from '@/network/branches'
+import { channelWord, foundRows, treeRows } from '@/network/treeRows'
 
 import { channel, device } from './samples'
 
@@ -16,7 +17,7 @@ function cameraNode(id: string, change: Parameters<typeof channel>[0] = {}): Tre
 }
 
 function branch(nodes: TreeNode[], cursor: string | null = null): Branch {
-  return { nodes, cursor, loading: false, failed: null }
+  return { ...emptyBranch, nodes, cursor }
 }
 
 const problem = { code: 'wrong_password', params: { address: '10.0.0.9', count: 3 }, since: '2026-11-22T10:00:00Z' } as const
@@ -81,5 +82,44 @@ describe('the camera tree', () => {
     expect(channelWord(true, channel({ status: 'off' }))).toBe('off')
     expect(channelWord(false, channel({ status: 'on' }))).toBe('deviceOffline')
     expect(channelWord(true, channel({ vanished_at: '2026-11-22T10:00:00Z' }))).toBe('vanished')
+  })
+})
+
+describe('what has been read of a tree', () => {
+  const page = (ids: string[], cursor: string | null) => ({ nodes: ids.map((id) => deviceNode(id)), cursor })
+  const ids = (of: Branch) => of.nodes.map((node) => node.id)
+  const three = () => [page(['a', 'b'], 'b'), page(['c', 'd'], 'd'), page(['e'], null)].reduce(appended, emptyBranch)
+
+  test('pages follow each other, each asked for after the last of the one before', () => {
+    expect(ids(three())).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect(three().pages.map((one) => one.from)).toEqual(['', 'b', 'd'])
+    expect(three().cursor).toBeNull()
+  })
+
+  test('after a change only the pages in sight are read again', () => {
+    const changed = outdated(three())
+    expect(staleInSight(three(), new Set(['c']))).toEqual([])
+    expect(staleInSight(changed, new Set(['c']))).toEqual([1])
+    expect(staleInSight(replaced(changed, 1, page(['c', 'd'], 'd')), new Set(['c']))).toEqual([])
+    expect(staleInSight(replaced(changed, 1, page(['c', 'd'], 'd')), new Set(['c', 'e']))).toEqual([2])
+  })
+
+  test('a page that still fits leaves what follows as it is', () => {
+    const again = replaced(three(), 1, page(['c', 'd'], 'd'))
+    expect(ids(again)).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect(again.cursor).toBeNull()
+  })
+
+  test('when something came in between, what follows is read anew: nothing is lost and nothing is there twice', () => {
+    const grown = replaced(three(), 0, page(['a', 'aa'], 'aa'))
+    expect(ids(grown)).toEqual(['a', 'aa'])
+    expect(grown.cursor).toBe('aa')
+    expect(ids(appended(grown, page(['b', 'c'], 'c')))).toEqual(['a', 'aa', 'b', 'c'])
+  })
+
+  test('an empty tree is asked again, so that its first device shows', () => {
+    const nothing = outdated(appended(emptyBranch, page([], null)))
+    expect(staleInSight(nothing, new Set())).toEqual([0])
+    expect(ids(replaced(nothing, 0, page(['a'], null)))).toEqual(['a'])
   })
 })

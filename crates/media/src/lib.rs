@@ -52,6 +52,7 @@ pub mod talk;
 pub mod talk_room;
 pub mod ticket;
 pub mod timeline;
+pub mod ts;
 pub mod video_track;
 pub mod viewer;
 pub mod viewer_task;

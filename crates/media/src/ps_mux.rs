@@ -69,21 +69,18 @@ impl PsMuxer {
         Some(out)
     }
 
-    /// The pack of a G.711 frame in a program without pictures, with system header and map when asked for.
+    /// The pack of a sound in a program without pictures, with system header and map when asked for. AAC stands in ADTS frames.
     pub fn voice(&mut self, frame: &AudioFrame, with_map: bool) -> Vec<u8> {
         self.audio = Some(frame.codec);
-        let mut out = Vec::with_capacity(frame.data.len() + 96);
+        let header = frame.aac.and_then(|aac| aac.adts_header(frame.data.len()));
+        let data = [header.as_ref().map_or(&[][..], |adts| adts), &frame.data].concat();
+        let mut out = Vec::with_capacity(data.len() + 96);
         put_pack_header(&mut out, frame.pts);
         if with_map {
             put_system_header(&mut out, true);
             self.put_map(&mut out, None);
         }
-        put_pes(
-            &mut out,
-            AUDIO_ID,
-            Some((frame.pts, frame.pts)),
-            &frame.data,
-        );
+        put_pes(&mut out, AUDIO_ID, Some((frame.pts, frame.pts)), &data);
         out
     }
 
@@ -200,7 +197,7 @@ fn stamp(prefix: u8, value: u64) -> [u8; 5] {
 }
 
 /// CRC_32 of ISO/IEC 13818-1 Annex A; maps are short and rare.
-fn crc32(data: &[u8]) -> u32 {
+pub(crate) fn crc32(data: &[u8]) -> u32 {
     data.iter().fold(0xffff_ffff, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
             if crc & 0x8000_0000 == 0 {

@@ -95,6 +95,12 @@ impl StreamStats {
             ("ps_header_errors", pipeline.ps.header_errors),
             ("ps_resyncs", pipeline.ps.resyncs),
             ("ps_skipped_bytes", pipeline.ps.skipped_bytes),
+            ("ts_packets", pipeline.ts.packets),
+            ("ts_unusable", pipeline.ts.unusable),
+            ("ts_gaps", pipeline.ts.gaps),
+            ("ts_tables", pipeline.ts.tables),
+            ("ts_bad_tables", pipeline.ts.bad_tables),
+            ("ts_skipped_bytes", pipeline.ts.skipped_bytes),
             ("assembler_finished", pipeline.assembler.finished),
             ("assembler_oversized", pipeline.assembler.oversized),
             (

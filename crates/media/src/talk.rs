@@ -1,49 +1,92 @@
 //! Voice to a device: what a speaker's browser sends becomes RTP, bounded in delay.
 //!
-//! Sound arrives as G.711 A-law, 8 kHz mono, and leaves in packets of 20 ms as it arrives; nothing is stored. A network that
-//! stalled delivers late sound in a burst: what runs more than [`AHEAD_MAX`] ahead of the clock is dropped, so that the
-//! delay never grows. After a pause the time stamp jumps to the present and the marker is set (RFC 3551 4.1); no
+//! Sound arrives as G.711 A-law, 8 kHz mono, or as one AAC access unit a message, and leaves as it arrives; nothing is stored. A
+//! network that stalled delivers late sound in a burst: what runs more than [`AHEAD_MS`] ahead of the clock is dropped, so
+//! that the delay never grows. After a pause the time stamp jumps to the present and the marker is set (RFC 3551 4.1); no
 //! silence is sent.
 
 use bytes::Bytes;
 
-use crate::audio::{AudioCodec, AudioFrame};
+use crate::audio::{AacConfig, AudioCodec, AudioFrame};
 use crate::ps_mux::PsMuxer;
 use crate::relay::RelayPacket;
 
-/// Samples, and octets, of a packet: 20 ms.
+/// Samples, and octets, of a packet of A-law: 20 ms.
 pub const PACKET: usize = 160;
-/// The longest message a speaker may send: 200 ms.
+/// The longest message of A-law: 200 ms.
 pub const MESSAGE_MAX: usize = 10 * PACKET;
-/// So many samples of a burst are let through: 200 ms.
-pub const AHEAD_MAX: i64 = 1600;
-/// A pause of more than this is a pause, 60 ms; less is jitter.
-const PAUSE_MIN: i64 = 480;
-/// Packets from one stream map to the next, with PS: one second.
-const MAP_EVERY: u64 = 50;
+/// The longest access unit of one channel: 6144 bits (ISO/IEC 14496-3 4.5.3).
+pub const UNIT_MAX: usize = 768;
+/// So much of a burst is let through, milliseconds.
+pub const AHEAD_MS: i64 = 200;
+/// Samples of an access unit.
+const UNIT: i64 = 1024;
+/// Time from one stream map to the next, with PS: one second.
+const MAP_EVERY_US: u64 = 1_000_000;
 
-/// How the sound is carried.
+/// How the sound is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carriage {
-    /// RTP payload type 8 (RFC 3551), clock 8 kHz.
-    Pcma,
-    /// A program stream with one audio stream, clock 90 kHz.
-    ProgramStream,
+pub enum Coding {
+    /// G.711 A-law, 8 kHz mono.
+    Alaw,
+    /// AAC of one channel.
+    Aac(AacConfig),
+}
+
+impl Coding {
+    /// AAC-LC of one channel at this rate; `None` for a rate without an index, or one that no RTP clock of whole kilohertz can count.
+    pub fn aac(rate_hz: u32) -> Option<Coding> {
+        let config = |frequency_index| AacConfig {
+            object_type: 2,
+            frequency_index,
+            channels: 1,
+        };
+        let mut configs = (0..13).map(config);
+        let found = configs.find(|config| config.sample_rate() == rate_hz)?;
+        rate_hz.is_multiple_of(1000).then_some(Coding::Aac(found))
+    }
+
+    /// Samples a second.
+    fn rate(self) -> u32 {
+        match self {
+            Coding::Alaw => 8000,
+            Coding::Aac(config) => config.sample_rate(),
+        }
+    }
+
+    /// Samples of a packet.
+    fn unit(self) -> i64 {
+        match self {
+            Coding::Alaw => PACKET as i64,
+            Coding::Aac(_) => UNIT,
+        }
+    }
+}
+
+/// How the sound is coded and carried: straight in RTP (A-law by RFC 3551, AAC by RFC 3640), or in a program stream with one audio
+/// stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carriage {
+    /// How it is coded.
+    pub coding: Coding,
+    /// Whether in a program stream, whose clock has 90 kHz.
+    pub in_program_stream: bool,
 }
 
 impl Carriage {
     /// Ticks of its RTP clock a millisecond.
     pub fn clock_khz(self) -> u32 {
-        match self {
-            Carriage::Pcma => 8,
-            Carriage::ProgramStream => 90,
+        if self.in_program_stream {
+            90
+        } else {
+            self.coding.rate() / 1000
         }
     }
 }
 
-/// A message longer than [`MESSAGE_MAX`].
+/// A message too long for its coding, or no access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub struct NotSound;
 
 /// Counters of a voice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +106,7 @@ pub struct Voice {
     muxer: PsMuxer,
     rest: Vec<u8>,
     began_us: Option<u64>,
+    mapped_us: Option<u64>,
     /// Samples since the beginning, pauses included.
     position: i64,
     stats: VoiceStats,
@@ -76,6 +120,7 @@ impl Voice {
             muxer: PsMuxer::new(),
             rest: Vec::new(),
             began_us: None,
+            mapped_us: None,
             position: 0,
             stats: VoiceStats::default(),
         }
@@ -87,46 +132,81 @@ impl Voice {
         sound: &[u8],
         now_us: u64,
         sink: &mut impl FnMut(RelayPacket),
-    ) -> Result<(), TooLong> {
-        if sound.len() > MESSAGE_MAX {
-            return Err(TooLong);
+    ) -> Result<(), NotSound> {
+        let is_sound = match self.carriage.coding {
+            Coding::Alaw => sound.len() <= MESSAGE_MAX,
+            // An access unit never begins with the end mark (4.4.2.1), as an ADTS header would.
+            Coding::Aac(_) => sound.len() <= UNIT_MAX && sound.first().is_some_and(|&b| b != 0xff),
+        };
+        if !is_sound {
+            return Err(NotSound);
         }
+        let (present, is_first) = self.arrive(now_us);
+        match self.carriage.coding {
+            Coding::Alaw => self.say_samples(sound, (now_us, present, is_first), sink),
+            Coding::Aac(_) => self.say_unit(sound, (now_us, present, is_first), sink),
+        }
+        Ok(())
+    }
+
+    /// Where the clock stands, in samples, and whether a spell of speech begins here.
+    fn arrive(&mut self, now_us: u64) -> (i64, bool) {
+        let coding = self.carriage.coding;
+        let rate = u64::from(coding.rate());
         let began_us = *self.began_us.get_or_insert(now_us);
-        let present = (now_us.saturating_sub(began_us).min(1 << 50) / 125) as i64;
-        let mut is_first = self.stats.packets == 0;
-        if present - self.position > PAUSE_MIN {
+        let elapsed_us = now_us.saturating_sub(began_us).min(1 << 45);
+        let present = (elapsed_us * rate / 1_000_000) as i64;
+        // More than 60 ms, or than two units, is a pause; less is jitter.
+        let pause = (rate as i64 * 60 / 1000).max(2 * coding.unit());
+        let is_pause = present - self.position > pause;
+        if is_pause {
             self.position = present;
             // What is left of before the pause is not worth a packet.
             self.rest.clear();
             self.stats.pauses += 1;
-            is_first = true;
         }
+        (present, is_pause || self.stats.packets == 0)
+    }
+
+    fn say_samples(
+        &mut self,
+        sound: &[u8],
+        (now_us, present, mut is_first): (u64, i64, bool),
+        sink: &mut impl FnMut(RelayPacket),
+    ) {
         self.rest.extend_from_slice(sound);
         let rest = std::mem::take(&mut self.rest);
         let (packets, tail) = rest.split_at(rest.len() / PACKET * PACKET);
         for samples in packets.chunks(PACKET) {
-            if self.position - present > AHEAD_MAX {
-                self.stats.late += 1;
-                continue;
-            }
-            self.packet(samples, std::mem::take(&mut is_first), sink);
+            self.say_unit(
+                samples,
+                (now_us, present, std::mem::take(&mut is_first)),
+                sink,
+            );
         }
         self.rest = tail.to_vec();
-        Ok(())
     }
 
-    /// The counters.
-    pub fn stats(&self) -> VoiceStats {
-        self.stats
-    }
-
-    fn packet(&mut self, samples: &[u8], is_first: bool, sink: &mut impl FnMut(RelayPacket)) {
-        let (payload, marker) = match self.carriage {
-            Carriage::Pcma => (Bytes::copy_from_slice(samples), is_first),
-            Carriage::ProgramStream => (self.pack(samples).into(), true),
+    fn say_unit(
+        &mut self,
+        unit: &[u8],
+        (now_us, present, is_first): (u64, i64, bool),
+        sink: &mut impl FnMut(RelayPacket),
+    ) {
+        let coding = self.carriage.coding;
+        if self.position - present > i64::from(coding.rate()) * AHEAD_MS / 1000 {
+            self.stats.late += 1;
+            return;
+        }
+        let (payload, marker) = match coding {
+            _ if self.carriage.in_program_stream => (self.pack(unit, now_us).into(), true),
+            Coding::Alaw => (Bytes::copy_from_slice(unit), is_first),
+            // RFC 3640 3.1: the marker says that the access unit ends here.
+            Coding::Aac(_) => (aac_payload(unit), true),
         };
-        let timestamp = self.position * i64::from(self.carriage.clock_khz()) / 8;
-        self.position += PACKET as i64;
+        let clock = i64::from(self.carriage.clock_khz());
+        let timestamp = self.position * clock * 1000 / i64::from(coding.rate());
+        self.position += coding.unit();
         self.stats.packets += 1;
         sink(RelayPacket {
             payload,
@@ -137,23 +217,57 @@ impl Voice {
         });
     }
 
-    fn pack(&mut self, samples: &[u8]) -> Vec<u8> {
-        let frame = AudioFrame {
-            codec: AudioCodec::G711A,
-            pts: self.position * 90 / 8,
-            received_us: 0,
-            data: Bytes::copy_from_slice(samples),
-            aac: None,
-        };
-        self.muxer
-            .voice(&frame, self.stats.packets.is_multiple_of(MAP_EVERY))
+    /// The counters.
+    pub fn stats(&self) -> VoiceStats {
+        self.stats
     }
+
+    fn pack(&mut self, unit: &[u8], now_us: u64) -> Vec<u8> {
+        let (codec, aac) = match self.carriage.coding {
+            Coding::Alaw => (AudioCodec::G711A, None),
+            Coding::Aac(config) => (AudioCodec::Aac, Some(config)),
+        };
+        let frame = AudioFrame {
+            codec,
+            pts: self.position * 90_000 / i64::from(self.carriage.coding.rate()),
+            received_us: 0,
+            data: Bytes::copy_from_slice(unit),
+            aac,
+        };
+        let is_due = self
+            .mapped_us
+            .is_none_or(|at| now_us.saturating_sub(at) >= MAP_EVERY_US);
+        if is_due {
+            self.mapped_us = Some(now_us);
+        }
+        self.muxer.voice(&frame, is_due)
+    }
+}
+
+/// One access unit in the mode AAC-hbr (RFC 3640 3.3.6): 16 bits of header length, 13 of size, 3 of index.
+fn aac_payload(unit: &[u8]) -> Bytes {
+    let [high, low] = ((unit.len() as u16) << 3).to_be_bytes();
+    [&[0, 16, high, low], unit].concat().into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtsp::audio::AudioTrack;
+    use crate::rtsp::sdp::{AacFormat, TrackFormat};
     use proptest::prelude::*;
+
+    const ALAW: Carriage = Carriage {
+        coding: Coding::Alaw,
+        in_program_stream: false,
+    };
+
+    fn aac(rate_hz: u32, in_program_stream: bool) -> Voice {
+        Voice::new(Carriage {
+            coding: Coding::aac(rate_hz).unwrap(),
+            in_program_stream,
+        })
+    }
 
     fn said(voice: &mut Voice, sound: &[u8], now_us: u64) -> Vec<(u32, bool, usize)> {
         let mut packets = Vec::new();
@@ -167,7 +281,7 @@ mod tests {
 
     #[test]
     fn sound_leaves_in_packets_of_twenty_milliseconds_as_it_comes() {
-        let mut voice = Voice::new(Carriage::Pcma);
+        let mut voice = Voice::new(ALAW);
         assert_eq!(said(&mut voice, &[0xd5; 160], 0), [(0, true, 160)]);
         assert_eq!(said(&mut voice, &[0xd5; 100], 20_000), []);
         assert_eq!(
@@ -178,7 +292,7 @@ mod tests {
 
     #[test]
     fn late_sound_in_a_burst_is_dropped_and_the_delay_does_not_grow() {
-        let mut voice = Voice::new(Carriage::Pcma);
+        let mut voice = Voice::new(ALAW);
         let burst: usize = (0..50)
             .map(|_| said(&mut voice, &[0xd5; 160], 0).len())
             .sum();
@@ -192,7 +306,7 @@ mod tests {
 
     #[test]
     fn after_a_pause_the_time_stamp_is_the_present_and_marked() {
-        let mut voice = Voice::new(Carriage::Pcma);
+        let mut voice = Voice::new(ALAW);
         said(&mut voice, &[0xd5; 200], 0);
         assert_eq!(
             said(&mut voice, &[0xd5; 160], 5_000_000),
@@ -207,7 +321,10 @@ mod tests {
 
     #[test]
     fn with_a_program_stream_every_packet_is_a_pack_and_its_clock_is_90_khz() {
-        let mut voice = Voice::new(Carriage::ProgramStream);
+        let mut voice = Voice::new(Carriage {
+            in_program_stream: true,
+            ..ALAW
+        });
         let mut packs = Vec::new();
         for n in 0..60 {
             voice
@@ -226,23 +343,99 @@ mod tests {
         assert_eq!(maps.count(), 2);
     }
 
+    #[test]
+    fn an_access_unit_a_message_leaves_by_rfc_3640_with_the_clock_of_its_rate() {
+        let mut voice = aac(16_000, false);
+        let mut packets = Vec::new();
+        for n in 0..3 {
+            let unit = [0x21; 200];
+            voice
+                .say(&unit, n * 64_000, &mut |packet| packets.push(packet))
+                .unwrap();
+        }
+        let stamps: Vec<_> = packets.iter().map(|packet| packet.timestamp).collect();
+        assert_eq!(stamps, [0, 1024, 2048]);
+        assert!(packets.iter().all(|packet| packet.marker));
+        // What our own reader makes of it: one ADTS frame a packet.
+        let format = AacFormat {
+            size_bits: 13,
+            index_bits: 3,
+            index_delta_bits: 3,
+            object_type: 2,
+            frequency_index: 8,
+            channels: 1,
+        };
+        let mut track = AudioTrack::new(TrackFormat::Aac(format), 16_000).unwrap();
+        let mut rtp = vec![0x80, 97, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
+        rtp.extend_from_slice(&packets[0].payload);
+        let read = track.packet(&crate::rtp::RtpPacket::parse(&rtp).unwrap(), 0);
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].data[7..], [0x21; 200]);
+    }
+
+    #[test]
+    fn what_is_no_access_unit_is_refused() {
+        let mut voice = aac(48_000, false);
+        let mut say = |sound: &[u8]| voice.say(sound, 0, &mut |_| ());
+        assert_eq!(say(&[]), Err(NotSound));
+        assert_eq!(say(&[0x21; UNIT_MAX + 1]), Err(NotSound));
+        assert_eq!(say(&[0xff, 0xf1, 0x60, 0x40]), Err(NotSound), "ADTS");
+        assert_eq!(say(&[0x21; UNIT_MAX]), Ok(()));
+        assert_eq!((Coding::aac(44_100), Coding::aac(0)), (None, None));
+    }
+
+    #[test]
+    fn aac_in_a_burst_is_dropped_and_after_a_pause_the_time_stamp_is_the_present() {
+        let mut voice = aac(16_000, false);
+        let burst: usize = (0..20)
+            .map(|_| said(&mut voice, &[0x21; 90], 0).len())
+            .sum();
+        assert_eq!((burst, voice.stats().late), (4, 16));
+        assert_eq!(
+            said(&mut voice, &[0x21; 90], 2_000_000),
+            [(32_000, true, 94)]
+        );
+        assert_eq!(voice.stats().pauses, 1);
+    }
+
+    #[test]
+    fn in_a_program_stream_aac_stands_in_adts_frames_under_stream_type_0f() {
+        let mut voice = aac(16_000, true);
+        let mut packs = Vec::new();
+        for n in 0..20 {
+            voice
+                .say(&[0x21; 100], n * 64_000, &mut |packet| packs.push(packet))
+                .unwrap();
+        }
+        let first = &packs[0].payload;
+        let at = memchr::memmem::find(first, &[0, 0, 1, 0xbc]).expect("a stream map");
+        assert_eq!(first[at + 12..at + 14], [0x0f, 0xc0]);
+        let adts = memchr::memmem::find(first, &[0xff, 0xf1, 0x60, 0x40]).expect("an ADTS header");
+        assert_eq!(first[adts + 7..], [0x21; 100]);
+        assert_eq!(packs[1].timestamp, 5760);
+        let has_map = |packet: &&RelayPacket| {
+            memchr::memmem::find(&packet.payload, &[0, 0, 1, 0xbc]).is_some()
+        };
+        assert_eq!(packs.iter().filter(has_map).count(), 2);
+    }
+
     proptest! {
         #[test]
         fn whatever_comes_the_delay_is_bounded_and_time_never_steps_back(
             messages in prop::collection::vec((0usize..=MESSAGE_MAX, 0u64..300_000), 1..300)
         ) {
-            let mut voice = Voice::new(Carriage::Pcma);
+            let mut voice = Voice::new(ALAW);
             let (mut now_us, mut last) = (0, -1);
             for (length, wait_us) in messages {
                 now_us += wait_us;
                 let mut stamps = Vec::new();
                 voice.say(&vec![0; length], now_us, &mut |packet| stamps.push(i64::from(packet.timestamp))).unwrap();
                 for stamp in stamps {
-                    prop_assert!(stamp > last && stamp - (now_us / 125) as i64 <= AHEAD_MAX);
+                    prop_assert!(stamp > last && stamp - (now_us / 125) as i64 <= 8 * AHEAD_MS);
                     last = stamp;
                 }
             }
-            prop_assert_eq!(voice.say(&vec![0; MESSAGE_MAX + 1], now_us, &mut |_| ()), Err(TooLong));
+            prop_assert_eq!(voice.say(&vec![0; MESSAGE_MAX + 1], now_us, &mut |_| ()), Err(NotSound));
         }
     }
 }

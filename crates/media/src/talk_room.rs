@@ -17,7 +17,7 @@ use crate::reactor::Reactor;
 use crate::sender::{Sender, SenderSocket, SenderStats};
 use crate::sender_task::{self, Home, NewSender};
 use crate::shared::{Shared, Slot};
-use crate::talk::{Carriage, Voice, VoiceStats};
+use crate::talk::{Carriage, MESSAGE_MAX, Voice, VoiceStats};
 use crate::ticket::{Protocol, Ticket};
 use crate::viewer::{QueueLimits, farewell};
 use crate::viewer_task::{GOODBYE, drain};
@@ -38,6 +38,8 @@ pub struct TalkRoom {
     grant_id: String,
     sender: Option<Sender>,
     speaker: Option<Speaker>,
+    /// The voice of a stream, which speaks here instead of a browser.
+    relayed: Option<Voice>,
 }
 
 struct Speaker {
@@ -62,6 +64,7 @@ pub fn open(reactor: &Rc<Reactor>, new: NewSender, carriage: Carriage) -> Rc<Ref
         grant_id: request.grant_id,
         sender: Some(sender),
         speaker: None,
+        relayed: None,
     }));
     work(Home::Talk(Rc::clone(&room)), 0);
     room
@@ -88,7 +91,7 @@ pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer)
         return reactor.shared.counters.count("viewer_sockets_failed");
     };
     let mut talk = room.borrow_mut();
-    if talk.sender.is_none() || talk.speaker.is_some() {
+    if talk.sender.is_none() || talk.speaker.is_some() || talk.relayed.is_some() {
         let reason = if talk.sender.is_none() {
             "talk_ended"
         } else {
@@ -193,6 +196,28 @@ impl TalkRoom {
         self.sender.as_mut()
     }
 
+    /// A stream speaks here, and nobody else.
+    pub fn begin_relay(&mut self) {
+        self.relayed = Some(Voice::new(self.carriage));
+    }
+
+    /// Sound of the stream.
+    pub fn relay(&mut self, sound: &[u8], now_us: u64) {
+        let (Some(sender), Some(voice)) = (&mut self.sender, &mut self.relayed) else {
+            return;
+        };
+        for part in sound.chunks(MESSAGE_MAX) {
+            let _never_too_long =
+                voice.say(part, now_us, &mut |packet| sender.offer(&packet, now_us));
+        }
+        if sender.is_blocked() {
+            return;
+        }
+        if let Err(reason) = sender.flush(now_us) {
+            self.end(reason);
+        }
+    }
+
     /// Send what waits.
     pub fn flush(&mut self, now_us: u64) {
         if let Some(sender) = &mut self.sender
@@ -265,6 +290,11 @@ impl TalkRoom {
             _ => "device_lost",
         };
         self.end_speaker(speaker_reason);
+        if let Some(voice) = self.relayed.take() {
+            self.shared
+                .counters
+                .add("talk_late_drops", voice.stats().late);
+        }
         self.shared.talks().remove(&self.talk_id);
         let SenderStats { queue, .. } = sender.stats();
         // The sender's own event speaks of a stream; there is none here.

@@ -73,11 +73,11 @@ fn decoded(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Cuts the program stream into RTP packets that know nothing of pictures.
-fn receive_file(stream: &[u8]) -> (Vec<IngestOutput>, Ingest) {
+/// Cuts the stream into RTP packets that know nothing of pictures.
+fn receive_file(stream: &[u8], payload: usize) -> (Vec<IngestOutput>, Ingest) {
     let mut ingest = Ingest::new(IngestConfig::default());
     let mut out = Vec::new();
-    for (n, part) in stream.chunks(1400).enumerate() {
+    for (n, part) in stream.chunks(payload).enumerate() {
         ingest.push_rtp(
             n as u64 * 2800,
             &rtp(n as u16, 0, false, SSRC, part),
@@ -121,7 +121,7 @@ fn round_trip(name: &str, encoder: &[&str], muxer: &str, codec: &str) {
         return;
     }
     let stream = fs::read(&source).unwrap();
-    let (out, ingest) = receive_file(&stream);
+    let (out, ingest) = receive_file(&stream, if muxer == "mpegts" { 1316 } else { 1400 });
     let target = scratch.file("target.mp4");
     fs::write(&target, boxes(&out)).unwrap();
 
@@ -145,6 +145,10 @@ fn round_trip(name: &str, encoder: &[&str], muxer: &str, codec: &str) {
             stats.video.damaged
         ),
         (0, 0, 0, 0)
+    );
+    assert_eq!(
+        (stats.ts.gaps, stats.ts.bad_tables, stats.ts.unusable),
+        (0, 0, 0)
     );
     let mut times: Vec<_> = units(&out).iter().map(|unit| unit.pts).collect();
     times.sort_unstable();
@@ -207,5 +211,32 @@ fn h264_from_the_dvd_muxer() {
         &["-c:v", "libx264", "-bf", "0", "-preset", "veryfast"],
         "dvd",
         "h264",
+    );
+}
+
+#[test]
+fn h264_with_b_pictures_in_a_transport_stream() {
+    round_trip(
+        "h264-ts",
+        &["-c:v", "libx264", "-bf", "2", "-preset", "veryfast"],
+        "mpegts",
+        "h264",
+    );
+}
+
+#[test]
+fn h265_in_a_transport_stream() {
+    round_trip(
+        "h265-ts",
+        &[
+            "-c:v",
+            "libx265",
+            "-preset",
+            "ultrafast",
+            "-x265-params",
+            "log-level=error:bframes=0",
+        ],
+        "mpegts",
+        "h265",
     );
 }

@@ -511,7 +511,8 @@ fn reasons_for_no_picture_are_told_apart() {
     let (_, ingest) = receive_default(&[(0, rtp(0, 0, false, SSRC, &transport))]);
     assert_eq!(
         ingest.no_video_reason(),
-        Some(NoVideoReason::TransportStream)
+        Some(NoVideoReason::UnknownCodec),
+        "a transport stream without tables"
     );
 }
 

@@ -210,7 +210,7 @@ def _counters(app: FastAPI, context: ApiContext) -> Counters:
         for name, value in asdict(node).items()
         if isinstance(value, int) and not isinstance(value, bool)
     }
-    bus = context.bus.counters()
+    bus, endpoint = context.bus.counters(), context.network.endpoint
     return {
         "api": {**asdict(gate), "event_streams": context.event_streams.open},
         "bus": {"published": bus.published, "dropped": bus.dropped, "subscribers": bus.subscribers},
@@ -218,7 +218,8 @@ def _counters(app: FastAPI, context: ApiContext) -> Counters:
         "media": {**media, **node.counters},
         "network": context.network.counters(),
         "recording": context.recording.counters(),
-        "sip": sip_counters(context.network.endpoint.counters),
+        "sip": sip_counters(endpoint.counters)
+        | {f"kept.{name}": count for name, count in endpoint.sizes().items()},
     }
 
 

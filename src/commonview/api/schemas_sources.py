@@ -10,6 +10,7 @@ from commonview.network.sources import SourceKind, SourceOutcome, SourceTranspor
 
 Text = Annotated[str, Field(max_length=128)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
+Fingerprint = Annotated[str, Field(max_length=128)]
 Password = Annotated[SecretStr, Field(max_length=128)]
 
 
@@ -52,6 +53,7 @@ class SourceOut(Answer):
     has_password: bool
     transport: SourceTransport
     enabled: bool
+    certificate_sha256: str
     channels: list[SourceChannelOut]
     created_at: datetime
     check: SourceCheckOut | None
@@ -65,13 +67,17 @@ class ChannelPlanIn(Request):
 
 
 class SourceAsk(Request):
-    """Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service)."""
+    """Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service).
+
+    `certificate_sha256` is of the one certificate that a server of `rtsps://` may show.
+    """
 
     kind: SourceKind
     url: Annotated[str, Field(max_length=2048)] = ""
     channels: Annotated[list[ChannelPlanIn], Field(default_factory=list, max_length=64)]
     username: Text = ""
     password: Password = SecretStr("")
+    certificate_sha256: Fingerprint = ""
 
 
 class SourceAdd(SourceAsk):
@@ -90,6 +96,7 @@ class SourceUpdate(Request):
     password: Password | None = None
     transport: SourceTransport | None = None
     enabled: bool | None = None
+    certificate_sha256: Fingerprint | None = None
 
 
 class DiscoverRequest(Request):
@@ -110,11 +117,15 @@ class DiscoveredOut(Answer):
 
 
 class SourceTestOut(Answer):
-    """What asking a source said; nothing is kept of it."""
+    """What asking a source said; nothing is kept of it.
+
+    `certificate_sha256` is of a certificate that was shown and that nobody vouches for.
+    """
 
     outcome: SourceOutcome
     detail: str
     manufacturer: str
     model: str
     firmware: str
+    certificate_sha256: str
     channels: list[SourceChannelOut]

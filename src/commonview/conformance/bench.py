@@ -23,7 +23,8 @@ class DeviceOptions:
     `channel` names the channel to call; None takes the first video channel of the catalogue. `wait_s` is how
     long a device may take to register. `only` names groups of checks; empty means all of them. `keepalive_s`
     is how long keep-alives are watched at most. `unregister_s` is how long at the end somebody has to switch
-    the device off; 0 does not ask.
+    the device off; 0 does not ask. An upgrade is fetched from `firmware_url`, else the tester serves
+    `firmware`.
     """
 
     channel: str | None = None
@@ -36,6 +37,7 @@ class DeviceOptions:
     allow_config: bool = False
     allow_destructive: bool = False
     firmware_url: str = ""
+    firmware: bytes = field(default=b"", repr=False)
     only: tuple[str, ...] = ()
 
 

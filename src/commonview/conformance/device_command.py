@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import secrets
 import ssl
+from pathlib import Path
 from typing import Final
 
 from commonview.conformance.bench import DeviceOptions
@@ -71,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-control", action="store_true", help="move and switch, and undo it")
     parser.add_argument("--allow-config", action="store_true", help="write settings back as they were read")
     parser.add_argument("--allow-destructive", action="store_true", help="format, upgrade, restart")
-    parser.add_argument("--firmware-url", default="", metavar="URL", help="for the upgrade")
+    parser.add_argument("--firmware", type=Path, metavar="FILE", help="for the upgrade; the tester serves it")
+    parser.add_argument("--firmware-url", default="", metavar="URL", help="or where it lies")
     add_shared_arguments(parser)
 
 
@@ -134,6 +136,7 @@ async def _examine(arguments: argparse.Namespace, settings: StationSettings) -> 
         allow_config=arguments.allow_config,
         allow_destructive=arguments.allow_destructive,
         firmware_url=arguments.firmware_url,
+        firmware=_package(arguments.firmware),
         only=_groups(arguments.only),
     )
     given = read_password(arguments.password_file) is not None
@@ -161,6 +164,18 @@ async def _examine(arguments: argparse.Namespace, settings: StationSettings) -> 
         )
     finally:
         terminal.stop()
+
+
+def _package(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    try:
+        package = file.read_bytes()
+    except OSError as error:
+        raise ConformanceError(f"cannot read --firmware {file}: {error.strerror or error}") from error
+    if not package:
+        raise ConformanceError(f"--firmware {file} is empty")
+    return package
 
 
 def _groups(text: str) -> tuple[str, ...]:

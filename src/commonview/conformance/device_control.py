@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import Final
 
 from commonview.conformance.bench import DeviceBench
 from commonview.conformance.errors import Skip
-from commonview.conformance.registrar import Step
 from commonview.wire.manscdp import (
     AlarmCmd,
     AnyCommand,
     BasicParam,
     DeviceConfig,
     DeviceControl,
-    DeviceUpgrade,
-    DeviceUpgradeResult,
     DragZoom,
-    FormatSDCard,
     GuardCmd,
     GuardWord,
     HomePosition,
@@ -28,9 +23,6 @@ from commonview.wire.manscdp import (
     PtzPreciseCtrl,
     RecordCmd,
     RecordWord,
-    SDCardStatus,
-    SDCardStatusQuery,
-    TeleBoot,
     ZoomArea,
     ZoomDirection,
 )
@@ -40,8 +32,6 @@ from commonview.wire.version import GbVersion
 _MOVE_S: Final = 0.6
 _ARRIVE_S: Final = 20.0
 _ARRIVED_DEGREES: Final = 2.0
-_REBOOT_S: Final = 240.0
-_UPGRADE_S: Final = 300.0
 _BLOCKS: Final = {
     "config.osd": "OSDConfig",
     "config.mask": "PictureMask",
@@ -180,82 +170,3 @@ async def settings(bench: DeviceBench) -> None:
 async def _write(bench: DeviceBench, check_id: str, device_id: str, block: object) -> None:
     order = DeviceConfig(sn=bench.station.next_sn(), device_id=device_id, blocks=(block,))  # type: ignore[arg-type]
     bench.answered(check_id, await bench.ask(order))
-
-
-async def destroys(bench: DeviceBench) -> None:
-    """Upgrade, format and restart: the device is not what it was afterwards."""
-    if not bench.options.allow_destructive:
-        raise Skip("needs --allow-destructive", "需要 --allow-destructive")
-    if bench.version >= GbVersion.V2022:
-        await _formats(bench)
-        await _upgrades(bench)
-    before = len(bench.station.steps(Step.ACCEPTED))
-    bench.restarted_at_s = bench.station.journal.now()
-    boot = DeviceControl(sn=bench.station.next_sn(), device_id=bench.station.device_id, command=TeleBoot())
-    response = await bench.station.send(boot)
-    began = bench.station.journal.now()
-    back = await bench.station.until(
-        lambda: len(bench.station.steps(Step.ACCEPTED)) > before, min(_REBOOT_S, bench.options.wait_s)
-    )
-    seconds = bench.station.journal.now() - began
-    status = "-" if response is None else str(response.status)
-    bench.book.judge(
-        "destructive.reboot",
-        back,
-        f"SIP {status}; {f'back after {seconds:.0f} s' if back else 'did not come back'}",
-        f"SIP {status}; {f'{seconds:.0f} 秒后重新注册' if back else '未重新注册'}",
-    )
-
-
-async def _formats(bench: DeviceBench) -> None:
-    device = bench.station.device_id
-    sn = bench.station.next_sn
-    cards = (await bench.ask(SDCardStatusQuery(sn=sn(), device_id=device))).last
-    if not isinstance(cards, SDCardStatus) or not cards.items:
-        bench.book.skip("destructive.format", "the device has no memory card", "设备没有存储卡")
-        return
-    number = cards.items[0].number
-    response = await bench.station.send(
-        DeviceControl(sn=sn(), device_id=device, command=FormatSDCard(number=number))
-    )
-    after = (await bench.ask(SDCardStatusQuery(sn=sn(), device_id=device))).last
-    told = isinstance(after, SDCardStatus) and bool(after.items)
-    state = after.items[0].status if isinstance(after, SDCardStatus) and after.items else None
-    word = "-" if state is None else state.value
-    bench.book.judge(
-        "destructive.format",
-        response is not None and response.status == 200 and told,
-        f"card {number}: {word}",
-        f"存储卡 {number}: {word}",
-    )
-
-
-async def _upgrades(bench: DeviceBench) -> None:
-    if not bench.options.firmware_url or bench.info is None:
-        bench.book.skip("destructive.upgrade", "needs --firmware-url", "需要 --firmware-url")
-        return
-    session = secrets.token_hex(16)
-    command = DeviceUpgrade(
-        firmware=bench.info.firmware or "unknown",
-        file_url=bench.options.firmware_url,
-        manufacturer=bench.info.manufacturer,
-        session_id=session,
-    )
-    order = DeviceControl(sn=bench.station.next_sn(), device_id=bench.station.device_id, command=command)
-    if not bench.answered("destructive.upgrade", await bench.ask(order)):
-        return
-
-    def results() -> list[DeviceUpgradeResult]:
-        heard = [each.message for each in bench.heard_of(DeviceUpgradeResult)]
-        return [
-            each for each in heard if isinstance(each, DeviceUpgradeResult) and each.session_id == session
-        ]
-
-    await bench.station.until(lambda: bool(results()), _UPGRADE_S)
-    told = results()
-    bench.book.judge(
-        "destructive.upgrade",
-        bool(told),
-        f"result {told[0].upgrade_result or '-'}" if told else "no result notified",
-        f"结果 {told[0].upgrade_result or '-'}" if told else "未通知结果",
-    )

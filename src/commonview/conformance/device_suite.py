@@ -12,10 +12,12 @@ from commonview import __version__
 from commonview.conformance.bench import DeviceBench, DeviceOptions, Procedure
 from commonview.conformance.book import Book
 from commonview.conformance.checks_device import DEVICE_CHECKS
-from commonview.conformance.device_control import controls, destroys, settings
+from commonview.conformance.device_control import controls, settings
+from commonview.conformance.device_destruction import destroys
 from commonview.conformance.device_history import download, playback, recordings
 from commonview.conformance.device_joining import judge_every_message, keeps_alive, leaves, manners, registers
 from commonview.conformance.device_live import live_over, other_calls
+from commonview.conformance.device_pictures import pictures
 from commonview.conformance.device_queries import catalogue, every_query, information
 from commonview.conformance.device_subscribing import subscriptions
 from commonview.conformance.device_voice import broadcast
@@ -51,6 +53,7 @@ PROCEDURES: Final = (
     Procedure(Text("Broadcast", "语音广播"), ("voice.",), broadcast),
     Procedure(Text("Control", "控制"), ("control.",), controls, 180),
     Procedure(Text("Configuration", "配置"), ("config.",), settings, 180),
+    Procedure(Text("Snapshots", "图像抓拍"), ("snapshot.",), pictures),
     Procedure(Text("Upgrade, format, restart", "升级、格式化、重启"), ("destructive.",), destroys, 700),
     Procedure(Text("Keep-alives", "保活"), ("keepalive.",), keeps_alive, 3600),
     Procedure(Text("Refresh and leaving", "刷新与注销"), ("register.",), leaves, 3600),

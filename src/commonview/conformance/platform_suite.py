@@ -50,9 +50,13 @@ Progress = Callable[[int, int, Text], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformOptions:
-    """How a platform is tested. `invite_s` is how long somebody has to watch our channel; 0 does not ask."""
+    """How a platform is tested. `invite_s` is how long somebody has to watch our channel; 0 does not ask.
+
+    `query_s` is how long it may take to ask what it wants to know, `answer_s` to answer an alarm.
+    """
 
     query_s: float = 15.0
+    answer_s: float = 5.0
     invite_s: float = 0.0
     keepalive_s: float = 30.0
     allow_hostile: bool = False
@@ -282,12 +286,13 @@ async def notices(bench: PlatformBench) -> None:
             isinstance(each.message, AlarmResponse) and each.message.sn == sn for each in visitor.heard
         )
 
-    came = await visitor.until(answered, 5.0)
+    limit = bench.options.answer_s
+    came = await visitor.until(answered, limit)
     book.judge(
         "notify.alarm-answered",
         came,
-        "answered" if came else "no answer within 5 s",
-        "已应答" if came else "5 秒内无应答",
+        "answered" if came else f"no answer within {limit:g} s",
+        "已应答" if came else f"{limit:g} 秒内无应答",
     )
     await visitor.request(visitor.message_request(_UNKNOWN % (visitor.next_sn(), own.device_id.encode())))
     well = await _alive(bench)

@@ -22,6 +22,7 @@ _GROUPS: Final = {
     "query": Text("Queries", "查询"),
     "control": Text("Control", "控制"),
     "config": Text("Configuration", "配置"),
+    "snapshot": Text("Snapshots", "图像抓拍"),
     "destructive": Text("Upgrade, format, restart", "升级、格式化、重启"),
     "subscribe": Text("Subscriptions", "订阅"),
     "live": Text("Live video", "实时视频"),

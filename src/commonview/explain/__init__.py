@@ -7,7 +7,7 @@ own endpoint has recorded.
 from commonview.explain.as_json import capture_document, exchange_document
 from commonview.explain.canvas import Canvas
 from commonview.explain.capture import PcapWriter
-from commonview.explain.causes import RULES, Cause, Check
+from commonview.explain.causes import RULES
 from commonview.explain.documents import read_sdp
 from commonview.explain.errors import CaptureUnreadable
 from commonview.explain.ladder import full_text, gist
@@ -30,6 +30,7 @@ from commonview.explain.reading import Reading, read_capture, read_capture_from
 from commonview.explain.redaction import redact
 from commonview.explain.report import Report
 from commonview.explain.story import tell
+from commonview.explain.verdict import Cause, Check
 from commonview.explain.words import LANGUAGES, Words
 
 __all__ = [

@@ -59,7 +59,8 @@ def read_manscdp(body: bytes) -> Document | None:
     items: list[str] = []
     for child in root.children:
         if child.children:
-            if child.name.endswith("List"):
+            # SDCardStatusInfo is a list too, though it is not called one (GB/T 28181-2022 A.2.6.16)
+            if child.name.endswith("List") or child.children[0].name == "Item":
                 items += [_item_id(each) for each in child.children[: _MAX_ITEMS - len(items)]]
             fields.setdefault(child.name, "")
         else:

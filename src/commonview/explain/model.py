@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from commonview.explain.causes import Cause, Check
+    from commonview.explain.verdict import Cause, Check
     from commonview.wire.sip import SipRequest, SipResponse
 
 Address: TypeAlias = tuple[str, int]

@@ -45,10 +45,14 @@ class Bus:
         event = Event(topic, payload if payload is not None else {})
         with self._lock:
             self._published += 1
-            interested = [one for one in self._subscriptions if topic.startswith(one.prefixes)]
-            for subscription in interested:
-                self._dropped += subscription.offer(event)
-        for subscription in interested:
+            asleep = []
+            for subscription in self._subscriptions:
+                if topic.startswith(subscription.prefixes):
+                    lost, first = subscription.offer(event)
+                    self._dropped += lost
+                    if first:
+                        asleep.append(subscription)
+        for subscription in asleep:
             subscription.wake()
 
     def subscribe(self, prefixes: Iterable[str] = ("",), *, limit: int = 1024) -> "Subscription":
@@ -126,15 +130,20 @@ class Subscription:
             self._closed = True
         self.wake()
 
-    def offer(self, event: Event) -> int:
-        """Called by the bus: queue `event`; returns how many older events fell out for it."""
+    def offer(self, event: Event) -> tuple[int, bool]:
+        """Called by the bus: queue `event`.
+
+        Returns how many older events fell out for it, and whether none waited before: one that waits has
+        woken the listener already.
+        """
         with self._lock:
+            first = not self._queue
             self._queue.append(event)
             if len(self._queue) <= self._limit:
-                return 0
+                return 0, first
             self._queue.popleft()
             self._lost += 1
-            return 1
+            return 1, first
 
     def wake(self) -> None:
         """Called by the bus, from any thread."""

@@ -171,6 +171,12 @@ class Settings(BaseModel):
         "Addresses or networks, separated by commas, in which RTSP and ONVIF sources may be asked; their "
         "redirects are followed there only.",
     )
+    source_tls_ca: Path | None = _field(
+        None,
+        _MEDIA,
+        "Certificate authorities, as a PEM file, that vouch for RTSP servers inside TLS (rtsps://). A source "
+        "can name the one certificate of its server instead; one that nobody vouches for is asked nothing.",
+    )
     source_check_s: Seconds = _field(
         30, _MEDIA, "Seconds between two questions to an RTSP or ONVIF source whether it is still there."
     )

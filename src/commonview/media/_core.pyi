@@ -1,4 +1,4 @@
-"""Types of the Rust extension (crates/media/src/python.rs). Use `commonview.media` instead of this module."""
+"""Types of the Rust extension (crates/media/src/python). Use `commonview.media` instead of this module."""
 
 from pathlib import Path
 from typing import final
@@ -57,6 +57,8 @@ class Node:
         *,
         address: str,
         networks: list[str],
+        authorities: str = ...,
+        certificate: str = ...,
     ) -> None: ...
     def retry_rtsp(self, stream_id: str) -> None: ...
     def set_ssrc(self, stream_id: str, ssrc: int) -> None: ...
@@ -90,6 +92,8 @@ class Node:
         access_id: str,
         grant_id: str,
         end_by_ms: int,
+        stream_id: str = "",
+        aac_rate: int = ...,
     ) -> int: ...
     def close_talk(self, talk_id: str) -> None: ...
     def close_sender(self, sender_id: str) -> None: ...

@@ -176,11 +176,21 @@ class CoreMediaNode:
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
         """See `MediaNode.open_rtsp`."""
+        trust = {"authorities": authorities, "certificate": certificate}
         try:
             self._core.open_rtsp(
-                stream_id, url, username, password, transport, address=address, networks=list(networks)
+                stream_id,
+                url,
+                username,
+                password,
+                transport,
+                address=address,
+                networks=list(networks),
+                **{name: value for name, value in trust.items() if value},
             )
         except _core.CoreError as error:
             raise _media_error(error) from None
@@ -287,6 +297,7 @@ class CoreMediaNode:
         access_id: str,
         grant_id: str,
         end_by: datetime,
+        stream_id: str = "",
     ) -> Talk:
         """See `MediaNode.open_talk`."""
         try:
@@ -301,6 +312,7 @@ class CoreMediaNode:
                 access_id=access_id,
                 grant_id=grant_id,
                 end_by_ms=_milliseconds(end_by),
+                stream_id=stream_id,
             )
         except _core.CoreError as error:
             raise _media_error(error) from None

@@ -47,8 +47,8 @@ class RtspFailed:
     """An RTSP session did not come about or has ended; the stream stays open.
 
     `reason`: `refused`, `unreachable`, `timeout`, `unauthorised`, `not_found`, `status`, `no_media`,
-    `transport`, `protocol`, `redirect`, `ports`; `closed`: a standing session ended. `status` is the server's
-    answer, 0 when there was none.
+    `transport`, `tls`, `certificate`, `protocol`, `redirect`, `ports`; `closed`: a standing session ended.
+    `status` is the server's answer, 0 when there was none.
     """
 
     at: datetime
@@ -96,7 +96,7 @@ class FirstKeyFrame:
 class StreamStalled:
     """Nothing usable for `media_timeout_s`.
 
-    `reason`: `no_packets`; before the first picture `ssrc_mismatch`, `unknown_payload`, `transport_stream`,
+    `reason`: `no_packets`; before the first picture `ssrc_mismatch`, `unknown_payload`,
     `unknown_codec` or `no_key_frame`; after it `no_video` (packets come, pictures do not).
     """
 

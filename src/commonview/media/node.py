@@ -65,12 +65,16 @@ class MediaNode(Protocol):
         transport: str,
         address: str,
         networks: Sequence[str],
+        authorities: str = "",
+        certificate: str = "",
     ) -> None:
         """Open a stream and ask an RTSP server for it; the outcome comes as `RtspConnected` or `RtspFailed`.
 
         ``transport`` is ``tcp`` (interleaved) or ``udp``; ``address`` is the IP address that the URL's host
-        means; redirects are followed into ``networks`` only. After a failure the stream stays open, with its
-        viewers, until `retry_rtsp` or `close_stream`. Raises `StreamExists`, `InvalidMediaArgument`.
+        means; redirects are followed into ``networks`` only. `rtsps://` comes by ``tcp`` and needs
+        ``authorities`` (PEM) that vouch for the server, or the SHA-256 of the one ``certificate`` it may
+        show. After a failure the stream stays open, with its viewers, until `retry_rtsp` or `close_stream`.
+        Raises `StreamExists`, `InvalidMediaArgument`.
         """
 
     def retry_rtsp(self, stream_id: str) -> None:
@@ -147,6 +151,7 @@ class MediaNode(Protocol):
         access_id: str,
         grant_id: str,
         end_by: datetime,
+        stream_id: str = "",
     ) -> Talk:
         """Open a way for a voice to a device, until `end_by` at the latest (aware).
 
@@ -154,7 +159,9 @@ class MediaNode(Protocol):
         `talk`; its binary messages are G.711 A-law, 8 kHz mono, 20 ms (160 bytes) each, 200 ms at most. They
         leave as they come, in packets of 20 ms; what comes more than 200 ms late in a burst is dropped and
         counted. The talk ends with `end_by`, `cut_grant`, `cut_access`, or the device's connection; a speaker
-        with its ticket. Raises `OutputExists`, `PortsExhausted`, `InvalidMediaArgument`.
+        with its ticket. With ``stream_id`` nobody joins: the A-law that comes in that stream, alone in its
+        packets or in a program stream, is what is spoken. Raises `OutputExists`, `PortsExhausted`,
+        `StreamUnknown`, `InvalidMediaArgument`.
         """
 
     def close_talk(self, talk_id: str) -> None:

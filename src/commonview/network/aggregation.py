@@ -149,9 +149,12 @@ class Aggregator(Generic[ItemT]):
             answer.items[item_id] = item
         return new, False
 
+    @staticmethod
+    def _counted(answer: _Open[ItemT]) -> bool:
+        return answer.promised is not None and len(answer.items) >= answer.promised
+
     def _patience(self, answer: _Open[ItemT]) -> float:
-        counted = answer.promised is not None and len(answer.items) >= answer.promised
-        return self._limits.settle_s if counted else self._limits.quiet_s
+        return self._limits.settle_s if self._counted(answer) else self._limits.quiet_s
 
     def progress(self, key: AnswerKey) -> tuple[int, int | None]:
         """(items so far, promised) of an open answer; (0, None) when there is none."""
@@ -168,14 +171,19 @@ class Aggregator(Generic[ItemT]):
             heapq.heappop(heap)  # forgotten, or queued for an earlier time that has been dealt with
         return None
 
-    def due(self, now: float) -> list[Answer[ItemT]]:
-        """Answers that are finished by now. A late page makes its answer come again, completed."""
+    def due(self, now: float, *, behind: bool = False) -> list[Answer[ItemT]]:
+        """Answers that are finished by now. A late page makes its answer come again, completed.
+
+        ``behind``: pages that came are not read yet. Then silence is ours and ends nothing.
+        """
         finished: list[Answer[ItemT]] = []
         while (wake_at := self.wake_at()) is not None and wake_at <= now:
             key = heapq.heappop(self._heap)[1]
             answer = self._open[key]
             answer.queued_for = math.inf
-            if answer.due_at <= now:
+            if answer.due_at <= now and behind and not self._counted(answer):
+                answer.due_at = now + self._limits.quiet_s
+            elif answer.due_at <= now:
                 if answer.reported and not answer.changed:
                     del self._open[key]
                     continue
@@ -185,11 +193,10 @@ class Aggregator(Generic[ItemT]):
             self._queue(key, answer)
         return finished
 
-    @staticmethod
-    def _finish(key: AnswerKey, answer: _Open[ItemT]) -> Answer[ItemT]:
+    def _finish(self, key: AnswerKey, answer: _Open[ItemT]) -> Answer[ItemT]:
         if answer.pages == 0:
             completion = Completion.UNANSWERED
-        elif answer.promised is not None and len(answer.items) >= answer.promised:
+        elif self._counted(answer):
             completion = Completion.COUNTED
         else:
             completion = Completion.QUIET

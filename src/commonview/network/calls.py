@@ -273,11 +273,21 @@ class Calls:
             else:
                 self._leftovers.setdefault(left.device_id, []).append(left)
 
-    def joined(self, record: DeviceRecord) -> None:
-        """A device registered: calls left over with it can be ended now."""
-        if self._leftovers and record.flow is not None:
-            for left in self._leftovers.pop(record.id, ()):
-                self._spawn(self._end(left, record.flow))
+    def joined(self, peer_id: str, flow: Flow | None) -> None:
+        """A device registered, or we with a superior: calls left over with it can be ended now."""
+        if self._leftovers and flow is not None:
+            for left in self._leftovers.pop(peer_id, ()):
+                self._spawn(self._end(left, flow))
+
+    def note(self, peer_id: str, flow: Flow, dialog: Dialog) -> None:
+        """A call stands that was placed by the other side: the next process ends it if this one cannot."""
+        if self._journal is not None:
+            self._journal.began(peer_id, flow, dialog)
+
+    def noted_end(self, dialog: Dialog | None) -> None:
+        """It is over; one that was not noted is no error."""
+        if self._journal is not None and dialog is not None:
+            self._journal.ended(dialog.call_id)
 
     async def _end(self, left: Leftover, flow: Flow) -> None:
         async with self._ending:

@@ -104,10 +104,14 @@ class Catalogue:
         *,
         next_sn: Callable[[], int],
         on_changed: Callable[[str], None],
+        behind: Callable[[], bool] = lambda: False,
         limits: AggregationLimits | None = None,
         query_timeout_s: float = 10.0,
     ) -> None:
-        """``next_sn`` is the house's one counter: two rooms must not ask a peer under one SN."""
+        """``next_sn`` is the house's one counter: two rooms must not ask a peer under one SN.
+
+        ``behind`` tells whether pages that came are not read yet, which is no silence of their sender.
+        """
         self._directory = directory
         self._database = database
         self._endpoint = endpoint
@@ -123,6 +127,7 @@ class Catalogue:
         )
         self._syncs: dict[str, list[Sync]] = {}
         self._next_sn = next_sn
+        self._behind = behind
         self._line: asyncio.Queue[DeviceRecord] = asyncio.Queue()
         self._waiting: set[str] = set()
         self._dirty: dict[str, asyncio.TimerHandle] = {}
@@ -170,6 +175,7 @@ class Catalogue:
     async def _work(self) -> None:
         while True:
             record = await self._line.get()
+            await self._endpoint.calm()  # a storm of registrations first
             self._waiting.discard(record.id)
             await self._ask_all(record)
 
@@ -203,6 +209,9 @@ class Catalogue:
 
     async def ask_status(self, record: DeviceRecord) -> bool:
         """Ask a device how it is; True when it answered at all, which shows that it is there."""
+        await self._endpoint.calm()
+        if record.online:
+            return False  # it came by itself meanwhile
         query = DeviceStatusQuery(sn=self._next_sn(), device_id=record.id)
         return await self._ask(record, query) is not None
 
@@ -318,7 +327,8 @@ class Catalogue:
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
             except TimeoutError:
-                for answer in self._pages.due(self._clock.monotonic()):
+                behind = self._behind() or self._writer.full
+                for answer in self._pages.due(self._clock.monotonic(), behind=behind):
                     self._finish(answer)
 
     def _finish(self, answer: Answer[None]) -> None:

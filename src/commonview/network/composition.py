@@ -216,6 +216,7 @@ class Rooms:
             self.channel_tree,
             next_sn=self.exchange.next_sn,
             on_changed=reactions.device_changed,
+            behind=lambda: self.desk.behind,
             limits=self.ground.catalogue_limits,
         )
         enter = self.desk.enter
@@ -279,6 +280,7 @@ class Rooms:
             exchange=self.exchange,
             live=self.live,
             history=self._history_ground,
+            voice=self.voice,
             domain=self.settings.sip_domain,
             on_viewer=self.reactions.viewer_seen,
             foreign=lambda channel_id: self.sources.steer(channel_id),

@@ -10,12 +10,12 @@ from commonview.foundation.errors import StartupError
 from commonview.media import MediaTransport
 from commonview.network.events import EventSettings, SubscriptionKind
 from commonview.network.history import Ground
-from commonview.network.live import LiveSettings
 from commonview.network.live_machine import LiveLimits
+from commonview.network.live_signalling import LiveSettings
 from commonview.network.redirection import Redirections
 from commonview.network.registrar import RegistrarSettings
 from commonview.network.sip_integrity import NotePolicies
-from commonview.network.sources import SourceSettings
+from commonview.network.sources import SourceSettings, read_authorities
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.voice import TalkGround
 from commonview.wire.sip.digest import DigestPolicy
@@ -116,5 +116,13 @@ def event_settings(settings: Settings) -> EventSettings:
 
 
 def source_settings(settings: Settings) -> SourceSettings:
-    """Which networks may be dialled for RTSP and ONVIF, and how often sources are asked."""
-    return SourceSettings(settings.source_dial_networks(), settings.source_check_s, settings.sip_domain)
+    """Which networks may be dialled for RTSP and ONVIF, whom to trust there, how often sources are asked.
+
+    Raises `StartupError` for authorities that cannot be read.
+    """
+    return SourceSettings(
+        settings.source_dial_networks(),
+        settings.source_check_s,
+        settings.sip_domain,
+        read_authorities(settings.source_tls_ca),
+    )

@@ -11,6 +11,7 @@ import asyncio
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 ChangeT = TypeVar("ChangeT")
 _BATCH = 1000
 _GATHER_S = 0.005
+_TOLD_AT_ONCE = 32
 
 
 class GroupCommit(Generic[ChangeT]):
     """Writes changes in batches, in order, off the event loop.
 
-    ``write(conn, changes)`` runs in the thread; ``done(changes, error)`` runs on the loop once the batch is
-    durable (``error`` is None) or was refused as a whole.
+    ``write(conn, changes)`` runs in the thread; ``done(changes, error)`` runs on the loop once its changes
+    are durable (``error`` is None) or were refused with their whole batch: some at a time, so that the
+    answers to a thousand registrations do not keep everybody else waiting.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class GroupCommit(Generic[ChangeT]):
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="network-group-commit", daemon=True)
         self._stopped = asyncio.Event()
+        self._told: deque[tuple[Sequence[ChangeT], StorageUnavailable | None]] = deque()
         self.batches = 0
         self.changes = 0
         self.refused = 0
@@ -64,6 +68,8 @@ class GroupCommit(Generic[ChangeT]):
         self._queue.put(None)
         await self._stopped.wait()
         self._thread.join()
+        while self._told:
+            self._tell()
 
     def _run(self) -> None:
         open_, busy = True, False
@@ -83,8 +89,23 @@ class GroupCommit(Generic[ChangeT]):
             open_, busy = change is not None, len(batch) > 1
             if batch:
                 error = self._commit(batch)
-                self._loop.call_soon_threadsafe(self._done, batch, error)
+                self._loop.call_soon_threadsafe(self._settled, batch, error)
         self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def _settled(self, batch: Sequence[ChangeT], error: StorageUnavailable | None) -> None:
+        idle = not self._told
+        for start in range(0, len(batch), _TOLD_AT_ONCE):
+            self._told.append((batch[start : start + _TOLD_AT_ONCE], error))
+        if idle:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            return  # `close` was faster
+        changes, error = self._told.popleft()
+        if self._told:
+            self._loop.call_soon(self._tell)
+        self._done(changes, error)
 
     def _commit(self, batch: Sequence[ChangeT]) -> StorageUnavailable | None:
         try:

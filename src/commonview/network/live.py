@@ -11,21 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from commonview.foundation.ids import new_id
 from commonview.media import (
-    MediaError,
-    MediaTransport,
-    PortsExhausted,
     ViewerFirstBytes,
     ViewerJoined,
     ViewerLeft,
 )
 from commonview.network.calls import CallFailed, obstacle
-from commonview.network.live_machine import Command, LiveLimits, LiveMachine, Moment, Phase
+from commonview.network.live_machine import Command, LiveMachine, Moment, Phase
+from commonview.network.live_signalling import LiveRun, LiveSignalling
 from commonview.network.media_events import react, viewer_event
 from commonview.network.model import (
     DeviceOrigin,
@@ -36,33 +32,21 @@ from commonview.network.model import (
     ViewerEvent,
 )
 from commonview.network.offer import (
-    AnswerUnusable,
-    live_offer,
-    live_subject,
-    media_host,
     media_transport,
-    read_answer,
-    signalling_host,
-    stream_attributes,
-    subject_sender,
 )
-from commonview.network.quirks import peer_profile
-from commonview.network.requests import advertised_host
-from commonview.network.ssrc import SsrcExhaustedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from commonview.foundation.clock import Clock
-    from commonview.foundation.settings import IpNetwork
     from commonview.media import MediaEvent, MediaNode
-    from commonview.network.calls import Call, Calls
+    from commonview.network.calls import Calls
     from commonview.network.directory import DeviceRecord
+    from commonview.network.live_signalling import LiveSettings
     from commonview.network.model import Channel
     from commonview.network.sources.streams import SourceStreams
     from commonview.network.ssrc import SsrcAllocator
-    from commonview.wire.sip.flow import Flow
     from commonview.wire.sip.message import SipResponse
 
 log = logging.getLogger(__name__)
@@ -71,36 +55,6 @@ _REMEMBERED = 500
 _RESTART_SILENCE_MS = 1500
 _VIEWERS_LEAVE_S = 1.0
 _VIEWERS_LEAVE_STEPS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSettings:
-    """``rtp_public_host`` is told to devices in ``c=`` when it differs from where the node listens.
-
-    ``dial_networks`` may be dialled for TCP active besides the address a device signals from.
-    """
-
-    rtp_host: str
-    rtp_public_host: str
-    default_transport: MediaTransport
-    limits: LiveLimits
-    dial_networks: tuple[IpNetwork, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """A session with what the machine must not know: sockets' worth of things."""
-
-    machine: LiveMachine
-    record: DeviceRecord
-    channel: Channel
-    headers: tuple[tuple[str, str], ...] = ()
-    ssrc: str = ""
-    port: int = 0
-    pulled: bool = False
-    call: Call | None = None
-    invite: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
 
 
 class LiveSessions:
@@ -121,16 +75,16 @@ class LiveSessions:
         self._settings = settings
         self._calls = calls
         self._node = node
-        self._ssrcs = ssrcs
         self._clock = clock
         self._on_changed = on_changed
         self._on_viewer = on_viewer
-        self._by_id: dict[str, _Run] = {}
-        self._by_stream: dict[tuple[str, int], _Run] = {}
-        self._by_access: dict[str, _Run] = {}
-        self._ended: deque[_Run] = deque()
+        self._by_id: dict[str, LiveRun] = {}
+        self._by_stream: dict[tuple[str, int], LiveRun] = {}
+        self._by_access: dict[str, LiveRun] = {}
+        self._ended: deque[LiveRun] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
+        self._signalling = LiveSignalling(settings, calls, node, ssrcs, self.counters)
         self.sources: SourceStreams | None = None
         """Set by the service: opens the streams of devices that are asked instead of invited."""
 
@@ -184,7 +138,7 @@ class LiveSessions:
         stream_number: int,
         headers: tuple[tuple[str, str], ...],
         now: Moment,
-    ) -> _Run:
+    ) -> LiveRun:
         self.counters["sessions"] += 1
         source = self._source_of(record)
         transport = (
@@ -193,37 +147,15 @@ class LiveSessions:
         machine = LiveMachine(
             new_id(), channel.id, record.id, transport, self._settings.limits, now, stream_number
         )
-        run = _Run(machine, record, channel, headers)
+        run = LiveRun(machine, record, channel, headers)
         self._by_id[machine.id] = run
-        failure = None if source else obstacle(run.record) or self._receive(run, now)
+        failure = None if source else obstacle(run.record) or self._signalling.receive(run, now)
         if failure is not None:
             self._carry_out(run, machine.fail(failure, now))
             return run
         self._by_stream[channel.id, stream_number] = run
         self._carry_out(run, machine.start(record.registered_at, now))
         return run
-
-    def _receive(self, run: _Run, now: Moment) -> Failure | None:
-        """Open the receiver. Listening comes before inviting: cameras dial on seeing their own 200 (trap
-        44)."""
-        try:
-            run.ssrc = self._ssrcs.allocate(now.mono)
-            receiver = self._node.open_receiver(
-                run.machine.id,
-                run.machine.transport,
-                ssrc=int(run.ssrc),
-                ssrc_policy=peer_profile(run.record).ssrc,
-                peer_host=signalling_host(run.record),
-            )
-        except SsrcExhaustedError:
-            return Failure(FailureCode.SSRC_EXHAUSTED, {})
-        except PortsExhausted:
-            return Failure(FailureCode.MEDIA_PORTS_EXHAUSTED, {})
-        except MediaError as error:
-            log.exception("the media node refused a receiver")
-            return Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
-        run.port = receiver.port
-        return None
 
     def _source_of(self, record: DeviceRecord) -> SourceStreams | None:
         return None if record.origin is DeviceOrigin.GB28181 else self.sources
@@ -275,11 +207,11 @@ class LiveSessions:
 
     # -- signalling
 
-    async def _invite(self, run: _Run) -> None:
+    async def _invite(self, run: LiveRun) -> None:
         """One INVITE from first to last. Cancelling this task sends CANCEL."""
         machine = run.machine
         try:
-            call = run.call = self._prepare(run)
+            call = run.call = self._signalling.prepare(run, lambda: self._hung_up(run))
             machine.invited(f"{call.flow.peer[0]}:{call.flow.peer[1]}", run.ssrc, self._now())
             self._changed(run)
             response = await self._calls.place(call, lambda answer: self._provisional(run, answer))
@@ -288,9 +220,9 @@ class LiveSessions:
             self._carry_out(run, machine.refused(error.failure, error.retry_after_s, self._now()))
             return
         run.invite = None
-        self._answered(run, call, response)
+        self._carry_out(run, self._signalling.answered(run, call, response, self._now()))
 
-    async def _pull(self, run: _Run, source: SourceStreams) -> None:
+    async def _pull(self, run: LiveRun, source: SourceStreams) -> None:
         """Have the media node ask an RTSP server; its answer comes as an event of the node."""
         machine, channel = run.machine, run.channel
         try:
@@ -301,62 +233,11 @@ class LiveSessions:
         except CallFailed as error:
             self._carry_out(run, machine.source_failed(error.failure, self._now()))
 
-    def _prepare(self, run: _Run) -> Call:
-        machine, record, settings = run.machine, run.record, self._settings
-        absent = obstacle(record)
-        if record.flow is None or absent is not None:
-            raise CallFailed(absent or Failure(FailureCode.DEVICE_OFFLINE, {"reason": record.reason.value}))
-        host = advertised_host(settings.rtp_public_host, settings.rtp_host, record.flow.peer[0])
-        asked = stream_attributes(machine.stream_number, peer_profile(record))
-        offer = live_offer(self._calls.platform_id, host, run.port, machine.transport, run.ssrc, asked)
-        sender = subject_sender(record, run.channel.gb_id)
-        subject = live_subject(sender, self._calls.platform_id, run.ssrc, machine.stream_number)
-        return self._calls.prepare(
-            record,
-            run.channel.gb_id,
-            offer,
-            subject,
-            on_hung_up=lambda: self._hung_up(run),
-            headers=run.headers,
-        )
-
-    def _provisional(self, run: _Run, response: SipResponse) -> None:
+    def _provisional(self, run: LiveRun, response: SipResponse) -> None:
         run.machine.provisional(response.status, self._now())
         self._changed(run)
 
-    def _answered(self, run: _Run, call: Call, response: SipResponse) -> None:
-        machine = run.machine
-        try:
-            answer = read_answer(
-                response.body,
-                machine.transport,
-                run.ssrc,
-                self._may_dial(call.flow),
-                instead=media_host(call.record, call.flow),
-            )
-        except AnswerUnusable as error:
-            self._carry_out(run, machine.unusable(error.why, self._now()))
-            return
-        commands = machine.answered(answer.params, self._now())
-        if call.hung_up:
-            self._carry_out(run, commands or machine.device_ended(self._now()))
-            return
-        try:
-            if answer.ssrc is not None and not commands:
-                self._node.set_ssrc(machine.id, answer.ssrc)
-            if answer.dial is not None and not commands:
-                self._node.connect_receiver(machine.id, *answer.dial)
-        except MediaError as error:
-            failure = Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})
-            commands = machine.fail(failure, self._now())
-        self._carry_out(run, commands)
-
-    def _may_dial(self, flow: Flow) -> tuple[IpNetwork, ...]:
-        """Where a device may have us connect to: itself, and what the operator allows besides."""
-        own = flow.peer[0].partition("%")[0]  # a link-local address comes with its zone
-        return (ip_network(own), *self._settings.dial_networks)
-
-    def _hung_up(self, run: _Run) -> None:
+    def _hung_up(self, run: LiveRun) -> None:
         run.call = None
         self._carry_out(run, run.machine.device_ended(self._now()))
 
@@ -372,7 +253,7 @@ class LiveSessions:
 
     # -- commands of the machine
 
-    def _carry_out(self, run: _Run, commands: list[Command]) -> None:
+    def _carry_out(self, run: LiveRun, commands: list[Command]) -> None:
         for command in commands:
             match command:
                 case Command.INVITE:
@@ -386,43 +267,28 @@ class LiveSessions:
         self._schedule(run)
         self._changed(run)
 
-    def _again(self, run: _Run) -> None:
+    def _again(self, run: LiveRun) -> None:
         source = self._source_of(run.record)
         if source is not None:
             run.invite = self._spawn(self._pull(run, source), run)
             return
         if run.machine.retries:
-            self._renumber(run)
+            self._signalling.renumber(run, self._now())
         run.invite = self._spawn(self._invite(run), run)
 
-    def _renumber(self, run: _Run) -> None:
-        """A second try gets a number of its own, so that late packets of the first are told apart."""
-        now = self._now()
-        try:
-            ssrc = self._ssrcs.allocate(now.mono)
-            self._node.set_ssrc(run.machine.id, int(ssrc))
-        except (SsrcExhaustedError, MediaError):
-            self.counters["number_kept"] += 1
-            return
-        self._ssrcs.release(run.ssrc, now.mono)
-        run.ssrc = ssrc
-
-    def _bye(self, run: _Run) -> None:
+    def _bye(self, run: LiveRun) -> None:
         call, run.call = run.call, None
         if call is not None:
             self._calls.hang_up(call)
 
-    def _abandon(self, run: _Run) -> None:
+    def _abandon(self, run: LiveRun) -> None:
         task, run.invite = run.invite, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
-    def _close_run(self, run: _Run) -> None:
+    def _close_run(self, run: LiveRun) -> None:
         machine = run.machine
-        if run.port or run.pulled:
-            self._node.close_stream(machine.id)
-        if run.ssrc:
-            self._ssrcs.release(run.ssrc, self._now().mono)
+        self._signalling.release(run, self._now())
         key = (run.channel.id, machine.stream_number)
         if self._by_stream.get(key) is run:
             del self._by_stream[key]
@@ -437,7 +303,7 @@ class LiveSessions:
             for access_id in [one for one, of in self._by_access.items() if of is old]:
                 del self._by_access[access_id]
 
-    def _schedule(self, run: _Run) -> None:
+    def _schedule(self, run: LiveRun) -> None:
         if run.timer is not None:
             run.timer.cancel()
             run.timer = None
@@ -446,7 +312,7 @@ class LiveSessions:
             delay = max(0.0, wake_at - self._clock.monotonic())
             run.timer = asyncio.get_running_loop().call_later(delay, self._tick, run)
 
-    def _tick(self, run: _Run) -> None:
+    def _tick(self, run: LiveRun) -> None:
         run.timer = None
         self._carry_out(run, run.machine.tick(self._now()))
 
@@ -464,7 +330,7 @@ class LiveSessions:
         else:
             self._carry_out(run, react(run.machine, event, now))
 
-    def _viewer(self, run: _Run, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
+    def _viewer(self, run: LiveRun, event: ViewerJoined | ViewerFirstBytes | ViewerLeft, now: Moment) -> None:
         if isinstance(event, ViewerJoined):
             run.machine.joined(event.access_id, now)
             self._by_access[event.access_id] = run
@@ -480,16 +346,16 @@ class LiveSessions:
     def _now(self, at: datetime | None = None) -> Moment:
         return Moment(self._clock.monotonic(), at if at is not None else self._clock.now())
 
-    def _changed(self, run: _Run) -> None:
+    def _changed(self, run: LiveRun) -> None:
         self._on_changed(run.machine.id, run.machine.channel_id)
 
-    def _spawn(self, work: Coroutine[None, None, None], run: _Run) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[None, None, None], run: LiveRun) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._reap(done, run))
         return task
 
-    def _reap(self, task: asyncio.Task[None], run: _Run) -> None:
+    def _reap(self, task: asyncio.Task[None], run: LiveRun) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the task of live session %s failed", run.machine.id, exc_info=error)

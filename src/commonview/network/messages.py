@@ -133,6 +133,11 @@ class MessageDesk:
         else:
             self.hand_on(record, message)
 
+    @property
+    def behind(self) -> bool:
+        """Whether messages that came are not read yet."""
+        return not self._long.empty()
+
     # -- long bodies: a catalogue of thousands must not keep ten thousand keep-alives waiting
 
     def _put_long(self, record: DeviceRecord, transaction: ServerTransaction) -> None:

@@ -288,6 +288,7 @@ class FailureCode(StrEnum):
     RTSP_UNAUTHORISED = "rtsp_unauthorised"
     RTSP_NOT_FOUND = "rtsp_not_found"
     RTSP_NO_MEDIA = "rtsp_no_media"
+    RTSP_CERTIFICATE = "rtsp_certificate"  # [why]
     RTSP_REFUSED = "rtsp_refused"  # [why, status]
     SOURCE_FORBIDDEN = "source_forbidden"
     SOURCE_DISABLED = "source_disabled"

@@ -49,7 +49,7 @@ class Reactions:
         if record.peer is not None:
             rooms.strangers.proved(record.peer)
         rooms.live.on_registered(record)
-        rooms.calls.joined(record)
+        rooms.calls.joined(record.id, record.flow)
         if newcomer:
             rooms.events.subscriptions.device_joined(record)
         if newcomer and not self._is_fresh(record):
@@ -127,7 +127,7 @@ class Reactions:
 
     def _media(self, event: MediaEvent) -> None:
         rooms = self._rooms
-        takers = (rooms.cascade.relays, rooms.voice, rooms.history)
+        takers = (rooms.cascade.relays, rooms.cascade.talks, rooms.voice, rooms.history)
         if not any(taker.on_media(event) for taker in takers):
             rooms.live.on_media(event)
 

@@ -23,6 +23,7 @@ from commonview.network.registration_plan import (
     SipServer,
 )
 from commonview.network.sip_exchange import SipConnectError, SipEndpointError
+from commonview.wire.charset import GB2312
 from commonview.wire.manscdp import CONTENT_TYPE, Keepalive, encode
 from commonview.wire.sip.errors import SipOverload
 from commonview.wire.sip.headers import Headers
@@ -59,15 +60,18 @@ class RegistrationClient:
         on_status: Callable[[RegistrationStatus], None],
         keepalive: Callable[[], bytes] | None = None,
         gb_version: str = GB_VERSION,
+        charset: str = GB2312,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """``on_status`` hears of every change. ``keepalive`` makes the body; by default all is well."""
+        """``on_status`` hears of every change. ``keepalive`` makes the body; by default all is well,
+        said in ``charset``."""
         self._endpoint = endpoint
         self._plan = plan
         self._on_status = on_status
         self._keepalive = keepalive or self._all_well
         self._gb_version = gb_version
+        self._charset = charset
         self._wall = wall
         self._machine = RegistrationMachine(plan, chance=chance, token=endpoint.new_token)
         self._call_id = endpoint.new_token()
@@ -113,7 +117,7 @@ class RegistrationClient:
 
     def _all_well(self) -> bytes:
         self._sn += 1
-        return encode(Keepalive(sn=self._sn, device_id=self._plan.device_id))
+        return encode(Keepalive(sn=self._sn, device_id=self._plan.device_id), self._charset)
 
     # -- commands
 

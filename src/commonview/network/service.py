@@ -269,7 +269,7 @@ class NetworkService:
         self._live.first_picture(access_id, elapsed_ms)
 
     def counters(self) -> dict[str, int]:
-        """Everything this room counts, by stable dotted names."""
+        """Everything this room counts and keeps within bounds, by stable dotted names."""
         rooms = self._rooms
         parts: dict[str, Counter[str]] = {
             "sources": self.sources.counters,
@@ -295,6 +295,7 @@ class NetworkService:
             "cascade_messages": self.cascade.messages.counters,
             "cascade_catalogue": self.cascade.catalogue.counters,
             "subscribing": self.subscribing.counters,
+            "trace": Counter(self.trace.recorder.sizes()),
             "presence": rooms.presence.counters,
             "service": self._lifecycle.counters + rooms.reactions.counters,
             "refused": Counter({reason.value: n for reason, n in self._registrar.refusals.total.items()}),

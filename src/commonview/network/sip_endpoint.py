@@ -8,13 +8,13 @@ first line of the message, counted, and ends nothing but that message.
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from commonview.network.sip_contact import OwnContact
+from commonview.network.sip_delivery import Integrity, SipDelivery
 from commonview.network.sip_dialogs import DialogOwners
 from commonview.network.sip_exchange import (
     FlowClosed,
@@ -29,28 +29,16 @@ from commonview.network.sip_observer import SipObserver
 from commonview.network.sip_sockets import LARGE_BYTES, LargeRequests, SipSockets
 from commonview.network.sip_strangers import StrangerLimit
 from commonview.network.sip_transport import READ_BYTES, TcpConnection, TransportLimits
-from commonview.wire.sip.context import (
-    AckReceived,
-    CallPolicy,
-    Cancelled,
-    Limits,
-    Output,
-    RequestReceived,
-    ResponseReceived,
-    Send,
-    TransactionLost,
-    TransactionTimeout,
-)
+from commonview.wire.sip.context import CallPolicy, Limits, Send
 from commonview.wire.sip.core import SipCore
 from commonview.wire.sip.counters import SipCounters
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.errors import SipOverload, SipParseError
 from commonview.wire.sip.flow import Address, Flow
-from commonview.wire.sip.message import SipMessage, SipRequest, SipResponse, printable
+from commonview.wire.sip.message import SipMessage, SipRequest, SipResponse
 from commonview.wire.sip.timers import Timing
 from commonview.wire.sip.transaction import ClientTransaction
 from commonview.wire.sip.transaction import ServerTransaction as CoreTransaction
-from commonview.wire.sip.uri import SipUri
 
 __all__ = [
     "Flow",
@@ -66,16 +54,12 @@ __all__ = [
     "SipTimeout",
 ]
 
-_log = logging.getLogger(__name__)
-
-_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - recognised so that they are never advertised
-# RFC 3261 12.1.1, RFC 6665 4.4.1: what makes or refreshes a dialog says where to go on.
-_WITH_CONTACT: Final = frozenset(("INVITE", "SUBSCRIBE", "NOTIFY"))
 _PORT_TRIES: Final = 8
 # Below this a body makes no request large; above, it is measured. Via and Max-Forwards come on top.
 _MAYBE_LARGE_BYTES: Final = 600
 _ADDED_BYTES: Final = 160
-_CACHED_LOCAL_HOSTS: Final = 4096
+_CALM_WITHIN_S: Final = 30.0
+_CALM_CHECK_S: Final = 0.05
 
 
 class MonotonicClock(Protocol):
@@ -84,24 +68,6 @@ class MonotonicClock(Protocol):
     def monotonic(self) -> float:
         """Seconds on a clock that never steps."""
         ...
-
-
-class Integrity(Protocol):
-    """Checks and signs requests; see `sip_integrity`."""
-
-    def admits(self, transaction: ServerTransaction, /) -> bool:
-        """Whether a request may be handled; answered if not."""
-        ...
-
-    def sign(self, request: SipRequest, /) -> None:
-        """Sign a request of ours in place."""
-        ...
-
-
-class _MachineClock:
-    @staticmethod
-    def monotonic() -> float:
-        return time.monotonic()
 
 
 class SipEndpoint:
@@ -130,10 +96,8 @@ class SipEndpoint:
         transport_limits: TransportLimits | None = None,
         timing: Timing | None = None,
     ) -> None:
-        self._on_request = on_request
         self._on_flow_closed = on_flow_closed
-        self.monotonic: Callable[[], float] = (clock or _MachineClock()).monotonic
-        self._public_host = public_host
+        self.monotonic: Callable[[], float] = time.monotonic if clock is None else clock.monotonic
         self._core = SipCore(
             user_agent=user_agent,
             takes_calls=takes_calls,
@@ -142,19 +106,20 @@ class SipEndpoint:
             timing=timing,
         )
         self.counters: SipCounters = self._core.counters
-        self.dialogs = DialogOwners()
+        self._own = OwnContact(public_host, self._core.new_token)
+        self.dialogs: DialogOwners = DialogOwners()
         self.integrity: Integrity | None = None
         self.strangers = strangers
         self._observer = observer
         self.read_buffer = memoryview(bytearray(READ_BYTES))
         self.unfinished_bytes = 0
         self._sockets = SipSockets(self, transport_limits or TransportLimits(), self._flow_lost)
-        self._local_hosts: dict[str, str] = {}
         self._waiting: set[asyncio.Future[SipResponse] | asyncio.Future[SipRequest]] = set()
         self._draining = False
         self._wake: asyncio.TimerHandle | None = None
         self._wake_due = 0.0
         self._closed = False
+        self._delivery = SipDelivery(self, self._core, on_request)
 
     # Listening and connecting
 
@@ -219,36 +184,22 @@ class SipEndpoint:
 
     def advertised(self, flow: Flow) -> str:
         """``host:port`` under which the peer of `flow` reaches us: for Via, Contact and SDP."""
-        host = self._public_host or flow.local[0]
-        if host in _WILDCARDS:
-            host = self._local_host_towards(flow.peer[0])
-        return f"[{host}]:{flow.local[1]}" if ":" in host else f"{host}:{flow.local[1]}"
-
-    def _local_host_towards(self, peer_host: str) -> str:
-        """Our address on the route to `peer_host`, told by a UDP socket that sends nothing."""
-        known = self._local_hosts.get(peer_host)
-        if known is not None:
-            return known
-        family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((peer_host, 9))
-                host = str(probe.getsockname()[0])
-            except OSError:
-                host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-        if len(self._local_hosts) >= _CACHED_LOCAL_HOSTS:
-            self._local_hosts.clear()
-        self._local_hosts[peer_host] = host
-        return host
+        return self._own.advertised(flow)
 
     def contact(self, user: str, flow: Flow) -> str:
         """A Contact value for `user` at this endpoint as seen by the peer of `flow`."""
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{user}@{self.advertised(flow)}{transport}>"
+        return self._own.contact(user, flow)
 
     def new_token(self) -> str:
         """64 unpredictable bits in hexadecimal, for a tag or Call-ID."""
         return self._core.new_token()
+
+    async def calm(self, *, at_most_s: float = _CALM_WITHIN_S) -> None:
+        """Wait until no datagram waits to be served, or so long: for work that can give way to devices."""
+        end = self.monotonic() + at_most_s
+        # Looked at now and then: who is woken by every lull of a storm gives way to nothing.
+        while self._sockets.pressed and self.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_CALM_CHECK_S)
 
     # Requests of ours
 
@@ -305,10 +256,10 @@ class SipEndpoint:
         if flow.transport == "udp" and len(request.body) > _MAYBE_LARGE_BYTES:
             flow = await self._way_for(request, flow)
         future: asyncio.Future[SipResponse] = loop.create_future()
-        completed = self._complete(request, flow)
+        completed = self._own.complete(request, flow)
         if self.integrity is not None:
             self.integrity.sign(completed)
-        tx = self._core.request(self.monotonic(), flow, completed, self.advertised(flow))
+        tx = self._core.request(self.monotonic(), flow, completed, self._own.advertised(flow))
         tx.user = RequestWaiter(future, on_provisional)
         self.watch(future)
         self._pump()
@@ -332,23 +283,10 @@ class SipEndpoint:
             return flow
         return await self._sockets.way_for_large(flow)
 
-    def _complete(self, request: SipRequest, flow: Flow) -> SipRequest:
-        headers = request.headers.copy()
-        if "Call-ID" not in headers:
-            headers.add("Call-ID", self._core.new_token())
-        if "CSeq" not in headers:
-            headers.add("CSeq", f"1 {request.method}")
-        sender = headers.get("From")
-        if sender is not None and ";tag=" not in sender.lower():
-            headers.set("From", f"{sender};tag={self._core.new_token()}")
-        if request.method in _WITH_CONTACT and "Contact" not in headers and sender is not None:
-            headers.add("Contact", self.contact(_user_of(sender), flow))
-        return SipRequest(request.method, request.uri, headers, request.body)
-
     def acknowledge(self, tx: ClientTransaction, body: bytes, content_type: str) -> None:
         """Send the ACK of a 2xx; see `InviteResult.ack`."""
         headers = (("Content-Type", content_type),) if body else ()
-        self._core.acknowledge(tx, self.advertised(tx.flow), headers, body)
+        self._core.acknowledge(tx, self._own.advertised(tx.flow), headers, body)
         self._pump()
 
     def end_dialog(self, dialog: Dialog) -> None:
@@ -375,10 +313,7 @@ class SipEndpoint:
         body: bytes,
     ) -> None:
         """Answer a request; see `ServerTransaction.respond`."""
-        if tx.request.method in _WITH_CONTACT and 200 <= status < 300:
-            headers = list(headers)
-            if not any(name.lower() in ("contact", "m") for name, _ in headers):
-                headers.append(("Contact", self.contact(_user_of(tx.request.uri), tx.flow)))
+        headers = self._own.complete_answer(tx.request, tx.flow, status, headers)
         self._core.respond(self.monotonic(), tx, status, reason, headers, body)
         self._pump()
 
@@ -394,7 +329,7 @@ class SipEndpoint:
             try:
                 feed(now, flow, data)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-                self._note_fault("reading", data.partition(b"\n")[0].decode("ascii", "replace"))
+                self._delivery.note_fault("reading", data.partition(b"\n")[0].decode("ascii", "replace"))
             self._carry_out_all()
         self._schedule()
 
@@ -408,7 +343,7 @@ class SipEndpoint:
                 self._core.feed_message(now, flow, item)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
                 first_line = "unreadable" if isinstance(item, SipParseError) else item.first_line
-                self._note_fault("reading", first_line)
+                self._delivery.note_fault("reading", first_line)
             self._carry_out_all()
         self._schedule()
 
@@ -427,7 +362,7 @@ class SipEndpoint:
             try:
                 self._on_flow_closed(flow)
             except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-                self._note_fault("closing", f"flow from {flow.peer[0]}")
+                self._delivery.note_fault("closing", f"flow from {flow.peer[0]}")
 
     # Outputs of the core
 
@@ -445,7 +380,7 @@ class SipEndpoint:
                 if type(output) is Send:
                     self._send(output.flow, output.data)
                 else:
-                    self._report(output)
+                    self._delivery.deliver(output)
         finally:
             self._draining = False
 
@@ -453,66 +388,6 @@ class SipEndpoint:
         if self._observer is not None:
             self._observer.sent(flow, data)
         self._sockets.send(flow, data)
-
-    def _report(self, output: Output) -> None:
-        try:
-            if isinstance(output, RequestReceived):
-                self._on_new_request(output.tx)
-            elif isinstance(output, ResponseReceived):
-                self._on_response(output.tx, output.response)
-            elif isinstance(output, TransactionTimeout):
-                self._on_failure(output.tx, SipTimeout("no answer from the peer within 32 s"))
-            elif isinstance(output, TransactionLost):
-                self._on_failure(output.tx, FlowClosed("the TCP connection was closed"))
-            elif isinstance(output, AckReceived):
-                if isinstance(output.tx.user, ServerTransaction):
-                    output.tx.user.acknowledged(output.request)
-            elif isinstance(output, Cancelled):
-                user = output.tx.user
-                if isinstance(user, ServerTransaction) and user.on_cancel is not None:
-                    user.on_cancel()
-        except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-            self._note_fault("handling", _first_line(output))
-
-    def _on_new_request(self, tx: CoreTransaction) -> None:
-        user = ServerTransaction(self, tx)
-        if tx.is_invite:
-            tx.user = user
-        try:
-            if self.integrity is not None and not self.integrity.admits(user):
-                return
-            owners = self.dialogs
-            inside = tx.dialog is not None or owners.expected
-            if not (inside and owners.take(user)):
-                self._on_request(user)
-        except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-            self._note_fault("handling", tx.request.first_line)
-            if not tx.answered:
-                self._core.respond(self.monotonic(), tx, 500)
-
-    def _on_response(self, tx: ClientTransaction, response: SipResponse) -> None:
-        waiter = tx.user
-        if not isinstance(waiter, RequestWaiter):
-            return
-        if response.status >= 200:
-            if not waiter.future.done():
-                waiter.future.set_result(response)
-        elif waiter.on_provisional is not None:
-            waiter.on_provisional(response)
-
-    def _on_failure(self, tx: ClientTransaction | CoreTransaction, error: SipEndpointError) -> None:
-        user = tx.user
-        if isinstance(user, ServerTransaction):
-            user.failed(error)
-        elif isinstance(user, RequestWaiter) and not user.future.done():
-            user.future.set_exception(error)
-
-    def _note_fault(self, doing: str, first_line: str) -> None:
-        counters = self.counters
-        counters.events["internal error"] += 1
-        if counters.accounted() < counters.received:
-            counters.dropped["internal error"] += 1
-        _log.exception("fault while %s a SIP message: %s", doing, printable(first_line))
 
     # Time
 
@@ -533,7 +408,7 @@ class SipEndpoint:
         try:
             self._core.advance(self.monotonic())
         except Exception:  # noqa: BLE001 - logged and counted; the loop goes on
-            self._note_fault("timing", "timers")
+            self._delivery.note_fault("timing", "timers")
         self._pump()
 
     # End
@@ -548,18 +423,3 @@ class SipEndpoint:
             if not future.done():
                 future.set_exception(FlowClosed("the SIP endpoint is closed"))
         await self._sockets.wait_shut()
-
-
-def _user_of(address: str) -> str:
-    """User part of a URI or of the URI inside a name-addr; "commonview" when it has none."""
-    text = address.partition("<")[2].partition(">")[0] if "<" in address else address.partition(";")[0]
-    try:
-        return SipUri.parse(text).user or "commonview"
-    except SipParseError:
-        return "commonview"
-
-
-def _first_line(output: Output) -> str:
-    if isinstance(output, ResponseReceived):
-        return output.response.first_line
-    return "" if isinstance(output, Send) else output.tx.request.first_line

@@ -60,6 +60,8 @@ class SipSockets:
         self._shaking: Counter[str] = Counter()
         self._tls_client: ssl.SSLContext | None = None
         self.connections: dict[int, TcpConnection] = {}
+        self._none_left = asyncio.Event()
+        self._none_left.set()
         self._per_host: Counter[str] = Counter()
         self._watchers: dict[int, list[Callable[[Flow], None]]] = {}
         self._next = 0
@@ -244,6 +246,7 @@ class SipSockets:
             self._counters.events[f"{flow.transport} refused: too many connections"] += 1
             return False
         self.connections[connection.number] = connection
+        self._none_left.clear()
         self._per_host[host] += 1
         self._counters.events[f"{flow.transport} opened"] += 1
         if self._check is None:
@@ -259,6 +262,8 @@ class SipSockets:
         self._per_host[host] -= 1
         if not self._per_host[host]:
             del self._per_host[host]
+        if not self.connections:
+            self._none_left.set()
         self._on_lost(flow)
         for watcher in self._watchers.pop(connection.number, ()):
             try:
@@ -309,6 +314,11 @@ class SipSockets:
                 return
         self._counters.events["unsent: flow closed"] += 1
 
+    @property
+    def pressed(self) -> bool:
+        """Whether more has come than could be served at once."""
+        return any(opened.intake for opened in self.udp.values())
+
     # -- end
 
     def require_open(self) -> None:
@@ -341,14 +351,20 @@ class SipSockets:
             connection.close()
 
     async def wait_shut(self) -> None:
-        """Wait for what `shut` began."""
+        """Wait for what `shut` began; what peers have not taken within a second they do not get."""
         tasks = [task for _, task in self._tls_listeners] + [*self._handshakes, *self._dialled.values()]
         await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_SHUTDOWN_S):
+                await self._none_left.wait()
+        except TimeoutError:
+            for connection in list(self.connections.values()):
+                connection.abort()
+            await self._none_left.wait()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
         self._tls_listeners.clear()
+        # Those that were refused as they came are not among the connections; they end within a turn or two.
         await asyncio.sleep(0)
-        for connection in list(self.connections.values()):
-            connection.abort()  # its peer takes nothing more
         await asyncio.sleep(0)

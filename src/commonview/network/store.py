@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
+    Executable,
     Integer,
     LargeBinary,
     Table,
@@ -72,25 +74,15 @@ _REGISTRATION_COLUMNS = (
 )
 
 
-def _upsert(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Insert rows; those whose id exists get the named columns replaced."""
-    if not rows:
-        return
-    if conn.dialect.name == "postgresql":
-        into_postgresql = postgresql.insert(table)
-        conn.execute(
-            into_postgresql.on_conflict_do_update(
-                index_elements=["id"], set_={name: into_postgresql.excluded[name] for name in columns}
-            ),
-            rows,
-        )
-        return
-    into = sqlite.insert(table)
-    conn.execute(
-        into.on_conflict_do_update(
-            index_elements=["id"], set_={name: into.excluded[name] for name in columns}
-        ),
-        rows,
+@lru_cache(maxsize=16)
+def _upserting(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    """The statement that inserts rows and replaces the named columns of those whose id exists.
+
+    Kept, for to make it takes longer than to write a registration with it.
+    """
+    into = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return into.on_conflict_do_update(
+        index_elements=["id"], set_={name: into.excluded[name] for name in columns}
     )
 
 
@@ -110,7 +102,9 @@ def save_registrations(conn: Connection, registrations: Iterable[Registration]) 
         }
         for one in registrations
     }
-    _upsert(conn, devices, list(rows.values()), _REGISTRATION_COLUMNS)
+    if rows:
+        statement = _upserting(conn.dialect.name, devices, _REGISTRATION_COLUMNS)
+        conn.execute(statement, list(rows.values()))
 
 
 def save_keepalives(conn: Connection, heard: Iterable[tuple[str, datetime]]) -> None:

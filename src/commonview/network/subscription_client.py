@@ -110,6 +110,10 @@ class SubscriptionClient:
     def __len__(self) -> int:
         return len(self._open)
 
+    async def calm(self) -> None:
+        """Wait while the endpoint has more to serve than it can; see `SipEndpoint.calm`."""
+        await self._endpoint.calm()
+
     def subscribe(self, subject: Subject) -> Subscription:
         """Begin to subscribe; what becomes of it is told to `subject`."""
         machine = Subscriber(subject.period_s, retry=self._retry, chance=self._chance)

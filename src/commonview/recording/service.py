@@ -127,7 +127,7 @@ class RecordingService:
             StorageUnavailable: the database cannot be read.
             RecordingInvalid: the folder of recordings cannot be written.
         """
-        await asyncio.to_thread(self._load)
+        await asyncio.to_thread(self.prepare)
         self._network.set_recorder_listener(self.keeper.on_media)
         await self._read_members()
         self._evaluate(delay_s=_STORM_S)
@@ -138,7 +138,8 @@ class RecordingService:
         self._spawn(self._watch_disks())
         self._spawn(self._every(_SWEEP_S, self._sweep))
 
-    def _load(self) -> None:
+    def prepare(self) -> None:
+        """Read the plans and disks and take up what a crash left. Blocks; `start` does it."""
         self.book.load()
         root = self._settings.recording_dir or self._settings.data_dir / "recordings"
         self.disks.load(Path(root), self._settings.recording_reserve_bytes)

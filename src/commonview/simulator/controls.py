@@ -58,10 +58,7 @@ from commonview.wire.manscdp import (
     TeleBoot,
     Unsupported,
 )
-from commonview.wire.ptz import (
-    PtzError,
-    read_ptz,
-)
+from commonview.wire.ptz import PtzError, read_ptz
 
 OK: Final = "OK"
 ERROR: Final = "ERROR"
@@ -140,6 +137,7 @@ class Controls:
         self.faults: frozenset[ControlFault] = frozenset()
         self.cards = [Card()]
         self.firmware = camera.firmware
+        self.upgrading = False
         self.counters = {"ptz_refused": 0, "unsupported": 0}
 
     def _fresh(self, name: str) -> ChannelState:
@@ -226,7 +224,8 @@ class Controls:
             case IFrameCmd():
                 return True, (KeyFrame(device_id),)
             case DeviceUpgrade():
-                return True, (Upgrade(command),)
+                free, self.upgrading = not self.upgrading, True  # one at a time
+                return free, (Upgrade(command),) if free else ()
             case Unsupported():
                 self.counters["unsupported"] += 1
                 return False, ()

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from commonview.simulator import firmware
 from commonview.simulator.controls import (
     ERROR,
     OK,
@@ -18,9 +19,10 @@ from commonview.simulator.controls import (
     TakePictures,
     Upgrade,
 )
+from commonview.simulator.controls_head import Look
 from commonview.simulator.inventory import Inventory
 from commonview.simulator.settings import Report
-from commonview.wire.manscdp import DeviceUpgradeResult, Message, UploadSnapShotFinished
+from commonview.wire.manscdp import DeviceUpgrade, DeviceUpgradeResult, Message, UploadSnapShotFinished
 from commonview.wire.times import BEIJING
 
 _UPLOAD_TIMEOUT_S: Final = 10.0
@@ -45,8 +47,8 @@ class PictureSource(Protocol):
 class TurnableSource(Protocol):
     """A source whose view can be turned."""
 
-    def turn(self, pan_degrees: float) -> None:
-        """Look in another direction from the next picture on."""
+    def look_at(self, look: Look) -> None:
+        """Look there from the next picture on."""
         ...
 
 
@@ -78,20 +80,45 @@ class ControlsShell:
             case TakePictures():
                 await self._take_pictures(effect)
             case Upgrade(command):
-                await asyncio.sleep(self.upgrade_s)
-                failure = self.upgrade_failure()
-                if failure is None:
-                    self.controls.firmware = command.firmware
-                await self.send(
-                    DeviceUpgradeResult(
-                        sn=self.next_sn(),
-                        device_id=self.controls.camera.device_id,
-                        session_id=command.session_id,
-                        upgrade_result=OK if failure is None else ERROR,
-                        firmware=self.controls.firmware,
-                        upgrade_failed_reason=failure or "",
-                    )
-                )
+                await self._upgrade(command)
+
+    async def _upgrade(self, command: DeviceUpgrade) -> None:
+        """Fetch the package, install it, tell how it ended (2022 9.13)."""
+        failure = self.upgrade_failure() or await self._fetched(command)
+        if failure is None:
+            await asyncio.sleep(self.upgrade_s)
+            self.controls.firmware = command.firmware
+        self.controls.upgrading = False
+        self.say(f"runs firmware {self.controls.firmware}")
+        await self.send(
+            DeviceUpgradeResult(
+                sn=self.next_sn(),
+                device_id=self.controls.camera.device_id,
+                session_id=command.session_id,
+                upgrade_result=OK if failure is None else ERROR,
+                firmware=self.controls.firmware,
+                upgrade_failed_reason=failure or "",
+            )
+        )
+
+    async def _fetched(self, command: DeviceUpgrade) -> str | None:
+        """The reason why there is no package of ours now; None when there is one."""
+        maker = self.controls.camera.manufacturer
+        if command.manufacturer and command.manufacturer != maker:
+            self.say("is offered the firmware of another maker")
+            return firmware.BAD_PACKAGE
+        loop = asyncio.get_running_loop()
+
+        def progress(come: int, whole: int | None) -> None:
+            loop.call_soon_threadsafe(self.say, f"has {come} of {whole or '?'} bytes of its firmware")
+
+        try:
+            size = await asyncio.to_thread(firmware.fetch, command.file_url, progress)
+        except firmware.NotFetched as error:
+            self.say(f"could not be upgraded: {error}")
+            return error.code
+        self.say(f"installs firmware {command.firmware}, {size} bytes")
+        return None
 
     def head_moves(self, channel_id: str) -> bool:
         """Whether a head has begun to move whose picture does not turn with it yet."""
@@ -108,9 +135,9 @@ class ControlsShell:
         self._turning.add(channel_id)
         try:
             while head.under_way:
-                source.turn(head.look(clock()).pan)
+                source.look_at(head.look(clock()))
                 await asyncio.sleep(_TURN_EVERY_S)
-            source.turn(head.look(clock()).pan)
+            source.look_at(head.look(clock()))
         finally:
             self._turning.discard(channel_id)
 

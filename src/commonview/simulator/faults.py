@@ -58,6 +58,7 @@ class Fault(StrEnum):
     STATUS_NUMBERS = "status-numbers"
     PARENTS_SEVERAL = "parents-several"
     SUBJECT_NEEDS_CAMERA = "subject-needs-camera"
+    BROADCAST_AS_DEVICE = "broadcast-as-device"
     NO_Y = "no-y"
     SSRC_ZERO = "ssrc-zero"
     SSRC_OWN = "ssrc-own"
@@ -81,6 +82,7 @@ class Fault(StrEnum):
     SCALE_REFUSED = "scale-refused"
     DOWNLOAD_SHORT = "download-short"
     NO_MEDIA_STATUS = "no-media-status"
+    BROADCAST_REFUSED = "broadcast-refused"
     IFRAME_MISSPELT = "iframe-misspelt"
     WRONG_PASSWORD = "wrong-password"  # noqa: S105 - a fault's name
     SILENT = "silent"
@@ -269,6 +271,7 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
     FaultEntry(_F.STATUS_NUMBERS, 30, "writes 1 and 0 for ON and OFF", "状态写1和0"),
     FaultEntry(_F.PARENTS_SEVERAL, 31, "names several parents in ParentID", "ParentID含多个编码"),
     FaultEntry(_F.SUBJECT_NEEDS_CAMERA, 32, "wants the camera's id in Subject", "Subject必须是摄像机编码"),
+    FaultEntry(_F.BROADCAST_AS_DEVICE, 32, "calls for a voice as the device", "语音广播的INVITE携带设备编码"),
     FaultEntry(
         _F.NO_Y,
         33,
@@ -330,6 +333,9 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
         {"finishes_silently": True},
     ),
     FaultEntry(
+        _F.BROADCAST_REFUSED, 49, "refuses Broadcast, is called with s=Talk", "拒绝语音广播，只接受s=Talk呼叫"
+    ),
+    FaultEntry(
         _F.IFRAME_MISSPELT,
         50,
         "writes IFameCmd",
@@ -344,6 +350,12 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
     ),
     FaultEntry(_F.PACKETS_LOST, 0, "loses one packet in a hundred", "百分之一丢包", {"loss": 0.01}),
 )
+NO_FAULT_OF_ONE_PEER: Final[Mapping[int, tuple[str, str]]] = {
+    14: ("how two platforms are arranged", "两个平台互为上下级的部署方式"),
+    29: ("what a superior makes of our silence", "上级平台对未应答心跳的处理"),
+}
+"""The traps that no device and no superior of the simulator commits by itself, and what they are instead."""
+
 _BY_NAME: Final = {each.fault.value: each for each in CATALOGUE}
 
 

@@ -177,7 +177,7 @@ class DialledTcpLink(_TcpLink):
             return await asyncio.open_connection(*self._peer, local_addr=(self._host, 0))
         try:
             await asyncio.get_running_loop().sock_connect(reserved, self._peer)
-        except OSError:
+        except BaseException:  # a cancellation too: nobody else knows this socket
             reserved.close()
             raise
         return await asyncio.open_connection(sock=reserved)

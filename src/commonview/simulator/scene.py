@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from commonview.simulator.controls_head import Look
 from commonview.simulator.fonts import caption_font, chinese_font_file, drawable, latin_font
+from commonview.simulator.scene_view import Picture, Plane, View, even, part_of
 
-Plane = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
 _SKIES: Final[tuple[tuple[Colour, Colour], ...]] = (
@@ -45,40 +45,20 @@ _PAINTS: Final[tuple[Colour, ...]] = (
 )
 _LIGHTS: Final[tuple[Colour, ...]] = ((66, 200, 96), (240, 190, 60), (226, 62, 54))
 _LIGHT_CYCLE_S: Final = (8.0, 2.0, 6.0)
-_PICTURE_DEGREES: Final = 90.0
 _WEEKDAYS: Final = "一二三四五六日"
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """An image in YUV 4:2:0 with the mask of its visible pixels."""
-
-    y: Plane
-    u: Plane
-    v: Plane
-    mask: Mask
-    half_mask: Mask
-
-    @property
-    def width(self) -> int:
-        return int(self.y.shape[1])
-
-    @property
-    def height(self) -> int:
-        return int(self.y.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
 class _Mover:
     """A sprite crossing the picture for ever: position in pixels as a linear function of time."""
 
-    sprite: _Picture
+    sprite: Picture
     top: int
     start: float
     speed_px_s: float
 
 
-def _to_yuv(image: Image.Image) -> _Picture:
+def _to_yuv(image: Image.Image) -> Picture:
     """Convert RGBA of even size to YUV (BT.601, limited range)."""
     rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
     red, green, blue = rgba[..., 0], rgba[..., 1], rgba[..., 2]
@@ -92,7 +72,7 @@ def _to_yuv(image: Image.Image) -> _Picture:
         small: Plane = plane.reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).astype(np.uint8)
         return small
 
-    return _Picture(y.astype(np.uint8), halved(u), halved(v), mask, mask[::2, ::2])
+    return Picture(y.astype(np.uint8), halved(u), halved(v), mask, mask[::2, ::2])
 
 
 class Scene:
@@ -104,7 +84,7 @@ class Scene:
         self._road_top = int(height * 0.66) // 2 * 2
         self._unit = height / 576
         self._front = self._background = _to_yuv(self._draw_background())
-        self._shift = 0
+        self._view = View.of(Look(), width, height)
         self._movers = self._make_clouds() + self._make_traffic()
         self._light = self._make_light()
         self._light_at = (int(width * 0.82) // 2 * 2, self._road_top - self._even(150))
@@ -115,23 +95,17 @@ class Scene:
     def _even(self, size: float) -> int:
         return max(2, int(size * self._unit) // 2 * 2)
 
-    def turn(self, pan_degrees: float) -> bool:
-        """Look `pan_degrees` to the right of the front; the street goes round every 90 degrees.
+    def look(self, look: Look) -> bool:
+        """Look there: panned to the right of the front, tilted down from it, nearer by the zoom.
 
-        True when the view changed: then the planes must be begun anew.
+        The street goes round once in the width of the picture; above and below it ends. True when the view
+        changed: then the planes must be begun anew.
         """
-        shift = int(pan_degrees / _PICTURE_DEGREES * self.width) // 2 * 2 % self.width
-        if shift == self._shift:
+        view = View.of(look, self.width, self.height)
+        if view == self._view:
             return False
-        self._shift = shift
-        front = self._front
-        self._background = _Picture(
-            np.roll(front.y, -shift, axis=1),
-            np.roll(front.u, -shift // 2, axis=1),
-            np.roll(front.v, -shift // 2, axis=1),
-            front.mask,
-            front.half_mask,
-        )
+        self._view = view
+        self._background = view.of_background(self._front)
         return True
 
     def begin(self, planes: tuple[Plane, Plane, Plane]) -> None:
@@ -149,24 +123,32 @@ class Scene:
             planes[1][half] = self._background.u[half]
             planes[2][half] = self._background.v[half]
         self._dirty.clear()
+        view, shift = self._view, self._view.shift
         light_left, light_top = self._light_at
         light = self._light[self._light_state(elapsed_s)]
-        self._lay(planes, light, (light_left - self._shift) % self.width, light_top)
+        self._lay(planes, light, *view.place((light_left - shift) % self.width, light_top))
         for mover in self._movers:
             span = self.width + mover.sprite.width
-            place = (mover.start + mover.speed_px_s * elapsed_s - self._shift) % span - mover.sprite.width
-            self._lay(planes, mover.sprite, int(place) // 2 * 2, mover.top)
+            place = (mover.start + mover.speed_px_s * elapsed_s - shift) % span - mover.sprite.width
+            self._lay(planes, mover.sprite, *view.place(int(place) // 2 * 2, mover.top))
         for caption, left, top in self._captions:
-            self._lay(planes, caption, left, top)
+            self._lay(planes, caption, left, top, 1.0)
         self._clock.draw(planes, self._even(20), self._even(18), now)
 
-    def _lay(self, planes: tuple[Plane, Plane, Plane], sprite: _Picture, left: int, top: int) -> None:
-        x0, x1 = max(left, 0), min(left + sprite.width, self.width)
-        y0, y1 = max(top, 0), min(top + sprite.height, self.height)
+    def _lay(
+        self,
+        planes: tuple[Plane, Plane, Plane],
+        sprite: Picture,
+        left: int,
+        top: int,
+        zoom: float | None = None,
+    ) -> None:
+        zoom = self._view.zoom if zoom is None else zoom
+        x0, x1 = max(left, 0), min(left + even(sprite.width * zoom), self.width)
+        y0, y1 = max(top, 0), min(top + even(sprite.height * zoom), self.height)
         if x0 >= x1 or y0 >= y1:
             return
-        inside = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-        half_inside = tuple(slice(part.start // 2, part.stop // 2) for part in inside)
+        inside, half_inside = part_of(sprite, (x0 - left, x1 - left), (y0 - top, y1 - top), zoom)
         half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
         np.copyto(planes[0][y0:y1, x0:x1], sprite.y[inside], where=sprite.mask[inside])
         np.copyto(planes[1][half], sprite.u[half_inside], where=sprite.half_mask[half_inside])
@@ -236,7 +218,7 @@ class Scene:
             for x in range(0, self.width, self._even(70)):
                 draw.rectangle([x, y, x + self._even(34), y + 3], fill=(214, 216, 216))
 
-    def _make_captions(self, name: str) -> list[tuple[_Picture, int, int]]:
+    def _make_captions(self, name: str) -> list[tuple[Picture, int, int]]:
         """What is written over everything else: the channel's name and that this is no real picture."""
         font = caption_font(self._even(26))
         captions = []
@@ -288,7 +270,7 @@ class Scene:
                 movers.append(_Mover(sprite, top, start, speed))
         return movers
 
-    def _draw_vehicle(self, *, right: bool, long: bool) -> _Picture:
+    def _draw_vehicle(self, *, right: bool, long: bool) -> Picture:
         wide, tall = self._even(190 if long else 100), self._even(56 if long else 40)
         paint = self._chance.choice(_PAINTS)
         image = Image.new("RGBA", (wide, tall))
@@ -318,7 +300,7 @@ class Scene:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return _to_yuv(image)
 
-    def _make_light(self) -> list[_Picture]:
+    def _make_light(self) -> list[Picture]:
         pictures = []
         wide, tall, lamp = self._even(24), self._even(120), self._even(14)
         for state, lit in enumerate(_LIGHTS):

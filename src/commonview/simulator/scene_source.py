@@ -17,10 +17,12 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
+from commonview.simulator.controls_head import Look
 from commonview.simulator.encoder import make_encoder
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.frames import Frame, FrameKind, SourceFormat, StreamType
-from commonview.simulator.scene import Plane, Scene
+from commonview.simulator.scene import Scene
+from commonview.simulator.scene_view import Plane
 
 _CLOCK_90K: Final = 90_000
 _QUEUE_FRAMES: Final = 100
@@ -53,7 +55,7 @@ class SceneSource:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
-        self._pan_degrees = 0.0
+        self._look = Look()
         self.dropped_frames = 0
 
     @property
@@ -71,9 +73,9 @@ class SceneSource:
                 self._scene = Scene(self._name, self._format.width, self._format.height, self._seed)
             return self._scene
 
-    def turn(self, pan_degrees: float) -> None:
-        """Look in another direction from the next picture on."""
-        self._pan_degrees = pan_degrees
+    def look_at(self, look: Look) -> None:
+        """Look there from the next picture on."""
+        self._look = look
 
     def want_key(self) -> None:
         """Make the next picture of the streams a key frame."""
@@ -82,7 +84,7 @@ class SceneSource:
     def picture(self) -> bytes:
         """A JPEG of this moment. Blocks for some 100 ms: a scene of its own is drawn for it."""
         scene = Scene(self._name, self._format.width, self._format.height, self._seed)
-        scene.turn(self._pan_degrees)
+        scene.look(self._look)
         picture = av.VideoFrame(self._format.width, self._format.height, "yuv420p")
         planes = plane_views(picture)
         scene.begin(planes)
@@ -170,7 +172,7 @@ class SceneSource:
             behind = time.monotonic() - (start + count / self._fps)
             if behind > _LATE_S:
                 count += round(behind * self._fps)  # pictures missed while the machine stood still
-            if scene.turn(self._pan_degrees):
+            if scene.look(self._look):
                 scene.begin(planes)
             scene.draw(planes, count / self._fps, datetime.now().astimezone())
             picture.pts = count

@@ -5,12 +5,16 @@ stays as the standard wants it.
 """
 
 import re
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from commonview.network.sip_endpoint import Flow, SipEndpoint
 from commonview.simulator.faults import Fault
 from commonview.simulator.settings import Faults
 from commonview.wire.manscdp import Catalog, Message, MobilePosition, RecordInfo
+
+if TYPE_CHECKING:
+    from commonview.simulator.voice import Voice
 
 _PIECE_BYTES: Final = 700
 _PROMISED_MORE: Final = 3
@@ -96,6 +100,15 @@ def spoil_answer(body: bytes, faults: Faults) -> bytes:
     if Fault.ANSWER_ADDRESS_WRONG in named:
         body = re.sub(rb"(?m)^(c=IN IP4) [0-9.]+", rb"\1 192.168.254.254", body)
     return body
+
+
+def spoil_voice(voice: "Voice", device_id: str, faults: Faults) -> "Voice":
+    """How the loudspeaker of such a device takes voices (traps 32 and 49)."""
+    if Fault.BROADCAST_REFUSED in faults.named:
+        voice = replace(voice, broadcast=False, talks=True)
+    if Fault.BROADCAST_AS_DEVICE in faults.named:
+        voice = replace(voice, caller=device_id)
+    return voice
 
 
 class SpoilingEndpoint(SipEndpoint):

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint, SipEndpointError
 from commonview.simulator.requests import RequestWriter
+from commonview.simulator.spoil import spoil_voice
 from commonview.wire.manscdp import Broadcast, BroadcastResult, Message
 from commonview.wire.sdp import CONTENT_TYPE, PS, GbSdp, MediaTransport, RtpMap, SdpError, Setup, parse_sdp
 from commonview.wire.sip.dialog import Dialog
@@ -199,7 +200,7 @@ class VoicePart:
         endpoint: Callable[[], SipEndpoint],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        self.voice = voice
+        self._voice = voice
         self.heard = Heard()
         self.refusals: list[int] = []
         """What the platform answered to our calls other than 200."""
@@ -208,6 +209,12 @@ class VoicePart:
         self._endpoint = endpoint
         self._send = send
         self._calls: dict[str, _Hearing] = {}
+
+    @property
+    def voice(self) -> Voice:
+        """How it takes voices now."""
+        writer = self._writer()
+        return spoil_voice(self._voice, writer.camera.device_id, writer.faults())
 
     @property
     def listening(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from commonview.media import CoreMediaNode, MediaNodeSettings
+from commonview.media import CoreMediaNode
 from commonview.network import CatalogueState, Channel
 from commonview.network.cascade import Edition, Superior, SuperiorSettings
 from commonview.network.model import ChannelKind
@@ -26,8 +26,9 @@ from commonview.security import (
     Sharing,
     SharingScope,
 )
-from tests.network.harness import PASSWORD, Room, free_port, now, open_room, until
+from tests.network.harness import PASSWORD, Room, now, open_room, until
 from tests.network.media_room import KEY
+from tests.nodes import core_node
 
 UPPER = "34020000002000000001"
 LOWER = "34020100002000000002"
@@ -170,18 +171,7 @@ async def media_platform(
     folder: Path, *, ports: int = 24, **more: Any
 ) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
     """A room with a real media node of its own."""
-    first = free_port() & ~1
-    node = CoreMediaNode(
-        MediaNodeSettings(
-            viewer_port=0,
-            rtp_port_min=first,
-            rtp_port_max=first + ports - 1,
-            media_timeout_s=2.0,
-            port_quarantine_s=0.2,
-            reactors=1,
-        ),
-        ticket_key=KEY,
-    )
+    node = core_node(KEY, ports=ports)
     try:
         async with a_platform(folder, node=node, **more) as room:
             yield room, node

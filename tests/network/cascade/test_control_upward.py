@@ -50,6 +50,7 @@ from tests.network.cascade.platforms import (
 )
 from tests.network.harness import Room, until
 from tests.network.scripted import ScriptedDevice
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -218,7 +219,7 @@ async def test_keepalive_of_a_superior_is_answered(tmp_path: Path) -> None:
         )
         body = encode(Keepalive(sn=1, device_id=UPPER))
         request = SipRequest("MESSAGE", f"sip:{LOWER}@127.0.0.1:{flow.peer[1]}", headers, body)
-        answer = await two.upper.service.endpoint.request(request, flow, timeout_s=5)
+        answer = await two.upper.service.endpoint.request(request, flow, timeout_s=PATIENCE_S)
         assert answer.status == 200
 
 

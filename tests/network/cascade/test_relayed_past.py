@@ -72,7 +72,7 @@ async def test_playback_passes_is_steered_and_ends_above(tmp_path: Path) -> None
         def state() -> PlaybackState:
             return history.playbacks.playback(playback.id).state
 
-        await until(lambda: state() is PlaybackState.PLAYING, seconds=20)
+        await until(lambda: state() is PlaybackState.PLAYING)
         for verb, value in ((Verb.PAUSE, None), (Verb.RESUME, None), (Verb.SPEED, 2.0), (Verb.SEEK, 60.0)):
             done = await history.playbacks.control(playback.id, verb, value)
             assert done.last_control is not None
@@ -89,7 +89,7 @@ async def test_download_comes_whole_and_its_end_is_told(tmp_path: Path) -> None:
         history = two.upper.service.history
         fetched = history.start_download(AT_UPPER, at(2), at(2, 8), speed=4, access_id="d", grant_id="grant")
         over = (DownloadState.FINISHED, DownloadState.SHORT, DownloadState.FAILED)
-        await until(lambda: history.downloads.download(fetched.id).state in over, seconds=30)
+        await until(lambda: history.downloads.download(fetched.id).state in over)
         done = history.downloads.download(fetched.id)
         assert (done.state, done.device_bytes is not None) == (DownloadState.FINISHED, True)
         (relay,) = two.lower.service.cascade.relays.relays()

@@ -31,6 +31,7 @@ from tests.network.cascade.test_relays import AT_UPPER, CAMERA, pair
 from tests.network.harness import DEVICE, free_port, until
 from tests.network.history.room import at
 from tests.network.media_room import Viewer
+from tests.waiting import PATIENCE_S
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
@@ -87,7 +88,7 @@ async def test_a_call_that_comes_back_or_knows_a_better_way_is_refused(
         assert record is not None
         assert record.flow is not None
         result = await two.upper.service.endpoint.invite(
-            call_for(UPPER, (header, value)), record.flow, timeout_s=5
+            call_for(UPPER, (header, value)), record.flow, timeout_s=PATIENCE_S
         )
         assert result.response.status == status
         assert two.book.opened == []
@@ -172,7 +173,7 @@ async def test_superior_that_was_away_is_registered_with_again_and_can_watch(tmp
             SimulatedCamera(lower.camera_settings()),
             camera_known(lower),
         ):
-            await until(lambda: upper.service.device(LOWER).online, seconds=20)
+            await until(lambda: upper.service.device(LOWER).online)
             assert list(await listed(upper)) == [CAMERA]
 
 

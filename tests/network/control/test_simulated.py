@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from commonview.network import CatalogueState
-from commonview.network import service as network_service
+from commonview.network import CatalogueState, composition
 from commonview.network.control import (
     Command,
     CommandFailure,
@@ -32,7 +31,9 @@ from commonview.network.control.steering import Vector
 from commonview.simulator import SimulatedCamera, commit, controls_state
 from commonview.wire.manscdp import ConfigType
 from commonview.wire.version import GbVersion
+from tests.loopback.ground import FIRMWARE, http_desk
 from tests.network.harness import DEVICE, Room, StillSource, now, open_room, until
+from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio
 CAMERA: Final = "34020000001320000001"
@@ -57,7 +58,7 @@ async def steered(
     """A room that looks closely, and one camera."""
     hasty = partial(Control, limits=limits, answer_s=answer_s, quiet_s=0.3)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(network_service, "Control", hasty)
+        patched.setattr(composition, "Control", hasty)
         opened = open_room(folder, keepalive_interval_s=60)
         room = await opened.__aenter__()
     try:
@@ -78,10 +79,7 @@ async def done(room: Room, order: Order, *, device: bool = False) -> Command:
     control = room.service.control
     target = control.device(DEVICE) if device else control.channel(CHANNEL)
     number = (await control.order(target, order, "operator")).id
-    async with asyncio.timeout(30):
-        while not (command := await control.command(number)).over:
-            await asyncio.sleep(0.02)
-    return command
+    return await answered(lambda: control.command(number), lambda known: known.over)
 
 
 # In an order in which each finds what it needs: a preset to call, a cruise to start.
@@ -184,9 +182,15 @@ async def test_every_command_comes_to_the_end_its_edition_can_show(
 
 async def test_every_newer_command_is_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls_state, "FORMAT_S", 0.5)
-    async with steered(tmp_path) as (room, _):
-        ends = [(order, (await done(room, order)).state) for order in NEWER]
-        assert ends == [(order, SEEN) for order in NEWER]
+    async with steered(tmp_path) as (room, _), http_desk(room) as base:
+        given = [
+            order.model_copy(update={"file_url": f"{base}{FIRMWARE}"})
+            if isinstance(order, orders.Upgrade)
+            else order
+            for order in NEWER
+        ]
+        ends = [(order, (await done(room, order)).state) for order in given]
+        assert ends == [(order, SEEN) for order in given]
         info = await room.service.control.questions.info(room.service.control.device(DEVICE).record, DEVICE)
         assert info.firmware == "2.0"
 
@@ -327,38 +331,13 @@ class PictureSource(StillSource):
         pass
 
 
-@asynccontextmanager
-async def upload_address(room: Room) -> AsyncIterator[str]:
-    """Listens as the API does, and hands uploads to the snapshot room."""
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        fields = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
-        body = await reader.readexactly(int(fields["content-length"]))
-
-        async def pieces() -> AsyncIterator[bytes]:
-            yield body
-
-        token = head.partition("/api/device-upload/")[2].partition(" ")[0]
-        await room.service.control.snapshots.receive(token, fields["content-type"], pieces())
-        writer.write(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-
-
 async def pictured(room: Room, count: int) -> Command:
     """Ask for pictures and wait for the end."""
     snapshots = room.service.control.snapshots
     snapshots.limits = SnapshotLimits(picture_s=1.0, straggler_s=0.3, answer_s=5.0)
     target = room.service.control.channel(CHANNEL)
     order = SnapshotOrder(count, 1, "operator", "grant", now() + timedelta(minutes=5))
-    async with upload_address(room) as base:
+    async with http_desk(room) as base:
         command, task = await snapshots.take(target, order, base)
         await task
     return await room.service.control.command(command.id)

@@ -8,13 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from commonview.media import CoreMediaNode, MediaNodeSettings, Ticket, ViewerProtocol, tickets
+from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
 from commonview.network import CatalogueState
 from commonview.network.history import Playback, PlaybackState
 from commonview.simulator import Channel, Faults, Recorder, Segment, SimulatedCamera
 from commonview.simulator.scene_painter import ScenePainter
-from tests.network.harness import DEVICE, Room, StillSource, free_port, open_room, until
+from tests.network.harness import DEVICE, Room, StillSource, open_room, until
 from tests.network.media_room import KEY, HttpReader
+from tests.nodes import core_node
+from tests.waiting import PATIENCE_S
 
 CHANNEL = f"{DEVICE}-34020000001320000001"
 NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -43,18 +45,7 @@ async def recorder_room(
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the recorder, and wait until its channel is known."""
-    first = free_port() & ~1
-    node = CoreMediaNode(
-        MediaNodeSettings(
-            viewer_port=0,
-            rtp_port_min=first,
-            rtp_port_max=first + 15,
-            media_timeout_s=media_timeout_s,
-            port_quarantine_s=0.2,
-            reactors=1,
-        ),
-        ticket_key=KEY,
-    )
+    node = core_node(KEY, media_timeout_s=media_timeout_s)
     try:
         async with open_room(
             folder, node=node, default_media_transport=media_transport, invite_timeout_s=1
@@ -95,7 +86,7 @@ def newest(room: Room) -> Playback:
     return room.service.history.playbacks.playbacks()[0]
 
 
-async def until_state(room: Room, state: PlaybackState, *, seconds: float = 15.0) -> Playback:
+async def until_state(room: Room, state: PlaybackState, *, seconds: float = PATIENCE_S) -> Playback:
     """Wait for the newest playback to be in a state."""
     await until(lambda: newest(room).state is state, seconds=seconds)
     return newest(room)

@@ -12,6 +12,7 @@ from commonview.network.history import Download, DownloadInvalid, DownloadState,
 from commonview.simulator import Faults, moments_in
 from tests.network.harness import Room, until
 from tests.network.history.room import CHANNEL, at, recorder_room
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ def fetch(room: Room, seconds: float, *, speed: int = 4) -> Download:
     )
 
 
-async def until_over(room: Room, download: Download, *, seconds: float = 30) -> Download:
+async def until_over(room: Room, download: Download, *, seconds: float = PATIENCE_S) -> Download:
     downloads = room.service.history.downloads
     await until(lambda: downloads.download(download.id).ended_at is not None, seconds=seconds)
     return downloads.download(download.id)
@@ -58,7 +59,7 @@ async def test_progress_is_the_media_time_that_has_come(tmp_path: Path) -> None:
                 seen.append(now.progress)
             return now.ended_at is not None
 
-        await until(look, seconds=30)
+        await until(look)
         assert seen == sorted(seen)
         assert len([one for one in seen if 0.0 < one < 1.0]) >= 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import cast
 
 from commonview.foundation.clock import SystemClock
@@ -41,11 +42,15 @@ class TakingEndpoint:
         self.sent.append(request.body.decode("gb18030"))
         return SipResponse(200, "OK")
 
+    async def calm(self) -> None:
+        """Nothing waits here."""
+
 
 class Shelf:
     """One catalogue room over one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: AggregationLimits = LIMITS) -> None:
+        self.behind: Callable[[], bool] = lambda: False
         self.clock = SystemClock()
         self.directory = Directory(
             silence_s=60.0, on_presence=lambda device_id, here: self.tree.presence(device_id, here)
@@ -65,7 +70,8 @@ class Shelf:
             self.tree,
             next_sn=itertools.count(1000).__next__,
             on_changed=lambda _device_id: None,
-            limits=LIMITS,
+            behind=lambda: self.behind(),
+            limits=limits,
         )
         self._database = database
 

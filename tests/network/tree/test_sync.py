@@ -38,6 +38,20 @@ async def test_pages_in_any_order_twice_and_many_at_once_lose_nothing(open_shelf
         assert (report.received, report.added, report.repeated_pages) == (299, 299, 5)
 
 
+async def test_catalogue_whose_pages_wait_to_be_read_is_not_taken_for_ended(open_shelf: Opened) -> None:
+    asked: list[bool] = []
+    async with open_shelf() as shelf:
+        shelf.behind = lambda: asked.append(True) or True  # type: ignore[func-returns-value]
+        record = shelf.join()
+        sync = await shelf.ask(record)
+        shelf.page(sync, 2, camera(1))
+        await until(lambda: len(asked) >= 3)
+        assert record.catalogue.state is CatalogueState.RUNNING
+        shelf.page(sync, 2, camera(2))
+        await shelf.ended(record, CatalogueState.COMPLETE)
+        assert record.cameras == 2
+
+
 @pytest.mark.trap(17)
 async def test_a_total_larger_than_what_comes_ends_by_silence_and_nothing_vanishes(
     open_shelf: Opened,

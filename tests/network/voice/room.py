@@ -13,13 +13,14 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from commonview.media import CoreMediaNode, MediaNodeSettings, SpeakerProtocol, Ticket, tickets
+from commonview.media import CoreMediaNode, SpeakerProtocol, Ticket, tickets
 from commonview.network import CatalogueState
 from commonview.network.voice import Talk, TalkState
 from commonview.network.voice.machine import TalkLimits
 from commonview.simulator import SimulatedCamera, Voice
-from tests.network.harness import DEVICE, Room, free_port, now, open_room, until
+from tests.network.harness import DEVICE, Room, now, open_room, until
 from tests.network.media_room import KEY
+from tests.nodes import core_node
 
 CHANNEL = f"{DEVICE}-34020000001320000001"
 SPEAKER = "34020000001370000001"
@@ -56,18 +57,7 @@ async def voice_room(
     **camera: Any,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the device, and wait until its catalogue is known."""
-    first = free_port() & ~1
-    node = CoreMediaNode(
-        MediaNodeSettings(
-            viewer_port=0,
-            rtp_port_min=first,
-            rtp_port_max=first + 15,
-            media_timeout_s=2.0,
-            port_quarantine_s=0.2,
-            reactors=1,
-        ),
-        ticket_key=KEY,
-    )
+    node = core_node(KEY)
     try:
         async with open_room(folder, node=node, default_media_transport=media_transport) as room:
             desk = room.service.voice

@@ -2860,7 +2860,7 @@ export interface components {
          * @description What an alarm says, by its method and type (A.2.5.3 and the table of alarm types).
          * @enum {string}
          */
-        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "unknown";
+        AlarmCode: "telephone" | "short_message" | "gps" | "other" | "device" | "video_lost" | "tamper" | "disk_full" | "overheated" | "too_cold" | "video" | "manual" | "motion" | "left_object" | "removed_object" | "tripwire" | "intrusion" | "wrong_way" | "loitering" | "flow" | "density" | "video_anomaly" | "fast_motion" | "occlusion" | "storage" | "disk_fault" | "fan_fault" | "upload_asked" | "unknown";
         /**
          * AlarmOut
          * @description An alarm that a device raised. `priority` 1 (gravest) to 4; `repeats`: the same one sent again.
@@ -4079,7 +4079,7 @@ export interface components {
          *     Parameters in brackets.
          * @enum {string}
          */
-        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "talk_unsupported" | "device_silent" | "broadcast_refused" | "never_called" | "device_busy" | "no_common_codec" | "internal";
+        FailureCode: "device_offline" | "media_ports_exhausted" | "media_unavailable" | "ssrc_exhausted" | "ssrc_refused" | "invite_timeout" | "invite_refused" | "signalling_busy" | "signalling_lost" | "sdp_unusable" | "tcp_connect_failed" | "no_packets" | "no_video" | "no_key_frame" | "media_lost" | "device_ended" | "rtsp_unreachable" | "rtsp_unauthorised" | "rtsp_not_found" | "rtsp_no_media" | "rtsp_certificate" | "rtsp_refused" | "source_forbidden" | "source_disabled" | "talk_unsupported" | "device_silent" | "broadcast_refused" | "never_called" | "device_busy" | "no_common_codec" | "internal";
         /**
          * FailureOut
          * @description Why a session has no picture.
@@ -5879,7 +5879,7 @@ export interface components {
          * @description What a superior pulls.
          * @enum {string}
          */
-        RelayKind: "live" | "playback" | "download";
+        RelayKind: "live" | "playback" | "download" | "talk";
         /**
          * RelayOut
          * @description One call of a superior. `user` is whom it named, if it named one.
@@ -6441,6 +6441,11 @@ export interface components {
          * @description A source to add.
          */
         SourceAdd: {
+            /**
+             * Certificate Sha256
+             * @default
+             */
+            certificate_sha256: string;
             /** Channels */
             channels?: components["schemas"]["ChannelPlanIn"][];
             kind: components["schemas"]["SourceKind"];
@@ -6468,8 +6473,15 @@ export interface components {
         /**
          * SourceAsk
          * @description Whom to ask: RTSP by `channels`, ONVIF by `url` (http://HOST[:PORT]/onvif/device_service).
+         *
+         *     `certificate_sha256` is of the one certificate that a server of `rtsps://` may show.
          */
         SourceAsk: {
+            /**
+             * Certificate Sha256
+             * @default
+             */
+            certificate_sha256: string;
             /** Channels */
             channels?: components["schemas"]["ChannelPlanIn"][];
             kind: components["schemas"]["SourceKind"];
@@ -6529,6 +6541,8 @@ export interface components {
          * @description A source. `id` is the id of its device; the password is never shown.
          */
         SourceOut: {
+            /** Certificate Sha256 */
+            certificate_sha256: string;
             /** Channels */
             channels: components["schemas"]["SourceChannelOut"][];
             check: components["schemas"]["SourceCheckOut"] | null;
@@ -6557,12 +6571,16 @@ export interface components {
          * @description What came of asking a source; the words of the media core's `RtspFailed` and a few of our own.
          * @enum {string}
          */
-        SourceOutcome: "answered" | "refused" | "unreachable" | "timeout" | "unauthorised" | "not_found" | "status" | "no_media" | "transport" | "protocol" | "redirect" | "forbidden" | "name_unknown" | "fault" | "unsupported";
+        SourceOutcome: "answered" | "refused" | "unreachable" | "timeout" | "unauthorised" | "not_found" | "status" | "no_media" | "transport" | "protocol" | "tls" | "certificate" | "redirect" | "forbidden" | "name_unknown" | "fault" | "unsupported";
         /**
          * SourceTestOut
          * @description What asking a source said; nothing is kept of it.
+         *
+         *     `certificate_sha256` is of a certificate that was shown and that nobody vouches for.
          */
         SourceTestOut: {
+            /** Certificate Sha256 */
+            certificate_sha256: string;
             /** Channels */
             channels: components["schemas"]["SourceChannelOut"][];
             /** Detail */
@@ -6586,6 +6604,8 @@ export interface components {
          * @description What to change of a source; what is absent stays, an empty password forgets the one that is kept.
          */
         SourceUpdate: {
+            /** Certificate Sha256 */
+            certificate_sha256?: string | null;
             /** Channels */
             channels?: components["schemas"]["ChannelPlanIn"][] | null;
             /** Enabled */

@@ -43,10 +43,15 @@ export function useCommandWords() {
     return said.join(' · ')
   }
 
+  function plain(value: unknown): string {
+    if (typeof value === 'boolean') return t(value ? 'common.yes' : 'common.no')
+    return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  }
+
   /** What was ordered, beyond its kind: numbers and words as they were given. */
   function parameters(command: Command): string {
     const shown = Object.entries(command.parameters).filter(([name, value]) => name !== 'kind' && value !== null && value !== '')
-    const said = shown.map(([name, value]) => `${te(`control.parameter.${name}`) ? t(`control.parameter.${name}`) : name} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+    const said = shown.map(([name, value]) => `${te(`control.parameter.${name}`) ? t(`control.parameter.${name}`) : name} ${plain(value)}`)
     return said.join(' · ')
   }
 

@@ -28,6 +28,7 @@ export const failureCodes = [
   'rtsp_unauthorised',
   'rtsp_not_found',
   'rtsp_no_media',
+  'rtsp_certificate',
   'rtsp_refused',
   'source_forbidden',
   'source_disabled',

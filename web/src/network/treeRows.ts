@@ -1,18 +1,9 @@
 /** The tree as a flat list of visible rows, whichever way it is arranged. Pure. */
 import type { Channel, Device, Problem, TreeFound, TreeNode } from '@/api/types'
+import { emptyBranch, type Branch } from '@/network/branches'
 
 export type Mark = 'good' | 'off' | 'problem' | 'unknown'
 export type ChannelWord = 'on' | 'off' | 'unknown' | 'vanished' | 'deviceOffline'
-type Listed = Omit<Device, 'channels'>
-
-/** What has been read of the children of a node. */
-export interface Branch {
-  nodes: readonly TreeNode[]
-  /** Asks for those that follow; null at the end. */
-  cursor: string | null
-  loading: boolean
-  failed: unknown
-}
 
 interface Placed {
   key: string
@@ -23,10 +14,10 @@ interface Placed {
 }
 
 export type TreeRow =
-  | (Placed & { kind: 'device'; node: TreeNode; device: Listed; open: boolean; mark: Mark })
+  | (Placed & { kind: 'device'; node: TreeNode; device: Device; open: boolean; mark: Mark })
   | (Placed & { kind: 'folder'; node: TreeNode; open: boolean })
   | (Placed & { kind: 'channel'; channel: Channel; mark: Mark; word: ChannelWord; node: TreeNode | null; open: boolean })
-  | (Placed & { kind: 'note'; device: Listed; problem: Problem | null })
+  | (Placed & { kind: 'note'; device: Device; problem: Problem | null })
   | (Placed & { kind: 'hint'; hint: 'noChannels' | 'catalogueRunning' | 'loading' | 'failed' })
   | (Placed & { kind: 'more'; parent: string })
 
@@ -53,7 +44,7 @@ function channelRow(channel: Channel, online: boolean, level: number, parentKey:
   return { kind: 'channel', key: parentKey === null ? channel.id : `${parentKey}>${channel.id}`, level, parentKey, channel, mark: channelMarks[word], word, node, open }
 }
 
-function notes(device: Listed, level: number, parentKey: string): TreeRow[] {
+function notes(device: Device, level: number, parentKey: string): TreeRow[] {
   const absent: TreeRow[] = device.online ? [] : [{ kind: 'note', key: `${parentKey}/absent`, level, parentKey, device, problem: null, height: noteHeight }]
   return [...absent, ...device.problems.map((problem): TreeRow => ({ kind: 'note', key: `${parentKey}/${problem.code}`, level, parentKey, device, problem, height: noteHeight }))]
 }
@@ -113,7 +104,7 @@ export function foundRows(found: TreeFound, opened: ReadonlySet<string>, branche
     if (!open) continue
     rows.push(...notes(device, 2, node.id))
     if (fitting.length > 0) for (const channel of fitting) rows.push(channelRow(channel, device.online, 2, node.id, null, false))
-    else rows.push(...treeRows(new Map([['', branches.get(node.id) ?? { nodes: [], cursor: null, loading: true, failed: null }]]), new Set()).map((row) => ({ ...row, key: `${node.id}>${row.key}`, level: 2, parentKey: node.id })))
+    else rows.push(...treeRows(new Map([['', branches.get(node.id) ?? { ...emptyBranch, loading: true }]]), new Set()).map((row) => ({ ...row, key: `${node.id}>${row.key}`, level: 2, parentKey: node.id })))
   }
   if (found.cursor !== null) rows.push({ kind: 'more', key: `/more/${found.channels.length}`, level: 1, parentKey: null, parent: '' })
   return rows

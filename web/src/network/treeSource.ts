@@ -1,22 +1,20 @@
-/** Reads the tree a level and a page at a time, and again what is shown whenever the server says that it changed. */
+/** Reads the tree a level and a page at a time, and again what is in sight whenever the server says that it changed. */
 import { onMounted, onUnmounted, ref, shallowRef, type Ref } from 'vue'
 
 import { answer, api } from '@/api/client'
 import { RESYNC } from '@/api/events'
 import type { TreeCounts, TreeFound, TreeNode, TreeView } from '@/api/types'
-import type { Branch } from '@/network/treeRows'
+import { appended, emptyBranch, outdated, replaced, staleInSight, type Branch } from '@/network/branches'
 import { useDevices } from '@/stores/devices'
 import { useFeed } from '@/stores/feed'
 
 const pageSize = 200
-const largestPage = 500
-/** Changes come in bursts; the more is shown, the rarer it is read again, milliseconds. */
+/** Changes come in bursts, milliseconds. */
 const gatherMs = 400
-const gatherManyMs = 5000
-const many = 1000
+/** What was scrolled past within this is not read again, milliseconds. */
+const restMs = 120
 const typingMs = 180
 
-const empty: Branch = { nodes: [], cursor: null, loading: false, failed: null }
 const topics = new Set(['device.changed', 'channel.changed', 'session.changed', 'group.changed', RESYNC])
 
 export function useTreeSource(view: Ref<TreeView>) {
@@ -30,13 +28,15 @@ export function useTreeSource(view: Ref<TreeView>) {
   let sought = ''
   let typing: number | undefined
   let soon: number | undefined
+  let sight: ReadonlySet<string> = new Set()
+  let resting: number | undefined
   let unlisten: () => void = () => undefined
 
-  function put(of: TreeView, parent: string, change: Partial<Branch>): void {
-    const next = new Map(kept.value)
-    next.set(`${of}/${parent}`, { ...(next.get(`${of}/${parent}`) ?? empty), ...change })
-    kept.value = next
+  function put(of: TreeView, parent: string, branch: Branch): void {
+    kept.value = new Map(kept.value).set(`${of}/${parent}`, branch)
   }
+
+  const branchOf = (of: TreeView, parent: string) => kept.value.get(`${of}/${parent}`)
 
   function remember(nodes: readonly TreeNode[]): void {
     for (const node of nodes) {
@@ -45,56 +45,46 @@ export function useTreeSource(view: Ref<TreeView>) {
     }
   }
 
-  async function page(of: TreeView, parent: string, cursor: string, limit: number) {
-    const read = await answer(api.GET('/api/tree/nodes', { params: { query: { view: of, parent, cursor, limit } } }))
+  async function page(of: TreeView, parent: string, cursor: string) {
+    const read = await answer(api.GET('/api/tree/nodes', { params: { query: { view: of, parent, cursor, limit: pageSize } } }))
     remember(read.nodes)
     return read
+  }
+
+  /** The page that follows what was read of a node's children. */
+  async function readNext(of: TreeView, parent: string, before: Branch): Promise<void> {
+    put(of, parent, { ...before, loading: true, failed: null })
+    try {
+      const read = await page(of, parent, before.cursor ?? '')
+      put(of, parent, appended(branchOf(of, parent) ?? emptyBranch, read))
+      failed.value = null
+    } catch (error) {
+      put(of, parent, { ...(branchOf(of, parent) ?? emptyBranch), loading: false, failed: error })
+      if (parent === '') failed.value = error
+    }
   }
 
   /** The first page of a node's children, once. */
   async function open(parent: string): Promise<void> {
     const of = view.value
-    const branch = kept.value.get(`${of}/${parent}`)
-    if (branch !== undefined && (branch.loading || branch.failed === null)) return
-    put(of, parent, { loading: true, failed: null })
-    try {
-      const read = await page(of, parent, '', pageSize)
-      put(of, parent, { nodes: read.nodes, cursor: read.cursor, loading: false })
-      failed.value = null
-    } catch (error) {
-      put(of, parent, { loading: false, failed: error })
-      if (parent === '') failed.value = error
-    }
+    const branch = branchOf(of, parent)
+    if (branch === undefined || (!branch.loading && branch.failed !== null)) await readNext(of, parent, branch ?? emptyBranch)
   }
 
   async function more(parent: string): Promise<void> {
     const of = view.value
-    const branch = kept.value.get(`${of}/${parent}`)
-    if (branch === undefined || branch.loading || branch.cursor === null) return
-    put(of, parent, { loading: true })
-    try {
-      const read = await page(of, parent, branch.cursor, pageSize)
-      put(of, parent, { nodes: [...branch.nodes, ...read.nodes], cursor: read.cursor, loading: false })
-    } catch (error) {
-      put(of, parent, { loading: false, failed: error })
-    }
+    const branch = branchOf(of, parent)
+    if (branch !== undefined && !branch.loading && branch.cursor !== null) await readNext(of, parent, branch)
   }
 
-  /** Reads again as much of a node's children as there was. */
-  async function again(parent: string): Promise<void> {
-    const of = view.value
-    const before = kept.value.get(`${of}/${parent}`)
-    if (before === undefined || before.loading) return
-    const wanted = Math.max(before.nodes.length, pageSize)
+  /** One page again, unless what stands there moved while it was read. */
+  async function readAgain(of: TreeView, parent: string, index: number): Promise<void> {
+    const from = branchOf(of, parent)?.pages[index]?.from
+    if (from === undefined) return
     try {
-      let nodes: readonly TreeNode[] = []
-      let cursor: string | null = ''
-      while (cursor !== null && nodes.length < wanted) {
-        const read = await page(of, parent, cursor, Math.min(largestPage, wanted - nodes.length))
-        nodes = [...nodes, ...read.nodes]
-        cursor = read.cursor
-      }
-      put(of, parent, { nodes, cursor, failed: null })
+      const read = await page(of, parent, from)
+      const now = branchOf(of, parent)
+      if (now !== undefined && !now.loading && now.pages[index]?.from === from) put(of, parent, replaced(now, index, read))
       if (parent === '') failed.value = null
     } catch (error) {
       if (parent === '') failed.value = error
@@ -115,23 +105,39 @@ export function useTreeSource(view: Ref<TreeView>) {
     }
   }
 
-  function parentsShown(): string[] {
+  const parentsShown = () => {
     const prefix = `${view.value}/`
     return [...kept.value.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
   }
 
+  async function readStale(): Promise<void> {
+    const of = view.value
+    for (const parent of parentsShown()) {
+      const branch = branchOf(of, parent)
+      // from the end: a page that no longer fits what follows takes that with it
+      if (branch !== undefined && !branch.loading) for (const index of staleInSight(branch, sight).toReversed()) await readAgain(of, parent, index)
+    }
+  }
+
+  /** Reads again what is in sight; the rest when it comes into sight. */
   async function refresh(): Promise<void> {
     void readCounts()
     if (sought !== '') void readFound(sought)
-    for (const parent of parentsShown()) await again(parent)
+    kept.value = new Map([...kept.value].map(([key, branch]) => [key, outdated(branch)]))
+    await readStale()
   }
 
   function refreshSoon(): void {
-    if (soon !== undefined) return
-    const loaded = parentsShown().reduce((sum, parent) => sum + (kept.value.get(`${view.value}/${parent}`)?.nodes.length ?? 0), 0)
-    soon = window.setTimeout(() => {
+    soon ??= window.setTimeout(() => {
       void refresh().finally(() => (soon = undefined))
-    }, loaded > many ? gatherManyMs : gatherMs)
+    }, gatherMs)
+  }
+
+  /** Says which nodes are in sight, by their ids. */
+  function see(ids: Iterable<string>): void {
+    sight = new Set(ids)
+    window.clearTimeout(resting)
+    resting = window.setTimeout(() => void readStale(), restMs)
   }
 
   async function readFound(text: string, cursor = ''): Promise<void> {
@@ -191,7 +197,8 @@ export function useTreeSource(view: Ref<TreeView>) {
     unlisten()
     window.clearTimeout(soon)
     window.clearTimeout(typing)
+    window.clearTimeout(resting)
   })
 
-  return { kept, counts, failed, found, searching, open, more, again, refresh, search, searchNow, moreFound }
+  return { kept, counts, failed, found, searching, open, more, refresh, see, search, searchNow, moreFound }
 }

@@ -95,6 +95,9 @@ fn main() {
         &[&[60][..], &pack(&pictures[0], 9, &short)].concat(),
     );
 
+    write("ts", "whole", &[&[46][..], &ts::stream(&pictures)].concat());
+    write("ts", "split", &[&[9][..], &ts::stream(&pictures)].concat());
+
     let bytes: Vec<u8> = pictures.iter().flat_map(byte_stream).collect();
     write("nal", "h264", &[&[99][..], &bytes].concat());
     write("nal", "sps", &[&[0][..], SPS_1080].concat());

@@ -212,6 +212,11 @@ impl Ingest {
         self.core.demux.timeline_mut().set_scale(scale);
     }
 
+    /// A voice comes here, perhaps without a container.
+    pub fn expect_voice(&mut self) {
+        self.core.demux.expect_voice();
+    }
+
     /// Hand out the payloads of a program stream as well, one copy each.
     pub fn tap(&mut self, is_tapped: bool) {
         self.core.demux.tap(is_tapped);
@@ -244,6 +249,7 @@ impl Ingest {
             unknown_payloads: demux.unknown_payloads(),
             framing,
             ps,
+            ts: demux.ts_stats(),
             assembler,
             audio,
             video: demux.video().stats(),

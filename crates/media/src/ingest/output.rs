@@ -18,8 +18,6 @@ pub enum NoVideoReason {
     SsrcMismatch,
     /// Packets arrive, but they carry no format the core knows.
     UnknownPayload,
-    /// Packets arrive as a transport stream, which is not demultiplexed.
-    TransportStream,
     /// A known container, but no video track of a known codec in it.
     UnknownCodec,
     /// Video arrives, but no key frame with its parameter sets so far.
@@ -27,13 +25,12 @@ pub enum NoVideoReason {
 }
 
 impl NoVideoReason {
-    /// The stable word: `no_packets`, `ssrc_mismatch`, `unknown_payload`, `transport_stream`, `unknown_codec`, `no_key_frame`.
+    /// The stable word: `no_packets`, `ssrc_mismatch`, `unknown_payload`, `unknown_codec`, `no_key_frame`.
     pub fn word(self) -> &'static str {
         match self {
             Self::NoPackets => "no_packets",
             Self::SsrcMismatch => "ssrc_mismatch",
             Self::UnknownPayload => "unknown_payload",
-            Self::TransportStream => "transport_stream",
             Self::UnknownCodec => "unknown_codec",
             Self::NoKeyFrame => "no_key_frame",
         }

@@ -5,6 +5,7 @@ use crate::audio::AudioStats;
 use crate::ps::PsStats;
 use crate::rfc4571::FramerStats;
 use crate::timeline::TimelineStats;
+use crate::ts::TsStats;
 use crate::video_track::VideoStats;
 
 /// Counters of one stream. Every packet is in exactly one of `used`, `late`, `duplicates`, `malformed`,
@@ -39,12 +40,14 @@ pub struct IngestStats {
     pub discontinued: u64,
     /// Times the numbering started anew.
     pub sequence_restarts: u64,
-    /// Packets used before the payload format was known or in one without use.
+    /// Packets used before the payload format was known.
     pub unknown_payloads: u64,
     /// Framing of TCP connections, closed ones included.
     pub framing: FramerStats,
     /// The program stream.
     pub ps: PsStats,
+    /// The transport stream.
+    pub ts: TsStats,
     /// The cutting into access units.
     pub assembler: AssemblerStats,
     /// The video track.

@@ -8,6 +8,7 @@ mod receivers;
 mod recorders;
 
 pub use error::NodeError;
+pub use receivers::RtspRequest;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

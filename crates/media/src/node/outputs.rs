@@ -77,16 +77,22 @@ impl Node {
         })
     }
 
-    /// Open a talk to a device; `request.sender_id` is its id, its stream is without meaning. Returns our RTP port.
+    /// Open a talk to a device; `request.sender_id` is its id. What is heard in `request.stream_id` is spoken there; when
+    /// that is empty, a speaker joins by WebSocket. Returns our RTP port.
     pub fn open_talk(&self, request: SenderRequest, carriage: Carriage) -> Result<u16, NodeError> {
         let talk_id = request.sender_id.clone();
         self.check_sender(&request)?;
+        let source = match request.stream_id.as_str() {
+            "" => None,
+            stream_id => Some(self.owner(stream_id)?.reactor),
+        };
         let reactor = {
             let mut talks = self.shared.talks();
             if talks.contains_key(&talk_id) {
                 return Err(NodeError::OutputExists(talk_id));
             }
-            let reactor = talks.len() % self.lock().len().max(1);
+            let spread = talks.len() % self.lock().len().max(1);
+            let reactor = source.unwrap_or(spread);
             talks.insert(
                 talk_id.clone(),
                 Owner {

@@ -11,10 +11,77 @@ use crate::reactor::{Command, Playback};
 use crate::receiver::ReceiverSockets;
 use crate::rtsp::auth::Credentials;
 use crate::rtsp::client::Delivery;
-use crate::rtsp::session::{Network, RtspTarget};
+use crate::rtsp::target::{Network, RtspTarget};
+use crate::rtsp::trust::Trust;
 use crate::rtsp::url::RtspUrl;
 use crate::shared::Owner;
 use crate::stream::{ExpectedSender, Transport};
+
+/// A stream to be asked for by URL, as the control plane says it.
+pub struct RtspRequest<'a> {
+    /// The stream.
+    pub stream_id: &'a str,
+    /// Where it is.
+    pub url: &'a str,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// How its media is to come: `tcp` or `udp`.
+    pub transport: &'a str,
+    /// What the host of the URL means.
+    pub address: &'a str,
+    /// Where redirects may lead.
+    pub networks: &'a [String],
+    /// Who may vouch for servers inside TLS: certificates in PEM, or empty.
+    pub authorities: &'a str,
+    /// SHA-256 of the one certificate that is accepted instead, or empty.
+    pub certificate: &'a str,
+}
+
+impl RtspRequest<'_> {
+    fn target(self) -> Result<RtspTarget, NodeError> {
+        // Nothing of the URL is repeated: it may hold a password.
+        let url = RtspUrl::parse(self.url).ok_or_else(|| {
+            NodeError::Invalid("the URL is not an rtsp:// or rtsps:// URL".to_owned())
+        })?;
+        let address = self.address;
+        let ip: IpAddr = address
+            .parse()
+            .map_err(|_| NodeError::Invalid(format!("{address:?} is not an IP address")))?;
+        let delivery = match self.transport {
+            "tcp" => Delivery::Tcp,
+            "udp" if !url.is_tls => Delivery::Udp,
+            other => {
+                return Err(NodeError::Invalid(format!(
+                    "no transport of such a stream is called {other:?}"
+                )));
+            }
+        };
+        let networks = self.networks.iter().map(|text| {
+            Network::parse(text)
+                .ok_or_else(|| NodeError::Invalid(format!("{text:?} is no network")))
+        });
+        let trust = match (self.certificate, self.authorities) {
+            ("", "") if url.is_tls => {
+                return Err(NodeError::Invalid(
+                    "nothing says whom to trust inside TLS".to_owned(),
+                ));
+            }
+            ("", "") => None,
+            ("", authorities) => Some(Trust::authorities(authorities)),
+            (certificate, _) => Some(Trust::certificate(certificate)),
+        };
+        Ok(RtspTarget {
+            address: SocketAddr::new(ip, url.port),
+            url,
+            credentials: self.credentials,
+            delivery,
+            networks: networks.collect::<Result<_, _>>()?,
+            trust: trust
+                .transpose()
+                .map_err(|error| NodeError::Invalid(error.to_string()))?,
+        })
+    }
+}
 
 impl Node {
     /// Open a stream; returns its RTP port, RTCP is the next one.
@@ -62,47 +129,15 @@ impl Node {
         Ok(port)
     }
 
-    /// Open a stream that is asked for by URL at `address`, which is what the host of the URL means. Redirects lead
-    /// to `networks` only.
-    pub fn open_rtsp(
-        &self,
-        stream_id: &str,
-        url: &str,
-        credentials: Credentials,
-        transport: &str,
-        address: &str,
-        networks: &[String],
-    ) -> Result<(), NodeError> {
+    /// Open a stream that is asked for by URL.
+    pub fn open_rtsp(&self, request: RtspRequest<'_>) -> Result<(), NodeError> {
+        let stream_id = request.stream_id;
         check_id("stream_id", stream_id)?;
-        // Nothing of the URL is repeated: it may hold a password.
-        let url = RtspUrl::parse(url)
-            .ok_or_else(|| NodeError::Invalid("the URL is not an rtsp:// URL".to_owned()))?;
-        let ip: IpAddr = address
-            .parse()
-            .map_err(|_| NodeError::Invalid(format!("{address:?} is not an IP address")))?;
-        let (transport, delivery) = match transport {
-            "tcp" => (Transport::TcpActive, Delivery::Tcp),
-            "udp" => (Transport::Udp, Delivery::Udp),
-            other => {
-                return Err(NodeError::Invalid(format!(
-                    "no RTSP transport is called {other:?}"
-                )));
-            }
+        let target = Box::new(request.target()?);
+        let transport = match target.delivery {
+            Delivery::Tcp => Transport::TcpActive,
+            Delivery::Udp => Transport::Udp,
         };
-        let networks = networks
-            .iter()
-            .map(|text| {
-                Network::parse(text)
-                    .ok_or_else(|| NodeError::Invalid(format!("{text:?} is no network")))
-            })
-            .collect::<Result<_, _>>()?;
-        let target = Box::new(RtspTarget {
-            address: SocketAddr::new(ip, url.port),
-            url,
-            credentials,
-            delivery,
-            networks,
-        });
         let mut owners = self.shared.owners();
         if owners.contains_key(stream_id) {
             return Err(NodeError::StreamExists(stream_id.to_owned()));

@@ -155,6 +155,11 @@ fn parse_pes(data: &[u8], id: u8) -> Parsed<'_> {
     };
     let mut header_length = usize::from(header_length);
     let undeclared = declared == 0;
+    if marker >> 6 == 3
+        && let Some(parsed) = parse_short_pes(data, id, declared)
+    {
+        return parsed;
+    }
     if marker >> 6 != 2 || (!undeclared && declared < 3 + header_length) {
         // The assembler leaves out what lies before the first start code of the payload.
         return damaged((!undeclared).then_some(declared));
@@ -198,6 +203,33 @@ fn parse_pes(data: &[u8], id: u8) -> Parsed<'_> {
         }),
         length: 9 + header_length,
     }
+}
+
+/// A header without its first octet of flags: it begins with `PTS_DTS_flags` 3, both time stamps with all their marker bits follow, and the
+/// payload is a byte more (gb28181-rs 0.14). `None` when it is not that.
+fn parse_short_pes(data: &[u8], id: u8, declared: usize) -> Option<Parsed<'static>> {
+    const STAMPS: usize = 10;
+    let &[_, header_length] = data.get(6..)?.first_chunk::<2>()?;
+    let length = 8 + usize::from(header_length);
+    if usize::from(header_length) < STAMPS || (declared != 0 && declared < length - 6) {
+        return None;
+    }
+    let Some(optional) = data.get(8..length) else {
+        return Some(Parsed::Need(length));
+    };
+    let is_stamp = |at: usize, prefix: u8| {
+        let octets = &optional[at..at + 5];
+        octets[0] >> 4 == prefix && octets[0] & octets[2] & octets[4] & 1 == 1
+    };
+    (is_stamp(0, 3) && is_stamp(5, 1)).then(|| Parsed::Header {
+        header: Header::Pes(Pes {
+            id,
+            time: parse_time(3, optional),
+            payload: (declared != 0).then(|| declared + 6 - length),
+            is_damaged: true,
+        }),
+        length,
+    })
 }
 
 /// PTS and DTS by `PTS_DTS_flags` (2.4.3.7).

@@ -167,6 +167,40 @@ fn a_nonsense_header_length_is_repaired_from_the_payload() {
 }
 
 #[test]
+// trap 41
+fn a_header_without_its_first_octet_is_read_for_every_split() {
+    let short = |pts, dts| {
+        let length = (12 + NAL.len()) as u16;
+        let mut packet = vec![0, 0, 1, 0xe0];
+        packet.extend_from_slice(&length.to_be_bytes());
+        packet.extend_from_slice(&[0xc0, 10]);
+        packet.extend_from_slice(&stamp(3, pts));
+        packet.extend_from_slice(&stamp(1, dts));
+        packet.extend_from_slice(&NAL);
+        packet
+    };
+    let stream = [&PACK[..], &short(0x1_2345_6789, 5), &PACK, &short(7200, 6)].concat();
+    let time = |pts, dts| {
+        Some(DeviceTime {
+            pts,
+            dts: Some(dts),
+        })
+    };
+    for split in 1..=stream.len() {
+        let (recorder, demux) = run(&stream, split);
+        assert_eq!(recorder.video, [NAL, NAL].concat(), "split {split}");
+        assert_eq!(recorder.starts, [time(0x1_2345_6789, 5), time(7200, 6)]);
+        assert_eq!(demux.stats().header_errors, 2);
+        assert_eq!(demux.stats().length_errors, 0);
+    }
+    // A marker bit of a time stamp is missing: not that header, and nothing in it is believed.
+    let mut other = short(1, 1);
+    other[12] &= 0xfe;
+    let (recorder, _) = run(&[&PACK[..], &other].concat(), 64);
+    assert_eq!(recorder.starts, [None]);
+}
+
+#[test]
 // trap 39
 fn a_garbled_map_leaves_the_last_one_in_force() {
     let mut bad = PSM;

@@ -10,7 +10,7 @@ use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
 use crate::receiver::ReceiverSockets;
 use crate::recording::Recorder;
-use crate::rtsp::session::RtspTarget;
+use crate::rtsp::target::RtspTarget;
 use crate::sender::SenderStats;
 use crate::sender_task::NewSender;
 use crate::stats::StreamStats;

@@ -29,7 +29,7 @@ use crate::outlet;
 use crate::recording::RecorderEnd;
 use crate::shared::{Shared, Slots};
 use crate::stream::Stream;
-use crate::talk_room::{self, TalkRoom};
+use crate::talk_room::TalkRoom;
 
 /// One read from a socket takes at most this much; a UDP datagram always fits.
 const BUFFER: usize = 256 * 1024;
@@ -178,9 +178,7 @@ impl Reactor {
             }
             Command::Playback { stream_id, change } => self.play(&stream_id, change),
             Command::OpenTalk { sender, carriage } => {
-                let room = talk_room::open(self, *sender, carriage);
-                let talk_id = room.borrow().id().to_owned();
-                self.talks.borrow_mut().insert(talk_id, room);
+                self.open_talk(*sender, carriage);
             }
             Command::CloseTalk { talk_id, reply } => {
                 let room = self.talks.borrow_mut().remove(&talk_id);

@@ -7,6 +7,7 @@ use super::{Cut, Reactor, StreamCell};
 use crate::connection::EndReason;
 use crate::outlet::NewViewer;
 use crate::sender_task::{self, NewSender};
+use crate::talk::Carriage;
 use crate::talk_room::{self, TalkRoom};
 use crate::ticket::Protocol;
 use crate::viewer_task;
@@ -29,6 +30,23 @@ impl Reactor {
                 self.shared.senders().remove(&sender.request.sender_id);
                 self.shared.events.push(sender.stillborn());
             }
+        }
+    }
+
+    pub(super) fn open_talk(self: &Rc<Self>, sender: NewSender, carriage: Carriage) {
+        let stream_id = sender.request.stream_id.clone();
+        let room = talk_room::open(self, sender, carriage);
+        let talk_id = room.borrow().id().to_owned();
+        self.talks.borrow_mut().insert(talk_id, Rc::clone(&room));
+        if stream_id.is_empty() {
+            return;
+        }
+        room.borrow_mut().begin_relay();
+        match self.find(&stream_id) {
+            Some(cell) => {
+                self.guarded(&cell, |stream| stream.attach_talk(room));
+            }
+            None => room.borrow_mut().end("stream_ended"),
         }
     }
 

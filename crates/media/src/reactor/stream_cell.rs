@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::ingest::{MAX_CONNECTIONS, SourceId};
-use crate::rtsp::session::RtspTarget;
+use crate::rtsp::target::RtspTarget;
 use crate::stream::Stream;
 
 /// A stream with the tasks that feed it.

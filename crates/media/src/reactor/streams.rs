@@ -9,7 +9,8 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use super::{Playback, Reactor, StreamCell};
 use crate::receiver::{self, ReceiverSockets};
-use crate::rtsp::session::{self, RtspTarget};
+use crate::rtsp::session;
+use crate::rtsp::target::RtspTarget;
 use crate::stats::StreamStats;
 use crate::stream::{ExpectedSender, Stream, Transport};
 

@@ -2,90 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::ingest::SourceId;
-use crate::ports::AllocationError;
 use crate::reactor::{Reactor, StreamCell};
-use crate::receiver::{TCP_SOURCES, bind_udp, take_datagrams};
+use crate::receiver::{TCP_SOURCES, take_datagrams};
 use crate::rtsp::RtspFailure;
-use crate::rtsp::auth::Credentials;
 use crate::rtsp::client::{Client, ClientConfig, ClientEvent, Delivery};
+use crate::rtsp::connection::Connection;
+use crate::rtsp::target::RtspTarget;
+use crate::rtsp::udp::UdpPair;
 use crate::rtsp::url::RtspUrl;
-use crate::shared::Shared;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(200);
 /// Most servers one session is sent on to.
 const MAX_REDIRECTS: usize = 3;
 /// Most bytes that wait for a server that does not read.
 const MAX_UNSENT: usize = 256 << 10;
-/// Video and audio.
-const MAX_TRACKS: usize = 2;
-
-/// An address range that may be dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// `address/prefix`, or an address alone.
-    pub fn parse(text: &str) -> Option<Network> {
-        let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
-        let address: IpAddr = address.parse().ok()?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = if prefix.is_empty() {
-            longest
-        } else {
-            prefix.parse().ok()?
-        };
-        (prefix <= longest).then_some(Network { address, prefix })
-    }
-
-    /// Whether `ip` lies in it.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        let prefix = u32::from(self.prefix);
-        match (self.address, ip) {
-            (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                (own.to_bits() ^ ip.to_bits())
-                    .checked_shr(32 - prefix)
-                    .unwrap_or(0)
-                    == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                (own.to_bits() ^ ip.to_bits())
-                    .checked_shr(128 - prefix)
-                    .unwrap_or(0)
-                    == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Whom to ask for a stream, and how.
-pub struct RtspTarget {
-    /// The stream.
-    pub url: RtspUrl,
-    /// The server: what the host of the URL means.
-    pub address: SocketAddr,
-    /// Who we are.
-    pub credentials: Credentials,
-    /// How the media is to come.
-    pub delivery: Delivery,
-    /// Where redirects may lead.
-    pub networks: Vec<Network>,
-}
 
 /// How a session ended.
 type Ending = (RtspFailure, Option<u16>);
@@ -111,19 +50,6 @@ pub async fn run(reactor: Rc<Reactor>, cell: Rc<StreamCell>, target: Rc<RtspTarg
     });
 }
 
-impl RtspTarget {
-    /// The address of a redirect's host: a name is never looked up, so only the one already known and plain addresses do.
-    fn resolve(&self, url: &RtspUrl) -> Option<SocketAddr> {
-        let ip = if url.host.eq_ignore_ascii_case(&self.url.host) {
-            self.address.ip()
-        } else {
-            url.host.parse().ok()?
-        };
-        let is_allowed = self.networks.iter().any(|network| network.contains(ip));
-        is_allowed.then(|| SocketAddr::new(ip, url.port))
-    }
-}
-
 enum Outcome {
     Ended(Ending),
     Redirected(RtspUrl),
@@ -136,13 +62,22 @@ async fn attempt(
     url: &RtspUrl,
     address: SocketAddr,
 ) -> Outcome {
-    let socket = match timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
-        Ok(Ok(socket)) => socket,
-        Ok(Err(error)) => return Outcome::Ended((connect_failure(&error), None)),
-        Err(_) => return Outcome::Ended((RtspFailure::Unreachable, None)),
+    let tls = match (url.is_tls, &target.trust) {
+        (false, _) => None,
+        (true, Some(trust)) => Some((trust, url.host.as_str())),
+        (true, None) => return Outcome::Ended((RtspFailure::Certificate, None)),
     };
-    let _best_effort = socket.set_nodelay(true);
-    let udp = match (target.delivery, address) {
+    let connection = match Connection::open(address, tls).await {
+        Ok(connection) => connection,
+        Err(failure) => return Outcome::Ended((failure, None)),
+    };
+    // Media beside a TLS connection would be open to everybody.
+    let delivery = if url.is_tls {
+        Delivery::Tcp
+    } else {
+        target.delivery
+    };
+    let udp = match (delivery, address) {
         (Delivery::Tcp, _) => Vec::new(),
         (Delivery::Udp, server) => match UdpPair::open_all(reactor, server.ip()) {
             Ok(pairs) => pairs,
@@ -152,7 +87,7 @@ async fn attempt(
     let config = ClientConfig {
         url: url.clone(),
         credentials: target.credentials.clone(),
-        delivery: target.delivery,
+        delivery,
         ports: udp.iter().map(|pair| pair.port).collect(),
         ssrc: RandomState::new().build_hasher().finish() as u32,
     };
@@ -161,7 +96,7 @@ async fn attempt(
         cell: Rc::clone(cell),
         source: SourceId(TCP_SOURCES | reactor.next_number()),
         address,
-        socket,
+        connection,
         client: RefCell::new(Client::new(config)),
         outcome: RefCell::new(None),
         is_playing: Cell::new(false),
@@ -175,19 +110,12 @@ async fn attempt(
     session.run(&udp).await
 }
 
-fn connect_failure(error: &io::Error) -> RtspFailure {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => RtspFailure::Refused,
-        _ => RtspFailure::Unreachable,
-    }
-}
-
 struct Session {
     reactor: Rc<Reactor>,
     cell: Rc<StreamCell>,
     source: SourceId,
     address: SocketAddr,
-    socket: TcpStream,
+    connection: Connection,
     client: RefCell<Client>,
     outcome: RefCell<Option<Outcome>>,
     is_playing: Cell<bool>,
@@ -202,55 +130,6 @@ impl Drop for Listener {
     }
 }
 
-/// RTP and RTCP sockets of one track; the ports rest after use like those of every receiver.
-struct UdpPair {
-    port: u16,
-    rtp: Rc<UdpSocket>,
-    rtcp: Rc<UdpSocket>,
-    shared: Arc<Shared>,
-}
-
-impl UdpPair {
-    fn open_all(reactor: &Reactor, server: IpAddr) -> Result<Vec<UdpPair>, RtspFailure> {
-        (0..MAX_TRACKS)
-            .map(|_| Self::open(&reactor.shared, server))
-            .collect()
-    }
-
-    fn open(shared: &Arc<Shared>, server: IpAddr) -> Result<UdpPair, RtspFailure> {
-        let host = shared.settings.rtp_host;
-        if host.is_ipv4() != server.is_ipv4() {
-            return Err(RtspFailure::Unreachable);
-        }
-        let bind = |port: u16| {
-            let rtp = bind_udp(SocketAddr::new(host, port))?;
-            let rtcp = bind_udp(SocketAddr::new(host, port + 1))?;
-            Ok((UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?))
-        };
-        let (port, (rtp, rtcp)) =
-            shared
-                .ports()
-                .allocate(Instant::now(), bind)
-                .map_err(|error| match error {
-                    AllocationError::Exhausted(_) | AllocationError::System(_) => {
-                        RtspFailure::Ports
-                    }
-                })?;
-        Ok(UdpPair {
-            port,
-            rtp: Rc::new(rtp),
-            rtcp: Rc::new(rtcp),
-            shared: Arc::clone(shared),
-        })
-    }
-}
-
-impl Drop for UdpPair {
-    fn drop(&mut self) {
-        self.shared.ports().release(Instant::now(), self.port);
-    }
-}
-
 impl Session {
     async fn run(self: &Rc<Self>, udp: &[UdpPair]) -> Outcome {
         loop {
@@ -259,7 +138,7 @@ impl Session {
                 return outcome;
             }
             // Reading stops at least every tick, whether or not the server sends.
-            if timeout(TICK, self.socket.readable()).await.is_ok() {
+            if timeout(TICK, self.connection.readable()).await.is_ok() {
                 self.read();
             }
             let now_us = self.reactor.now_us();
@@ -272,7 +151,7 @@ impl Session {
 
     fn read(self: &Rc<Self>) {
         let mut buffer = self.reactor.buffer();
-        match self.socket.try_read(&mut buffer) {
+        match self.connection.try_read(&mut buffer) {
             Ok(0) => self.end(RtspFailure::Closed, None),
             Ok(len) => {
                 let now_us = self.reactor.now_us();
@@ -325,10 +204,13 @@ impl Session {
     }
 
     fn flush(&self) {
+        if self.connection.flush().is_err() {
+            return self.end(RtspFailure::Closed, None);
+        }
         let mut client = self.client.borrow_mut();
         let waiting = client.to_send();
         while !waiting.is_empty() {
-            match self.socket.try_write(waiting) {
+            match self.connection.try_write(waiting) {
                 Ok(written) => drop(waiting.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => return self.end(RtspFailure::Closed, None),
@@ -400,53 +282,11 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // The last word, as far as the socket takes it: many cameras keep a place busy until the session times out.
-        if let Some(request) = self.client.borrow_mut().teardown() {
-            let _best_effort = self.socket.try_write(&request);
-        }
+        let last = self.client.borrow_mut().teardown();
+        self.connection.say_goodbye(last.as_deref());
         let (now_us, source) = (self.reactor.now_us(), self.source);
         if let Ok(mut stream) = self.cell.stream.try_borrow_mut() {
             stream.close_connection(now_us, source);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_hold_what_lies_in_them() {
-        let holds = |network: &str, ip: &str| {
-            Network::parse(network)
-                .unwrap()
-                .contains(ip.parse().unwrap())
-        };
-        assert!(holds("10.0.0.0/8", "10.255.1.2") && !holds("10.0.0.0/8", "11.0.0.1"));
-        assert!(holds("0.0.0.0/0", "8.8.8.8") && !holds("0.0.0.0/0", "::1"));
-        assert!(holds("192.0.2.7", "192.0.2.7") && !holds("192.0.2.7", "192.0.2.8"));
-        assert!(holds("fc00::/7", "fd00::1") && !holds("fc00::/7", "fe80::1"));
-        assert_eq!(Network::parse("10.0.0.0/33"), None);
-    }
-
-    #[test]
-    fn redirects_lead_only_to_allowed_addresses_and_never_to_names() {
-        let target = RtspTarget {
-            url: RtspUrl::parse("rtsp://camera/1").unwrap(),
-            address: "10.0.0.9:554".parse().unwrap(),
-            credentials: Credentials::default(),
-            delivery: Delivery::Tcp,
-            networks: vec![Network::parse("10.0.0.0/8").unwrap()],
-        };
-        let resolve = |url| target.resolve(&RtspUrl::parse(url).unwrap());
-        assert_eq!(
-            resolve("rtsp://camera:8554/2"),
-            Some("10.0.0.9:8554".parse().unwrap())
-        );
-        assert_eq!(
-            resolve("rtsp://10.1.1.1/2"),
-            Some("10.1.1.1:554".parse().unwrap())
-        );
-        assert_eq!(resolve("rtsp://169.254.169.254/2"), None);
-        assert_eq!(resolve("rtsp://elsewhere/2"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `rtsp://` URLs (RFC 2326 3.2), taken apart without ever keeping credentials.
+//! `rtsp://` URLs (RFC 2326 3.2) and `rtsps://` URLs (RFC 7826 4.2), taken apart without ever keeping credentials.
 
 use std::fmt;
 
@@ -6,10 +6,14 @@ use std::fmt;
 pub const MAX_URL: usize = 2048;
 /// The registered port.
 pub const DEFAULT_PORT: u16 = 554;
+/// The registered port of RTSP inside TLS.
+pub const DEFAULT_TLS_PORT: u16 = 322;
 
 /// An absolute RTSP URL without user information.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtspUrl {
+    /// Whether it begins with `rtsps:`.
+    pub is_tls: bool,
     /// Host name or address; IPv6 without brackets.
     pub host: String,
     /// Port.
@@ -24,19 +28,21 @@ impl RtspUrl {
         if text.len() > MAX_URL || !is_sendable(text) {
             return None;
         }
-        let (scheme, rest) = text.split_at_checked("rtsp://".len())?;
-        if !scheme.eq_ignore_ascii_case("rtsp://") {
+        let (scheme, rest) = text.split_once("://")?;
+        let is_tls = scheme.eq_ignore_ascii_case("rtsps");
+        if !is_tls && !scheme.eq_ignore_ascii_case("rtsp") {
             return None;
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let authority = authority.rsplit_once('@').map_or(authority, |(_, own)| own);
-        let (host, port) = split_port(authority)?;
+        let (host, port) = split_port(authority, default_port(is_tls))?;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
         if host.is_empty() || !host.bytes().all(is_host) {
             return None;
         }
         Some(RtspUrl {
+            is_tls,
             host: host.to_owned(),
             port,
             path: path.to_owned(),
@@ -57,16 +63,22 @@ impl RtspUrl {
 
 impl fmt::Display for RtspUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RtspUrl { host, port, path } = self;
+        let RtspUrl {
+            is_tls,
+            host,
+            port,
+            path,
+        } = self;
+        let scheme = if *is_tls { "rtsps" } else { "rtsp" };
         let (open, close) = if host.contains(':') {
             ("[", "]")
         } else {
             ("", "")
         };
-        if *port == DEFAULT_PORT {
-            write!(out, "rtsp://{open}{host}{close}{path}")
+        if *port == default_port(*is_tls) {
+            write!(out, "{scheme}://{open}{host}{close}{path}")
         } else {
-            write!(out, "rtsp://{open}{host}{close}:{port}{path}")
+            write!(out, "{scheme}://{open}{host}{close}:{port}{path}")
         }
     }
 }
@@ -94,7 +106,15 @@ fn has_scheme(text: &str) -> bool {
     })
 }
 
-fn split_port(authority: &str) -> Option<(&str, u16)> {
+fn default_port(is_tls: bool) -> u16 {
+    if is_tls {
+        DEFAULT_TLS_PORT
+    } else {
+        DEFAULT_PORT
+    }
+}
+
+fn split_port(authority: &str, default: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;
@@ -106,7 +126,7 @@ fn split_port(authority: &str) -> Option<(&str, u16)> {
         },
     };
     match port {
-        None | Some("") => Some((host, DEFAULT_PORT)),
+        None | Some("") => Some((host, default)),
         Some(port) => port
             .parse()
             .ok()
@@ -130,6 +150,12 @@ mod tests {
     #[test]
     fn the_port_may_be_left_out_and_ipv6_keeps_its_brackets() {
         assert_eq!(RtspUrl::parse("RTSP://cam").unwrap().port, 554);
+        assert_eq!(RtspUrl::parse("rtsps://cam").unwrap().port, 322);
+        let url = RtspUrl::parse("RTSPS://cam:322/a").unwrap();
+        assert_eq!(
+            (url.is_tls, url.to_string().as_str()),
+            (true, "rtsps://cam/a")
+        );
         let url = RtspUrl::parse("rtsp://[fe80::1]:8554/a").unwrap();
         assert_eq!(url.to_string(), "rtsp://[fe80::1]:8554/a");
     }

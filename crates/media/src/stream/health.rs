@@ -15,7 +15,11 @@ impl Stream {
         let timeout_us = self.shared.settings.media_timeout.as_micros() as u64;
         let is_late = |at: u64| now_us.saturating_sub(at.max(self.resumed_us)) >= timeout_us;
         let packets_since = self.last_packet_us.unwrap_or(self.opened_us);
-        let pictures_since = self.last_picture_us.unwrap_or(self.opened_us);
+        // Nobody waits for pictures of a voice.
+        let pictures_since = match self.talks.is_empty() {
+            true => self.last_picture_us.unwrap_or(self.opened_us),
+            false => packets_since,
+        };
         let reason = if is_late(packets_since) {
             Some("no_packets")
         } else if is_late(pictures_since) {

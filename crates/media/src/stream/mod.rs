@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! arrivals -> ingest -> deliver -> viewers   shared fragments, at once
-//!                          |-----> outputs   senders and files; each brings its own queue
+//!                          |-----> outputs   senders, files and talks; each brings its own queue
 //!                          '-----> cache     the latest group of pictures, what everybody new begins with
 //! ```
 //!
@@ -18,7 +18,9 @@ mod viewers;
 
 pub use transport::{ExpectedSender, SocketCounters, Transport};
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -36,6 +38,7 @@ use crate::relaying::Relaying;
 use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
 use crate::stats::RateWindow;
+use crate::talk_room::TalkRoom;
 
 /// Streams of this name panic on their first packet, to prove that it harms no other.
 #[cfg(test)]
@@ -60,6 +63,8 @@ pub struct Stream {
     /// Packets lost up to the latest recorded key frame.
     recorded_losses: u64,
     relaying: Relaying,
+    /// Talks whose voice comes from here.
+    talks: Vec<Rc<RefCell<TalkRoom>>>,
     peer: Option<SocketAddr>,
     opened_us: u64,
     is_paused: bool,
@@ -116,6 +121,7 @@ impl Stream {
             recorders: Vec::new(),
             recorded_losses: 0,
             relaying,
+            talks: Vec::new(),
             peer: None,
             opened_us: now_us,
             is_paused: false,
@@ -261,5 +267,6 @@ impl Stream {
         for feed in &self.sinks {
             feed.audio(frame);
         }
+        self.speak(frame, now_us);
     }
 }

@@ -1,14 +1,18 @@
-//! What a stream goes out to beside its viewers: files, recorders and senders.
+//! What a stream goes out to beside its viewers: files, recorders, senders and talks.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Stream;
 use crate::access_unit::AccessUnit;
+use crate::audio::{AudioCodec, AudioFrame};
 use crate::events::unix_us;
 use crate::file_sink::{FileSink, SinkFeed};
 use crate::recording::{GapReason, Recorder, RecorderFeed};
 use crate::sender::{Sender, SenderSocket, SenderStats};
+use crate::talk_room::TalkRoom;
 
 impl Stream {
     /// Write the stream to a file as well, from the cached key frame on.
@@ -20,6 +24,22 @@ impl Stream {
             }
         }
         self.sinks.push(feed);
+    }
+
+    /// What is heard here is spoken in a talk as well.
+    pub fn attach_talk(&mut self, talk: Rc<RefCell<TalkRoom>>) {
+        self.ingest.expect_voice();
+        self.talks.push(talk);
+    }
+
+    pub(super) fn speak(&mut self, frame: &AudioFrame, now_us: u64) {
+        if self.talks.is_empty() || frame.codec != AudioCodec::G711A {
+            return;
+        }
+        self.talks.retain(|talk| !talk.borrow().has_ended());
+        for talk in &self.talks {
+            talk.borrow_mut().relay(&frame.data, now_us);
+        }
     }
 
     pub(super) fn feed_sinks(&mut self, unit: &AccessUnit) {

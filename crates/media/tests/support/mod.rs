@@ -1,6 +1,8 @@
 //! A small camera for tests: H.264/H.265 pictures without meaning, program stream packing and RTP, every part with a knob for its faults.
 #![allow(dead_code)] // each test program uses another part
 
+pub mod ts;
+
 use commonview_media::access_unit::AccessUnit;
 use commonview_media::ingest::{Ingest, IngestConfig, IngestOutput, SourceId};
 

@@ -116,7 +116,10 @@ async def name_shared_channel(
 @router.get("/relays", dependencies=[require(Action.SHARING_READ)])
 async def list_relays(context: Context, superior_id: Id | None = None) -> Items[RelayOut]:
     """What superiors pull now, and what they pulled lately, newest first."""
-    return Items(items=[RelayOut.of(one) for one in context.network.cascade.relays.relays(superior_id)])
+    cascade = context.network.cascade
+    every = (*cascade.relays.relays(superior_id), *cascade.talks.relays(superior_id))
+    newest_first = sorted(every, key=lambda one: one.started_at, reverse=True)
+    return Items(items=[RelayOut.of(one) for one in newest_first])
 
 
 @router.get("/sharings")

@@ -44,6 +44,7 @@ async def add_source(
         username=body.username,
         password=body.password.get_secret_value(),
         transport=body.transport,
+        certificate_sha256=body.certificate_sha256,
     )
     return SourceOut.model_validate(source)
 
@@ -67,6 +68,7 @@ async def update_source(
         password=body.password.get_secret_value() if body.password is not None else None,
         transport=body.transport,
         enabled=body.enabled,
+        certificate_sha256=body.certificate_sha256,
     )
     return SourceOut.model_validate(source)
 
@@ -103,6 +105,7 @@ async def test_source(
         url=body.url,
         username=body.username,
         password=body.password.get_secret_value(),
+        certificate_sha256=body.certificate_sha256,
     )
     return SourceTestOut.model_validate(tested)
 

@@ -21,8 +21,6 @@ from commonview.network.user_identity import HEADER, readable_user
 from commonview.security import SharedAction, SharedUse
 from commonview.wire.manscdp import (
     AlarmCmd,
-    Broadcast,
-    BroadcastResult,
     DeviceConfig,
     DeviceConfigResult,
     DeviceControl,
@@ -86,7 +84,6 @@ class SuperiorCommands:
         self.questions = SuperiorQuestions(cascade, exchange, self)
         messages.enter(DeviceControl, self._commanded)
         messages.enter(DeviceConfig, self._configured)
-        messages.enter(Broadcast, self._announced)
         messages.enter_root("Query", self._unsupported)
         messages.enter_root("Control", self._unsupported)
 
@@ -121,12 +118,12 @@ class SuperiorCommands:
         if isinstance(status, int):
             if command.answered:
                 self._say_failed(link, DeviceControlResult, message)
-            self._note(link, transaction, message.device_id, command.name, "denied")
+            self.note(link, transaction, message.device_id, command.name, "denied")
             return status
         self.counters["commands"] += 1
         record, channel = status
         if not isinstance(command, PtzCmd) or self._begins_steering(link, channel):
-            self._note(link, transaction, message.device_id, command.name, "ok")
+            self.note(link, transaction, message.device_id, command.name, "ok")
         headers = named_below(transaction.request, link, record)
         self.spawn(link, self._hand_down(link, message, record, channel, headers))
         return 200
@@ -187,15 +184,8 @@ class SuperiorCommands:
         """A device is configured by those who own it."""
         self.counters["configuration_refused"] += 1
         self._say_failed(link, DeviceConfigResult, message)
-        self._note(link, transaction, message.device_id, "DeviceConfig", "denied")
+        self.note(link, transaction, message.device_id, "DeviceConfig", "denied")
         return 403
-
-    def _announced(self, link: Link, message: Broadcast, _transaction: ServerTransaction) -> int:
-        """Talk is not relayed: said at once, for the superior waits to be called (9.12)."""
-        self.counters["broadcast_refused"] += 1
-        refusal = BroadcastResult(sn=max(1, message.sn), device_id=message.target_id, result="ERROR")
-        self.spawn(link, self._cascade.say(link, refusal))
-        return 200
 
     def _unsupported(self, link: Link, message: Message, _transaction: ServerTransaction) -> int:
         self.counters["unsupported"] += 1
@@ -213,7 +203,7 @@ class SuperiorCommands:
 
     # -- small change
 
-    def _note(self, link: Link, transaction: ServerTransaction, own_id: str, what: str, outcome: str) -> None:
+    def note(self, link: Link, transaction: ServerTransaction, own_id: str, what: str, outcome: str) -> None:
         """An audit entry: who did, or was refused, what to which channel."""
         book, settings = self._cascade.shares.book, link.superior.settings
         if book is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from commonview.network.registrar import PasswordVault
     from commonview.network.sip_endpoint import SipEndpoint
     from commonview.network.tree.service import ChannelTree
+    from commonview.network.voice import VoiceDesk
     from commonview.wire.sip.subscription import RetryTiming
 
 _REFRESH_S: Final = 2.0
@@ -37,6 +38,7 @@ class RelayGround:
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     on_changed: Callable[[str], None]
+    voice: VoiceDesk
     media_networks: tuple[IpNetwork, ...] = ()
     """Where a superior may have pictures sent besides the address it signals from."""
 
@@ -55,6 +57,7 @@ class CascadeGround:
     exchange: Exchange
     live: LiveSessions
     history: Ground
+    voice: VoiceDesk
     domain: str
     on_viewer: Callable[[ViewerEvent], None]
     foreign: Callable[[str], ForeignPtz | None]
@@ -73,5 +76,6 @@ class CascadeGround:
             self.domain,
             self.on_viewer,
             lambda superior_id: self.bus.publish("superior.changed", {"superior_id": superior_id}),
+            self.voice,
             self.media_networks,
         )

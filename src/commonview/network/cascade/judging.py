@@ -12,6 +12,7 @@ from commonview.network.cascade.model import RelayKind
 from commonview.network.cascade.wish import WishRefused, comes_back, onward_path, read_wish
 from commonview.network.model import DeviceOrigin
 from commonview.network.user_identity import HEADER, is_platform, passed_on
+from commonview.network.voice.calls import asks_for_voice
 from commonview.security import SharedAction
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def admit(cascade: Cascade, caller: Caller, request: SipRequest, counters: Count
     if wish.kind is not RelayKind.LIVE and record.origin is not DeviceOrigin.GB28181:
         return 488
     return Admitted(link, wish, record, channel, sharing)
+
+
+def is_call_for_talk(request: SipRequest) -> bool:
+    """Whether the INVITE brings a voice as 2016 knows it: sound alone, with `s=Talk`."""
+    return b"m=audio" in request.body and b"m=video" not in request.body and not asks_for_voice(request)
 
 
 def onward_headers(request: SipRequest, link: Link, record: DeviceRecord) -> tuple[tuple[str, str], ...]:

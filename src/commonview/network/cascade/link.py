@@ -74,6 +74,7 @@ class Link:
             plan,
             on_status=self._status_changed,
             gb_version=settings.edition.version.header,
+            charset=settings.written_charset,
             wall=clock.now,
         )
         self._sn = secrets.randbelow(100_000) + 1

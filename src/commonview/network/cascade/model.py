@@ -145,6 +145,7 @@ class RelayKind(StrEnum):
     LIVE = "live"
     PLAYBACK = "playback"
     DOWNLOAD = "download"
+    TALK = "talk"  # it speaks
 
 
 class RelayState(StrEnum):

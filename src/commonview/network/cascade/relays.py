@@ -18,7 +18,6 @@ from commonview.network.cascade.model import Relay, RelayEnd, RelayState
 from commonview.network.cascade.relay import Run
 from commonview.network.cascade.relay_media import RelayMedia
 from commonview.network.cascade.serving import Serving
-from commonview.network.registration import user_of
 from commonview.network.voice.calls import asks_for_voice
 from commonview.security import AccessOutcome
 
@@ -76,8 +75,7 @@ class Relays:
 
     def judge(self, request: SipRequest, flow: Flow) -> int | None:
         """See `CallDesk.judge`: None for who is no superior, 200 for what a running sharing covers."""
-        headers = request.headers
-        link = self._cascade.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
+        link = self._cascade.caller(request, flow)
         if link is None or asks_for_voice(request):  # voice is called for from below (9.12)
             return None
         admitted = self._admit(link, request, flow)

@@ -30,6 +30,7 @@ from commonview.network.cascade.relays import Relays
 from commonview.network.cascade.settings import check_settings, registered_as
 from commonview.network.cascade.shares import Shares
 from commonview.network.cascade.subscriptions import SuperiorSubscriptions
+from commonview.network.cascade.talks import SuperiorTalks
 from commonview.network.registration import user_of
 from commonview.network.registration_plan import RegistrationPhase
 from commonview.network.sip_tls import client_context
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from commonview.network.subscription_server import SubscriptionServer
     from commonview.security import SharedAction
     from commonview.wire.manscdp import Message
+    from commonview.wire.sip.message import SipRequest
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,9 @@ class Cascade:
         self.notices = Notices(self, ground.database, ground.directory, ground.clock)
         self.subscriptions = SuperiorSubscriptions(self, self.catalogue, self.spawn)
         self.relays = Relays(self, ground.for_relays())
+        self.talks = SuperiorTalks(self, ground.for_relays())
         router.enter_messages(self.messages.take)
+        router.enter_calls(self.talks)
         router.enter_calls(self.relays)
         subscribers.enter(self.subscriptions)
         self.counters: Counter[str] = Counter()
@@ -105,7 +109,7 @@ class Cascade:
 
     async def close(self) -> None:
         """End every relay and unregister everywhere."""
-        await self.relays.close()
+        await asyncio.gather(self.relays.close(), self.talks.close())
         links, self._links = list(self._links.values()), {}
         await asyncio.gather(*(link.stop() for link in links))
         for task in list(self._tasks):
@@ -151,6 +155,8 @@ class Cascade:
             log.error("sip_tls_client_ca cannot be used for superiors: %s", error)  # noqa: TRY400 - a setting
 
     def _link_changed(self, link: Link) -> None:
+        if link.registered:
+            self._ground.history.calls.joined(link.superior.id, link.flow)
         self._ground.bus.publish("superior.changed", {"superior_id": link.superior.id})
 
     # -- superiors
@@ -191,7 +197,7 @@ class Cascade:
             since=None if link is None else link.since,
             offered=self.catalogue.offered.get(superior.id),
             subscriptions=self.subscriptions.kinds(superior.id),
-            relays=self.relays.running(superior.id),
+            relays=self.relays.running(superior.id) + self.talks.running(superior.id),
         )
 
     async def add(self, settings: SuperiorSettings, password: str) -> Superior:
@@ -258,6 +264,7 @@ class Cascade:
         link = self._links.pop(superior_id, None)
         if link is not None:
             self.relays.end_all(superior_id)
+            self.talks.end_all(superior_id)
             await self.subscriptions.end(superior_id)
             await link.stop()
 
@@ -280,6 +287,11 @@ class Cascade:
             user_of(transaction.request.headers.first.get("To")),
             transaction.flow,
         )
+
+    def caller(self, request: SipRequest, flow: Flow) -> Link | None:
+        """As `find`, of a request that nothing is kept of yet."""
+        headers = request.headers
+        return self.find_at(user_of(headers.get("From")), user_of(headers.get("To")), flow)
 
     def find_at(self, sender: str | None, target: str | None, flow: Flow) -> Link | None:
         """As `find`."""

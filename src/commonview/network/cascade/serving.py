@@ -173,6 +173,7 @@ class Serving:
             self._keeper.end(run, RelayEnd.SUPERIOR_LOST)
             return
         self._ground.endpoint.dialogs.own(dialog, lambda inside: self.inside(run, inside))
+        self._ground.history.calls.note(run.link.superior.id, self._way(run), dialog)
         run.show(state=RelayState.RUNNING)
         self._keeper.changed(run)
         try:
@@ -196,6 +197,7 @@ class Serving:
         method = transaction.request.method
         if method == "BYE":
             transaction.respond(200)
+            self._ground.history.calls.noted_end(run.dialog)
             run.dialog = None
             self._keeper.end(run, RelayEnd.SUPERIOR_ENDED)
             return True
@@ -231,6 +233,8 @@ class Serving:
         request = dialog.new_request(method, headers, body)
         try:
             await self._ground.endpoint.request(request, self._way(run), timeout_s=_BYE_S)
+            if method == "BYE":
+                self._ground.history.calls.noted_end(dialog)
         except (SipEndpointError, SipOverload) as error:
             self.counters[f"{method.lower()}_unanswered"] += 1
             log.info("%s to superior %s: %s", method, run.link.superior.settings.server_id, error)

@@ -81,7 +81,7 @@ def read_wish(request: SipRequest, local_id: str) -> Wish:
     subject = headers.get("Subject") or ""
     start, end = (None, None) if kind is RelayKind.LIVE else _span(offer)
     return Wish(
-        own_id=_meant(request, subject, local_id),
+        own_id=meant_id(request, local_id),
         kind=kind,
         stream_number=_stream(offer),
         target=_target(offer),
@@ -96,8 +96,9 @@ def read_wish(request: SipRequest, local_id: str) -> Wish:
     )
 
 
-def _meant(request: SipRequest, subject: str, local_id: str) -> str:
-    """Whose picture: the Request-URI's user; where that is the platform, the sender in Subject (trap 32)."""
+def meant_id(request: SipRequest, local_id: str) -> str:
+    """Which channel: the Request-URI's user; where that is the platform, the sender in Subject (trap 32)."""
+    subject = request.headers.get("Subject") or ""
     asked = user_of(f"<{request.uri}>") or user_of(request.headers.get("To")) or ""
     sender = subject.partition(",")[0].partition(":")[0].strip()
     return sender if asked in ("", local_id) and sender else asked

@@ -26,10 +26,11 @@ from commonview.network.control.model import (
 )
 from commonview.network.control.observe import ObservationLimits
 from commonview.network.control.orders import AnyManagingOrder, AnyOrder, AnySteeringOrder, Order
-from commonview.network.control.service import Control, Target
+from commonview.network.control.service import Control
 from commonview.network.control.snapshot_model import PICTURE_MAX_BYTES, Snapshot
 from commonview.network.control.snapshots import SnapshotLimits, SnapshotOrder
 from commonview.network.control.steering import STILL, Vector
+from commonview.network.control.target import Target
 from commonview.network.control.upload_address import UploadUnreachable, upload_base
 
 __all__ = [

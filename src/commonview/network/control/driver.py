@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from commonview.network.control.foreign import ForeignPtz, Look
     from commonview.network.control.model import Command
     from commonview.network.control.observe import Observer
-    from commonview.network.control.service import Target
     from commonview.network.control.steering import Frame
+    from commonview.network.control.target import Target
     from commonview.network.exchange import Exchange
     from commonview.wire.manscdp import PtzPosition
 

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commonview.network.control.book import CommandBook
@@ -20,6 +19,7 @@ from commonview.network.control.orders import Upgrade
 from commonview.network.control.plans import edition_of, plan_of
 from commonview.network.control.questions import Questions
 from commonview.network.control.snapshots import SnapshotRoom
+from commonview.network.control.target import Target
 from commonview.network.exchange import PeerBusy, PeerOffline, PeerRefused, PeerSilent
 from commonview.wire.manscdp import BasicParam, ManscdpError
 
@@ -50,15 +50,6 @@ _SIP_FAILURES = {
     PeerSilent: CommandFailure.DEVICE_SILENT,
     PeerRefused: CommandFailure.REFUSED_BY_DEVICE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a command is for: a device itself, or a channel of it."""
-
-    record: DeviceRecord
-    channel_id: str | None
-    gb_id: str
 
 
 class Control:

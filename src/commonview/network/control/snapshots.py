@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from commonview.foundation.database import Database
     from commonview.network.control.book import CommandBook
     from commonview.network.control.model import Command
-    from commonview.network.control.service import Target
+    from commonview.network.control.target import Target
     from commonview.network.directory import DeviceRecord
     from commonview.network.exchange import Accepted, Exchange
 

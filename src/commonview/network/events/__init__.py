@@ -2,7 +2,7 @@
 
 from commonview.network.events.desk import EventDesk, EventSettings
 from commonview.network.events.errors import AlarmAcknowledged, AlarmUnknown, LinkageInvalid, LinkageUnknown
-from commonview.network.events.linkages import Actions, LinkageDraft
+from commonview.network.events.linkages import Actions
 from commonview.network.events.model import (
     AlarmCode,
     AlarmState,
@@ -11,6 +11,7 @@ from commonview.network.events.model import (
     DeviceSubscription,
     Linkage,
     LinkageAction,
+    LinkageDraft,
     SubscriptionKind,
     SubscriptionStatus,
 )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from commonview.foundation.errors import StorageUnavailable
     from commonview.network.directory import DeviceRecord
     from commonview.network.exchange import Exchange
-    from commonview.wire.manscdp import Alarm
+    from commonview.wire.manscdp import Alarm, VideoUploadNotify
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ _WAITING: Final = 20_000
 
 @dataclass(slots=True)
 class _Taken:
-    """An alarm that waits for the disk; ``new`` or come again."""
+    """An alarm that waits for the disk; ``new`` or come again. ``sn`` None: it has no answer."""
 
     record: DeviceRecord
     alarm: DeviceAlarm
-    sn: int
+    sn: int | None
     new: bool
 
 
@@ -89,22 +89,34 @@ class AlarmBook:
 
     def take(self, record: DeviceRecord, message: Alarm) -> None:
         """An alarm came, in a MESSAGE or in a NOTIFY."""
+        self.counters["alarm"] += 1
+        channel_id = self._channel_of(record.id, message.device_id)
+        self._keep(record, _read(record, message, self._clock.now(), channel_id), message.sn)
+
+    def take_wish(self, record: DeviceRecord, message: VideoUploadNotify) -> None:
+        """A device asks that its picture be pulled (A.2.5.9).
+
+        Pictures are looked at for a purpose, so nothing is pulled for the asking: it is shown among the
+        alarms, and a linkage may prepare the stream. The notice has no business answer.
+        """
+        self.counters["upload_asked"] += 1
+        channel_id = self._channel_of(record.id, message.device_id)
+        self._keep(record, _wish(record, message, self._clock.now(), channel_id), None)
+
+    def _keep(self, record: DeviceRecord, raised: DeviceAlarm, sn: int | None) -> None:
         if self._commit.pending() >= _WAITING:
             self.counters["alarm_shed"] += 1  # not answered, so the device sends it again
             return
-        self.counters["alarm"] += 1
-        now = self._clock.now()
-        raised = _read(record, message, now, self._channel_of(record.id, message.device_id))
         key = (record.id, raised.source_id, raised.method, raised.type)
         known = self._recent.pop(key, None)
         again = known is not None and repeats(known, raised)
         if known is not None and again:
-            raised = replace(known, repeats=known.repeats + 1, last_at=now)
+            raised = replace(known, repeats=known.repeats + 1, last_at=raised.received_at)
             self.counters["alarm_repeated"] += 1
         self._recent[key] = raised
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
-        self._commit.submit(_Taken(record, raised, message.sn, new=not again))
+        self._commit.submit(_Taken(record, raised, sn, new=not again))
 
     def _committed(self, batch: Sequence[_Taken], error: StorageUnavailable | None) -> None:
         if error is not None:
@@ -123,14 +135,14 @@ class AlarmBook:
                 self._on_changed(taken.alarm.id)
 
     def _answer(self, taken: _Taken) -> None:
-        if taken.record.origin is not DeviceOrigin.GB28181:
+        if taken.sn is None or taken.record.origin is not DeviceOrigin.GB28181:
             return  # a source is asked for its events and waits for no answer
-        task = asyncio.get_running_loop().create_task(self._send_answer(taken))
+        task = asyncio.get_running_loop().create_task(self._send_answer(taken, taken.sn))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
-    async def _send_answer(self, taken: _Taken) -> None:
-        answer = AlarmResponse(sn=max(1, taken.sn), device_id=taken.alarm.source_id, result="OK")
+    async def _send_answer(self, taken: _Taken, sn: int) -> None:
+        answer = AlarmResponse(sn=max(1, sn), device_id=taken.alarm.source_id, result="OK")
         try:
             await self._exchange.send(taken.record, answer)
         except PeerRefused:
@@ -230,6 +242,28 @@ def _read(record: DeviceRecord, message: Alarm, now: datetime, channel_id: str |
         longitude=message.longitude,
         latitude=message.latitude,
         device_time=in_utc(message.alarm_time),
+        received_at=now,
+        last_at=now,
+    )
+
+
+def _wish(
+    record: DeviceRecord, message: VideoUploadNotify, now: datetime, channel_id: str | None
+) -> DeviceAlarm:
+    return DeviceAlarm(
+        id=new_id(),
+        device_id=record.id,
+        source_id=message.device_id,
+        channel_id=channel_id,
+        priority=None,
+        method=None,
+        type=None,
+        event_type=None,
+        code=AlarmCode.UPLOAD_ASKED,
+        description="",
+        longitude=message.longitude,
+        latitude=message.latitude,
+        device_time=in_utc(message.time),
         received_at=now,
         last_at=now,
     )

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from commonview.foundation.errors import CommonviewError
 from commonview.network.events.alarms import AlarmBook
 from commonview.network.events.linkages import Linkages
+from commonview.network.events.model import AlarmCode
 from commonview.network.events.positions import PositionBook
 from commonview.network.events.subscriptions import DeviceSubscriptions
 from commonview.network.model import channel_key
 from commonview.network.registration import user_of
-from commonview.wire.manscdp import Alarm, MobilePosition, PtzPositionNotify
+from commonview.wire.manscdp import Alarm, MobilePosition, Position, PtzPositionNotify, VideoUploadNotify
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -96,6 +97,7 @@ class EventDesk:
             on_changed=lambda device_id: bus.publish("device.changed", {"device_id": device_id}),
         )
         desk.enter(Alarm, self.alarms.take)
+        desk.enter(VideoUploadNotify, self._asked_to_pull)
         desk.enter(MobilePosition, self.positions.take)
         desk.enter(PtzPositionNotify, self.positions.take_look)
         router.enter_notifications(self._stray_notice)
@@ -135,7 +137,16 @@ class EventDesk:
             {"alarm_id": alarm.id, "device_id": alarm.device_id, "channel_id": alarm.channel_id},
         )
         self.linkages.raised(alarm)
-        self._on_alarm(alarm)
+        if alarm.code is not AlarmCode.UPLOAD_ASKED:  # asked of this house, not of those above it
+            self._on_alarm(alarm)
+
+    def _asked_to_pull(self, record: DeviceRecord, message: VideoUploadNotify) -> None:
+        """A device asks that its picture be pulled, and says where it is."""
+        self.alarms.take_wish(record, message)
+        here = Position(device_id=message.device_id, longitude=message.longitude, latitude=message.latitude)
+        if here.located:
+            told = MobilePosition(sn=1, device_id=message.device_id, time=message.time, positions=(here,))
+            self.positions.take(record, told)
 
     def _moved(self, position: DevicePosition) -> None:
         self._bus.publish(

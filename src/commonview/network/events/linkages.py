@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from commonview.foundation.errors import CommonviewError
 from commonview.foundation.ids import new_id
 from commonview.network.events import store
 from commonview.network.events.errors import LinkageInvalid, LinkageUnknown
-from commonview.network.events.model import Linkage, LinkageAction
+from commonview.network.events.model import Linkage, LinkageAction, LinkageDraft
 from commonview.network.events.rules import sets_off
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
-    from commonview.network.events.model import AlarmCode, DeviceAlarm
+    from commonview.network.events.model import DeviceAlarm
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +41,6 @@ class Actions(Protocol):
 
     def channel_exists(self, channel_id: str) -> bool:
         """Whether there is such a channel."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkageDraft:
-    """A linkage as somebody asks for it."""
-
-    name: str
-    enabled: bool
-    device_id: str | None
-    source_id: str | None
-    codes: tuple[AlarmCode, ...]
-    priority_at_most: int | None
-    action: LinkageAction
-    target_channel_id: str
-    preset: int | None
-    dead_time_s: int
 
 
 class Linkages:

@@ -71,6 +71,7 @@ class AlarmCode(StrEnum):
     STORAGE = "storage"
     DISK_FAULT = "disk_fault"
     FAN_FAULT = "fan_fault"
+    UPLOAD_ASKED = "upload_asked"  # no alarm: a device asks that its picture be pulled (VideoUploadNotify)
     UNKNOWN = "unknown"
 
 
@@ -142,14 +143,13 @@ class LinkageAction(StrEnum):
     CALL_PRESET = "call_preset"
 
 
-@dataclass(frozen=True, slots=True)
-class Linkage:
-    """When such an alarm comes, do this. Empty ``codes`` and None mean any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkageDraft:
+    """When such an alarm comes, do this, as somebody asks for it. Empty ``codes`` and None mean any.
 
     Fires at most once in ``dead_time_s`` seconds.
     """
 
-    id: str
     name: str
     enabled: bool
     device_id: str | None
@@ -160,4 +160,11 @@ class Linkage:
     target_channel_id: str
     preset: int | None
     dead_time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linkage(LinkageDraft):
+    """A linkage as it stands."""
+
+    id: str
     created_at: datetime

@@ -163,6 +163,7 @@ class DeviceSubscriptions:
             await asyncio.sleep(max(wait, 1 / _A_SECOND))
             if wait > 0:
                 continue
+            await self._client.calm()
             _due, record = self._queue.popleft()
             self._devices[record.id].queued = False
             if record.online:

@@ -15,6 +15,7 @@ from commonview.network.sources.model import (
 from commonview.network.sources.onvif import Discovered, OnvifPtz, SourceAlarm, SourceAlarmKind
 from commonview.network.sources.records import Listing
 from commonview.network.sources.service import Sources, SourceSettings
+from commonview.network.sources.tls import TlsTrust, read_authorities
 
 __all__ = [
     "ChannelPlan",
@@ -36,4 +37,6 @@ __all__ = [
     "SourceUnknown",
     "Sources",
     "StreamProfile",
+    "TlsTrust",
+    "read_authorities",
 ]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from commonview.foundation.settings import IpNetwork
 
 _URL_CHARS = 2048
-_PORTS = {"rtsp": 554, "http": 80}
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80}
+_SCHEMES = {"rtsp": ("rtsp", "rtsps"), "http": ("http",)}
 _RESOLVE_S = 5.0
 
 
@@ -30,6 +31,16 @@ class Location:
     host: str
     port: int
     path: str
+
+    @property
+    def is_rtsp(self) -> bool:
+        """Whether RTSP is spoken there, inside TLS or not."""
+        return self.scheme != "http"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection is made inside TLS."""
+        return self.scheme == "rtsps"
 
     @property
     def url(self) -> str:
@@ -46,14 +57,18 @@ class Location:
 
 
 def locate(url: str, scheme: str) -> Location:
-    """Take a URL apart. Raises `SourceInvalid`, without repeating the URL: it may hold a password."""
+    """Take a URL apart; ``rtsp`` means ``rtsps`` as well.
+
+    Raises `SourceInvalid`, without repeating the URL: it may hold a password.
+    """
     usable = 0 < len(url) <= _URL_CHARS and all("!" <= character <= "~" for character in url)
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[scheme]
+        found = parts.scheme.lower()
+        port = parts.port or _PORTS.get(found, 0)
     except ValueError:
-        usable, parts, port = False, urlsplit(""), 0
-    if not usable or parts.scheme.lower() != scheme or not parts.hostname:
+        usable, found, parts, port = False, "", urlsplit(""), 0
+    if not usable or found not in _SCHEMES[scheme] or not parts.hostname:
         raise SourceInvalid(f"the address must be a URL like {scheme}://HOST:PORT/PATH", field="url")
     if parts.username is not None or parts.password is not None:
         raise SourceInvalid(
@@ -61,7 +76,7 @@ def locate(url: str, scheme: str) -> Location:
             code="source_url_with_credentials",
             field="url",
         )
-    return Location(scheme, parts.hostname, port, urlunsplit(("", "", parts.path, parts.query, "")))
+    return Location(found, parts.hostname, port, urlunsplit(("", "", parts.path, parts.query, "")))
 
 
 def without_credentials(url: str) -> str:

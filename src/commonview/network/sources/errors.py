@@ -21,12 +21,16 @@ class SourceInvalid(NetworkError):
 
 
 class SourceFailed(NetworkError):
-    """The source was asked and it did not work out; ``outcome`` is the reason as a stable word."""
+    """The source was asked and it did not work out; ``outcome`` is the reason as a stable word.
+
+    ``shown`` is the SHA-256 of a certificate that is not trusted.
+    """
 
     default_code = "source_failed"
     http_status = 502
 
-    def __init__(self, outcome: SourceOutcome, message: str, *, status: int = 0) -> None:
+    def __init__(self, outcome: SourceOutcome, message: str, *, status: int = 0, shown: str = "") -> None:
         super().__init__(message, outcome=outcome.value, status=status)
         self.outcome = outcome
         self.status = status
+        self.shown = shown

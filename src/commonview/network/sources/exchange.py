@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from commonview.network.sources.address import Location, resolve
 from commonview.network.sources.errors import SourceFailed
 from commonview.network.sources.model import SourceOutcome
+from commonview.network.sources.tls import TlsTrust, connect
 from commonview.wire.sip.digest import answer, choose
 from commonview.wire.sip.errors import SipParseError
 
@@ -28,6 +29,7 @@ _BODY_BYTES = 1024 * 1024
 _HEADERS = 100
 _CONNECT_S = 5.0
 _ANSWER_S = 8.0
+_NO_TRUST = TlsTrust()
 _NEEDED = "a user name and password are needed"
 _STATUS_LINE = re.compile(rb"(?:HTTP/1\.[01]|RTSP/1\.0) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 
@@ -67,11 +69,13 @@ class Asker:
         networks: Sequence[IpNetwork],
         *,
         timeout_s: float = _ANSWER_S,
+        trust: TlsTrust = _NO_TRUST,
     ) -> None:
         self.location = location
         self._credentials = credentials
         self._networks = networks
         self._timeout_s = timeout_s
+        self._trust = trust
         self._cseq = 0
 
     async def ask(
@@ -98,7 +102,7 @@ class Asker:
         return bool(self._credentials.username)
 
     def _target(self) -> str:
-        return self.location.url if self.location.scheme == "rtsp" else self.location.path or "/"
+        return self.location.url if self.location.is_rtsp else self.location.path or "/"
 
     def _authorize(self, method: str, refusal: Answer) -> str | None:
         """Digest when it is offered; Basic, which gives the password away, only when nothing else is."""
@@ -126,10 +130,10 @@ class Asker:
         self, address: str, method: str, headers: Sequence[tuple[str, str]], body: bytes, wait_s: float
     ) -> Answer:
         location, self._cseq = self.location, self._cseq + 1
-        version = "RTSP/1.0" if location.scheme == "rtsp" else "HTTP/1.1"
+        version = "RTSP/1.0" if location.is_rtsp else "HTTP/1.1"
         own = (
             [("CSeq", str(self._cseq))]
-            if location.scheme == "rtsp"
+            if location.is_rtsp
             else [("Host", location.authority), ("Connection", "close"), ("Content-Length", str(len(body)))]
         )
         fields = [*own, ("User-Agent", "Commonview"), *headers]
@@ -138,7 +142,7 @@ class Asker:
         )
         try:
             async with asyncio.timeout(_CONNECT_S):
-                reader, writer = await asyncio.open_connection(address, location.port, limit=_HEAD_BYTES)
+                reader, writer = await self._connect(address)
         except ConnectionRefusedError:
             raise SourceFailed(SourceOutcome.REFUSED, "the connection was refused") from None
         except (OSError, TimeoutError):
@@ -147,13 +151,19 @@ class Asker:
             async with asyncio.timeout(self._timeout_s + wait_s):
                 writer.write(head.encode("ascii", "replace") + body)
                 await writer.drain()
-                return await _read(reader, until_close=location.scheme == "http")
+                return await _read(reader, until_close=not location.is_rtsp)
         except TimeoutError:
             raise SourceFailed(SourceOutcome.TIMEOUT, "no answer came in time") from None
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError):
             raise SourceFailed(SourceOutcome.PROTOCOL, "the answer could not be read") from None
         finally:
             writer.close()
+
+    async def _connect(self, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        where = self.location
+        if where.is_tls:
+            return await connect(address, where.port, where.host, self._trust, limit=_HEAD_BYTES)
+        return await asyncio.open_connection(address, where.port, limit=_HEAD_BYTES)
 
 
 async def _read(reader: asyncio.StreamReader, *, until_close: bool) -> Answer:

@@ -13,6 +13,8 @@ _CODES = {
     "unauthorised": FailureCode.RTSP_UNAUTHORISED,
     "not_found": FailureCode.RTSP_NOT_FOUND,
     "no_media": FailureCode.RTSP_NO_MEDIA,
+    "certificate": FailureCode.RTSP_CERTIFICATE,
+    "tls": FailureCode.RTSP_CERTIFICATE,
     "forbidden": FailureCode.SOURCE_FORBIDDEN,
     "ports": FailureCode.MEDIA_PORTS_EXHAUSTED,
     "closed": FailureCode.MEDIA_LOST,

@@ -37,6 +37,8 @@ class SourceOutcome(StrEnum):
     NO_MEDIA = "no_media"
     TRANSPORT = "transport"
     PROTOCOL = "protocol"
+    TLS = "tls"  # TLS cannot be spoken with the server
+    CERTIFICATE = "certificate"  # nothing vouches for the server's certificate
     REDIRECT = "redirect"
     FORBIDDEN = "forbidden"  # the address lies outside source_networks
     NAME_UNKNOWN = "name_unknown"
@@ -104,6 +106,7 @@ class Source:
     enabled: bool
     channels: tuple[SourceChannel, ...]
     created_at: datetime
+    certificate_sha256: str = ""  # of the one certificate its servers may show inside TLS
     password_sealed: bytes | None = field(default=None, repr=False)
     check: SourceCheck | None = None
 
@@ -123,6 +126,7 @@ class SourceTest:
     outcome: SourceOutcome
     detail: str = ""
     url: str = ""
+    certificate_sha256: str = ""  # of a certificate that was shown and is not trusted
     manufacturer: str = ""
     model: str = ""
     firmware: str = ""

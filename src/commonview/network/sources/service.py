@@ -25,10 +25,11 @@ from commonview.network.sources.model import (
     SourceOutcome,
     SourceTest,
     SourceTransport,
-    StreamProfile,
 )
 from commonview.network.sources.onvif import OnvifDesk, discover
+from commonview.network.sources.plans import bounded, edited, planned, require_safe
 from commonview.network.sources.streams import SourceStreams
+from commonview.network.sources.tls import TlsTrust, fingerprint
 from commonview.wire.gbid import TypeCode
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_CHANNELS = 64
-MAX_STREAMS = 3
-_TEXT_CHARS = 128
 _CHECKS_AT_ONCE = 16
 _LOOK_EVERY_S = 1.0
 _JITTER = 0.2
@@ -56,11 +54,15 @@ _JITTER = 0.2
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """``networks`` may be dialled; every source is asked each ``check_s`` seconds; ids are of ``domain``."""
+    """``networks`` may be dialled; every source is asked each ``check_s`` seconds; ids are of ``domain``.
+
+    ``trust`` holds for servers inside TLS, unless a source has a certificate of its own.
+    """
 
     networks: tuple[IpNetwork, ...]
     check_s: float
     domain: str
+    trust: TlsTrust
 
 
 class Sources:
@@ -93,7 +95,9 @@ class Sources:
         self._checks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
         self.onvif = OnvifDesk(settings.networks, clock)
-        self.streams = SourceStreams(node, settings.networks, self._sources.get, self._credentials)
+        self.streams = SourceStreams(
+            node, settings.networks, self._sources.get, self._credentials, settings.trust
+        )
 
     async def start(self) -> None:
         """Take the sources back from the database; their devices are in the directory already."""
@@ -144,13 +148,14 @@ class Sources:
         username: str = "",
         password: str = "",
         transport: SourceTransport = SourceTransport.TCP,
+        certificate_sha256: str = "",
     ) -> Source:
         """Add a source. RTSP needs ``plans`` and need not answer yet; ONVIF needs ``url`` and must.
 
         Raises `SourceInvalid`, `SourceFailed`, `StorageUnavailable`.
         """
-        name, username = _bounded("name", name, least=1), _bounded("username", username)
-        _bounded("password", password)
+        name, username = bounded("name", name, least=1), bounded("username", username)
+        bounded("password", password)
         who = Credentials(username, password)
         tested = SourceTest(SourceOutcome.ANSWERED)
         if kind is SourceKind.RTSP:
@@ -170,7 +175,10 @@ class Sources:
             enabled=True,
             channels=channels,
             created_at=self._clock.now(),
+            certificate_sha256=fingerprint(certificate_sha256),
         )
+        if kind is SourceKind.RTSP:
+            require_safe(source, self._settings.trust)
         source, record = await asyncio.to_thread(self._store_new, source, password, tested)
         self._directory.adopt(record)
         self._keep(source, record)
@@ -216,6 +224,7 @@ class Sources:
         password: str | None = None,
         transport: SourceTransport | None = None,
         enabled: bool | None = None,
+        certificate_sha256: str | None = None,
     ) -> Source:
         """Change what is given; an empty password forgets the one that is kept.
 
@@ -227,21 +236,20 @@ class Sources:
         record = self._directory.get(source_id)
         if record is None:
             raise SourceUnknown(f"no source {source_id[:40]!r}", source_id=source_id[:40])
-        changed = source
-        if name is not None:
-            changed = replace(changed, name=_bounded("name", name, least=1))
-        if username is not None:
-            changed = replace(changed, username=_bounded("username", username))
+        changed = edited(
+            source,
+            self._settings.trust,
+            name=name,
+            plans=plans,
+            username=username,
+            transport=transport,
+            enabled=enabled,
+            certificate_sha256=certificate_sha256,
+        )
         if password is not None:
-            _bounded("password", password)
+            bounded("password", password)
             sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
             changed = replace(changed, password_sealed=sealed, has_password=bool(password))
-        if transport is not None:
-            changed = replace(changed, transport=transport)
-        if enabled is not None:
-            changed = replace(changed, enabled=enabled)
-        if plans is not None:
-            changed = _replanned(changed, plans)
         before, record.name = record.name, changed.name
         try:
             await asyncio.to_thread(self._store_change, changed, record)
@@ -289,15 +297,20 @@ class Sources:
         url: str = "",
         username: str = "",
         password: str = "",
+        certificate_sha256: str = "",
     ) -> SourceTest:
-        """Ask a source that is not added (yet), and keep nothing. Raises `SourceInvalid` only."""
-        who = Credentials(_bounded("username", username), _bounded("password", password))
+        """Ask a source that is not added (yet), and keep nothing. Raises `SourceInvalid` only.
+
+        A server inside TLS that nobody vouches for is asked nothing; the answer says what it showed.
+        """
+        trust = self._settings.trust.only(fingerprint(certificate_sha256))
+        who = Credentials(bounded("username", username), bounded("password", password))
         try:
             if kind is SourceKind.ONVIF:
                 return await self.onvif.ask(url, who)
-            return await self._ask_rtsp(planned(plans), who)
+            return await self._ask_rtsp(planned(plans), who, trust)
         except SourceFailed as error:
-            return SourceTest(error.outcome, error.message)
+            return SourceTest(error.outcome, error.message, certificate_sha256=error.shown)
 
     async def test_known(self, source_id: str) -> SourceTest:
         """Ask a source with what is kept of it; its presence shows the outcome. Raises `SourceUnknown`."""
@@ -306,9 +319,10 @@ class Sources:
             if source.kind is SourceKind.ONVIF:
                 tested = await self.onvif.ask(source.url, self._credentials(source))
             else:
-                tested = await self._ask_rtsp(source.channels, self._credentials(source))
+                trust = self._settings.trust.only(source.certificate_sha256)
+                tested = await self._ask_rtsp(source.channels, self._credentials(source), trust)
         except SourceFailed as error:
-            tested = SourceTest(error.outcome, error.message)
+            tested = SourceTest(error.outcome, error.message, certificate_sha256=error.shown)
         self._note(source_id, tested.outcome, tested.detail)
         return tested
 
@@ -344,12 +358,14 @@ class Sources:
             store.change(conn, source, record)
         return source
 
-    async def _ask_rtsp(self, channels: Sequence[SourceChannel], who: Credentials) -> SourceTest:
+    async def _ask_rtsp(
+        self, channels: Sequence[SourceChannel], who: Credentials, trust: TlsTrust
+    ) -> SourceTest:
         found = []
         for channel in channels:
             profiles = []
             for profile in channel.profiles:
-                asker = Asker(locate(profile.url, "rtsp"), who, self._settings.networks)
+                asker = Asker(locate(profile.url, "rtsp"), who, self._settings.networks, trust=trust)
                 profiles.append(replace(profile, codec=await rtsp.describe(asker)))
             found.append(replace(channel, profiles=tuple(profiles)))
         return SourceTest(SourceOutcome.ANSWERED, channels=tuple(found))
@@ -409,7 +425,9 @@ class Sources:
     async def _look(self, source: Source) -> None:
         who = self._credentials(source)
         if source.kind is SourceKind.RTSP:
-            await rtsp.is_alive(Asker(locate(source.url, "rtsp"), who, self._settings.networks))
+            trust = self._settings.trust.only(source.certificate_sha256)
+            asker = Asker(locate(source.url, "rtsp"), who, self._settings.networks, trust=trust)
+            await rtsp.is_alive(asker)
         else:
             await self.onvif.look(source, who)
             self.onvif.listen(source, who)
@@ -445,39 +463,6 @@ class Sources:
         sealed = source.password_sealed
         password = self._vault.open(sealed, _context(source.id)).decode() if sealed is not None else ""
         return Credentials(source.username, password)
-
-
-def planned(plans: Sequence[ChannelPlan]) -> tuple[SourceChannel, ...]:
-    """The channels of an RTSP source, not numbered yet. Raises `SourceInvalid`."""
-    if not 1 <= len(plans) <= MAX_CHANNELS:
-        raise SourceInvalid(f"a source has 1 to {MAX_CHANNELS} channels", field="channels")
-    channels = []
-    for plan in plans:
-        if not 1 <= len(plan.urls) <= MAX_STREAMS:
-            raise SourceInvalid(f"a channel has 1 to {MAX_STREAMS} streams", field="urls")
-        urls = [locate(url, "rtsp").url for url in plan.urls]
-        profiles = tuple(StreamProfile(number, url) for number, url in enumerate(urls))
-        channels.append(SourceChannel("", _bounded("name", plan.name, least=1), profiles))
-    return tuple(channels)
-
-
-def _replanned(source: Source, plans: Sequence[ChannelPlan]) -> Source:
-    channels = planned(plans)
-    if source.kind is not SourceKind.RTSP or len(channels) != len(source.channels):
-        raise SourceInvalid(
-            "the channels of an RTSP source can be changed, not added or removed", field="channels"
-        )
-    kept = tuple(replace(new, gb_id=old.gb_id) for new, old in zip(channels, source.channels, strict=True))
-    return replace(source, channels=kept, url=kept[0].profiles[0].url)
-
-
-def _bounded(field: str, value: str, *, least: int = 0) -> str:
-    text = value.strip() if field != "password" else value
-    if not least <= len(text) <= _TEXT_CHARS or any(ord(character) < 0x20 for character in text):
-        raise SourceInvalid(
-            f"{field} must have {least} to {_TEXT_CHARS} characters and no control characters", field=field
-        )
-    return text
 
 
 def _context(source_id: str) -> str:

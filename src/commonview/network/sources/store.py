@@ -37,6 +37,7 @@ sources = Table(
     Column("enabled", Boolean, nullable=False),
     Column("channels", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("certificate_sha256", Text),
 )
 
 source_serials = Table(
@@ -120,6 +121,7 @@ def _values(source: Source) -> dict[str, Any]:
         "username": source.username,
         "password_sealed": source.password_sealed,
         "transport": source.transport.value,
+        "certificate_sha256": source.certificate_sha256 or None,
         "enabled": source.enabled,
         "channels": json.dumps([asdict(channel) for channel in source.channels], ensure_ascii=False),
     }
@@ -137,6 +139,7 @@ def _source(row: dict[str, Any]) -> Source:
         enabled=row["enabled"],
         channels=tuple(_channel(one) for one in json.loads(row["channels"])),
         created_at=row["created_at"],
+        certificate_sha256=row["certificate_sha256"] or "",
         password_sealed=row["password_sealed"],
     )
 

@@ -11,6 +11,7 @@ from commonview.network.sources.address import locate, resolve
 from commonview.network.sources.errors import SourceFailed, SourceInvalid
 from commonview.network.sources.failures import rtsp_failure
 from commonview.network.sources.model import SourceOutcome, SourceTransport
+from commonview.network.sources.tls import TlsTrust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,12 +33,14 @@ class SourceStreams:
         networks: Sequence[IpNetwork],
         find: Callable[[str], Source | None],
         credentials: Callable[[Source], Credentials],
+        trust: TlsTrust,
     ) -> None:
         """``find`` gives the source of a device id, ``credentials`` opens what is sealed of it."""
         self._node = node
         self._networks = tuple(networks)
         self._find = find
         self._credentials = credentials
+        self._trust = trust
 
     def transport(self, record: DeviceRecord) -> MediaTransport:
         """How the media comes, in the words of a session: over a connection that we dial, or by UDP."""
@@ -64,6 +67,9 @@ class SourceStreams:
                 self._node.retry_rtsp(stream_id)
                 return
             who = self._credentials(source)
+            trust = self._trust.only(source.certificate_sha256) if location.is_tls else TlsTrust()
+            if location.is_tls and not trust:
+                raise CallFailed(rtsp_failure(SourceOutcome.CERTIFICATE.value))
             self._node.open_rtsp(
                 stream_id,
                 location.url,
@@ -72,6 +78,8 @@ class SourceStreams:
                 transport=source.transport.value,
                 address=address,
                 networks=[str(network) for network in self._networks],
+                authorities=trust.authorities,
+                certificate=trust.certificate_sha256,
             )
         except SourceFailed as error:
             raise CallFailed(rtsp_failure(error.outcome.value, error.status)) from None

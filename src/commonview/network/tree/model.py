@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.errors import CommonviewError
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from commonview.network.model import Channel, ChannelStatus
+
+MAX_PAGE: Final = 500
+"""What is asked for at once at most."""
 
 
 class TreeView(StrEnum):

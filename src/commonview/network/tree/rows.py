@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.network.channels import kind_of
@@ -12,6 +13,7 @@ from commonview.network.tree.placing import first_guess, region_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from commonview.network.directory import DeviceRecord
     from commonview.wire.manscdp import CatalogItem, Element
 
 _TEXT_CHARS: Final = 256
@@ -181,3 +183,10 @@ def channel_of_row(row: Mapping[str, Any]) -> Channel:
         vanished_at=row["vanished_at"],
         fault=ChannelFault(row["fault"]) if row["fault"] else None,
     )
+
+
+def with_fault(record: DeviceRecord, found: Channel) -> Channel:
+    """A channel as it stands, with what the last keep-alive of its device said of it."""
+    if found.fault is None and found.gb_id in record.faulty:
+        return replace(found, fault=ChannelFault.REPORTED)
+    return found

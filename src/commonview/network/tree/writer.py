@@ -103,6 +103,11 @@ class CatalogueWriter:
         self._wake.set()
         return True
 
+    @property
+    def full(self) -> bool:
+        """Whether whoever reads long catalogues has to wait now."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Wait until what is in line is short: whoever reads long catalogues reads no faster than they are
         written."""

@@ -5,7 +5,7 @@ What the device hears goes one way here. To hear its side too, its live picture 
 
 from commonview.network.voice.desk import VoiceDesk
 from commonview.network.voice.errors import TalkBusy, TalkUnknown
-from commonview.network.voice.model import Talk, TalkEnd, TalkHop, TalkHopKind, TalkState
+from commonview.network.voice.model import Talk, TalkEnd, TalkHop, TalkHopKind, TalkState, VoiceSource
 from commonview.network.voice.way import TalkGround
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "TalkState",
     "TalkUnknown",
     "VoiceDesk",
+    "VoiceSource",
 ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from commonview.network.directory import DeviceRecord
     from commonview.network.live_machine import Moment
     from commonview.network.model import Channel, Params, ViewerEvent
-    from commonview.network.voice.model import Talk
+    from commonview.network.voice.model import Talk, VoiceSource
     from commonview.network.voice.way import TalkGround
 
 log = logging.getLogger(__name__)
@@ -87,11 +87,23 @@ class VoiceDesk:
                 access_id=running.access_id,
             )
 
-    def start(self, channel_id: str, *, access_id: str, grant_id: str, ends_at: datetime) -> Talk:
+    def is_busy(self, channel_id: str) -> bool:
+        """Whether somebody speaks to the device of this channel. Raises `ChannelUnknown`."""
+        return self._find(channel_id)[0].id in self._by_device
+
+    def start(
+        self,
+        channel_id: str,
+        *,
+        access_id: str,
+        grant_id: str,
+        ends_at: datetime,
+        source: VoiceSource | None = None,
+    ) -> Talk:
         """A talk to this channel's loudspeaker until ``ends_at`` at most; the device is asked meanwhile.
 
-        The speaker joins at the media node once the state is ``connected``. A device that is not there gives
-        a talk that has already failed. Raises `ChannelUnknown`, `TalkBusy`.
+        The speaker joins at the media node once the state is ``connected``, unless ``source`` speaks. A
+        device that is not there gives a talk that has already failed. Raises `ChannelUnknown`, `TalkBusy`.
         """
         self.require_free(channel_id)
         record, channel = self._find(channel_id)
@@ -99,7 +111,7 @@ class VoiceDesk:
         ends = now.mono + (ends_at - now.at).total_seconds()
         machine = TalkMachine(self._ground.limits, now, ends, self.signalling.dialect(record))
         target_id = target_of(channel, self._items(record, channel))
-        run = Run(new_id(), access_id, grant_id, ends_at, record, channel, target_id, machine)
+        run = Run(new_id(), access_id, grant_id, ends_at, record, channel, target_id, machine, source=source)
         self.counters["talks"] += 1
         self._by_id[run.id] = self._by_device[record.id] = self._by_access[access_id] = run
         absent = obstacle(record)
@@ -123,7 +135,7 @@ class VoiceDesk:
         """Whoever speaks under this access is done. Unknown ids are no error."""
         run = self._by_access.get(access_id)
         if run is not None and not run.machine.over:
-            run.gave_up = not run.joined
+            run.gave_up = not run.joined and run.source is None
             self._carry_out(run, run.machine.stop(TalkEnd.STOPPED, self._ground.now()))
 
     def cut_grant(self, grant_id: str) -> None:
@@ -159,6 +171,8 @@ class VoiceDesk:
         match event:
             case TalkConnected():
                 run.machine.connected(event.peer, now)
+                if run.source is not None:
+                    self._on_viewer(run.event(ViewerEventKind.JOINED, event.at))
             case TalkJoined():
                 # One that had been given up may have joined a moment before: then its end is told with it.
                 run.joined, run.told, run.gave_up = True, run.told and not run.gave_up, False
@@ -181,6 +195,8 @@ class VoiceDesk:
 
     def _ended_at_node(self, run: Run, event: TalkEnded, now: Moment) -> None:
         run.is_open = False
+        if run.source is not None:
+            run.bytes_sent = event.bytes_sent
         if event.reason in ("grant_ended", "grant_revoked", "access_cut"):
             self._carry_out(run, run.machine.stop(_ENDS.get(event.reason, TalkEnd.STOPPED), now))
         elif event.reason != "closed":
@@ -223,7 +239,9 @@ class VoiceDesk:
         self.counters["ended" if failure is None else f"failed_{failure.code.value}"] += 1
         if failure is not None:
             log.warning("talk to %s failed: %s %s", run.channel.id, failure.code.value, failure.params)
-        if not (run.is_open and run.joined):  # else the media node still says how much was said
+        if not (
+            run.is_open and (run.joined or run.source is not None)
+        ):  # else the media node still says how much was said
             self._tell(run)
         self._ended.append(run)
         while len(self._ended) > _REMEMBERED:
@@ -254,6 +272,8 @@ class VoiceDesk:
     # -- small change
 
     def _changed(self, run: Run) -> None:
+        if run.source is not None:
+            run.source.on_changed(run.snapshot())
         self._publish(
             "talk.changed",
             {"talk_id": run.id, "channel_id": run.channel.id, "state": run.machine.state.value},

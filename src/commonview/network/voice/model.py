@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from commonview.media import MediaTransport, TalkCarriage
@@ -50,6 +51,18 @@ class TalkEnd(StrEnum):
     GRANT_ENDED = "grant_ended"
     GRANT_REVOKED = "grant_revoked"
     SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSource:
+    """A stream that speaks instead of a browser: the voice of a platform above.
+
+    ``on_changed`` hears of every step; ``headers`` go with what the device is asked.
+    """
+
+    stream_id: str
+    on_changed: Callable[[Talk], None]
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

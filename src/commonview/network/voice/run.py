@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from commonview.network.model import ViewerEvent, ViewerEventKind
-from commonview.network.voice.model import Talk, TalkEnd
+from commonview.network.voice.model import Talk, TalkEnd, VoiceSource
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,6 +54,7 @@ class Run:
     joined: bool = False
     gave_up: bool = False  # left before it had begun: whoever left knows
     told: bool = False
+    source: VoiceSource | None = None
     bytes_sent: int = 0
 
     @property

@@ -103,6 +103,7 @@ class TalkSignalling:
                 query,
                 expect=BroadcastResult,
                 first_s=self._ground.limits.call_s,
+                headers=() if run.source is None else run.source.headers,
             )
         except (PeerOffline, PeerBusy) as error:
             offline = isinstance(error, PeerOffline)
@@ -180,6 +181,7 @@ class TalkSignalling:
             self._device_ended(run)
             return
         run.dialog, run.flow = dialog, flow
+        self._ground.calls.note(run.record.id, flow, dialog)
         self._ground.endpoint.dialogs.own(dialog, lambda one: self._inside(run, one))
         self._hooks.carry_out(run, run.machine.answered(described(offer, ssrc), self._ground.now()))
         self._hooks.spawn(self._acknowledged(run, transaction), run)
@@ -197,6 +199,7 @@ class TalkSignalling:
         if transaction.request.method != "BYE":
             return False
         transaction.respond(200)
+        self._ground.calls.noted_end(run.dialog)
         run.dialog = None
         self._device_ended(run)
         return True
@@ -226,7 +229,12 @@ class TalkSignalling:
         offer = talk_offer(ground.calls.platform_id, self._ground.advertised(flow), port, transport, run.ssrc)
         subject = f"{run.target_id}:{run.ssrc},{ground.calls.platform_id}:{run.ssrc}"
         call = ground.calls.prepare(
-            record, run.target_id, offer, subject, on_hung_up=lambda: self._hung_up(run)
+            record,
+            run.target_id,
+            offer,
+            subject,
+            on_hung_up=lambda: self._hung_up(run),
+            headers=() if run.source is None else run.source.headers,
         )
         run.machine.invited(f"{flow.peer[0]}:{flow.peer[1]}", self._ground.now())
         self._hooks.changed(run)
@@ -267,6 +275,7 @@ class TalkSignalling:
         endpoint = self._ground.endpoint
         try:
             await endpoint.request(dialog.new_request("BYE"), flow, timeout_s=BYE_TIMEOUT_S)
+            self._ground.calls.noted_end(dialog)
         except (SipEndpointError, SipOverload) as error:
             self.counters["bye_unanswered"] += 1
             endpoint.end_dialog(dialog)

@@ -108,6 +108,7 @@ def open_way(ground: TalkGround, run: Run, way: VoiceOffer, ssrc: int) -> int:
             access_id=run.access_id,
             grant_id=run.grant_id,
             end_by=run.ends_at,
+            **({} if run.source is None else {"stream_id": run.source.stream_id}),
         )
     except PortsExhausted:
         raise CallFailed(Failure(FailureCode.MEDIA_PORTS_EXHAUSTED, {})) from None

@@ -18,6 +18,7 @@ MAX_FIELD_CHARS: Final = 4096
 _PAIR: Final = re.compile(
     r'[ \t]*([A-Za-z0-9_\-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^",\s]*))[ \t]*(?:,|$)'
 )
+_ESCAPED: Final = re.compile(r"\\(.)")
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -61,7 +62,9 @@ def _fields(value: str) -> dict[str, str]:
         name, quoted, bare = pair.groups()
         if name.lower() in fields:
             raise SipParseError(400, "repeated Digest parameter")
-        fields[name.lower()] = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        if quoted is not None:
+            bare = _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
+        fields[name.lower()] = bare
         position = pair.end()
     return fields
 

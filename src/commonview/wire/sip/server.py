@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
+from commonview.wire.sip.answers import HeaderPairs, encoded_response, media_refusal
 from commonview.wire.sip.context import (
     AckReceived,
     Cancelled,
@@ -18,7 +17,8 @@ from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.facts import RequestFacts, check_addresses, raw_skeleton, read_facts, skeleton
 from commonview.wire.sip.flow import Flow
-from commonview.wire.sip.message import REASONS, SipRequest
+from commonview.wire.sip.message import SipRequest
+from commonview.wire.sip.replays import Replays
 from commonview.wire.sip.timers import Timer
 from commonview.wire.sip.transaction import (
     INVITE_SERVER,
@@ -30,8 +30,6 @@ from commonview.wire.sip.transaction import (
     State,
     event_of_status,
 )
-
-HeaderPairs = Iterable[tuple[str, str]]
 
 # Requests that make no sense outside the dialog their To tag names. MESSAGE is not among them: devices send
 # MediaStatus with tags and From of their own making, and the user matches it by Call-ID.
@@ -54,15 +52,13 @@ class ServerLayer:
         self._invites: dict[ServerKey, ServerTransaction] = {}
         self._merges: dict[tuple[str, str, int, str], ServerKey] = {}
         self._awaiting_ack: dict[tuple[str, int, str], ServerTransaction] = {}
-        self._replays: dict[ServerKey, bytes] = {}
-        self._replay_order: deque[tuple[float, ServerKey]] = deque()
-        self._replay_bytes = 0
+        self._replays = Replays(context.limits)
         self._invite_bytes = 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for `sweep`."""
-        return not self._open and not self._replay_order
+        return not self._open and not self._replays
 
     def sizes(self) -> dict[str, int]:
         """How much is remembered, by kind."""
@@ -79,7 +75,7 @@ class ServerLayer:
             return
         method = request.method
         key = (method, facts.cseq, facts.call_id, facts.branch, facts.via.host, flow.peer)
-        replay = self._replays.get(key)
+        replay = self._replays.of(key)
         if replay is not None:
             self._counters.absorbed["retransmission"] += 1
             self._counters.retransmissions += 1
@@ -105,7 +101,7 @@ class ServerLayer:
         head = raw_skeleton(request, self._context.tokens.stable(request.headers.get("Call-ID", "") or ""))
         if head is not None:
             headers = self._context.register_headers if request.method == "REGISTER" else ()
-            self._context.send(flow, _response(error.status, error.reason, head, headers, b""))
+            self._context.send(flow, encoded_response(error.status, error.reason, head, headers, b""))
 
     def _refuse(
         self,
@@ -122,7 +118,7 @@ class ServerLayer:
         head = skeleton(request, facts, flow, tag)
         if request.method == "REGISTER":
             headers = (*headers, *self._context.register_headers)
-        self._context.send(flow, _response(status, reason, head, headers, b""))
+        self._context.send(flow, encoded_response(status, reason, head, headers, b""))
 
     def _receive_new(
         self, now: float, key: ServerKey, request: SipRequest, facts: RequestFacts, flow: Flow
@@ -191,7 +187,7 @@ class ServerLayer:
                 return status, ()
             if self._crowded_for_invites(request):
                 return 503, (("Retry-After", _RETRY_AFTER_S),)
-            return _find_media_refusal(request)
+            return media_refusal(request)
         if self._crowded(request) or (method == "SUBSCRIBE" and not facts.to_tag and context.dialogs.full):
             return 503, (("Retry-After", _RETRY_AFTER_S),)
         return None
@@ -266,7 +262,7 @@ class ServerLayer:
             return
         self._counters.absorbed["CANCEL"] += 1
         tag = tx.local_tag or self._context.tokens.stable(facts.call_id + facts.branch)
-        self._context.send(flow, _response(200, None, skeleton(request, facts, flow, tag), (), b""))
+        self._context.send(flow, encoded_response(200, None, skeleton(request, facts, flow, tag), (), b""))
         if not tx.answered:
             tx.cancelled = True
             self.respond(now, tx, 487)
@@ -303,7 +299,7 @@ class ServerLayer:
                 head += "".join(
                     f"Record-Route: {route}\r\n" for route in tx.request.headers.get_all("Record-Route")
                 )
-        tx.response = _response(status, reason, head, headers, body)
+        tx.response = encoded_response(status, reason, head, headers, body)
         if event is Event.SUCCESS:
             if tx.is_invite:
                 self._awaiting_ack[(tx.facts.call_id, tx.facts.cseq, tx.flow.peer[0])] = tx
@@ -379,17 +375,9 @@ class ServerLayer:
             self._merges.pop(tx.merge_key, None)
         if tx.flow.reliable or tx.response is None:
             return
-        self._replays[tx.key] = tx.response
-        self._replay_bytes += len(tx.response)
-        self._replay_order.append((now + timing.give_up, tx.key))
-        limits = self._context.limits
-        while len(self._replays) > limits.replays or self._replay_bytes > limits.replay_bytes:
-            self._drop_oldest_replay()
-            self._counters.events["replay shed"] += 1
-
-    def _drop_oldest_replay(self) -> None:
-        _, key = self._replay_order.popleft()
-        self._replay_bytes -= len(self._replays.pop(key))
+        shed = self._replays.keep(tx.key, tx.response, now + timing.give_up)
+        if shed:
+            self._counters.events["replay shed"] += shed
 
     def _forget(self, tx: ServerTransaction) -> None:
         self._context.server_timers.disarm(tx)
@@ -414,9 +402,7 @@ class ServerLayer:
 
     def sweep(self, now: float) -> None:
         """Let go of what is old: answers after timer J, requests our user left unanswered for as long."""
-        order = self._replay_order
-        while order and order[0][0] <= now:
-            self._drop_oldest_replay()
+        self._replays.sweep(now)
         oldest = now - self._context.timing.give_up
         while self._open:
             tx = next(iter(self._open.values()))
@@ -437,38 +423,3 @@ class ServerLayer:
 def _weight(request: SipRequest) -> int:
     """Characters and bytes a request keeps in memory, about."""
     return len(request.uri) + len(request.body) + sum(len(value) for _, value in request.headers)
-
-
-def _find_media_refusal(request: SipRequest) -> tuple[int, HeaderPairs] | None:
-    """415 for a body other than SDP, 406 when no SDP would be accepted (RFC 4475 3.3.6, 3.3.15)."""
-    first = request.headers.first
-    kind = first.get("Content-Type", "application/sdp").partition(";")[0].strip().lower()
-    if request.body and kind != "application/sdp":
-        return 415, (("Accept", "application/sdp"),)
-    if first.get("Content-Encoding", "identity").strip().lower() != "identity":
-        return 415, (("Accept-Encoding", "identity"),)
-    accept = first.get("Accept")
-    if accept is not None:
-        offered = {
-            piece.partition(";")[0].strip().lower()
-            for line in request.headers.get_all("Accept")
-            for piece in line.split(",")
-        }
-        if not offered & {"application/sdp", "application/*", "*/*"}:
-            return 406, ()
-    return None
-
-
-def _response(status: int, reason: str | None, head: str, headers: HeaderPairs, body: bytes) -> bytes:
-    """Encode a response from its skeleton. Raises ValueError for what would break a line."""
-    extra = ""
-    for name, value in headers:
-        if "\r" in value or "\n" in value:
-            raise ValueError(f"the value of {name} would break the line")
-        extra += f"{name}: {value}\r\n"
-    if reason is None:
-        reason = REASONS.get(status, "")
-    elif "\r" in reason or "\n" in reason:
-        raise ValueError("a reason phrase is one line")
-    text = f"SIP/2.0 {status} {reason}\r\n{head}{extra}Content-Length: {len(body)}\r\n\r\n"
-    return text.encode("utf-8", "surrogateescape") + body

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -31,6 +30,7 @@ from commonview.network.tree.sheets.export import Exports
 from commonview.network.tree.sheets.service import ImportDesk
 from commonview.security.secrets import Vault
 from tests.network.tree.shelf import PLATFORM, Shelf, camera
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,13 +86,8 @@ class Desk:
         return await self.rested(job.id)
 
     async def rested(self, job_id: str) -> ImportJob:
-        resting = (*_RESTING,)
-        for _ in range(1000):
-            job = self.imports.job(job_id)
-            if job.state in resting:
-                return job
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"the import stays {job.state}")
+        await until(lambda: self.imports.job(job_id).state in _RESTING)
+        return self.imports.job(job_id)
 
     async def applied(self, data: bytes) -> ImportJob:
         job = await self.brought(data)
@@ -250,8 +245,7 @@ async def test_many_rows_are_applied_in_batches_and_can_be_cancelled(
     await desk.imports.apply(job.id)
     with pytest.raises(ImportNotReady):
         await desk.imports.apply(job.id)
-    while not desk.imports.job(job.id).counts.applied:
-        await asyncio.sleep(0.001)
+    await until(lambda: desk.imports.job(job.id).counts.applied)
     await desk.imports.discard(job.id)
     job = await desk.rested(job.id)
     assert job.state is ImportState.CANCELLED

@@ -5,7 +5,7 @@ use crate::rtsp::RtspFailure;
 use crate::rtsp::message::{self, Message, StartLine};
 use crate::rtsp::rtcp::Reception;
 use crate::rtsp::sdp::Description;
-use crate::rtsp::url::{MAX_URL, RtspUrl, is_sendable, without_user};
+use crate::rtsp::url::{RtspUrl, is_sendable, without_user};
 
 /// Longest session id.
 const MAX_SESSION_ID: usize = 256;
@@ -130,11 +130,7 @@ impl Client {
         let named = message
             .header("Content-Base")
             .or(message.header("Content-Location"));
-        if let Some(base) = named.filter(|base| is_sendable(base) && base.len() <= MAX_URL)
-            && base.len() >= 7
-            && base.is_char_boundary(7)
-            && base[..7].eq_ignore_ascii_case("rtsp://")
-        {
+        if let Some(base) = named.filter(|base| RtspUrl::parse(base).is_some()) {
             self.base = without_user(base);
         }
         self.described = description.tracks;

@@ -2,7 +2,7 @@ package peers;
 
 import java.util.Arrays;
 
-/** device ID DOMAIN TRANSPORT PORT SERVER_ID SERVER_PORT PASSWORD | platform ID DOMAIN TRANSPORT PORT PASSWORD MEDIA_FILE */
+/** device ID DOMAIN TRANSPORT PORT SERVER_ID SERVER_PORT PASSWORD [PS_FILE] | platform ID DOMAIN TRANSPORT PORT PASSWORD MEDIA_FILE */
 public final class Main {
     private Main() {}
 

@@ -3,6 +3,9 @@
 // The macros of the binding expand to code that these lints were not made for.
 #![allow(missing_docs)]
 
+mod counters;
+mod segments;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,19 +15,18 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use counters::{node_dict, sender_dict, sink_dict, stream_dict};
+
 use crate::events::Value;
-use crate::file_sink::SinkStats;
 use crate::ingest::SsrcPolicy;
-use crate::node::{Node as CoreNode, NodeError};
+use crate::node::{Node as CoreNode, NodeError, RtspRequest};
 use crate::reactor::Playback;
-use crate::recording::scan::{self, Scan};
-use crate::recording::{DiskStats, RecorderRequest, RecorderStats};
+use crate::recording::RecorderRequest;
 use crate::rtsp::auth::Credentials;
-use crate::sender::{SenderRequest, SenderStats};
+use crate::sender::SenderRequest;
 use crate::settings::{Settings, UNVERIFIED_MAX};
-use crate::stats::{NodeStats, StreamStats};
 use crate::stream::{ExpectedSender, Transport};
-use crate::talk::Carriage;
+use crate::talk::{Carriage, Coding};
 
 create_exception!(
     _core,
@@ -131,7 +133,8 @@ impl Node {
         sent.map_err(|error| raise(py, &error))
     }
 
-    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks))]
+    #[pyo3(signature = (stream_id, url, username, password, transport, *, address, networks, authorities = "",
+        certificate = ""))]
     #[allow(clippy::too_many_arguments)] // keyword-only where it matters
     fn open_rtsp(
         &self,
@@ -143,10 +146,21 @@ impl Node {
         transport: &str,
         address: &str,
         networks: Vec<String>,
+        authorities: &str,
+        certificate: &str,
     ) -> PyResult<()> {
-        let credentials = Credentials { username, password };
+        let request = RtspRequest {
+            stream_id,
+            url,
+            credentials: Credentials { username, password },
+            transport,
+            address,
+            networks: &networks,
+            authorities,
+            certificate,
+        };
         let core = &self.core;
-        py.detach(|| core.open_rtsp(stream_id, url, credentials, transport, address, &networks))
+        py.detach(|| core.open_rtsp(request))
             .map_err(|error| raise(py, &error))
     }
 
@@ -203,7 +217,8 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
-    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream, access_id, grant_id, end_by_ms))]
+    #[pyo3(signature = (*, talk_id, transport, host, port, ssrc, payload_type, as_program_stream,
+        access_id, grant_id, end_by_ms, stream_id = String::new(), aac_rate = 0))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn open_talk(
         &self,
@@ -218,10 +233,12 @@ impl Node {
         access_id: String,
         grant_id: String,
         end_by_ms: u64,
+        stream_id: String,
+        aac_rate: u32,
     ) -> PyResult<u16> {
         let request = SenderRequest {
             sender_id: talk_id,
-            stream_id: String::new(),
+            stream_id,
             transport: transport_named(py, transport)?,
             target: SocketAddr::new(address(py, "host", host)?, port),
             ssrc,
@@ -230,10 +247,15 @@ impl Node {
             grant_id,
             end_by_ms,
         };
-        let carriage = if as_program_stream {
-            Carriage::ProgramStream
-        } else {
-            Carriage::Pcma
+        let carriage = Carriage {
+            coding: match aac_rate {
+                0 => Coding::Alaw,
+                rate => Coding::aac(rate).ok_or_else(|| {
+                    let why = format!("no AAC is sent at {rate} Hz");
+                    raise(py, &NodeError::Invalid(why))
+                })?,
+            },
+            in_program_stream: as_program_stream,
         };
         py.detach(|| self.core.open_talk(request, carriage))
             .map_err(|error| raise(py, &error))
@@ -297,12 +319,18 @@ impl Node {
 
     fn recorder_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let stats = py.detach(|| self.core.recorder_stats());
-        stats.iter().map(|stats| recorder_dict(py, stats)).collect()
+        stats
+            .iter()
+            .map(|stats| segments::recorder_dict(py, stats))
+            .collect()
     }
 
     fn disk_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let stats = py.detach(|| self.core.disk_stats());
-        stats.iter().map(|stats| disk_dict(py, stats)).collect()
+        stats
+            .iter()
+            .map(|stats| segments::disk_dict(py, stats))
+            .collect()
     }
 
     fn open_file_sink(
@@ -416,55 +444,6 @@ fn expected_sender(
     Ok(ExpectedSender { ssrc, home })
 }
 
-fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("transport", stats.transport)?;
-    dict.set_item("port", stats.port)?;
-    let ingest = &stats.ingest;
-    dict.set_item("packets", ingest.packets)?;
-    dict.set_item("bytes", ingest.bytes)?;
-    dict.set_item("lost", ingest.lost)?;
-    dict.set_item("reordered", ingest.reordered)?;
-    dict.set_item("duplicates", ingest.duplicates)?;
-    dict.set_item("malformed", ingest.malformed)?;
-    dict.set_item(
-        "discarded",
-        ingest.late + ingest.out_of_range + ingest.ssrc_dropped,
-    )?;
-    dict.set_item("rtcp_packets", stats.sockets.rtcp_packets + ingest.rtcp)?;
-    dict.set_item("frames", stats.frames)?;
-    dict.set_item("key_frames", stats.key_frames)?;
-    dict.set_item("bitrate_kbps", stats.bitrate_kbps)?;
-    dict.set_item("fps", stats.fps)?;
-    dict.set_item("codec", stats.codec)?;
-    dict.set_item("width", stats.width)?;
-    dict.set_item("height", stats.height)?;
-    dict.set_item("tracks", &stats.tracks)?;
-    dict.set_item("viewers", stats.viewers)?;
-    dict.set_item("cache_bytes", stats.cache_bytes)?;
-    dict.set_item("fragments", stats.fragments)?;
-    dict.set_item("viewer_drops", stats.viewer_drops)?;
-    dict.set_item("viewer_bytes", stats.viewer_bytes)?;
-    dict.set_item("ssrc", stats.ssrc)?;
-    dict.set_item("ssrc_mismatches", stats.ssrc_mismatches)?;
-    dict.set_item("media_ms", stats.media_ms)?;
-    dict.set_item("peer", &stats.peer)?;
-    dict.set_item("tcp_connections", stats.sockets.tcp_connections)?;
-    dict.set_item(
-        "foreign_sources",
-        stats.sockets.foreign_sources + ingest.ssrc_dropped,
-    )?;
-    dict.set_item("last_packet_age_ms", stats.last_packet_age_ms)?;
-    dict.set_item("stall_reason", stats.stall_reason)?;
-    let details = PyDict::new(py);
-    for (name, value) in stats.details() {
-        details.set_item(name, value)?;
-    }
-    dict.set_item("details", details)?;
-    Ok(dict)
-}
-
 fn transport_named(py: Python<'_>, word: &str) -> PyResult<Transport> {
     let unknown = || {
         raise(
@@ -473,115 +452,6 @@ fn transport_named(py: Python<'_>, word: &str) -> PyResult<Transport> {
         )
     };
     Transport::from_word(word).ok_or_else(unknown)
-}
-
-fn sender_dict<'py>(py: Python<'py>, stats: &SenderStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("sender_id", &stats.sender_id)?;
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("transport", stats.transport)?;
-    dict.set_item("local_port", stats.local_port)?;
-    dict.set_item("peer", &stats.peer)?;
-    dict.set_item("packets", stats.queue.packets_sent)?;
-    dict.set_item("bytes", stats.queue.bytes_sent)?;
-    dict.set_item("drops", stats.queue.drops)?;
-    dict.set_item("falls", stats.queue.falls)?;
-    dict.set_item("lost_upstream", stats.queue.lost_upstream)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("send_errors", stats.send_errors)?;
-    dict.set_item("rtcp_packets", stats.rtcp_packets)?;
-    dict.set_item("foreign_sources", stats.foreign_sources)?;
-    Ok(dict)
-}
-
-fn recorder_dict<'py>(py: Python<'py>, stats: &RecorderStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("recorder_id", &stats.recorder_id)?;
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("segments", stats.segments)?;
-    dict.set_item("bytes", stats.bytes)?;
-    dict.set_item("pictures", stats.pictures)?;
-    dict.set_item("drops", stats.drops)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("failing", stats.failing)?;
-    Ok(dict)
-}
-
-fn disk_dict<'py>(py: Python<'py>, stats: &DiskStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("root", &stats.root)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("stuck_ms", stats.stuck_ms)?;
-    dict.set_item("sync_round_ms", stats.sync_round_ms)?;
-    Ok(dict)
-}
-
-fn scan_dict<'py>(py: Python<'py>, scan: &Scan) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("bytes", scan.length)?;
-    dict.set_item("whole_bytes", scan.whole)?;
-    dict.set_item("is_finished", scan.is_finished)?;
-    dict.set_item("codec", scan.codec)?;
-    dict.set_item("width", scan.width)?;
-    dict.set_item("height", scan.height)?;
-    dict.set_item("audio", scan.audio)?;
-    dict.set_item("pictures", scan.pictures)?;
-    dict.set_item("key_frames", scan.key_frames.len())?;
-    dict.set_item("duration_ticks", scan.duration)?;
-    dict.set_item("sha256", &scan.sha256)?;
-    Ok(dict)
-}
-
-/// What a segment holds, finished or not.
-#[pyfunction]
-fn scan_segment<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
-    scan_dict(py, &py.detach(|| scan::scan(&path))?)
-}
-
-/// The SHA-256 of a segment.
-#[pyfunction]
-fn hash_segment(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    Ok(py.detach(|| scan::hash_file(&path))?)
-}
-
-/// Finish a segment that was cut off: its path and what it holds; none when it held nothing and is gone.
-#[pyfunction]
-fn mend_segment<'py>(
-    py: Python<'py>,
-    path: PathBuf,
-) -> PyResult<Option<(PathBuf, Bound<'py, PyDict>)>> {
-    match py.detach(|| scan::mend(&path))? {
-        Some((finished, scan)) => Ok(Some((finished, scan_dict(py, &scan)?))),
-        None => Ok(None),
-    }
-}
-
-fn sink_dict<'py>(py: Python<'py>, stats: &SinkStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("sink_id", &stats.sink_id)?;
-    dict.set_item("stream_id", &stats.stream_id)?;
-    dict.set_item("bytes", stats.bytes)?;
-    dict.set_item("duration_ms", stats.duration_ms)?;
-    dict.set_item("pictures", stats.pictures)?;
-    dict.set_item("drops", stats.drops)?;
-    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
-    dict.set_item("audio_skipped", stats.audio_skipped)?;
-    dict.set_item("format_changes", stats.format_changes)?;
-    Ok(dict)
-}
-
-fn node_dict<'py>(py: Python<'py>, stats: &NodeStats) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("reactors", stats.reactors)?;
-    dict.set_item("streams", stats.streams)?;
-    dict.set_item("viewers", stats.viewers)?;
-    dict.set_item("connections", stats.connections)?;
-    dict.set_item("ports_free", stats.ports_free)?;
-    dict.set_item("ports_quarantined", stats.ports_quarantined)?;
-    dict.set_item("nonces", stats.nonces)?;
-    dict.set_item("events_lost", stats.events_lost)?;
-    dict.set_item("counters", &stats.counters)?;
-    Ok(dict)
 }
 
 fn address(py: Python<'_>, name: &str, text: &str) -> PyResult<IpAddr> {
@@ -609,8 +479,8 @@ fn raise(py: Python<'_>, error: &NodeError) -> PyErr {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Node>()?;
-    module.add_function(wrap_pyfunction!(scan_segment, module)?)?;
-    module.add_function(wrap_pyfunction!(hash_segment, module)?)?;
-    module.add_function(wrap_pyfunction!(mend_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::scan_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::hash_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::mend_segment, module)?)?;
     module.add("CoreError", module.py().get_type::<CoreError>())
 }

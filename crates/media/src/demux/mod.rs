@@ -1,8 +1,10 @@
 //! From RTP payloads in order to outputs: finds the format, takes the container apart, feeds the tracks.
 
+mod tracks;
+
 use bytes::Bytes;
 
-use crate::assembler::{Assembler, AssemblerStats, RawUnit};
+use crate::assembler::{Assembler, AssemblerStats};
 use crate::audio::{AudioCodec, AudioCollector, AudioFrame, AudioStats, Collected};
 use crate::ingest::{AfterLoss, IngestOutput, NoVideoReason};
 use crate::nal_payload::{NalDepacketizer, NalFormat};
@@ -12,10 +14,14 @@ use crate::ps::{PsDemux, PsSink, PsStats};
 use crate::relaying::RawPayload;
 use crate::rtp::RtpPacket;
 use crate::timeline::{DeviceTime, Timeline};
+use crate::ts::{TsDemux, TsStats};
 use crate::video_track::VideoTrack;
+use tracks::{RtpClock, Tracks};
 
 /// A picture without a successor is let out after this pause, when its packet is complete.
 const IDLE_FLUSH_US: u64 = 250_000;
+/// G.711 A-law by RFC 3551.
+const PCMA_TYPE: u8 = 8;
 const PACK_START: [u8; 4] = [0, 0, 1, 0xba];
 
 /// The demultiplexer of one stream, whatever the payload format.
@@ -24,12 +30,15 @@ pub struct Demux {
     format: Option<PayloadFormat>,
     announced: Option<VideoCodec>,
     ps: PsDemux,
+    /// For a stream that turned out to be one.
+    ts: Option<Box<TsDemux>>,
     nal: Option<NalDepacketizer>,
     tracks: Tracks,
     clock: RtpClock,
     last_us: u64,
     unknown_payloads: u64,
     is_tapped: bool,
+    is_voice: bool,
 }
 
 impl Demux {
@@ -39,6 +48,7 @@ impl Demux {
             format: None,
             announced: None,
             ps: PsDemux::new(),
+            ts: None,
             nal: None,
             tracks: Tracks {
                 assembler: Assembler::new(max_access_unit_bytes),
@@ -50,6 +60,7 @@ impl Demux {
             last_us: 0,
             unknown_payloads: 0,
             is_tapped: false,
+            is_voice: false,
         }
     }
 
@@ -67,6 +78,18 @@ impl Demux {
         }
         self.last_us = now_us;
         let payload = packet.payload();
+        if self.is_voice && packet.payload_type() == PCMA_TYPE && self.format.is_none() {
+            let pts = self.clock.observe(packet.timestamp()) as i64;
+            let (codec, data) = (AudioCodec::G711A, Bytes::copy_from_slice(payload));
+            out.push(IngestOutput::AudioFrame(AudioFrame {
+                codec,
+                pts,
+                received_us: now_us,
+                data,
+                aac: None,
+            }));
+            return;
+        }
         if self.format != Some(PayloadFormat::ProgramStream) && !self.find_format(payload, out) {
             self.unknown_payloads += 1;
             return;
@@ -98,7 +121,13 @@ impl Demux {
                     });
                 }
             }
-            Some(PayloadFormat::TransportStream) | None => {}
+            Some(PayloadFormat::TransportStream) => {
+                let ts = self.ts.get_or_insert_default();
+                ts.push(payload, &mut self.tracks.sink(now_us, time, out));
+                // Its marker says that the clock jumped, not that a picture is whole (RFC 2250 2).
+                return;
+            }
+            None => {}
         }
         if packet.marker() {
             self.tracks.sink(now_us, time, out).marker();
@@ -110,6 +139,9 @@ impl Demux {
         let mut sink = self.tracks.sink(now_us, self.clock.current(), out);
         sink.damage();
         self.ps.gap(&mut sink);
+        if let Some(ts) = &mut self.ts {
+            ts.gap(&mut sink);
+        }
         if let Some(nal) = &mut self.nal {
             nal.gap();
         }
@@ -121,6 +153,7 @@ impl Demux {
             self.gap(now_us, out);
         }
         self.format = None;
+        self.ts = None;
         self.clock = RtpClock::default();
         if let Some(codec) = self.announced {
             let (format, nal) = match codec {
@@ -168,6 +201,11 @@ impl Demux {
         });
     }
 
+    /// A voice comes here: its A-law may lie in the packets without any container.
+    pub fn expect_voice(&mut self) {
+        self.is_voice = true;
+    }
+
     /// Whether payloads of a program stream are handed out.
     pub fn tap(&mut self, is_tapped: bool) {
         self.is_tapped = is_tapped;
@@ -212,8 +250,12 @@ impl Demux {
         }
         Some(match self.format {
             None => NoVideoReason::UnknownPayload,
-            Some(PayloadFormat::TransportStream) => NoVideoReason::TransportStream,
             Some(PayloadFormat::ProgramStream) if !self.has_known_video() => {
+                NoVideoReason::UnknownCodec
+            }
+            Some(PayloadFormat::TransportStream)
+                if self.ts.as_ref().is_none_or(|ts| !ts.has_video()) =>
+            {
                 NoVideoReason::UnknownCodec
             }
             Some(_) => NoVideoReason::NoKeyFrame,
@@ -249,12 +291,17 @@ impl Demux {
         )
     }
 
-    /// Packets that came before the format was known, or in a format without use, and unreadable RFC 6184/7798 packets.
+    /// The counters of a transport stream, where it is one.
+    pub fn ts_stats(&self) -> TsStats {
+        self.ts.as_ref().map(|ts| ts.stats()).unwrap_or_default()
+    }
+
+    /// Packets that came before the format was known, and unreadable RFC 6184/7798 packets.
     pub fn unknown_payloads(&self) -> u64 {
         self.unknown_payloads + self.nal.as_ref().map_or(0, |nal| nal.malformed)
     }
 
-    /// True when the format is known and can be used.
+    /// True when the format is known.
     fn find_format(&mut self, payload: &[u8], out: &mut Vec<IngestOutput>) -> bool {
         // A guess on one packet may have been wrong; a pack header at the beginning of a payload is certain.
         if self.format.is_none() || payload.starts_with(&PACK_START) {
@@ -269,7 +316,7 @@ impl Demux {
             self.format = Some(format);
             out.push(IngestOutput::FormatDetected(format));
         }
-        self.format != Some(PayloadFormat::TransportStream)
+        true
     }
 
     /// Formats without time stamps of their own use the RTP timestamp, which changes with each picture.
@@ -280,133 +327,5 @@ impl Demux {
                 dts: None,
             });
         }
-    }
-}
-
-/// RTP timestamps (32 bits, 90 kHz for video) extended to the 33 bits of the program stream clock.
-#[derive(Debug, Default)]
-struct RtpClock {
-    extended: Option<u64>,
-    has_changed: bool,
-}
-
-impl RtpClock {
-    fn observe(&mut self, timestamp: u32) -> u64 {
-        const MASK: u64 = (1 << 33) - 1;
-        let last = self.extended.unwrap_or(u64::from(timestamp));
-        let step = i64::from(timestamp.wrapping_sub(last as u32) as i32);
-        let now = last.wrapping_add_signed(step) & MASK;
-        self.has_changed = self.extended != Some(now);
-        self.extended = Some(now);
-        now
-    }
-
-    fn current(&self) -> u64 {
-        self.extended.unwrap_or(0)
-    }
-}
-
-#[derive(Debug)]
-struct Tracks {
-    assembler: Assembler,
-    video: VideoTrack,
-    audio: AudioCollector,
-    has_time_stamps: bool,
-}
-
-impl Tracks {
-    fn sink<'a>(
-        &'a mut self,
-        now_us: u64,
-        rtp_time: u64,
-        out: &'a mut Vec<IngestOutput>,
-    ) -> TrackSink<'a> {
-        TrackSink {
-            tracks: self,
-            now_us,
-            rtp_time,
-            out,
-        }
-    }
-}
-
-/// The tracks together with the moment and the place for outputs.
-struct TrackSink<'a> {
-    tracks: &'a mut Tracks,
-    now_us: u64,
-    rtp_time: u64,
-    out: &'a mut Vec<IngestOutput>,
-}
-
-impl TrackSink<'_> {
-    /// Runs `step` on the assembler; the units it cuts go to the video track.
-    #[inline]
-    fn assemble<R>(
-        &mut self,
-        step: impl FnOnce(&mut Assembler, &mut dyn FnMut(RawUnit<'_>)) -> R,
-    ) -> R {
-        let Tracks {
-            assembler, video, ..
-        } = &mut *self.tracks;
-        step(assembler, &mut |unit| {
-            video.take(self.now_us, &unit, self.out)
-        })
-    }
-
-    fn marker(&mut self) {
-        self.assemble(|assembler, units| assembler.marker(units));
-    }
-
-    fn flush(&mut self) {
-        self.assemble(|assembler, units| assembler.flush(units));
-    }
-
-    fn damage(&mut self) {
-        self.tracks.audio.damage();
-        self.assemble(|assembler, units| assembler.gap(units));
-    }
-}
-
-impl PsSink for TrackSink<'_> {
-    fn video_start(&mut self, time: Option<DeviceTime>) {
-        self.tracks.has_time_stamps |= time.is_some();
-        // A stream without any PTS still has RTP timestamps, one for each picture (GB/T 28181-2022 4.3.6).
-        let fallback = (!self.tracks.has_time_stamps).then_some(DeviceTime {
-            pts: self.rtp_time,
-            dts: None,
-        });
-        if let Some(time) = time.or(fallback) {
-            self.tracks.assembler.stamp(time);
-        }
-    }
-
-    #[inline]
-    fn video(&mut self, bytes: &[u8]) -> Option<usize> {
-        self.assemble(|assembler, units| assembler.push(bytes, units))
-    }
-
-    fn audio_start(&mut self, stream_type: Option<u8>, pts: Option<u64>) {
-        self.tracks.audio.start(stream_type, pts);
-    }
-
-    fn audio(&mut self, bytes: &[u8]) {
-        self.tracks.audio.push(bytes);
-    }
-
-    fn audio_end(&mut self) {
-        let Tracks { audio, video, .. } = &mut *self.tracks;
-        let (now_us, out) = (self.now_us, &mut *self.out);
-        audio.end(&mut |item| match item {
-            Collected::Detected(codec) => out.push(IngestOutput::AudioDetected(codec)),
-            Collected::Frame(codec, pts, data, aac) => {
-                out.push(IngestOutput::AudioFrame(AudioFrame {
-                    codec,
-                    pts: video.timeline().place_audio(pts, now_us),
-                    received_us: now_us,
-                    data,
-                    aac,
-                }))
-            }
-        });
     }
 }
