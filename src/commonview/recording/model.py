@@ -291,9 +291,11 @@ class RecordingInvalid(RecordingError):
     """A value makes no sense or breaks a rule of the law; ``params['field']`` says which."""
 
     default_code = "recording_invalid"
+    http_status = 422
 
 
 class RecordingUnknown(RecordingError):
     """There is no such plan, hold or disk."""
 
     default_code = "recording_unknown"
+    http_status = 404
