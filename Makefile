@@ -13,6 +13,11 @@ SECONDS_EACH ?= 600
 # Tests of browsers, killed servers, foreign peers, the conformance tester, and whole matrices played at once.
 ALONE := e2e faults interop conformance loopback
 
+# One stamp for each place that checkouts of foreign programs are taken from.
+PEERS := $(STAMPS)/peers$(subst /,-,$(COMMONVIEW_PEER_SOURCES))
+
+INTEROP_TESTS := $(shell grep -rl --include='test_*.py' 'mark\.interop' tests | sort)
+
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f -print 2>/dev/null)
 
@@ -66,9 +71,12 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 
 .PHONY: interop
 interop: $(STAMPS)/dev $(STAMPS)/test-packages $(PEERS) ## only the tests that drive foreign peers, which are built first
-	@$(BIN)/python -m pytest -m interop
-	$(BIN)/python scripts/interop_matrix.py
+	@status=0
+	$(BIN)/python -m pytest -m interop --junitxml=build/interop.xml $(INTEROP_TESTS) || status=$$?
+	echo "== the conformance tester against the peers that were built"
+	$(BIN)/python scripts/interop_matrix.py build/interop.xml
 	$(BIN)/python scripts/conformance.py
+	exit $$status
 
 .PHONY: soak
 soak: $(STAMPS)/dev $(STAMPS)/test-packages ## what takes long: servers killed in the middle of everything
@@ -148,8 +156,6 @@ $(STAMPS)/test-packages: scripts/test-packages.sh
 	touch $@
 
 PEER_SOURCES := scripts/build-peers.sh $(shell find tests/interop/peers -name target -prune -o -type f ! -name '*.py' ! -name '*.pyc' -print 2>/dev/null)
-# One stamp for each place that checkouts of foreign programs are taken from.
-PEERS := $(STAMPS)/peers$(subst /,-,$(COMMONVIEW_PEER_SOURCES))
 
 $(PEERS): $(PEER_SOURCES)
 	@mkdir -p $(STAMPS)

@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
 # Build the foreign peers of `make interop` into build/peers: our small mains around pinned libraries of others,
 # and programs of others as they are from checkouts under COMMONVIEW_PEER_SOURCES (gb-cms with gosip and ip2region
-# beside it, mediamtx, go2rtc). A peer whose tool chain or checkout is not here is left out, with a word; its tests
+# beside it, mediamtx, go2rtc, gb28181-camera-simulator). A peer whose tool chain or checkout is not here is left out, with a word; its tests
 # then skip. What was built is listed with its version in build/peers/versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 peers=tests/interop/peers
 out=$PWD/build/peers
 sources=${COMMONVIEW_PEER_SOURCES:-}
+python=${PYTHON:-.venv/bin/python}
 mkdir -p "$out"
 : >"$out/versions"
 export GOFLAGS="-mod=mod -buildvcs=false"
 
 built() { printf '%s %s\n' "$1" "$2" >>"$out/versions"; }
 
-# A working copy of the checkout $1 in $copy, for its build to change; false without one.
+# A working copy of the checkout $1 in $copy, for its build with $2 to change; false without one.
 copied() {
   if [ -z "$sources" ] || [ ! -d "$sources/$1" ]; then
     echo "== no checkout of $1 under COMMONVIEW_PEER_SOURCES: left out"
     return 1
   fi
-  if ! command -v go >/dev/null 2>&1; then
-    echo "== no go: $1 is left out"
+  if ! command -v "$2" >/dev/null 2>&1; then
+    echo "== no $2: $1 is left out"
     return 1
   fi
-  echo "== foreign peer: $1 (Go, from a checkout)"
+  echo "== foreign peer: $1 (from a checkout)"
   copy=$out/src/$1
   rm -rf "$copy"
   mkdir -p "$out/src"
@@ -61,7 +62,7 @@ else
   echo "== no go: the Go RTSP server is left out"
 fi
 
-if copied gb-cms; then
+if copied gb-cms go; then
   # Its profiler listens on a fixed port of every interface; here it stays on the loopback at any port.
   sed -i 's/":19000"/"127.0.0.1:0"/' "$copy/main.go"
   (
@@ -74,7 +75,7 @@ if copied gb-cms; then
   built gb-cms "$(revision gb-cms)"
 fi
 
-if copied mediamtx; then
+if copied mediamtx go; then
   # Two files that its own build generates: the version, and a script of a page that nobody opens here.
   revision mediamtx >"$copy/internal/core/VERSION"
   [ -f "$copy/internal/servers/hls/hls.min.js" ] || : >"$copy/internal/servers/hls/hls.min.js"
@@ -82,13 +83,24 @@ if copied mediamtx; then
   built mediamtx "$(revision mediamtx)"
 fi
 
-if copied go2rtc; then
+if copied go2rtc go; then
   (cd "$copy" && go build -o "$out/go2rtc" .)
   built go2rtc "$(revision go2rtc)"
 fi
 
+if copied gb28181-camera-simulator ffmpeg; then
+  # It takes the address of a network card; here it stays on the loopback.
+  sed -i 's/self\.local_ip = get_local_ip()/self.local_ip = "127.0.0.1"/' "$copy/src/sip_client.py"
+  rm -rf "$out/camera-simulator"
+  mkdir "$out/camera-simulator"
+  cp -r "$copy/src" "$out/camera-simulator/src"
+  "$python" -m venv "$out/camera-simulator/venv"
+  "$out/camera-simulator/venv/bin/python" -m pip install --quiet -r "$copy/requirements.txt"
+  built camera-simulator "$(revision gb28181-camera-simulator)"
+fi
+
 echo "== foreign peer: ONVIF camera ipycam (Python, in an environment of its own)"
-"${PYTHON:-.venv/bin/python}" -m venv --clear "$out/onvif"
+"$python" -m venv --clear "$out/onvif"
 # Without its own requirements: they name the OpenCV build that needs a desktop's libraries.
 "$out/onvif/bin/python" -m pip install --quiet --no-deps -r $peers/onvif_requirements.txt
 built ipycam "$(sed -n 's/^ipycam==\([0-9.]*\).*/\1/p' $peers/onvif_requirements.txt)"

@@ -1,13 +1,14 @@
 """Run the conformance tester against the foreign peers of tests/interop and write docs/interop-matrix.md.
 
-python scripts/interop_matrix.py     needs build/peers (scripts/build-peers.sh) and ffmpeg
+python scripts/interop_matrix.py [JUNIT_FILE]     needs build/peers (scripts/build-peers.sh) and ffmpeg
+
+With the JUnit file of `pytest -m interop` the page says first what those tests showed, stack by stack.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from interop_results import section, version  # noqa: E402 - beside this script
 from tests.interop.peers import java_peer, peer  # noqa: E402
+from tests.interop.peers.gb_cms import gb_cms  # noqa: E402
 from tests.interop.peers.process import running_peer  # noqa: E402
 from tests.network.harness import free_port  # noqa: E402
 
@@ -62,18 +65,12 @@ class Row:
     report: Report
 
 
-def version_of(path: str, pattern: str) -> str:
-    """A version pinned in a file of the peers."""
-    found = re.search(pattern, (ROOT / "tests/interop/peers" / path).read_text("utf-8"), re.DOTALL)
-    return found[1] if found else "?"
-
-
-def pattern_video(folder: Path) -> Path:
-    """Ten seconds of a drawn pattern for the Rust device."""
-    path = folder / "pattern.h264"
+def pattern_video(folder: Path, kind: str) -> Path:
+    """Ten seconds of a drawn pattern: `h264`, one slice a picture, or `vob`, a program stream."""
+    path = folder / f"pattern.{kind}"
     drawing = ("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=10")
-    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-bf", "0")
-    command = ("ffmpeg", "-v", "error", "-y", *drawing, *coding, "-f", "h264", str(path))
+    coding = ("-c:v", "libx264", "-threads", "1", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25")
+    command = ("ffmpeg", "-v", "error", "-y", *drawing, *coding, "-f", kind, str(path))
     subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own words
     return path
 
@@ -118,7 +115,7 @@ def rust_command(transport: str) -> Command:
         program = peer("rust-device")
         if program is None:
             raise FileNotFoundError("build/peers/rust-device")
-        return program, str(path), str(pattern_video(folder))
+        return program, str(path), str(pattern_video(folder, "h264"))
 
     return command
 
@@ -131,7 +128,8 @@ def java_command(transport: str) -> Command:
         if start is None:
             raise FileNotFoundError("build/peers/java")
         identity = ("device", "34020000001180000088", DOMAIN, transport, str(free_port()))
-        return *start, *identity, SERVER, str(station.port), PASSWORD
+        film = str(pattern_video(folder, "vob"))
+        return *start, *identity, SERVER, str(station.port), PASSWORD, film
 
     return command
 
@@ -146,32 +144,48 @@ async def java_platform(transport: str, folder: Path) -> Report:
         async with asyncio.timeout(30):
             while not running.heard("listening"):  # noqa: ASYNC110 - a foreign process tells when it likes
                 await asyncio.sleep(0.1)
-        settings = VisitorSettings(
-            host="127.0.0.1",
-            port=port,
-            server_id=SERVER,
-            domain=DOMAIN,
-            device_id="34020000001320009999",
-            channel_id="34020000001310009999",
-            password=PASSWORD,
-            transport=transport,
-            version=GbVersion.V2016,
-        )
-        return await examine_platform(settings, PlatformOptions(query_s=5, allow_hostile=True))
+        return await visit(port, transport, PASSWORD)
+
+
+async def go_platform(transport: str, folder: Path) -> Report:
+    """Test gb-cms."""
+    program = peer("gb-cms")
+    if program is None:
+        raise FileNotFoundError("build/peers/gb-cms")
+    async with gb_cms(program, folder / "gb-cms", server_id=SERVER) as running:
+        return await visit(running.sip_port, transport, "12345678")
+
+
+async def visit(port: int, transport: str, password: str) -> Report:
+    """Test the platform that listens there."""
+    settings = VisitorSettings(
+        host="127.0.0.1",
+        port=port,
+        server_id=SERVER,
+        domain=DOMAIN,
+        device_id="34020000001320009999",
+        channel_id="34020000001310009999",
+        password=password,
+        transport=transport,
+        version=GbVersion.V2016,
+    )
+    return await examine_platform(settings, PlatformOptions(query_s=5, allow_hostile=True))
 
 
 async def run() -> list[Row]:
     """Every peer that was built, over UDP and TCP, side by side."""
-    rust = f"gb28181-rs {version_of('rust-device/Cargo.toml', r'gb28181-rs = .*?=([0-9.]+)')}"
-    common = version_of("java/pom.xml", r"gb28181-client</artifactId>\s*<version>([^<]+)")
-    java = f"JAIN-SIP, gb28181-client {common}"
+    rust = f"gb28181-rs {version('rust-device')}"
+    java = f"JAIN-SIP, gb28181-client {version('java')}"
+    go = f"gb-cms {version('gb-cms')}"
     kinds: list[tuple[str, str, str, Callable[[Path], Awaitable[Report]]]] = []
     for transport in ("udp", "tcp"):
         if peer("rust-device") is not None and shutil.which("ffmpeg"):
             kinds.append((rust, "device", transport, _device(transport, GbVersion.V2022, rust_command)))
         if java_peer() is not None:
             kinds.append((java, "device", transport, _device(transport, GbVersion.V2016, java_command)))
-            kinds.append((java, "platform", transport, _platform(transport)))
+            kinds.append((java, "platform", transport, _platform(transport, java_platform)))
+        if peer("gb-cms") is not None:
+            kinds.append((go, "platform", transport, _platform(transport, go_platform)))
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         runs = []
@@ -190,8 +204,10 @@ def _device(
     return lambda folder: device(transport, version, command(transport), folder)
 
 
-def _platform(transport: str) -> Callable[[Path], Awaitable[Report]]:
-    return lambda folder: java_platform(transport, folder)
+def _platform(
+    transport: str, test: Callable[[str, Path], Awaitable[Report]]
+) -> Callable[[Path], Awaitable[Report]]:
+    return lambda folder: test(transport, folder)
 
 
 def page(rows: list[Row], day: str) -> str:
@@ -223,7 +239,9 @@ def main() -> int:
     if not rows:
         print("no foreign peer is built: scripts/build-peers.sh", file=sys.stderr)
         return 1
-    PAGE.write_text(page(rows, f"{datetime.now(UTC):%Y-%m-%d}"), "utf-8")
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    ran = section(Path(sys.argv[1]), day) + "\n" if len(sys.argv) > 1 else ""
+    PAGE.write_text(ran + page(rows, day), "utf-8")
     return 0
 
 

@@ -21,8 +21,8 @@ from commonview.foundation.errors import CommonviewError
 from commonview.foundation.settings import Settings, load_settings
 
 CAMERAS = int(os.environ.get("COMMONVIEW_DEMO_CAMERAS", "6"))
-READY_WITHIN_S = 60
-REGISTERED_WITHIN_S = 60
+READY_WITHIN_S = 180
+REGISTERED_WITHIN_S = 120
 
 
 def main() -> int:
@@ -54,6 +54,8 @@ def _run(settings: Settings, words: list[str], started: list[subprocess.Popen[by
     address = settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
     health = f"http://{settings.http_host}:{settings.http_port}/api/health"
     if not _wait(lambda: _answers(health), READY_WITHIN_S, server):
+        if server.poll() is None:
+            say(f"the server has not answered at {health} within {READY_WITHIN_S} s")
         return server.poll() or 1
 
     data = Path(settings.data_dir)
@@ -91,7 +93,7 @@ def _invite(address: str, setup_link: Path) -> None:
     print(f"  Open     {address}/")
     with contextlib.suppress(FileNotFoundError):
         print(f"  First    {setup_link.read_text(encoding='utf-8').strip()}")
-        print("           (one-time link: it makes the administrator and the first operator)")
+        print("           (one-time link: it makes the first accounts)")
     print("  Stop     Ctrl-C")
     print(flush=True)
 

@@ -7,7 +7,7 @@ from tests.ports import free_port
 
 
 def core_node(
-    ticket_key: bytes, *, ports: int = 16, first: int = 0, media_timeout_s: float = 2.0
+    ticket_key: bytes, *, ports: int = 16, first: int = 0, media_timeout_s: float = 8.0
 ) -> CoreMediaNode:
     """One reactor; ``ports`` for media from ``first`` on, anywhere when that is 0. To be closed."""
     first = first or free_port() & ~1

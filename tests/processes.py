@@ -115,7 +115,7 @@ class Server(Process):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def wait_ready(self, timeout_s: float = 20.0) -> None:
+    def wait_ready(self, timeout_s: float = 90.0) -> None:
         def healthy() -> bool:
             if not self.running:
                 raise AssertionError(f"the server ended at start:\n{self.text()}")

@@ -2,105 +2,18 @@
 is lost, no camera stays busy, nothing claims to be under way that is not."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
-import httpx
 import pytest
 from bench._fleet import FIRST, Fleet
 
-from commonview.simulator import CameraSettings, Channel, Recorder, Segment, SimulatedCamera
-from commonview.simulator import Server as Platform
-from commonview.simulator.scene_painter import ScenePainter
-from tests.network.harness import DEVICE, StillSource, until
-from tests.processes import ADMINISTRATOR, Server
+from tests.faults.killed import HOUR, ask, camera_of, kill, known, look, password_of
+from tests.network.harness import until
+from tests.processes import Server
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
 pytestmark = [pytest.mark.soak, pytest.mark.anyio]
-
-CAMERA = "34020000001320000001"
-CHANNEL = f"{DEVICE}-{CAMERA}"
-INVESTIGATOR = {"username": "ines", "password": "paper lantern 93"}
-HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path, session_idle_stop_s=120, media_timeout_s=30)
-    server.start()
-    try:
-        server.wait_ready()
-        server.set_up()
-        account = {**INVESTIGATOR, "display_name": "Ines", "roles": ["investigator", "operator"]}
-        assert server.sign_in(ADMINISTRATOR).post("/api/accounts", json=account).status_code == 201
-        yield server
-    finally:
-        server.stop(signal.SIGKILL)
-
-
-def password_of(server: Server) -> str:
-    return (server.data_dir / "keys" / "device-enrolment.password").read_text().strip()
-
-
-def kill(server: Server) -> None:
-    server.stop(signal.SIGKILL)
-    server.start()
-    server.wait_ready()
-
-
-@asynccontextmanager
-async def camera_of(server: Server, **more: Any) -> AsyncIterator[SimulatedCamera]:
-    """One camera that keeps a recording, at the server, and known to it with its channel."""
-    recorder = Recorder(
-        (Segment(HOUR, HOUR + timedelta(minutes=30)),), ScenePainter("gate", width=160, height=120)
-    )
-    settings = CameraSettings(
-        device_id=DEVICE,
-        name="gate",
-        server=Platform(
-            host="127.0.0.1", port=server.sip_port, server_id="34020000002000000001", domain="3402000000"
-        ),
-        password=password_of(server),
-        channels=(Channel(CAMERA, "camera 1", StillSource(), recorder),),
-        keepalive_s=0.5,
-        keepalive_misses=1000,
-        request_timeout_s=2.0,
-        retry_min_s=0.2,
-        retry_max_s=0.4,
-        max_streams=1,
-        **more,
-    )
-    async with SimulatedCamera(settings) as camera:
-        await known(server)
-        yield camera
-
-
-async def known(server: Server) -> None:
-    def there() -> bool:
-        answer = server.sign_in(INVESTIGATOR).get(f"/api/channels/{CHANNEL}")
-        return answer.status_code == 200 and answer.json()["online"] is True
-
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(there):
-            await asyncio.sleep(0.2)
-
-
-def ask(server: Server, path: str, **body: object) -> httpx.Response:
-    """POST with a purpose and a reason."""
-    client = server.sign_in(INVESTIGATOR)
-    purposes = client.get("/api/purposes").json()["items"]
-    purpose = next(one["id"] for one in purposes if one["name_en"] == "Incident response")
-    whole = {"channel_id": CHANNEL, "purpose_id": purpose, "reason": "accident", **body}
-    return client.post(path, json=whole)
-
-
-def look(server: Server, path: str) -> Any:
-    return server.sign_in(INVESTIGATOR).get(path).json()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -5,11 +5,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from commonview.media import CoreMediaNode, MediaNodeSettings
 from commonview.network import CatalogueState, SessionState, Step
+from commonview.network.model import SignallingTransport
+from tests.certificates import make
 from tests.interop.peers import peer
 from tests.interop.peers.process import PeerProcess, running_peer
 from tests.network.harness import PASSWORD, Room, free_port, open_room, until
@@ -62,13 +65,18 @@ async def rust_device(room: Room, folder: Path, transport: str, **more: object) 
     assert PROGRAM is not None
     # It speaks the civil time of its host, as devices do; the standard's is Beijing's.
     async with running_peer(
-        "env", "TZ=Asia/Shanghai", PROGRAM, str(path), str(moving_picture(folder)), log=folder / "device.log"
+        *("env", "TZ=Asia/Shanghai", "RUST_LOG=warn", PROGRAM),
+        str(path),
+        str(moving_picture(folder)),
+        log=folder / "device.log",
     ) as device:
         yield device
 
 
 @asynccontextmanager
-async def played_room(folder: Path, media_transport: str) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
+async def played_room(
+    folder: Path, media_transport: str, **more: Any
+) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
     """A room with a real media node."""
     first = free_port() & ~1
     node = CoreMediaNode(
@@ -76,7 +84,7 @@ async def played_room(folder: Path, media_transport: str) -> AsyncIterator[tuple
         ticket_key=KEY,
     )
     try:
-        async with open_room(folder, node=node, default_media_transport=media_transport) as room:
+        async with open_room(folder, node=node, default_media_transport=media_transport, **more) as room:
             yield room, node
     finally:
         node.close()
@@ -104,3 +112,47 @@ async def test_foreign_device_registers_is_listed_and_watched(
         await until(lambda: room.service.counters()["messages.keepalive"] >= 2)
         await device.stop()
         await until(lambda: not room.service.device(DEVICE).online)
+
+
+async def test_foreign_device_signals_over_tls_once_it_trusts_the_certificate(tmp_path: Path) -> None:
+    papers, port = make(tmp_path), free_port()
+    authority = tmp_path / "authority.pem"
+    authority.write_text(papers.authority)
+    tls: dict[str, Any] = {
+        "sip_tls_port": port,
+        "sip_tls_certificate": papers.certificate,
+        "sip_tls_key": papers.key,
+    }
+    asked = {"platform_sip_port": port, "tls_ca_file": str(authority)}
+    async with (
+        played_room(tmp_path, "tcp-passive", **tls) as (room, node),
+        rust_device(room, tmp_path, "tls", **asked),
+    ):
+        await until(
+            lambda: [one.signalling_transport for one in room.service.devices()] == [SignallingTransport.TLS]
+        )
+        await until(lambda: room.service.device(DEVICE).catalogue.state is CatalogueState.COMPLETE)
+        viewer = await watch(room, node, channel=CHANNEL)
+        await until_state(room, SessionState.LIVE)
+        await viewer.fragments(10)
+        await viewer.leave()
+        await until_state(room, SessionState.ENDED)
+
+
+async def test_foreign_device_stays_away_from_a_certificate_it_does_not_trust(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    papers, other, port = make(tmp_path), make(tmp_path / "other"), free_port()
+    authority = tmp_path / "authority.pem"
+    authority.write_text(other.authority)
+    tls: dict[str, Any] = {
+        "sip_tls_port": port,
+        "sip_tls_certificate": papers.certificate,
+        "sip_tls_key": papers.key,
+    }
+    asked = {"platform_sip_port": port, "tls_ca_file": str(authority)}
+    async with (
+        played_room(tmp_path, "udp", **tls) as (room, _node),
+        rust_device(room, tmp_path, "tls", **asked),
+    ):
+        await until(lambda: b"SIPS handshake with platform" in (tmp_path / "device.log").read_bytes())
+        assert not room.service.devices()

@@ -250,7 +250,7 @@ async def key_frame_and_drag_zoom_are_taken(end: End) -> None:
     await end.give(orders.IFrame())
     area = {"window_length": 640, "window_width": 480, "mid_x": 500, "mid_y": 100}
     for direction in ("in", "out"):
-        await end.give(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))  # type: ignore[arg-type]
+        await end.give(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))
         await end.until(lambda: end.state.head.look(asyncio.get_running_loop().time()) != asked)
 
 

@@ -209,7 +209,7 @@ async def what_concerns_the_picture_is_handed_on(end: Upper) -> None:
     await end.takes(orders.IFrame())
     area = {"window_length": 640, "window_width": 480, "mid_x": 500, "mid_y": 100}
     for direction in ("in", "out"):
-        await end.takes(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))  # type: ignore[arg-type]
+        await end.takes(orders.DragZoom(direction=direction, **area, length_x=320, length_y=240))
 
 
 @scene(

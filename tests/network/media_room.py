@@ -31,10 +31,10 @@ async def media_room(
     faults: Faults | None = None,
     channels: int = 1,
     ports: int = 16,
-    media_timeout_s: float = 2.0,
+    media_timeout_s: float = 8.0,
     sip_port: int = 0,
     rtp_port_min: int = 0,
-    invite_timeout_s: int = 1,
+    invite_timeout_s: int = 15,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""

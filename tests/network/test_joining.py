@@ -87,7 +87,7 @@ async def test_channel_that_a_later_catalogue_lacks_is_marked_vanished_not_delet
 @pytest.mark.trap(10)
 async def test_silent_device_goes_offline_and_its_next_keepalive_brings_it_back(tmp_path: Path) -> None:
     async with (
-        open_room(tmp_path) as room,
+        open_room(tmp_path, keepalive_interval_s=1) as room,
         SimulatedCamera(room.camera_settings(keepalive_s=3.5)) as camera,
     ):
         await until(lambda: device_is(room, DeviceState.ONLINE))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from commonview.network import (
 )
 from commonview.network.quirks import Flag, SsrcPolicy
 from commonview.simulator import Faults, SimulatedCamera
-from tests.network.harness import DEVICE, Room, now, open_room, until
+from tests.network.harness import DEVICE, LIMITS, Room, now, open_room, until
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,19 @@ async def test_last_viewer_leaving_ends_the_session_after_the_idle_time_with_a_b
         assert not room.service.tree()[0].channels[0].watching
         assert [event.kind for event in room.viewer_events] == [ViewerEventKind.JOINED, ViewerEventKind.LEFT]
         assert (room.viewer_events[1].bytes_sent, room.viewer_events[1].reason) == (5, "viewer_closed")
+
+
+async def test_camera_is_let_go_when_the_only_promised_viewer_gives_up_before_it_comes(
+    tmp_path: Path,
+) -> None:
+    patient = replace(LIMITS, place_s=3600, answer_media_s=3600)
+    async with watched_room(tmp_path, limits=patient) as (room, camera):
+        session_id = await start(room)
+        await camera.wait_streaming()
+        await until(lambda: Step.ANSWERED in steps(room, session_id))
+        await room.service.leave("v")
+        await until(lambda: state_is(room, session_id, SessionState.ENDED))
+        await until(lambda: not camera.streaming)
 
 
 async def test_viewer_that_is_no_longer_wanted_is_cut_and_its_place_given_up(tmp_path: Path) -> None:

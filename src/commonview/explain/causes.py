@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from commonview.explain.model import ExchangeKind as Kind
 from commonview.explain.model import Hop, Severity
-from commonview.explain.rules import asking, calling, registering, streaming
+from commonview.explain.rules import asking, calling, keepalive, registering, streaming
 from commonview.explain.verdict import Cause, Check
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ RULES: Final = (
     Rule(_REG, registering.behind_nat, Cause.BEHIND_NAT, Check.CONTACT_ADDRESS, Hop.REGISTER, _HINT),
     Rule(_REG, registering.version_mismatch, Cause.VERSION_MISMATCH, Check.EDITION, Hop.REGISTER, _HINT),
     # Keep-alive
-    Rule(_KEEP, registering.keepalive_refused, Cause.KEEPALIVE_REFUSED, Check.NAT_BINDING, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_unanswered, Cause.KEEPALIVE_UNANSWERED, Check.REACHABILITY, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_stopped, Cause.KEEPALIVE_STOPPED, Check.DEVICE_POWER, Hop.KEEPALIVE, _FAIL),
-    Rule(_KEEP, registering.keepalive_slow, Cause.KEEPALIVE_SLOW, Check.KEEPALIVE_SETTINGS, Hop.KEEPALIVE, _WARN),
-    Rule(_KEEP, registering.keepalive_fault, Cause.KEEPALIVE_FAULT, Check.DEVICE_STATUS, Hop.KEEPALIVE, _WARN),
+    Rule(_KEEP, keepalive.refused, Cause.KEEPALIVE_REFUSED, Check.NAT_BINDING, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.unanswered, Cause.KEEPALIVE_UNANSWERED, Check.REACHABILITY, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.stopped, Cause.KEEPALIVE_STOPPED, Check.DEVICE_POWER, Hop.KEEPALIVE, _FAIL),
+    Rule(_KEEP, keepalive.slow, Cause.KEEPALIVE_SLOW, Check.KEEPALIVE_SETTINGS, Hop.KEEPALIVE, _WARN),
+    Rule(_KEEP, keepalive.fault, Cause.KEEPALIVE_FAULT, Check.DEVICE_STATUS, Hop.KEEPALIVE, _WARN),
     # Messages of any kind
     Rule(_TEXT, asking.forbidden, Cause.REQUEST_FORBIDDEN, Check.NAT_BINDING, Hop.REQUEST, _FAIL),
     Rule(_ALL, asking.wrong_sender, Cause.WRONG_SENDER, Check.IDENTITY, Hop.REQUEST, _WARN),

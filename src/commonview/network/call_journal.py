@@ -1,8 +1,9 @@
 """Which calls stand, on disk, so that a server that was killed ends them with BYE when it is back.
 
 A device whose call nobody ends goes on sending and stays busy: RFC 3261 knows no end of a call by silence.
-One line for a call that begins, one for its end; a line is in the page cache when the call goes on, which a
-kill of this process does not touch. It holds what BYE needs (RFC 3261 12.2.1.1), and nothing that is secret.
+One line for an INVITE that leaves, one for a call that stands, one for its end; a line is in the page cache
+when the call goes on, which a kill of this process does not touch. It holds what ending the call needs (RFC
+3261 12.2.1.1, 17.2.1), and nothing that is secret.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.wire.sip import Dialog
+from commonview.wire.sip.errors import SipParseError
+from commonview.wire.sip.message import SipRequest, parse_datagram
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +34,18 @@ _CSEQ_AHEAD: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A call of the process before this one."""
+    """A call of the process before this one: its dialog, or the INVITE it died over."""
 
     device_id: str
     transport: str
     peer: tuple[str, int]
-    dialog: Dialog
+    call: Dialog | SipRequest
+
+    @property
+    def call_id(self) -> str:
+        """What every message of the call carries."""
+        call = self.call
+        return call.call_id if isinstance(call, Dialog) else call.headers.first["Call-ID"]
 
 
 class CallJournal:
@@ -66,17 +75,17 @@ class CallJournal:
                     found.pop(entry["ended"], None)
                 elif len(found) < _MOST:
                     found[entry["call_id"]] = _leftover(entry)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, SipParseError):
                 continue
         for call_id, leftover in found.items():
             self._open.setdefault(call_id, _written(leftover))
         self._rewrite()
         return list(found.values())
 
-    def began(self, device_id: str, flow: Flow, dialog: Dialog) -> None:
-        """A call stands."""
-        line = _written(Leftover(device_id, flow.transport, flow.peer, dialog))
-        self._open[dialog.call_id] = line
+    def began(self, device_id: str, flow: Flow, call: Dialog | SipRequest) -> None:
+        """A call stands; or its INVITE, as it goes out, is about to."""
+        left = Leftover(device_id, flow.transport, flow.peer, call)
+        line = self._open[left.call_id] = _written(left)
         self._append(line)
 
     def ended(self, call_id: str) -> None:
@@ -106,14 +115,19 @@ class CallJournal:
         self._lines = len(self._open)
 
 
-def _written(call: Leftover) -> str:
-    dialog = call.dialog
+def _written(left: Leftover) -> str:
+    head = {
+        "call_id": left.call_id,
+        "device_id": left.device_id,
+        "transport": left.transport,
+        "peer": left.peer,
+    }
+    if isinstance(left.call, SipRequest):
+        return json.dumps({**head, "invite": left.call.encode().decode("latin-1")})
+    dialog = left.call
     return json.dumps(
         {
-            "call_id": dialog.call_id,
-            "device_id": call.device_id,
-            "transport": call.transport,
-            "peer": call.peer,
+            **head,
             "local": dialog.local,
             "remote": dialog.remote,
             "local_tag": dialog.local_tag,
@@ -127,6 +141,12 @@ def _written(call: Leftover) -> str:
 
 def _leftover(entry: dict[str, Any]) -> Leftover:
     host, port = entry["peer"]
+    peer = host, int(port)
+    if "invite" in entry:
+        invite = parse_datagram(entry["invite"].encode("latin-1"))
+        if not isinstance(invite, SipRequest):
+            raise ValueError("no INVITE")
+        return Leftover(entry["device_id"], entry["transport"], peer, invite)
     dialog = Dialog(
         call_id=entry["call_id"],
         local=entry["local"],
@@ -138,4 +158,4 @@ def _leftover(entry: dict[str, Any]) -> Leftover:
         route_set=tuple(entry["routes"]),
         local_cseq=int(entry["cseq"]) + _CSEQ_AHEAD,
     )
-    return Leftover(entry["device_id"], entry["transport"], (host, int(port)), dialog)
+    return Leftover(entry["device_id"], entry["transport"], peer, dialog)

@@ -17,6 +17,7 @@ from commonview.network.sip_endpoint import FlowClosed, SipEndpointError, SipOve
 from commonview.wire.charset import readable
 from commonview.wire.manscdp import ManscdpError, MediaStatus, decode
 from commonview.wire.manscdp.media_status import FILE_FINISHED
+from commonview.wire.sip.dialog import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from commonview.network.directory import DeviceRecord
     from commonview.network.requests import Platform
     from commonview.network.sip_endpoint import ServerTransaction, SipEndpoint
-    from commonview.wire.sip.dialog import Dialog
     from commonview.wire.sip.flow import Flow
     from commonview.wire.sip.message import SipRequest, SipResponse
 
@@ -142,7 +142,11 @@ class Calls:
         """
         try:
             result = await self._endpoint.invite(
-                call.request, call.flow, timeout_s=self._timeout_s, on_provisional=on_provisional
+                call.request,
+                call.flow,
+                timeout_s=self._timeout_s,
+                on_provisional=on_provisional,
+                before=lambda request: self._about_to_leave(call, request),
             )
         except SipTimeout:
             raise CallFailed(
@@ -163,6 +167,11 @@ class Calls:
         finally:
             if call.dialog is None or call.hung_up:
                 self._forget(call)
+
+    def _about_to_leave(self, call: Call, request: SipRequest) -> None:
+        """The device may take the call and this process not live to hear it."""
+        if self._journal is not None:
+            self._journal.began(call.record.id, call.flow, request)
 
     def on_bye(self, transaction: ServerTransaction) -> bool:
         """A BYE from a device; False when it belongs to no call. Matched by Call-ID first (trap 8)."""
@@ -291,12 +300,22 @@ class Calls:
 
     async def _end(self, left: Leftover, flow: Flow) -> None:
         async with self._ending:
-            answered = await self._send_bye(left.dialog, flow)
+            answered = await self._end_there(left, flow)
         if not answered:
             # It is away itself. Perhaps it stays busy all the same: it is told when it registers.
             self._leftovers.setdefault(left.device_id, []).append(left)
         elif self._journal is not None:
-            self._journal.ended(left.dialog.call_id)
+            self._journal.ended(left.call_id)
+
+    async def _end_there(self, left: Leftover, flow: Flow) -> bool:
+        if isinstance(left.call, Dialog):
+            return await self._send_bye(left.call, flow)
+        try:
+            self._endpoint.withdraw(left.call, flow)
+        except (SipEndpointError, SipOverload) as error:
+            log.info("INVITE to %s:%d: %s", *flow.peer, error)
+            return False
+        return True
 
     async def close(self) -> None:
         """Wait a little for the answers to what was said last."""

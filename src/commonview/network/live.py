@@ -171,6 +171,7 @@ class LiveSessions:
         self._node.cut_access(access_id)
         if run is not None and access_id in run.machine.places:
             run.machine.left(access_id, "gave_up", self._now())
+            self._schedule(run)  # its idle time may begin
             self._changed(run)
 
     def first_picture(self, access_id: str, elapsed_ms: int) -> None:

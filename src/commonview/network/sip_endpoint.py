@@ -232,16 +232,17 @@ class SipEndpoint:
         *,
         timeout_s: float,
         on_provisional: Callable[[SipResponse], None] | None = None,
+        before: Callable[[SipRequest], None] | None = None,
     ) -> InviteResult:
         """Send an INVITE and return its final answer; the caller then acknowledges a 2xx with
-        `InviteResult.ack`.
+        `InviteResult.ack`. ``before`` gets the request as it is about to leave.
 
         The ACK of a refusal is automatic. When `timeout_s` passes or the task is cancelled, CANCEL goes out,
         and a late 2xx is acknowledged and ended with BYE. Raises as `request`.
         """
         if request.method != "INVITE":
             raise ValueError("invite() sends INVITE")
-        tx, response = await self._run(request, flow, timeout_s, on_provisional)
+        tx, response = await self._run(request, flow, timeout_s, on_provisional, before)
         return InviteResult(self, tx, response)
 
     async def _run(
@@ -250,6 +251,7 @@ class SipEndpoint:
         flow: Flow,
         timeout_s: float,
         on_provisional: Callable[[SipResponse], None] | None,
+        before: Callable[[SipRequest], None] | None = None,
     ) -> tuple[ClientTransaction, SipResponse]:
         self._sockets.require_flow(flow)
         loop = asyncio.get_running_loop()
@@ -261,6 +263,8 @@ class SipEndpoint:
             self.integrity.sign(completed)
         tx = self._core.request(self.monotonic(), flow, completed, self._own.advertised(flow))
         tx.user = RequestWaiter(future, on_provisional)
+        if before is not None:
+            before(tx.request)
         self.watch(future)
         self._pump()
         taken = False
@@ -287,6 +291,15 @@ class SipEndpoint:
         """Send the ACK of a 2xx; see `InviteResult.ack`."""
         headers = (("Content-Type", content_type),) if body else ()
         self._core.acknowledge(tx, self._own.advertised(tx.flow), headers, body)
+        self._pump()
+
+    def withdraw(self, invite: SipRequest, flow: Flow) -> None:
+        """End what may have become of an INVITE that a former process sent, in the background.
+
+        Raises as `request`.
+        """
+        self._sockets.require_flow(flow)
+        self._core.withdraw(self.monotonic(), flow, invite)
         self._pump()
 
     def end_dialog(self, dialog: Dialog) -> None:

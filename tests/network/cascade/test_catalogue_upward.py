@@ -120,6 +120,33 @@ async def test_changes_reach_a_subscriber_without_being_asked_for(tmp_path: Path
         await until(lambda: told(upper) == [])
 
 
+async def test_a_channel_has_the_id_and_the_name_that_were_chosen_for_this_superior(tmp_path: Path) -> None:
+    """Subscribers are told: the former id goes, the new one comes and means the same camera."""
+    chosen = "34020100001320000777"
+    async with (
+        a_platform(tmp_path / "upper", device_subscriptions="catalogue", subscription_delay_s=0) as upper,
+        a_platform(tmp_path / "lower", sip_id=LOWER) as lower,
+        SimulatedCamera(lower.camera_settings()),
+        camera_known(lower),
+    ):
+        superior = await register(lower, upper, MemoryBook())
+        cascade = lower.service.cascade
+        await until(lambda: [one.gb_id for one in told(upper)] == [CAMERAS[0]])
+        await until(lambda: cascade.catalogue.knows(superior.id))
+        (shown,), _after, total = await cascade.offers.channels(superior.id)
+        assert (shown.own_id, total) == (CAMERAS[0], 1)
+        await cascade.offers.name_channel(
+            superior.id, shown.channel_id, own_id=chosen, own_name="Harbour, berth 7"
+        )
+        await until(lambda: [(one.gb_id, one.name) for one in told(upper)] == [(chosen, "Harbour, berth 7")])
+        link = cascade.link(superior.id)
+        assert link is not None
+        meant = cascade.offers.meant(link, chosen)
+        assert meant is not None
+        assert meant[1].gb_id == CAMERAS[0]
+        assert cascade.offers.meant(link, CAMERAS[0]) is None
+
+
 @pytest.mark.trap(14)
 async def test_two_platforms_that_are_each_others_upper_and_lower_list_no_loop(tmp_path: Path) -> None:
     async with (

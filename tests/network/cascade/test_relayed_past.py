@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commonview.media import CoreMediaNode
-from commonview.network.cascade import RelayEnd, RelayKind
+from commonview.network.cascade import RelayEnd, RelayKind, Superior
 from commonview.network.history import ControlState, DownloadState, PlaybackState, Verb
 from commonview.security import SharedAction
 from commonview.simulator import Channel, Recorder, Segment, SimulatedCamera
@@ -38,14 +38,16 @@ class Pair:
     upper: Room
     lower: Room
     node: CoreMediaNode
+    lower_node: CoreMediaNode
     book: MemoryBook
+    superior: Superior
 
 
 @asynccontextmanager
 async def pair(folder: Path) -> AsyncIterator[Pair]:
     async with (
         media_platform(folder / "upper", default_media_transport="udp") as (upper, upper_node),
-        media_platform(folder / "lower", sip_id=LOWER) as (lower, _lower_node),
+        media_platform(folder / "lower", sip_id=LOWER) as (lower, lower_node),
     ):
         painter = ScenePainter("gate", width=160, height=120)
         recorder = Recorder((Segment(at(0), at(20)), Segment(at(20), at(30))), painter)
@@ -53,9 +55,9 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
         settings = replace(lower.camera_settings(), channels=(channel,))
         async with SimulatedCamera(settings), camera_known(lower):
             book = MemoryBook()
-            await register(lower, upper, book)
+            superior = await register(lower, upper, book)
             assert list(await listed(upper)) == [CAMERA]
-            yield Pair(upper, lower, upper_node, book)
+            yield Pair(upper, lower, upper_node, lower_node, book, superior)
 
 
 async def test_recordings_are_listed_under_the_superiors_id(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Pair:
         return self.upper.service.voice.start(AT_UPPER, access_id="a", grant_id="g", ends_at=ends_at)
 
     async def reached(self, talk: Talk, state: TalkState) -> Talk:
-        await until(lambda: talk_of(self.upper, talk).state is state, seconds=20)
+        await until(lambda: talk_of(self.upper, talk).state is state)
         return talk_of(self.upper, talk)
 
 

@@ -143,6 +143,22 @@ async def test_the_user_at_our_own_console_is_named_to_a_platform_below(tmp_path
         assert {one[3].user for one in two.book.opened} == {f"{UPPER}-ann_marie"}
 
 
+@pytest.mark.parametrize("session", ["Play", "Playback", "Download", "Talk"])
+async def test_whatever_is_called_for_needs_a_sharing_in_force_and_no_record_is_made_of_a_refusal(
+    tmp_path: Path, session: str
+) -> None:
+    async with past_pair(tmp_path) as two:
+        two.book.sharings.clear()
+        await two.lower.service.cascade.look_again()
+        record = two.upper.service._directory.get(LOWER)
+        assert record is not None
+        assert record.flow is not None
+        call = call_for(UPPER, session=session)
+        result = await two.upper.service.endpoint.invite(call, record.flow, timeout_s=PATIENCE_S)
+        assert result.response.status == 403
+        assert two.book.opened == []
+
+
 def call_for(caller: str, *headers: tuple[str, str], session: str = "Play") -> SipRequest:
     """An INVITE for the camera's live picture, or for what it has recorded."""
     span = "0 0" if session == "Play" else f"{at(1).timestamp():.0f} {at(9).timestamp():.0f}"
@@ -154,10 +170,11 @@ def call_for(caller: str, *headers: tuple[str, str], session: str = "Play") -> S
             *headers,
         )
     )
+    media = "audio 39000 RTP/AVP 8" if session == "Talk" else "video 39000 RTP/AVP 96"
     offer = (
         f"v=0\r\no={caller} 0 0 IN IP4 127.0.0.1\r\ns={session}\r\n"
         f"u={CAMERA}:0\r\nc=IN IP4 127.0.0.1\r\nt={span}\r\n"
-        "m=video 39000 RTP/AVP 96\r\na=recvonly\r\na=rtpmap:96 PS/90000\r\n"
+        f"m={media}\r\na=recvonly\r\na=rtpmap:96 PS/90000\r\n"
     )
     return SipRequest("INVITE", f"sip:{CAMERA}@127.0.0.1", fields, offer.encode())
 

@@ -41,14 +41,14 @@ async def recorder_room(
     *,
     faults: Faults | None = None,
     segments: tuple[Segment, ...] = RECORDED,
-    media_timeout_s: float = 2.0,
+    media_timeout_s: float = 8.0,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the recorder, and wait until its channel is known."""
     node = core_node(KEY, media_timeout_s=media_timeout_s)
     try:
         async with open_room(
-            folder, node=node, default_media_transport=media_transport, invite_timeout_s=1
+            folder, node=node, default_media_transport=media_transport, invite_timeout_s=15
         ) as room:
             channel = Channel(
                 "34020000001320000001",

@@ -75,7 +75,11 @@ async def test_file_that_ends_early_is_called_short_and_says_by_how_much(tmp_pat
 
 @pytest.mark.trap(48)
 async def test_end_that_nobody_tells_still_finishes_the_file(tmp_path: Path) -> None:
-    async with recorder_room(tmp_path, faults=Faults(finishes_silently=True)) as (room, _, _node):
+    async with recorder_room(tmp_path, faults=Faults(finishes_silently=True), media_timeout_s=3.0) as (
+        room,
+        _,
+        _node,
+    ):
         done = await until_over(room, fetch(room, 8))
         assert done.state is DownloadState.FINISHED
         assert room.service.counters()["history.download.ended_by_silence"] == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from commonview.explain.documents import read_manscdp, user_and_host
 from commonview.explain.model import ExchangeKind
-from commonview.explain.rules.hit import Hit, place, seen, shown
+from commonview.explain.rules.hit import UNANSWERED_AFTER_S, Hit, place, seen, shown
 from commonview.wire.charset import DAMAGED
 from commonview.wire.manscdp.errors import Repair
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from commonview.explain.drafts import Draft, Scene
     from commonview.explain.transactions import Transaction
 
-UNANSWERED_AFTER_S: Final = 4.0
 ANSWER_AFTER_S: Final = 10.0
 LONG_MESSAGE_BYTES: Final = 1300
 # A.2.3: these commands are answered by a Response, the others by the 200 alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from commonview.explain.model import Params
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from commonview.explain.drafts import Draft, Scene
     from commonview.explain.model import Sighting
     from commonview.explain.transactions import Transaction
+
+UNANSWERED_AFTER_S: Final = 4.0
+"""A request that a recording ends sooner after may still be answered."""
 
 
 @dataclass(frozen=True, slots=True)

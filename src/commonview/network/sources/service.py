@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from commonview.foundation.errors import CommonviewError
 from commonview.network.model import CatalogueProgress, CatalogueState, DeviceOrigin, PresenceReason
-from commonview.network.sources import records, rtsp, store
+from commonview.network.sources import records, rtsp
 from commonview.network.sources.address import locate
-from commonview.network.sources.errors import SourceFailed, SourceInvalid, SourceUnknown
+from commonview.network.sources.errors import SourceFailed, SourceUnknown
 from commonview.network.sources.exchange import Asker, Credentials
 from commonview.network.sources.failures import presence_of
 from commonview.network.sources.model import (
@@ -28,14 +28,12 @@ from commonview.network.sources.model import (
 )
 from commonview.network.sources.onvif import OnvifDesk, discover
 from commonview.network.sources.plans import bounded, edited, planned, require_safe
+from commonview.network.sources.shelf import SourceShelf
 from commonview.network.sources.streams import SourceStreams
 from commonview.network.sources.tls import TlsTrust, fingerprint
-from commonview.wire.gbid import TypeCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from sqlalchemy import Connection
 
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
@@ -84,8 +82,7 @@ class Sources:
         """The listeners hear of a device id: that it changed, that it is not to be watched any more."""
         self._settings = settings
         self._directory = directory
-        self._database = database
-        self._vault = vault
+        self._shelf = SourceShelf(database, vault, directory, settings.domain)
         self._clock = clock
         self._on_changed = on_changed
         self._listing = listing
@@ -96,12 +93,12 @@ class Sources:
         self.counters: Counter[str] = Counter()
         self.onvif = OnvifDesk(settings.networks, clock)
         self.streams = SourceStreams(
-            node, settings.networks, self._sources.get, self._credentials, settings.trust
+            node, settings.networks, self._sources.get, self._shelf.credentials, settings.trust
         )
 
     async def start(self) -> None:
         """Take the sources back from the database; their devices are in the directory already."""
-        for source in await asyncio.to_thread(self._load):
+        for source in await asyncio.to_thread(self._shelf.load):
             record = self._directory.get(source.id)
             if record is None:
                 continue
@@ -112,10 +109,6 @@ class Sources:
         for record in list(self._directory.records()):
             if record.origin is not DeviceOrigin.GB28181 and record.id not in self._sources:
                 self._directory.forget(record.id)
-
-    def _load(self) -> list[Source]:
-        with self._database.read() as conn:
-            return store.load(conn)
 
     async def close(self) -> None:
         """End the checks under way."""
@@ -179,40 +172,12 @@ class Sources:
         )
         if kind is SourceKind.RTSP:
             require_safe(source, self._settings.trust)
-        source, record = await asyncio.to_thread(self._store_new, source, password, tested)
+        source, record = await asyncio.to_thread(self._shelf.add, source, password, tested)
         self._directory.adopt(record)
         self._keep(source, record)
         await self._listing.write(record, records.items_of(source))
         self._on_changed(source.id)
         return self._sources[source.id]
-
-    def _store_new(self, source: Source, password: str, tested: SourceTest) -> tuple[Source, DeviceRecord]:
-        with self._database.begin() as conn:
-            source_id = self._new_id(conn, records.device_type(len(source.channels)))
-            numbered = tuple(
-                replace(channel, gb_id=self._new_id(conn, TypeCode.IP_CAMERA)) for channel in source.channels
-            )
-            sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
-            source = replace(source, id=source_id, channels=numbered, password_sealed=sealed)
-            record = records.record_of(
-                source,
-                manufacturer=tested.manufacturer,
-                model=tested.model,
-                firmware=tested.firmware,
-            )
-            store.add(conn, source, record)
-        return source, record
-
-    def _new_id(self, conn: Connection, type_code: TypeCode) -> str:
-        try:
-            return records.new_id(
-                conn,
-                self._settings.domain,
-                type_code,
-                lambda made: self._directory.get(made) is not None or store.is_channel(conn, made),
-            )
-        except ValueError:
-            raise SourceInvalid("every id of this type in our domain is used up", field="name") from None
 
     async def update(
         self,
@@ -248,11 +213,10 @@ class Sources:
         )
         if password is not None:
             bounded("password", password)
-            sealed = self._vault.seal(password.encode(), _context(source_id)) if password else None
-            changed = replace(changed, password_sealed=sealed, has_password=bool(password))
+            changed = self._shelf.sealed(changed, password)
         before, record.name = record.name, changed.name
         try:
-            await asyncio.to_thread(self._store_change, changed, record)
+            await asyncio.to_thread(self._shelf.change, changed, record)
         except CommonviewError:
             record.name = before
             raise
@@ -264,17 +228,13 @@ class Sources:
         self._on_changed(source_id)
         return self._sources[source_id]
 
-    def _store_change(self, source: Source, record: DeviceRecord) -> None:
-        with self._database.begin() as conn:
-            store.change(conn, source, record)
-
     async def remove(self, source_id: str) -> None:
         """Forget a source with its channels; its streams end. Its ids are not given again.
 
         Raises `SourceUnknown`, `StorageUnavailable`.
         """
         self.get(source_id)
-        await asyncio.to_thread(self._store_removal, source_id)
+        await asyncio.to_thread(self._shelf.remove, source_id)
         self._sources.pop(source_id, None)
         self._due.pop(source_id, None)
         self.onvif.forget(source_id)
@@ -284,10 +244,6 @@ class Sources:
             await self._listing.write(record, [])
         self._directory.forget(source_id)
         self._on_changed(source_id)
-
-    def _store_removal(self, source_id: str) -> None:
-        with self._database.begin() as conn:
-            store.remove(conn, source_id)
 
     async def test(
         self,
@@ -317,10 +273,10 @@ class Sources:
         source = self.get(source_id)
         try:
             if source.kind is SourceKind.ONVIF:
-                tested = await self.onvif.ask(source.url, self._credentials(source))
+                tested = await self.onvif.ask(source.url, self._shelf.credentials(source))
             else:
                 trust = self._settings.trust.only(source.certificate_sha256)
-                tested = await self._ask_rtsp(source.channels, self._credentials(source), trust)
+                tested = await self._ask_rtsp(source.channels, self._shelf.credentials(source), trust)
         except SourceFailed as error:
             tested = SourceTest(error.outcome, error.message, certificate_sha256=error.shown)
         self._note(source_id, tested.outcome, tested.detail)
@@ -340,23 +296,10 @@ class Sources:
             return
         record.manufacturer, record.model = tested.manufacturer, tested.model
         record.firmware = tested.firmware
-        source = await asyncio.to_thread(self._store_refreshed, source, record, tested.channels)
+        source = await asyncio.to_thread(self._shelf.refresh, source, record, tested.channels)
         self._keep(source, record)
         await self._listing.write(record, records.items_of(source))
         self._on_changed(source_id)
-
-    def _store_refreshed(
-        self, source: Source, record: DeviceRecord, found: Sequence[SourceChannel]
-    ) -> Source:
-        kept = {channel.video_source: channel.gb_id for channel in source.channels}
-        with self._database.begin() as conn:
-            channels = tuple(
-                replace(one, gb_id=kept.get(one.video_source) or self._new_id(conn, TypeCode.IP_CAMERA))
-                for one in found
-            )
-            source = replace(source, channels=channels)
-            store.change(conn, source, record)
-        return source
 
     async def _ask_rtsp(
         self, channels: Sequence[SourceChannel], who: Credentials, trust: TlsTrust
@@ -384,7 +327,7 @@ class Sources:
         channel = next((one for one in source.channels if one.gb_id == gb_id), None) if source else None
         if source is None or channel is None or not source.enabled:
             return None
-        return self.onvif.steer(source, channel, self._credentials(source))
+        return self.onvif.steer(source, channel, self._shelf.credentials(source))
 
     # -- presence
 
@@ -423,7 +366,7 @@ class Sources:
             self._note(source_id, SourceOutcome.ANSWERED, "")
 
     async def _look(self, source: Source) -> None:
-        who = self._credentials(source)
+        who = self._shelf.credentials(source)
         if source.kind is SourceKind.RTSP:
             trust = self._settings.trust.only(source.certificate_sha256)
             asker = Asker(locate(source.url, "rtsp"), who, self._settings.networks, trust=trust)
@@ -442,8 +385,6 @@ class Sources:
             log.info("source %s: %s", source_id, reason.value)
             self._on_changed(source_id)
 
-    # -- small change
-
     def _keep(self, source: Source, record: DeviceRecord) -> None:
         """A source is known or was changed: it is asked soon."""
         self._sources[source.id] = source
@@ -458,13 +399,3 @@ class Sources:
         else:
             self._due.pop(source.id, None)
             self._directory.judge(record, PresenceReason.SOURCE_DISABLED, online=False)
-
-    def _credentials(self, source: Source) -> Credentials:
-        sealed = source.password_sealed
-        password = self._vault.open(sealed, _context(source.id)).decode() if sealed is not None else ""
-        return Credentials(source.username, password)
-
-
-def _context(source_id: str) -> str:
-    """What a sealed password is bound to."""
-    return f"source:{source_id}"

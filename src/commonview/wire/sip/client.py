@@ -76,6 +76,17 @@ class ClientLayer:
         self._start(now, tx)
         return tx
 
+    def withdraw(self, now: float, flow: Flow, request: SipRequest) -> None:
+        """End what may have become of an INVITE that a process before this one sent.
+
+        It goes out once more as it was, its Via included: to the peer it is a repeated request (RFC 3261
+        17.2.1), so that an answer which nobody heard comes again. A 2xx is acknowledged and ended with BYE,
+        anything before it with CANCEL.
+        """
+        tx = self._open_transaction(flow, request)
+        self._start(now, tx)
+        self.cancel(now, tx)
+
     def _with_via(self, flow: Flow, request: SipRequest, sent_by: str) -> SipRequest:
         headers = request.headers.copy()
         headers.remove("Via")

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from commonview.wire.sip.answers import HeaderPairs
 from commonview.wire.sip.client import ClientLayer
 from commonview.wire.sip.context import (
     AckReceived,
@@ -34,7 +35,7 @@ from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.flow import Flow
 from commonview.wire.sip.message import SipMessage, SipRequest, parse_datagram
 from commonview.wire.sip.pieces import PieceHolder
-from commonview.wire.sip.server import HeaderPairs, ServerLayer
+from commonview.wire.sip.server import ServerLayer
 from commonview.wire.sip.timers import Timing
 from commonview.wire.sip.transaction import ClientTransaction, ServerTransaction
 
@@ -155,6 +156,10 @@ class SipCore:
     def request(self, now: float, flow: Flow, request: SipRequest, sent_by: str) -> ClientTransaction:
         """Send a request in a new client transaction; see `ClientLayer.send`."""
         return self._client.send(now, flow, request, sent_by)
+
+    def withdraw(self, now: float, flow: Flow, request: SipRequest) -> None:
+        """End an INVITE of a former process; see `ClientLayer.withdraw`."""
+        self._client.withdraw(now, flow, request)
 
     def acknowledge(
         self,
