@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, delete, insert, select, update
 
 from commonview.foundation.database import metadata
 
@@ -35,6 +35,7 @@ bands = Table(
     Column("kind", Text, nullable=False),
     Column("begin_at", BigInteger, nullable=False),
     Column("end_at", BigInteger, nullable=False),
+    Index("ix_recording_bands_line", "level", "channel_id", "kind", "end_at", "begin_at"),
 )
 
 Span = tuple[int, int]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     Integer,
     Table,
     Text,
@@ -119,6 +120,8 @@ segments = Table(
     Column("path", Text, nullable=False),
     Column("link", Text, nullable=False),
     Column("tombstone_id", Text),
+    Index("ix_segments_begin", "channel_id", "begin_at"),
+    Index("ix_segments_disk", "disk_id", "begin_at"),
     sqlite_with_rowid=False,
 )
 
@@ -132,6 +135,7 @@ gaps = Table(
     Column("end_at", UtcDateTime),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Index("ix_recording_gaps_track", "channel_id", "stream_number", "begin_at"),
 )
 
 tombstones = Table(
@@ -148,6 +152,7 @@ tombstones = Table(
     Column("rule", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("digest", Text, nullable=False),
+    Index("ix_tombstones_track", "channel_id", "stream_number", "first_sequence"),
 )
 
 disks = Table(
@@ -168,6 +173,7 @@ alarms = Table(
     Column("kind", Text, nullable=False),
     Column("raised_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Index("ix_recording_alarms_disk", "disk_id", "raised_at"),
 )
 
 
