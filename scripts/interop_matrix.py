@@ -1,8 +1,8 @@
 """Run the conformance tester against the foreign peers of tests/interop and write docs/interop-matrix.md.
 
-python scripts/interop_matrix.py [JUNIT_FILE]     needs build/peers (scripts/build-peers.sh) and ffmpeg
+python scripts/interop_matrix.py [JUNIT_FILE...]     needs build/peers (scripts/build-peers.sh) and ffmpeg
 
-With the JUnit file of `pytest -m interop` the page says first what those tests showed, stack by stack.
+With the JUnit files of `pytest -m interop` the page says first what those tests showed, stack by stack.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def main() -> int:
         print("no foreign peer is built: scripts/build-peers.sh", file=sys.stderr)
         return 1
     day = f"{datetime.now(UTC):%Y-%m-%d}"
-    ran = section(Path(sys.argv[1]), day) + "\n" if len(sys.argv) > 1 else ""
+    ran = section([Path(each) for each in sys.argv[1:]], day) + "\n" if len(sys.argv) > 1 else ""
     PAGE.write_text(ran + page(rows, day), "utf-8")
     return 0
 

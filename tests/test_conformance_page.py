@@ -12,7 +12,7 @@ def test_conformance_page_is_what_the_tests_show() -> None:
         [sys.executable, str(ROOT / "scripts" / "conformance.py"), "--check"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,  # for a machine ten times slower than ours
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,24 @@ class RelaysDouble:
         return ()
 
 
+class OffersDouble:
+    """Nothing is offered to the superiors known."""
+
+    def __init__(self, cascade: CascadeDouble) -> None:
+        self._cascade = cascade
+
+    async def channels(
+        self, superior_id: str, after: str = "", limit: int = 100
+    ) -> tuple[tuple[SharedChannel, ...], str | None, int]:
+        self._cascade.superior(superior_id)
+        return (), None, 0
+
+    async def name_channel(
+        self, superior_id: str, channel_id: str, *, own_id: str | None = None, own_name: str | None = None
+    ) -> None:
+        self._cascade.superior(superior_id)
+
+
 class CascadeDouble:
     """Superiors in memory."""
 
@@ -32,6 +50,8 @@ class CascadeDouble:
         self.known: dict[str, Superior] = {}
         self.passwords: dict[str, str] = {}
         self.relays = RelaysDouble()
+        self.talks = RelaysDouble()
+        self.offers = OffersDouble(self)
 
     def superiors(self) -> tuple[tuple[Superior, SuperiorStatus], ...]:
         return tuple(self.superior(one) for one in self.known)
@@ -76,14 +96,3 @@ class CascadeDouble:
     async def remove(self, superior_id: str) -> None:
         self.superior(superior_id)
         del self.known[superior_id]
-
-    async def channels(
-        self, superior_id: str, after: str = "", limit: int = 100
-    ) -> tuple[tuple[SharedChannel, ...], str | None, int]:
-        self.superior(superior_id)
-        return (), None, 0
-
-    async def name_channel(
-        self, superior_id: str, channel_id: str, *, own_id: str | None = None, own_name: str | None = None
-    ) -> None:
-        self.superior(superior_id)

@@ -90,6 +90,9 @@ def test_a_used_ticket_opens_nothing_more(scene: Scene) -> None:
 
 
 def test_every_room_shows_its_counters(scene: Scene) -> None:
+    with httpx.stream("GET", scene.watch()["url"], timeout=PATIENCE_S) as picture:
+        parts = picture.iter_raw()  # kept: a forgotten iterator closes the response
+        next(parts)
     with signed_in_at(scene.server.url, ADMINISTRATOR) as administrator:
         system = administrator.get("/api/system").json()
     counters = system["counters"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from commonview.foundation.clock import Clock
@@ -24,7 +25,15 @@ class VoiceDouble:
             if talk.ended_at is None:
                 raise TalkBusy("taken", device_id=talk.device_id, access_id=talk.access_id)
 
-    def start(self, channel_id: str, *, access_id: str, grant_id: str, ends_at: datetime) -> Talk:
+    def start(
+        self,
+        channel_id: str,
+        *,
+        access_id: str,
+        grant_id: str,
+        ends_at: datetime,
+        aac_rates: Sequence[int] = (),
+    ) -> Talk:
         self.require_free(channel_id)
         now = self._clock.now()
         failed = self.fail is not None
@@ -38,6 +47,7 @@ class VoiceDouble:
             dialect=TalkDialect.BROADCAST,
             transport=None,
             carriage=None,
+            aac_rate_hz=0,
             state=TalkState.FAILED if failed else TalkState.ASKING,
             started_at=now,
             ended_at=now if failed else None,

@@ -13,7 +13,9 @@ from tests.conformance.device_room import PATIENT, Misbehaviour, examined, faile
 pytestmark = pytest.mark.anyio
 
 
-async def test_right_cameras_pass_in_both_editions_over_udp_tcp_and_tls() -> None:
+async def test_right_cameras_pass_in_both_editions_over_udp_tcp_and_tls(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     kinds = [
         (transport, version)
         for transport in ("udp", "tcp", "tls")
@@ -43,6 +45,12 @@ async def test_right_cameras_pass_in_both_editions_over_udp_tcp_and_tls() -> Non
         }
         assert newer & passed == (newer if report.edition == "2022" else set())
     assert [report.edition for report in reports] == ["2016", "2022"] * 3
+    broken = [
+        one.getMessage()
+        for one in caplog.records
+        if one.name.startswith("commonview.conformance") and one.exc_info
+    ]
+    assert not broken, "a procedure of the tester failed by itself"
 
 
 def _named(*names: str) -> Misbehaviour:

@@ -38,6 +38,8 @@ _VIDEO_STATE = """place => {
     }
 }"""
 
+_REFUSED = ("Failed to load resource", "WebSocket connection to")
+
 
 class Console:
     """One signed-in (or not yet) browser window."""
@@ -55,8 +57,9 @@ class Console:
         self.language = language
 
     def _note(self, message: Any) -> None:
-        # A refused request is shown on screen by design; what counts here are faults of the program.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        # A refused request or stream is shown on screen by design, and the browser notes it too; what counts
+        # here are faults of the program.
+        if message.type == "error" and not any(words in message.text for words in _REFUSED):
             self.errors.append(message.text)
 
     def close(self) -> None:

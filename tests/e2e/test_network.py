@@ -308,6 +308,53 @@ def test_groups_are_made_by_keyboard_and_filled_from_a_table_with_one_bad_row(
             duty.shot("tree-search")
 
 
+def test_the_device_page_holds_what_is_in_sight_of_a_long_list(tmp_path: Path, window: Window) -> None:
+    server = Server(tmp_path)
+    with running(server):
+        server.set_up()
+        client = server.sign_in(ADMINISTRATOR)
+        lines = [
+            "设备编号,设备名称",
+            *(f"3402000000132{number:07d},Unit {number}" for number in range(1, 451)),
+        ]
+        asked: dict[str, str | bool] = {"file_name": "units.csv", "dry_run": False}
+        answer = client.post("/api/imports", params=asked, content="\n".join(lines).encode())
+        assert answer.status_code == 202, answer.text
+        job = f"/api/imports/{answer.json()['id']}"
+        wait_for(lambda: client.get(job).json()["state"] == "applied", "450 devices", 120)
+        console = window(server)
+        console.come_in(ADMINISTRATOR)
+        console.see("nav-devices").click()
+        rows = console.page.locator("[data-testid=devices-rows] [data-state]")
+        expect(rows.first).to_contain_text("34020000001320000001")
+        assert rows.count() < 60, "only what is in sight is in the page"
+        # Page after page comes as one goes down, and what one leaves behind goes from the page.
+        last = console.see("device-34020000001320000450")
+        box = console.see("devices-rows")
+
+        def at_the_end() -> bool:
+            box.evaluate("box => { box.scrollTop = box.scrollHeight }")
+            return bool(last.count())
+
+        wait_for(at_the_end, "the last of 450 devices", 60)
+        assert rows.count() < 60
+        console.see("devices-search").fill("34020000001320000123")
+        expect(rows).to_have_count(1)
+        expect(rows).to_contain_text("34020000001320000123")
+        rows.get_by_test_id("device-rename").click()
+        console.see("device-name").fill("Bridge")
+        console.see("device-name-save").click()
+        expect(rows).to_contain_text("Bridge")
+        for language in ("zh", "en"):
+            shown = window(server, language)
+            shown.come_in(ADMINISTRATOR)
+            shown.see("nav-devices").click()
+            expect(shown.see("device-34020000001320000001")).to_be_visible()
+            shown.see("device-34020000001320000001").get_by_test_id("device-open").click()
+            shown.shot("devices")
+            assert shown.accessibility_faults() == []
+
+
 def test_sources_are_tried_looked_for_and_removed(tmp_path: Path, window: Window) -> None:
     server = Server(tmp_path)
     with running(server):
@@ -384,3 +431,30 @@ def test_a_sharing_is_agreed_shown_and_revoked(tmp_path: Path, window: Window) -
         console.see("sharing-revoke-reason").fill("the exercise is over")
         console.see("sharing-revoke-submit").click()
         expect(row).to_have_attribute("data-state", "revoked")
+        expect(row).to_contain_text(SUPERVISOR["display_name"])  # who did it, by name
+        # Single cameras and exceptions can be named too.
+        with simulated(server, count=2, **SMALL):
+            client = server.sign_in(OPERATOR)
+
+            def two() -> list[dict[str, Any]]:
+                found = channels(client)
+                return found if len(found) == 2 else []
+
+            one, other = wait_for(two, "two cameras", 60)
+            console.see("sharing-new").click()
+            console.see("sharing-owner").fill("Traffic police")
+            console.see("sharing-purpose").select_option(index=0)
+            console.see("sharing-reason").fill("one crossing")
+            expect(console.see("sharing-save")).to_be_disabled()
+            console.see("sharing-in-camera").press_sequentially(one["gb_id"])
+            console.see("sharing-in-camera-option").click()
+            expect(console.see("sharing-in-cameras")).to_contain_text(one["name"])
+            console.see("sharing-except").click()
+            console.see("sharing-out-camera").press_sequentially(other["gb_id"])
+            console.see("sharing-out-camera-option").click()
+            assert console.accessibility_faults() == []
+            console.see("sharing-save").click()
+            expect(row.filter(has_text="one crossing")).to_contain_text("cameras: 1, groups: 0, without 1")
+        sharings = server.sign_in(SUPERVISOR).get("/api/sharings").json()["items"]
+        assert [one["scope"]["channel_ids"] for one in sharings][1:] == [[one["id"]]]
+        assert [one["scope"]["excluded_channel_ids"] for one in sharings][1:] == [[other["id"]]]

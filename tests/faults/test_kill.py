@@ -13,7 +13,7 @@ from tests.processes import Server
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
-pytestmark = [pytest.mark.soak, pytest.mark.anyio]
+pytestmark = [pytest.mark.soak, pytest.mark.anyio, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -51,7 +51,7 @@ from tests.waiting import answered
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]  # servers start twice, also on a slow machine
 
 ABOVE = "34000000002000000009"
 AT_UPPER = f"{LOWER}-{CAMERA}"

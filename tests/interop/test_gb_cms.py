@@ -23,15 +23,12 @@ from tests.interop.peers import peer
 from tests.interop.peers.gb_cms import GbCms, gb_cms
 from tests.interop.test_rust_device import played_room
 from tests.network.cascade.platforms import LOWER, UPPER, MemoryBook, camera_known, media_platform, phase_of
-from tests.network.harness import LIMITS, PASSWORD, Room
+from tests.network.harness import PASSWORD, Room
 from tests.network.media_room import steps, until_state, watch
 from tests.waiting import answered, until
 
 PROGRAM = peer("gb-cms")
 CAMERA = "34020000001320000001"
-
-# It answers a call once the picture of its own camera has come.
-PATIENT = replace(LIMITS, place_s=30.0, answer_media_s=30.0)
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
@@ -129,9 +126,7 @@ async def above_it(folder: Path, transport: str) -> AsyncIterator[tuple[Room, An
     source = open_scene("south gate", size=(160, 120), fps=10)
     try:
         async with (
-            played_room(
-                folder, "udp", sip_id=UPPER, keepalive_interval_s=60, invite_timeout_s=30, limits=PATIENT
-            ) as (upper, node),
+            played_room(folder, "udp", sip_id=UPPER) as (upper, node),
             gb_cms(PROGRAM, folder / "gb-cms", server_id=LOWER) as below,
         ):
             server = Server(host="127.0.0.1", port=below.sip_port, server_id=LOWER, domain=LOWER[:10])

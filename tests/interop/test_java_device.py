@@ -99,7 +99,7 @@ async def test_it_notifies_who_subscribed(tmp_path: Path, transport: str) -> Non
             return all(states.get(kind) is SubscriptionStatus.ACTIVE for kind in kinds)
 
         await until(active)
-        assert {one["subscribed"] for one in device.heard("subscribed")} == {"Catalog", "Alarm"}
+        await until(lambda: {one["subscribed"] for one in device.heard("subscribed")} == {"Catalog", "Alarm"})
         assert room.service.channel(CHANNEL).status is ChannelStatus.ON
         await device.say("off")
         await until(lambda: room.service.channel(CHANNEL).status is ChannelStatus.OFF)

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from commonview.network.model import SignallingTransport
 from tests.certificates import make
 from tests.interop.peers import peer
 from tests.interop.peers.process import PeerProcess, running_peer
-from tests.network.harness import PASSWORD, Room, free_port, open_room, until
+from tests.network.harness import LIMITS, PASSWORD, Room, free_port, open_room, until
 from tests.network.media_room import KEY, steps, until_state, watch
 
 DEVICE = "34020000001320000099"
 CHANNEL = f"{DEVICE}-{DEVICE}"
 PROGRAM = peer("rust-device")
+PATIENT = replace(LIMITS, place_s=30.0, answer_media_s=30.0)
 
 pytestmark = [
     pytest.mark.anyio,
@@ -77,14 +79,15 @@ async def rust_device(room: Room, folder: Path, transport: str, **more: object) 
 async def played_room(
     folder: Path, media_transport: str, **more: Any
 ) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
-    """A room with a real media node."""
+    """A room with a real media node that waits for a slow machine's peers."""
+    patient: dict[str, Any] = {"invite_timeout_s": 30, "keepalive_interval_s": 60, "limits": PATIENT} | more
     first = free_port() & ~1
     node = CoreMediaNode(
         MediaNodeSettings(viewer_port=0, rtp_port_min=first, rtp_port_max=first + 15, reactors=1),
         ticket_key=KEY,
     )
     try:
-        async with open_room(folder, node=node, default_media_transport=media_transport, **more) as room:
+        async with open_room(folder, node=node, default_media_transport=media_transport, **patient) as room:
             yield room, node
     finally:
         node.close()

@@ -67,6 +67,7 @@ class RecordedOutlets:
         ssrc: int,
         payload_type: int = 8,
         carriage: TalkCarriage = TalkCarriage.PCMA,
+        aac_rate_hz: int = 0,
         access_id: str,
         grant_id: str,
         end_by: datetime,

@@ -251,9 +251,9 @@ descriptions = st.builds(
     port=st.integers(0, 65535),
     transport=st.sampled_from(MediaTransport),
     payload_types=st.lists(st.integers(0, 127), min_size=1, max_size=6).map(tuple),
-    rtpmaps=st.lists(st.builds(RtpMap, st.integers(97, 127), words, st.integers(1, 10**6)), max_size=6).map(
-        tuple
-    ),
+    rtpmaps=st.lists(
+        st.builds(RtpMap, st.integers(97, 127), words, st.integers(1, 10**6), st.integers(1, 8)), max_size=6
+    ).map(tuple),
     direction=st.sampled_from(["sendonly", "recvonly", "sendrecv", "inactive", None]),
     setup=st.sampled_from(["active", "passive", "actpass", None]),
     connection=st.sampled_from(["new", "existing", None]),

@@ -1,5 +1,6 @@
 """Shapes of the cascade: superiors, what they are offered and pull, and the sharings that allow it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -209,7 +210,7 @@ class SharingScopeOut(Answer):
 
 
 class SharingOut(Answer):
-    """An agreement and what it is now."""
+    """An agreement and what it is now; people by their names."""
 
     id: str
     superior_id: str
@@ -228,12 +229,12 @@ class SharingOut(Answer):
     state: SharingState
 
     @classmethod
-    def of(cls, sharing: Sharing, now: datetime) -> "SharingOut":
-        """As the security room has it, at the moment `now`."""
+    def of(cls, sharing: Sharing, now: datetime, names: Mapping[str, str]) -> "SharingOut":
+        """As the security room has it, at the moment `now`; `names` are those of the accounts it mentions."""
         fields = {
             name: getattr(sharing, name)
             for name in cls.model_fields
-            if name not in ("state", "actions", "scope")
+            if name not in ("state", "actions", "scope", "created_by", "revoked_by")
         }
         scope = {name: getattr(sharing.scope, name) for name in SharingScopeOut.model_fields}
         lists = {name: sorted(found) for name, found in scope.items() if name != "everything"}
@@ -241,5 +242,7 @@ class SharingOut(Answer):
             **fields,
             actions=sorted(sharing.actions),
             scope=SharingScopeOut(everything=sharing.scope.everything, **lists),
+            created_by=names.get(sharing.created_by, sharing.created_by),
+            revoked_by=names.get(sharing.revoked_by, sharing.revoked_by) if sharing.revoked_by else None,
             state=sharing.state_at(now),
         )

@@ -1,5 +1,6 @@
 """Speaking through a camera, from the wish to the last word: on the books like a look."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from anyio import to_thread
@@ -19,10 +20,13 @@ class TalkDesk:
         self._network = network
         self._live = live
 
-    async def open(self, subject: Subject, wish: Wish) -> tuple[OpenedAccess, Talk, str, datetime]:
+    async def open(
+        self, subject: Subject, wish: Wish, aac_rates: Sequence[int] = ()
+    ) -> tuple[OpenedAccess, Talk, str, datetime]:
         """Grant, record, talk, ticket: in this order; the device is asked in the background.
 
-        The ticket is good once the talk is `connected`.
+        ``aac_rates`` are those at which the browser encodes AAC. The ticket is good once the talk is
+        `connected`.
 
         Raises:
             ChannelUnknown, TalkBusy (with `who`): before anything is written.
@@ -41,6 +45,7 @@ class TalkDesk:
                 access_id=access.record.id,
                 grant_id=access.grant.id,
                 ends_at=access.grant.ends_at,
+                aac_rates=aac_rates,
             )
             begun.append(talk)
             failed = TalkState.FAILED

@@ -9,6 +9,7 @@ from commonview.conformance.bench import DeviceBench
 from commonview.conformance.errors import Skip
 from commonview.conformance.web_desk import WebDesk
 from commonview.wire.manscdp import DeviceConfig, SnapShotConfig, UploadSnapShotFinished
+from commonview.wire.version import GbVersion
 
 _COUNT: Final = 2
 _INTERVAL_S: Final = 1
@@ -16,7 +17,9 @@ _GRACE_S: Final = 20.0
 
 
 async def pictures(bench: DeviceBench) -> None:
-    """Ask for two pictures, a second apart; they are counted, not kept."""
+    """Ask for two pictures, a second apart; they are counted, not kept. Nothing of 2016."""
+    if bench.version < GbVersion.V2022:
+        return
     if not bench.options.allow_control:
         raise Skip("needs --allow-control", "需要 --allow-control")
     session = secrets.token_hex(16)

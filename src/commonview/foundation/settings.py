@@ -96,7 +96,8 @@ class Settings(BaseModel):
         "MD5",
         _SIP,
         "Digest algorithms offered to registering devices, in order, separated by commas: MD5, SHA-256, SM3. "
-        "Many devices refuse a choice; credentials with an algorithm that is not offered are not accepted.",
+        "Many devices refuse a choice; credentials with an algorithm that is not offered are not accepted. "
+        "A device's profile may say otherwise.",
         pattern=r"(?i)^\s*(MD5|SHA-256|SM3)(\s*,\s*(MD5|SHA-256|SM3)){0,2}\s*$",
     )
     sip_digest_qop: bool = _field(

@@ -294,6 +294,7 @@ class CoreMediaNode:
         ssrc: int,
         payload_type: int = 8,
         carriage: TalkCarriage = TalkCarriage.PCMA,
+        aac_rate_hz: int = 0,
         access_id: str,
         grant_id: str,
         end_by: datetime,
@@ -308,11 +309,12 @@ class CoreMediaNode:
                 port=target.port,
                 ssrc=ssrc,
                 payload_type=payload_type,
-                as_program_stream=carriage is TalkCarriage.PROGRAM_STREAM,
+                as_program_stream=carriage.is_program_stream,
                 access_id=access_id,
                 grant_id=grant_id,
                 end_by_ms=_milliseconds(end_by),
                 stream_id=stream_id,
+                **({"aac_rate": aac_rate_hz} if carriage.is_aac else {}),
             )
         except _core.CoreError as error:
             raise _media_error(error) from None

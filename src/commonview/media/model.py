@@ -146,6 +146,20 @@ class TalkCarriage(enum.StrEnum):
     """G.711 A-law as it is, payload type 8, clock 8 kHz."""
     PROGRAM_STREAM = "ps"
     """A program stream with one G.711 stream, clock 90 kHz."""
+    AAC = "aac"
+    """AAC-LC of one channel by RFC 3640 (mode AAC-hbr), its clock the sampling rate."""
+    AAC_PROGRAM_STREAM = "aac_ps"
+    """A program stream with one AAC stream in ADTS frames, clock 90 kHz."""
+
+    @property
+    def is_aac(self) -> bool:
+        """Whether the voice is AAC."""
+        return self in (TalkCarriage.AAC, TalkCarriage.AAC_PROGRAM_STREAM)
+
+    @property
+    def is_program_stream(self) -> bool:
+        """Whether it is carried in a program stream."""
+        return self in (TalkCarriage.PROGRAM_STREAM, TalkCarriage.AAC_PROGRAM_STREAM)
 
 
 @dataclass(frozen=True, slots=True)

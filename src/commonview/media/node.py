@@ -148,6 +148,7 @@ class MediaNode(Protocol):
         ssrc: int,
         payload_type: int = 8,
         carriage: TalkCarriage = TalkCarriage.PCMA,
+        aac_rate_hz: int = 0,
         access_id: str,
         grant_id: str,
         end_by: datetime,
@@ -156,12 +157,13 @@ class MediaNode(Protocol):
         """Open a way for a voice to a device, until `end_by` at the latest (aware).
 
         One speaker at a time joins by `ws://HOST` and `tickets.talk_path` with a ticket of the protocol
-        `talk`; its binary messages are G.711 A-law, 8 kHz mono, 20 ms (160 bytes) each, 200 ms at most. They
-        leave as they come, in packets of 20 ms; what comes more than 200 ms late in a burst is dropped and
-        counted. The talk ends with `end_by`, `cut_grant`, `cut_access`, or the device's connection; a speaker
-        with its ticket. With ``stream_id`` nobody joins: the A-law that comes in that stream, alone in its
-        packets or in a program stream, is what is spoken. Raises `OutputExists`, `PortsExhausted`,
-        `StreamUnknown`, `InvalidMediaArgument`.
+        `talk`; its binary messages are G.711 A-law, 8 kHz mono, 20 ms (160 bytes) each, 200 ms at most, or
+        with a ``carriage`` of AAC one raw access unit each (AAC-LC, mono, ``aac_rate_hz``, no ADTS header).
+        They leave as they come, A-law in packets of 20 ms; what comes more than 200 ms late in a burst is
+        dropped and counted. The talk ends with `end_by`, `cut_grant`, `cut_access`, or the device's
+        connection; a speaker with its ticket. With ``stream_id`` nobody joins: the A-law that comes in that
+        stream, alone in its packets or in a program stream, is what is spoken.
+        Raises `OutputExists`, `PortsExhausted`, `StreamUnknown`, `InvalidMediaArgument`.
         """
 
     def close_talk(self, talk_id: str) -> None:

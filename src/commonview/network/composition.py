@@ -23,6 +23,7 @@ from commonview.network.exchange import Exchange
 from commonview.network.history import History
 from commonview.network.live import LiveSessions
 from commonview.network.messages import MessageDesk
+from commonview.network.peer_security import PeerSecurity
 from commonview.network.presence import PresenceKeeper
 from commonview.network.quirks.desk import QuirkDesk
 from commonview.network.reactions import Reactions
@@ -150,8 +151,10 @@ class Rooms:
 
     def _let_devices_in(self) -> None:
         settings, ground, reactions = self.settings, self.ground, self.reactions
+        chosen = configuration.registrar_settings(settings, ground.enrolment_password)
+        security = PeerSecurity(self.directory, chosen.digest, configuration.note_policies(settings))
         self.registrar = Registrar(
-            configuration.registrar_settings(settings, ground.enrolment_password),
+            chosen,
             self.directory,
             ground.database,
             ground.vault,
@@ -160,6 +163,7 @@ class Rooms:
             on_changed=reactions.device_changed,
             admit=lambda device_id, host, agent: self.admission.admit(device_id, host, agent),
             on_quarantined=lambda request, flow: self.admission.on_quarantined(request, flow),
+            digest_of=security.digest_of,
         )
         self.admission = AdmissionDesk(
             settings.admission,
@@ -182,10 +186,8 @@ class Rooms:
             on_changed=lambda import_id: self.bus.publish("import.changed", {"import_id": import_id}),
             on_device=reactions.device_changed,
         )
-        notes = configuration.note_policies(settings)
-        self.integrity = SignallingIntegrity(notes.of, self.registrar.password_of, self.clock)
-        if notes:
-            self.endpoint.integrity = self.integrity
+        self.integrity = SignallingIntegrity(security.note_of, self.registrar.password_of, self.clock)
+        self.endpoint.integrity = self.integrity
 
     def _ask_devices(self) -> None:
         reactions = self.reactions

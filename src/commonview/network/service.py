@@ -289,6 +289,7 @@ class NetworkService:
             "integrity": rooms.integrity.counters,
             "subscribers": self.subscribers.counters,
             "cascade": self.cascade.counters,
+            "cascade_talks": self.cascade.talks.counters,
             "cascade_relays": self.cascade.relays.counters,
             "cascade_commands": self.cascade.commands.counters,
             "cascade_notices": self.cascade.notices.counters,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from commonview.network.directory import Registration
+    from commonview.network.quirks import Overrides
 
 devices = Table(
     "devices",
@@ -136,6 +137,11 @@ def save_device(conn: Connection, device_id: str, values: dict[str, Any]) -> Non
     conn.execute(update(devices).where(devices.c.id == device_id).values(**values))
 
 
+def _overrides(text: str) -> Overrides:
+    # Most devices have none, and there may be a hundred thousand.
+    return () if text == "[]" else tuple((flag, value) for flag, value in json.loads(text))
+
+
 def load(conn: Connection) -> list[DeviceRecord]:
     """Every device, as it was when it was last written."""
     records: dict[str, DeviceRecord] = {}
@@ -164,6 +170,6 @@ def load(conn: Connection) -> list[DeviceRecord]:
                 else CatalogueProgress()
             ),
             origin=DeviceOrigin(row["origin"]),
-            quirk_overrides=tuple((flag, value) for flag, value in json.loads(row["quirks"])),
+            quirk_overrides=_overrides(row["quirks"]),
         )
     return list(records.values())

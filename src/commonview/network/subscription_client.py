@@ -62,6 +62,8 @@ class Subject(Protocol):
 class Subscription:
     """One subscription of ours; `stop` ends it, `renew` makes it anew after the peer has registered again."""
 
+    __slots__ = ("_owner", "call_id", "dialog", "flow", "machine", "queued_for", "subject", "told")
+
     def __init__(self, owner: SubscriptionClient, subject: Subject, machine: Subscriber) -> None:
         self._owner = owner
         self.subject = subject

@@ -1,7 +1,7 @@
 """A simulated device's loudspeaker: it is asked by Broadcast and calls, or is called (2016), and listens.
 
-It keeps what it heard as A-law and can tell its pitch and its level, so that a test knows that a voice came
-through, and not merely packets.
+It keeps what it heard, A-law or AAC, and can tell pitch and level of A-law, so that a test knows that a voice
+came through, and not merely packets.
 """
 
 import asyncio
@@ -22,7 +22,15 @@ from commonview.wire.sdp import CONTENT_TYPE, PS, GbSdp, MediaTransport, RtpMap,
 from commonview.wire.sip.dialog import Dialog
 
 RATE_HZ: Final = 8000
-_TYPES: Final = {"PCMA": RtpMap(8, "PCMA", RATE_HZ), "PS": PS, "AAC": RtpMap(102, "AAC", RATE_HZ)}
+AAC_RATE_HZ: Final = 16_000
+_TYPES: Final = {
+    "PCMA": RtpMap(8, "PCMA", RATE_HZ),
+    "PS": PS,
+    "PS-AAC": PS,  # a program stream in which it takes AAC, as f= says
+    "AAC": RtpMap(102, "AAC", RATE_HZ),  # a name without a payload format: nobody knows what to send
+    "MPEG4-GENERIC": RtpMap(97, "MPEG4-GENERIC", AAC_RATE_HZ),  # RFC 3640
+}
+_FMTP: Final = "fmtp:97 streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1408"
 _INVITE_S: Final = 5.0
 _BYE_S: Final = 3.0
 _DIAL_S: Final = 5.0
@@ -37,7 +45,7 @@ class Voice:
 
     ``broadcast`` False: it answers Broadcast with ERROR; ``silent``: not at all, and calls all the same.
     ``talks``: it takes an INVITE with `s=Talk`. ``way`` is its part over TCP. ``encodings`` is what it
-    offers, of PCMA, PS and AAC, in its order. ``caller`` stands in From and Subject of its call instead of
+    offers, of the names below, in its order. ``caller`` stands in From and Subject of its call instead of
     the addressed loudspeaker (trap 32). ``calls`` False: it promises and never does. ``names_number`` False:
     no `y=` in its offer (trap 33). ``media_host`` stands in `c=` instead of its address. It dials after
     ``dials_after_s``, without waiting for anything (trap 44), and hangs up ``hangs_up_after_s`` after the
@@ -62,7 +70,9 @@ class Voice:
 class Heard:
     """What came out of the loudspeaker."""
 
+    takes_aac: bool = False
     alaw: bytearray = field(default_factory=bytearray)
+    aac: bytearray = field(default_factory=bytearray)  # ADTS frames, as any decoder takes them
     packets: int = 0
     ssrcs: set[int] = field(default_factory=set)
     payload_types: set[int] = field(default_factory=set)
@@ -75,8 +85,12 @@ class Heard:
         self.payload_types.add(packet[1] & 0x7F)
         self.ssrcs.add(int.from_bytes(packet[8:12], "big"))
         payload = packet[12 + 4 * (packet[0] & 0x0F) :]
+        if packet[1] & 0x7F == _TYPES["MPEG4-GENERIC"].payload_type:
+            self.aac += _of_rfc_3640(payload)[: _HEARD_BYTES - len(self.aac)]
+            return
         sound = _of_program(payload) if payload.startswith(b"\x00\x00\x01\xba") else payload
-        self.alaw += sound[: _HEARD_BYTES - len(self.alaw)]
+        kept = self.aac if self.takes_aac else self.alaw
+        kept += sound[: _HEARD_BYTES - len(kept)]
 
     @property
     def frequency_hz(self) -> float:
@@ -106,6 +120,22 @@ def _of_program(pack: bytes) -> bytes:
         sound += pack[begin : at + 6 + length]
         at = pack.find(b"\x00\x00\x01\xc0", at + 6 + length)
     return bytes(sound)
+
+
+def _of_rfc_3640(payload: bytes) -> bytes:
+    """The access units of a packet in mode AAC-hbr (RFC 3640 3.3.6) behind ADTS headers: 16 kHz, mono."""
+    count = int.from_bytes(payload[:2], "big") // 16
+    at, frames = 2 + 2 * count, bytearray()
+    for number in range(count):
+        size = int.from_bytes(payload[2 + 2 * number : 4 + 2 * number], "big") >> 3
+        length = size + 7
+        # ISO/IEC 13818-7 6.2: MPEG-4, AAC-LC, index 8, one channel.
+        frames += bytes(
+            (0xFF, 0xF1, 0x60, 0x40 | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC)
+        )
+        frames += payload[at : at + size]
+        at += size
+    return bytes(frames)
 
 
 def _alaw_sample(byte: int) -> int:
@@ -233,7 +263,7 @@ class VoicePart:
             await self._call(notice, flow)
 
     async def _call(self, notice: Broadcast, flow: Flow) -> None:
-        ear = _Ear(Heard())
+        ear = _Ear(Heard(takes_aac="PS-AAC" in self.voice.encodings))
         self.heard = ear._heard
         caller = self.voice.caller or notice.target_id
         try:
@@ -288,7 +318,8 @@ class VoicePart:
             setup=setups[way],
             connection=None if way == "udp" else "new",
             ssrc_text=ssrc,
-            media_format="v/////a/1/8/1",
+            media_format="v/////a/6//3" if "PS-AAC" in encodings else "v/////a/1/8/1",
+            attributes=(_FMTP,) if "MPEG4-GENERIC" in encodings else (),
         )
 
     async def _perhaps_hang_up(self, hearing: _Hearing, flow: Flow) -> None:

@@ -61,11 +61,18 @@ class MediaTransport(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RtpMap:
-    """One payload type: `encoding` as written (PS, H264, a maker's name), `clock_hz`."""
+    """One payload type: `encoding` as written (PS, H264, a maker's name), `clock_hz`, `channels` of sound."""
 
     payload_type: int
     encoding: str
     clock_hz: int
+    channels: int = 1
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that says so; one channel goes without saying (RFC 8866 6.6)."""
+        channels = "" if self.channels == 1 else f"/{self.channels}"
+        return f"rtpmap:{self.payload_type} {self.encoding}/{self.clock_hz}{channels}"
 
 
 PS: Final = RtpMap(PS_PAYLOAD_TYPE, "PS", 90_000)
@@ -182,7 +189,7 @@ class GbSdp:
     def _attribute_lines(self) -> list[str]:
         lines: list[str] = [] if self.direction is None else [self.direction]
         ordered = sorted(self.rtpmaps, key=lambda each: each.payload_type != PS_PAYLOAD_TYPE)
-        lines += [f"rtpmap:{each.payload_type} {each.encoding}/{each.clock_hz}" for each in ordered]
+        lines += [each.attribute for each in ordered]
         optional = (
             ("setup", self.setup),
             ("connection", self.connection),
@@ -220,7 +227,7 @@ def _media_lines(media: MediaLine) -> list[str]:
         lines.append(f"c=IN {'IP6' if ':' in media.address else 'IP4'} {media.address}")
     if media.direction is not None:
         lines.append(f"a={media.direction}")
-    lines += [f"a=rtpmap:{each.payload_type} {each.encoding}/{each.clock_hz}" for each in media.rtpmaps]
+    lines += [f"a={each.attribute}" for each in media.rtpmaps]
     return [*lines, *(f"a={each}" for each in media.attributes)]
 
 
@@ -378,7 +385,10 @@ def _rtpmap(value: str) -> RtpMap | None:
     payload_type = _integer(number)
     if payload_type is None or payload_type > 127 or not name.strip():
         return None
-    return RtpMap(payload_type, name.strip(), _integer(clock.partition("/")[0].strip()) or 90_000)
+    clock, _, channels = clock.partition("/")
+    return RtpMap(
+        payload_type, name.strip(), _integer(clock.strip()) or 90_000, _integer(channels.strip()) or 1
+    )
 
 
 def _assemble(session: _Session) -> GbSdp:

@@ -12,7 +12,7 @@ import pytest
 from commonview.media import CoreMediaNode
 from commonview.network import FailureCode
 from commonview.network.cascade import RelayEnd, RelayKind, RelayState, Superior
-from commonview.network.voice import Talk, TalkState
+from commonview.network.voice import Talk, TalkBusy, TalkState
 from commonview.security import AccessOutcome, SharedAction
 from commonview.simulator import SimulatedCamera, Voice
 from tests.network.cascade.platforms import (
@@ -155,6 +155,25 @@ async def test_revoking_the_sharing_silences_the_superior(tmp_path: Path) -> Non
         (relay,) = two.lower.service.cascade.talks.relays()
         assert relay.end is RelayEnd.SHARING_ENDED
         assert two.lower.viewer_events[-1].reason == AccessOutcome.GRANT_REVOKED.value
+
+
+async def test_a_superior_that_asks_again_replaces_its_former_voice_and_nobody_else_does(
+    tmp_path: Path,
+) -> None:
+    """It was killed, say, and never said BYE: no ghost keeps the loudspeaker (Annex K c)."""
+    async with pair(tmp_path) as two:
+        first = two.begin()
+        await two.reached(first, TalkState.CONNECTED)
+        run = two.upper.service.voice._by_id[first.id]
+        run.dialog = None  # what a killed process says: nothing
+        two.upper.service.voice.leave("a")
+        second = two.begin()
+        await two.reached(second, TalkState.CONNECTED)
+        ends = [one.end for one in two.lower.service.cascade.talks.relays()]
+        assert ends == [None, RelayEnd.REPLACED]
+        lower_voice = two.lower.service.voice
+        with pytest.raises(TalkBusy):
+            lower_voice.require_free(AT_LOWER)
 
 
 async def test_a_camera_that_hangs_up_ends_the_call_above(tmp_path: Path) -> None:

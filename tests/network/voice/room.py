@@ -72,10 +72,19 @@ async def voice_room(
         node.close()
 
 
-def begin(room: Room, channel: str = CHANNEL, *, seconds: float = 60.0, access_id: str = "a") -> Talk:
+def begin(
+    room: Room,
+    channel: str = CHANNEL,
+    *,
+    seconds: float = 60.0,
+    access_id: str = "a",
+    aac_rates: tuple[int, ...] = (),
+) -> Talk:
     """Ask for a talk as the API does."""
     ends_at = now() + timedelta(seconds=seconds)
-    return room.service.voice.start(channel, access_id=access_id, grant_id="g", ends_at=ends_at)
+    return room.service.voice.start(
+        channel, access_id=access_id, grant_id="g", ends_at=ends_at, aac_rates=aac_rates
+    )
 
 
 def talk_of(room: Room, talk: Talk) -> Talk:

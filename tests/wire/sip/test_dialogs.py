@@ -1,8 +1,11 @@
 """Dialogs: both sides, loose and strict routing, and peers that lose their tags (RFC 3261 12)."""
 
-from commonview.wire.sip.context import DialogTable
+import pytest
+
+from commonview.wire.sip.context import DialogTable, Limits
 from commonview.wire.sip.core import SipCore
 from commonview.wire.sip.dialog import Dialog
+from commonview.wire.sip.errors import SipOverload
 from commonview.wire.sip.message import SipRequest, SipResponse, parse_datagram
 from tests.wire.sip.conversation import (
     OTHER_UDP,
@@ -158,7 +161,7 @@ def test_a_reinvite_keeps_the_dialog() -> None:
 
 
 def test_the_table_forgets_a_dialog_entirely() -> None:
-    table = DialogTable(2)
+    table = DialogTable(2, 2)
     one = Dialog("c", "l", "r", "lt", "rt", "sip:x", "h")
     two = Dialog("c", "l", "r", "lt", "other", "sip:x", "h")
     table.add(one)
@@ -173,6 +176,32 @@ def test_the_table_forgets_a_dialog_entirely() -> None:
     table.remove(two)
     assert len(table) == 0
     assert table.find("c", "lt", "other") is None
+
+
+def test_dialogs_of_ours_leave_room_for_those_of_peers_and_the_other_way_round() -> None:
+    table = DialogTable(1, 2)
+    ours = [Dialog(f"c{n}", "l", "r", "lt", "rt", "sip:x", "h", ours=True) for n in range(2)]
+    theirs = Dialog("d", "l", "r", "lt", "rt", "sip:x", "h")
+    for dialog in ours:
+        table.add(dialog)
+    assert table.full_of_ours
+    assert not table.full
+    table.add(theirs)
+    assert table.full
+    table.remove(ours[0])
+    table.remove(ours[0])
+    assert not table.full_of_ours
+    table.remove(theirs)
+    assert not table.full
+
+
+def test_call_of_ours_leaves_although_peers_have_opened_all_dialogs_they_may() -> None:
+    talk = Conversation(limits=Limits(dialogs=0))
+    tx = talk.core.request(talk.now, UDP, outgoing("SUBSCRIBE", body=b"<Query/>"), HERE)
+    assert tx.request.method == "SUBSCRIBE"
+    full = Conversation(limits=Limits(own_dialogs=0))
+    with pytest.raises(SipOverload):
+        full.core.request(full.now, UDP, outgoing("SUBSCRIBE", body=b"<Query/>"), HERE)
 
 
 def subscribed(talk: Conversation, to_tag: str = "theirs") -> Dialog:

@@ -4127,7 +4127,7 @@ export interface components {
          * @description Every way in which a peer may be peculiar; each is a field of `Profile` of the same name.
          * @enum {string}
          */
-        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration";
+        Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration" | "digest_algorithm" | "digest_qop" | "note";
         /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
@@ -6269,7 +6269,7 @@ export interface components {
         };
         /**
          * SharingOut
-         * @description An agreement and what it is now.
+         * @description An agreement and what it is now; people by their names.
          */
         SharingOut: {
             /** Actions */
@@ -7109,7 +7109,7 @@ export interface components {
          * @description How a voice is carried to a device (GB/T 28181-2022 9.12).
          * @enum {string}
          */
-        TalkCarriage: "pcma" | "ps";
+        TalkCarriage: "pcma" | "ps" | "aac" | "aac_ps";
         /**
          * TalkDialect
          * @description How a conversation with a device begins.
@@ -7151,7 +7151,8 @@ export interface components {
          * @description Everything a speaker needs.
          *
          *     `url` holds a single-use ticket. Open it as a WebSocket once the talk is `connected` (`talk.changed` says
-         *     when) and before `start_by`; send G.711 A-law, 8 kHz mono, as binary messages of 20 ms (160 bytes).
+         *     when) and before `start_by`. Send binary messages: G.711 A-law, 8 kHz mono, 20 ms (160 bytes) each, or
+         *     where the talk has an `aac_rate_hz` one raw AAC-LC access unit of one channel each.
          */
         TalkOpened: {
             /** Access Id */
@@ -7171,8 +7172,13 @@ export interface components {
         /**
          * TalkOut
          * @description One talk. `target_id` is the loudspeaker, or the device whose loudspeakers all sound.
+         *
+         *     `aac_rate_hz` is the rate at which AAC is to be sent, 0 for G.711 A-law; it holds once the talk is
+         *     `connected`.
          */
         TalkOut: {
+            /** Aac Rate Hz */
+            aac_rate_hz: number;
             /** Access Id */
             access_id: string;
             carriage: components["schemas"]["TalkCarriage"] | null;
@@ -7202,8 +7208,13 @@ export interface components {
         /**
          * TalkRequest
          * @description Asks to speak, under a new grant (purpose_id, reason) or under a running one (grant_id).
+         *
+         *     `aac_rates` are the sampling rates in Hz at which the speaker can send AAC-LC of one channel; none: G.711
+         *     only.
          */
         TalkRequest: {
+            /** Aac Rates */
+            aac_rates?: number[];
             /** Channel Id */
             channel_id: string;
             /** Duration S */

@@ -1,4 +1,5 @@
-/** Runs beside the page on the audio thread: microphone in, A-law messages and loudness out. */
+/** Runs beside the page on the audio thread: microphone in; A-law messages or blocks of samples, and loudness, out. */
+import { Blocks } from './aac'
 import { Framer, loudness } from './alaw'
 
 declare const sampleRate: number
@@ -7,13 +8,22 @@ declare class AudioWorkletProcessor {
   readonly port: MessagePort
 }
 
+interface Cutter {
+  push: (samples: Float32Array) => (Uint8Array | Float32Array)[]
+}
+
 class TalkProcessor extends AudioWorkletProcessor {
-  private readonly framer = new Framer(sampleRate)
+  private readonly cutter: Cutter
+
+  constructor(options: { processorOptions: { isAac: boolean } }) {
+    super()
+    this.cutter = options.processorOptions.isAac ? new Blocks() : new Framer(sampleRate)
+  }
 
   process(inputs: Float32Array[][]): boolean {
     const samples = inputs[0]?.[0]
     if (samples === undefined) return true
-    for (const frame of this.framer.push(samples)) this.port.postMessage({ frame, level: loudness(samples) }, [frame.buffer as ArrayBuffer])
+    for (const frame of this.cutter.push(samples)) this.port.postMessage({ frame, level: loudness(samples) }, [frame.buffer as ArrayBuffer])
     return true
   }
 }

@@ -6,6 +6,7 @@ import type { components } from '@/api/schema'
 import { useWords } from '@/shell/words'
 import { useFeed } from '@/stores/feed'
 
+import { AacEncoder, encodableRates } from './aac'
 import workletUrl from './talkWorklet?worker&url'
 
 type Talk = components['schemas']['TalkOut']
@@ -35,6 +36,7 @@ export function useTalk(channelId: () => string) {
   let socket: WebSocket | null = null
   let stream: MediaStream | null = null
   let audio: AudioContext | null = null
+  let encoder: AacEncoder | null = null
   let timer: number | undefined
 
   const over = () => talk.value === null || talk.value.state === 'ended' || talk.value.state === 'failed'
@@ -51,7 +53,7 @@ export function useTalk(channelId: () => string) {
       throw { code: missing.code, params: {} }
     }
     try {
-      const opened = await answer(api.POST('/api/talk', { body: { channel_id: channelId(), ...terms } }))
+      const opened = await answer(api.POST('/api/talk', { body: { channel_id: channelId(), ...terms, aac_rates: await encodableRates() } }))
       url = opened.url
       startBy = Date.parse(opened.start_by)
       await look(opened.talk_id)
@@ -84,21 +86,32 @@ export function useTalk(channelId: () => string) {
 
   async function speak(to: WebSocket): Promise<void> {
     if (stream === null) return
+    // A line that cannot keep up would speak late for ever: what does not fit is left out.
+    const send = (frame: Uint8Array<ArrayBuffer>) => {
+      if (to.readyState === WebSocket.OPEN && to.bufferedAmount < 4000) to.send(frame)
+    }
+    const giveUp = (error: unknown) => {
+      wrong.value = problem(error)
+      void hangUp()
+    }
     try {
-      audio = new AudioContext()
+      const rate = talk.value?.aac_rate_hz ?? 0
+      audio = rate > 0 ? new AudioContext({ sampleRate: rate }) : new AudioContext()
+      const aac = rate > 0 ? new AacEncoder(rate, send, giveUp) : null
+      encoder = aac
       await audio.audioWorklet.addModule(workletUrl)
-      const worklet = new AudioWorkletNode(audio, 'talk', { numberOfOutputs: 0 })
-      worklet.port.onmessage = (message: MessageEvent<{ frame: Uint8Array; level: number }>) => {
+      const worklet = new AudioWorkletNode(audio, 'talk', { numberOfOutputs: 0, processorOptions: { isAac: aac !== null } })
+      worklet.port.onmessage = (message: MessageEvent<{ frame: Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer>; level: number }>) => {
         level.value = message.data.level
-        // A line that cannot keep up would speak late for ever: what does not fit is left out.
-        if (to.readyState === WebSocket.OPEN && to.bufferedAmount < 4000) to.send(message.data.frame as Uint8Array<ArrayBuffer>)
+        const frame = message.data.frame
+        if (frame instanceof Float32Array) aac?.encode(frame)
+        else send(frame)
       }
       audio.createMediaStreamSource(stream).connect(worklet)
       await audio.resume()
       speaking.value = true
     } catch (error) {
-      wrong.value = problem(error)
-      void hangUp()
+      giveUp(error)
     }
   }
 
@@ -112,6 +125,8 @@ export function useTalk(channelId: () => string) {
     stream = null
     void audio?.close()
     audio = null
+    encoder?.close()
+    encoder = null
     speaking.value = false
     level.value = 0
   }

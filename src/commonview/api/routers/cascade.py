@@ -1,5 +1,6 @@
 """The cascade: superiors, what they are offered, what they pull, and the sharings that allow it."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from anyio import to_thread
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from commonview.api.access import Caller, require
 from commonview.api.audited import audited
-from commonview.api.context import Context
+from commonview.api.context import ApiContext, Context
 from commonview.api.schemas import Id, Items
 from commonview.api.schemas_cascade import (
     RelayOut,
@@ -23,7 +24,7 @@ from commonview.api.schemas_cascade import (
     SuperiorUpdate,
 )
 from commonview.network.cascade import SuperiorSettings
-from commonview.security import Action, SharingScope
+from commonview.security import Action, Sharing, SharingScope
 
 router = APIRouter(prefix="/api", tags=["cascade"])
 
@@ -127,8 +128,7 @@ def list_sharings(
     context: Context, caller: Annotated[Caller, require(Action.SHARING_READ)]
 ) -> Items[SharingOut]:
     """Every agreement, oldest first."""
-    now = context.clock.now()
-    return Items(items=[SharingOut.of(one, now) for one in context.security.sharings(caller.subject)])
+    return Items(items=_agreed(context, context.security.sharings(caller.subject)))
 
 
 @router.post("/sharings", status_code=201)
@@ -157,7 +157,7 @@ async def create_sharing(
             ends_at=body.ends_at,
         )
     )
-    return SharingOut.of(sharing, context.clock.now())
+    return (await to_thread.run_sync(_agreed, context, [sharing]))[0]
 
 
 @router.post("/sharings/{sharing_id}/revoke")
@@ -171,7 +171,14 @@ async def revoke_sharing(
     sharing = await to_thread.run_sync(
         lambda: context.security.revoke_sharing(caller.subject, sharing_id, body.reason)
     )
-    return SharingOut.of(sharing, context.clock.now())
+    return (await to_thread.run_sync(_agreed, context, [sharing]))[0]
+
+
+def _agreed(context: ApiContext, sharings: Sequence[Sharing]) -> list[SharingOut]:
+    """Agreements as they are shown; reads the names of people, so not on the event loop."""
+    people = {who for one in sharings for who in (one.created_by, one.revoked_by) if who}
+    names, now = context.security.account_names(people), context.clock.now()
+    return [SharingOut.of(one, now, names) for one in sharings]
 
 
 def _settings(body: SuperiorIn) -> SuperiorSettings:

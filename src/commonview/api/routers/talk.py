@@ -30,7 +30,7 @@ async def open_talk(
     a device at a time: 409 `talk_busy` names who does.
     """
     wish = Wish(body.channel_id, body.purpose_id, body.reason, body.duration_s, body.grant_id)
-    access, talk, path, start_by = await context.talks.open(caller.subject, wish)
+    access, talk, path, start_by = await context.talks.open(caller.subject, wish, body.aac_rates)
     grant, purpose = access.grant, access.purpose
     origin = context.media_address.origin(ViewerProtocol.WEBSOCKET, request.headers.get("host", ""))
     return TalkOpened(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from commonview.media import MediaTransport
+from commonview.network.voice.offer import setup_of
+from commonview.network.voice.sound import FORMAT, PCMA
 from commonview.wire import sdp
-from commonview.wire.sdp import GbSdp, RtpMap, SdpError, parse_sdp
+from commonview.wire.manscdp import BroadcastResult
+from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
 
 if TYPE_CHECKING:
     from commonview.network.cascade.judging import Caller
@@ -19,13 +22,6 @@ if TYPE_CHECKING:
     from commonview.wire.sip.dialog import Dialog
     from commonview.wire.sip.flow import Flow
     from commonview.wire.sip.message import SipRequest
-
-_PCMA: Final = RtpMap(8, "PCMA", 8000)
-_FORMAT: Final = "v/////a/1/8/1"
-_SETUPS: Final[dict[MediaTransport, sdp.Setup]] = {
-    MediaTransport.TCP_PASSIVE: "passive",
-    MediaTransport.TCP_ACTIVE: "active",
-}
 
 
 class TalkRefused(Exception):
@@ -86,7 +82,7 @@ def read_talk(body: bytes, caller: Caller) -> TalkOffer:
         read = parse_sdp(body)
     except SdpError as error:
         raise TalkRefused(488, str(error)) from error
-    if read.media != "audio" or _PCMA.payload_type not in read.payload_types:
+    if read.media != "audio" or PCMA.payload_type not in read.payload_types:
         raise TalkRefused(488, "no A-law")
     try:
         allowed = caller.may_receive_at(read.address)
@@ -107,6 +103,11 @@ def where_it_listens(body: bytes, caller: Caller) -> tuple[str, int]:
     if dial is None:
         raise TalkRefused(488, "it listens nowhere")
     return dial
+
+
+def answer_broadcast(message: Broadcast, result: str) -> BroadcastResult:
+    """The business answer to an announcement."""
+    return BroadcastResult(sn=max(1, message.sn), device_id=message.target_id, result=result)
 
 
 def ask_superior(
@@ -130,11 +131,11 @@ def _written(
         port=port,
         transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
         media="audio",
-        payload_types=(_PCMA.payload_type,),
-        rtpmaps=(_PCMA,),
+        payload_types=(PCMA.payload_type,),
+        rtpmaps=(PCMA,),
         direction="recvonly",
-        setup=_SETUPS.get(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=ssrc,
-        media_format=_FORMAT,
+        media_format=FORMAT,
     ).encode()

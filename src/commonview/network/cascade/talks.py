@@ -9,35 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
-from commonview.foundation.errors import CommonviewError
 from commonview.foundation.ids import new_id
-from commonview.media import MediaError, MediaTransport, TcpFailed
-from commonview.network.calls import CallFailed
+from commonview.media import TcpFailed
 from commonview.network.cascade.judging import Caller, is_call_for_talk
 from commonview.network.cascade.model import Relay, RelayEnd, RelayKind, RelayState
-from commonview.network.cascade.relay import status_for
 from commonview.network.cascade.talk import (
-    TalkOffer,
     TalkRefused,
     TalkRun,
-    ask_superior,
+    answer_broadcast,
     read_talk,
-    where_it_listens,
 )
+from commonview.network.cascade.talk_calls import TalkCalls
 from commonview.network.cascade.wish import meant_id
-from commonview.network.model import Failure, FailureCode
-from commonview.network.requests import advertised_host
-from commonview.network.sip_endpoint import SipEndpointError, SipOverload
-from commonview.network.ssrc import SsrcAllocator, SsrcExhaustedError
 from commonview.network.user_identity import HEADER, passed_on, readable_user
-from commonview.network.voice import TalkEnd, TalkState, VoiceSource
-from commonview.security import AccessOutcome, SharedAction, SharedUse
-from commonview.wire.manscdp import Broadcast, BroadcastResult
-from commonview.wire.sdp import CONTENT_TYPE as SDP
+from commonview.security import AccessOutcome, SharedAction
+from commonview.wire.manscdp import Broadcast
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -49,23 +38,14 @@ if TYPE_CHECKING:
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
     from commonview.network.sip_endpoint import Flow, ServerTransaction
-    from commonview.network.voice import Talk
     from commonview.security import Sharing
     from commonview.wire.sip.message import SipRequest
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 200
-_CALL_S: Final = 8.0
-_BYE_S: Final = 5.0
 _BYE_FOLLOWS_S: Final = 1.0
 _CLOSE_S: Final = 1.0
-_ENDS: Final = {
-    TalkEnd.DEVICE_ENDED: RelayEnd.SOURCE_ENDED,
-    TalkEnd.GRANT_ENDED: RelayEnd.SHARING_ENDED,
-    TalkEnd.GRANT_REVOKED: RelayEnd.SHARING_ENDED,
-    TalkEnd.SHUTDOWN: RelayEnd.SHUTDOWN,
-}
 
 
 class SuperiorTalks:
@@ -77,9 +57,9 @@ class SuperiorTalks:
         self._node = ground.history.node
         self._runs: dict[str, TalkRun] = {}
         self._ended: deque[Relay] = deque(maxlen=_REMEMBERED)
-        self._ssrcs = SsrcAllocator(ground.domain, first=secrets.randbelow(10_000))
         self._tasks: set[asyncio.Task[Any]] = set()
         self.counters: Counter[str] = Counter()
+        self._calls = TalkCalls(cascade, ground, self)
         cascade.messages.enter(Broadcast, self._announced)
 
     # -- looking
@@ -114,7 +94,22 @@ class SuperiorTalks:
             return 403
         if not record.online:
             return 480
-        return 486 if self._ground.voice.is_busy(channel.id) else (record, channel, sharing)
+        if self._former(link, channel) is None and self._is_busy(channel):
+            self.counters["busy"] += 1
+            return 486
+        return record, channel, sharing
+
+    def _former(self, link: Link, channel: Channel) -> TalkRun | None:
+        """The voice of this superior at this camera: asked for again, it is replaced (Annex K c)."""
+        for run in self._runs.values():
+            if run.link.superior.id == link.superior.id and run.channel.id == channel.id:
+                return run
+        return None
+
+    def _is_busy(self, channel: Channel) -> bool:
+        """Whether somebody speaks to this device, or is about to."""
+        about_to = any(run.channel.device_id == channel.device_id for run in self._runs.values())
+        return about_to or self._ground.voice.is_busy(channel.id)
 
     def judge(self, request: SipRequest, flow: Flow) -> int | None:
         """See `CallDesk.judge`: for a call with `s=Talk` of a superior (2016)."""
@@ -142,8 +137,8 @@ class SuperiorTalks:
             transaction.respond(error.status)
             return
         run = self._enter(link, own_id, admitted, transaction)
-        transaction.on_cancel = lambda: self._end(run, RelayEnd.SUPERIOR_ENDED)
-        self._spawn(self._take(run, admitted[2], offer, transaction))
+        transaction.on_cancel = lambda: self.end(run, RelayEnd.SUPERIOR_ENDED)
+        self.spawn(self._calls.take(run, admitted[2], offer, transaction))
 
     def _announced(self, link: Link, message: Broadcast, transaction: ServerTransaction) -> int:
         """The business answer comes when the loudspeaker is reached: the superior waits to be called."""
@@ -151,10 +146,10 @@ class SuperiorTalks:
         if isinstance(admitted, int):
             self.counters["broadcast_refused"] += 1
             self._cascade.commands.note(link, transaction, message.target_id, "Broadcast", "denied")
-            self._spawn(self._cascade.say(link, _answer(message, "ERROR")))
+            self.spawn(self._cascade.say(link, answer_broadcast(message, "ERROR")))
             return 200
         run = self._enter(link, message.target_id, admitted, transaction)
-        self._spawn(self._call(run, admitted[2], message))
+        self.spawn(self._calls.call(run, admitted[2], message))
         return 200
 
     def _enter(
@@ -165,6 +160,9 @@ class SuperiorTalks:
         transaction: ServerTransaction,
     ) -> TalkRun:
         record, channel, _sharing = admitted
+        former = self._former(link, channel)
+        if former is not None:
+            self.end(former, RelayEnd.REPLACED, bye=True)
         self.counters["talks"] += 1
         named = readable_user(transaction.request.headers.get(HEADER))
         shown = Relay(
@@ -189,173 +187,21 @@ class SuperiorTalks:
         self._ground.on_changed(link.superior.id)
         return run
 
-    # -- the way to the loudspeaker
-
-    async def _reach(self, run: TalkRun, sharing: Sharing, transport: MediaTransport, ssrc: int) -> None:
-        """Record, receiver, loudspeaker: in this order. Raises `CallFailed` and the errors of each."""
-        book, settings = self._cascade.shares.book, run.link.superior.settings
-        if book is None:
-            raise CallFailed(Failure(FailureCode.TALK_UNSUPPORTED, {}))
-        detail: dict[str, str | int] = {"relay": run.shown.id, "kind": "talk", "own_id": run.shown.own_id}
-        use = SharedUse(settings.server_id, settings.name, run.flow.peer[0], run.shown.user, detail)
-        access = await asyncio.to_thread(
-            book.open_shared_access,
-            sharing.id,
-            run.channel.id,
-            SharedAction.TALK,
-            use,
-            protocol="cascade",
-        )
-        run.show(access_id=access.access_id)
-        run.unspoken = True
-        if run.over:  # it was withdrawn meanwhile
-            self._close_unspoken(run, AccessOutcome.NEVER_STARTED)
-            raise CallFailed(Failure(FailureCode.DEVICE_ENDED, {}))
-        receiver = self._node.open_receiver(
-            run.shown.id, transport, ssrc=ssrc or None, peer_host=run.flow.peer[0].partition("%")[0]
-        )
-        run.port = receiver.port
-        source = VoiceSource(run.shown.id, lambda talk: self._talk_changed(run, talk), run.headers)
-        self._ground.voice.start(
-            run.channel.id,
-            access_id=access.access_id,
-            grant_id=access.grant.id,
-            ends_at=access.grant.ends_at,
-            source=source,
-        )
-        run.unspoken = False  # from here on the voice room closes the record
-        await run.settled.wait()
-        if run.failure is not None or run.over:
-            raise CallFailed(run.failure or Failure(FailureCode.DEVICE_ENDED, {}))
-
-    def _talk_changed(self, run: TalkRun, talk: Talk) -> None:
-        if talk.state in (TalkState.CONNECTED, TalkState.SPEAKING):
-            run.settled.set()
-        elif talk.state in (TalkState.ENDED, TalkState.FAILED):
-            run.failure = talk.failure or Failure(FailureCode.DEVICE_ENDED, {})
-            run.settled.set()
-            failed = RelayEnd.SOURCE_FAILED
-            self._end(run, failed if talk.end is None else _ENDS.get(talk.end, failed), bye=True)
-
-    # -- announced: we call (9.12)
-
-    async def _call(self, run: TalkRun, sharing: Sharing, message: Broadcast) -> None:
-        transport = self._ground.history.default_transport
-        try:
-            run.ssrc = self._ssrcs.allocate(self._ground.history.clock.monotonic())
-            await self._reach(run, sharing, transport, int(run.ssrc))
-        except (CallFailed, CommonviewError, MediaError, SsrcExhaustedError) as error:
-            self.counters["not_reached"] += 1
-            log.info("voice of superior to %s: %s", run.channel.id, error)
-            self._end(run, RelayEnd.SOURCE_FAILED)
-            await self._cascade.say(run.link, _answer(message, "ERROR"))
-            return
-        await self._cascade.say(run.link, _answer(message, "OK"))
-        flow = run.link.flow
-        if flow is None or run.over:
-            self._end(run, RelayEnd.SUPERIOR_LOST)
-            return
-        request = ask_superior(run, message, flow, self._host(flow), transport)
-        try:
-            result = await self._ground.endpoint.invite(request, flow, timeout_s=_CALL_S)
-        except (SipEndpointError, SipOverload) as error:
-            log.info("voice of superior %s: %s", run.link.superior.settings.server_id, error)
-            self._end(run, RelayEnd.SUPERIOR_LOST)
-            return
-        if result.dialog is None:
-            self.counters[f"refused_above_{result.response.status}"] += 1
-            self._end(run, RelayEnd.SUPERIOR_LOST)
-            return
-        self._stand(run, result.dialog)
-        await result.ack()
-        if transport is MediaTransport.TCP_ACTIVE:
-            self._dial(run, result.response.body)
-
-    def _dial(self, run: TalkRun, body: bytes) -> None:
-        """Dial the superior at the address of its answer, if that is its own or one that is allowed."""
-        caller = Caller(run.link, run.flow, self._ground.media_networks)
-        try:
-            self._node.connect_receiver(run.shown.id, *where_it_listens(body, caller))
-        except (TalkRefused, MediaError) as error:
-            log.info("voice of superior %s: %s", run.link.superior.settings.server_id, error)
-            self._end(run, RelayEnd.SUPERIOR_LOST, bye=True)
-
-    # -- called with s=Talk (2016)
-
-    async def _take(
-        self, run: TalkRun, sharing: Sharing, offer: TalkOffer, transaction: ServerTransaction
-    ) -> None:
-        try:
-            await self._reach(run, sharing, offer.ours, offer.ssrc or 0)
-        except CallFailed as error:
-            self._refuse(run, transaction, status_for(error.failure))
-            return
-        except (CommonviewError, MediaError) as error:
-            log.info("voice of superior to %s: %s", run.channel.id, error)
-            self._refuse(run, transaction, 486 if isinstance(error, MediaError) else 403)
-            return
-        local_id, flow = run.link.superior.settings.local_id, transaction.flow
-        body = offer.answer(local_id, self._host(flow), run.port)
-        contact = self._ground.endpoint.contact(local_id, flow)
-        transaction.respond(200, headers=(("Contact", contact), ("Content-Type", SDP)), body=body)
-        if transaction.dialog is None:
-            self._end(run, RelayEnd.SUPERIOR_LOST)
-            return
-        self._stand(run, transaction.dialog)
-        if offer.dial is not None:
-            self._node.connect_receiver(run.shown.id, *offer.dial)
-        try:
-            await transaction.wait_ack()
-        except SipEndpointError:
-            self.counters["ack_missing"] += 1
-            self._end(run, RelayEnd.SUPERIOR_LOST, bye=True)
-
-    def _refuse(self, run: TalkRun, transaction: ServerTransaction, status: int) -> None:
-        self.counters[f"refused_{status}"] += 1
-        if not transaction.answered:
-            transaction.respond(status)
-        self._end(run, RelayEnd.SOURCE_FAILED)
-
-    # -- the call that stands
-
-    def _host(self, flow: Flow) -> str:
-        history = self._ground.history
-        return advertised_host(history.rtp_public_host, history.rtp_host, flow.peer[0])
-
-    def _stand(self, run: TalkRun, dialog: Any) -> None:
-        run.dialog = dialog
-        self._ground.endpoint.dialogs.own(dialog, lambda inside: self._inside(run, inside))
-        self._ground.history.calls.note(run.link.superior.id, run.link.flow or run.flow, dialog)
-        if run.over:
-            self._spawn(self._bye(run))
-            return
-        run.show(state=RelayState.RUNNING)
-        self._ground.on_changed(run.link.superior.id)
-
-    def _inside(self, run: TalkRun, transaction: ServerTransaction) -> bool:
-        if transaction.request.method != "BYE":
-            return False
-        transaction.respond(200)
-        self._ground.history.calls.noted_end(run.dialog)
-        run.dialog = None
-        self._end(run, RelayEnd.SUPERIOR_ENDED)
-        return True
-
     def on_media(self, event: MediaEvent) -> bool:
         """An event of the media node; False when it is of no voice here. Silence ends nothing."""
         run = self._runs.get(getattr(event, "stream_id", ""))
         if run is not None and isinstance(event, TcpFailed):
-            self._spawn(self._connection_lost(run))
+            self.spawn(self._connection_lost(run))
         return run is not None
 
     async def _connection_lost(self, run: TalkRun) -> None:
         """Many close the connection of the media first and say BYE then."""
         await asyncio.sleep(_BYE_FOLLOWS_S)
-        self._end(run, RelayEnd.SUPERIOR_LOST, bye=True)
+        self.end(run, RelayEnd.SUPERIOR_LOST, bye=True)
 
     # -- ending
 
-    def _end(self, run: TalkRun, end: RelayEnd, *, bye: bool = False) -> None:
+    def end(self, run: TalkRun, end: RelayEnd, *, bye: bool = False) -> None:
         """Once: the loudspeaker is let go, the receiver closes, the superior hears it."""
         if run.over:
             return
@@ -365,54 +211,43 @@ class SuperiorTalks:
         run.settled.set()
         if run.unspoken:
             failed = end is RelayEnd.SOURCE_FAILED
-            self._close_unspoken(run, AccessOutcome.FAILED if failed else AccessOutcome.NEVER_STARTED)
+            self.close_unspoken(run, AccessOutcome.FAILED if failed else AccessOutcome.NEVER_STARTED)
         elif run.shown.access_id:
             self._ground.voice.leave(run.shown.access_id)
         if run.port:
             self._node.close_stream(run.shown.id)
         if run.ssrc:
-            self._ssrcs.release(run.ssrc, self._ground.history.clock.monotonic())
+            self._calls.ssrcs.release(run.ssrc, self._ground.history.clock.monotonic())
         if bye and run.dialog is not None:
-            self._spawn(self._bye(run))
+            self.spawn(self._calls.bye(run))
         if self._runs.pop(run.shown.id, None) is not None:
             self._ended.append(run.shown)
         self._ground.on_changed(run.link.superior.id)
 
-    def _close_unspoken(self, run: TalkRun, outcome: AccessOutcome) -> None:
+    def close_unspoken(self, run: TalkRun, outcome: AccessOutcome) -> None:
+        """Close the record of a voice that was never asked for below."""
         book, run.unspoken = self._cascade.shares.book, False
         if book is not None:
-            self._spawn(asyncio.to_thread(book.close_access, run.shown.access_id, outcome))
-
-    async def _bye(self, run: TalkRun) -> None:
-        dialog, run.dialog = run.dialog, None
-        if dialog is None:
-            return
-        try:
-            way = run.link.flow or run.flow
-            await self._ground.endpoint.request(dialog.new_request("BYE"), way, timeout_s=_BYE_S)
-            self._ground.history.calls.noted_end(dialog)
-        except (SipEndpointError, SipOverload) as error:
-            self.counters["bye_unanswered"] += 1
-            self._ground.endpoint.end_dialog(dialog)
-            log.info("BYE to superior %s: %s", run.link.superior.settings.server_id, error)
+            self.spawn(asyncio.to_thread(book.close_access, run.shown.access_id, outcome))
 
     def end_all(self, superior_id: str) -> None:
         """This superior is served no more."""
         for run in list(self._runs.values()):
             if run.link.superior.id == superior_id:
-                self._end(run, RelayEnd.SHUTDOWN, bye=True)
+                self.end(run, RelayEnd.SHUTDOWN, bye=True)
 
     async def close(self) -> None:
         """BYE for every voice, waiting a little for the answers."""
         for run in list(self._runs.values()):
-            self._end(run, RelayEnd.SHUTDOWN, bye=True)
+            self.end(run, RelayEnd.SHUTDOWN, bye=True)
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_CLOSE_S)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something go on by itself; what fails of it is logged and counted."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._reap)
@@ -422,7 +257,3 @@ class SuperiorTalks:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counters["task_failed"] += 1
             log.error("a task of a relayed voice failed", exc_info=error)
-
-
-def _answer(message: Broadcast, result: str) -> BroadcastResult:
-    return BroadcastResult(sn=max(1, message.sn), device_id=message.target_id, result=result)

@@ -37,6 +37,9 @@ class Flag(StrEnum):
     I_FRAME_SPELLING = "i_frame_spelling"
     TALK = "talk"
     NO_REREGISTRATION = "no_reregistration"
+    DIGEST_ALGORITHM = "digest_algorithm"
+    DIGEST_QOP = "digest_qop"
+    NOTE = "note"
 
 
 class Charset(StrEnum):
@@ -88,6 +91,32 @@ class TalkDialect(StrEnum):
     INVITE = "invite"  # our INVITE with s=Talk (2016)
 
 
+class DigestAlgorithm(StrEnum):
+    """The one digest algorithm a peer is challenged with."""
+
+    AS_SET = "as_set"  # what sip_digest_algorithms says
+    MD5 = "MD5"
+    SHA_256 = "SHA-256"
+    SM3 = "SM3"
+
+
+class DigestQop(StrEnum):
+    """Whether a peer is offered qop=auth."""
+
+    AS_SET = "as_set"  # what sip_digest_qop says
+    NONE = "none"
+    AUTH = "auth"
+
+
+class NoteWish(StrEnum):
+    """Whether a peer's requests carry a keyed digest (2022 8.3), and what a wrong or missing one means."""
+
+    AS_SET = "as_set"  # what sip_note_policies says
+    OFF = "off"
+    ACCEPT = "accept"  # a wrong one is refused, none at all is taken
+    REQUIRE = "require"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How to speak with one peer. Immutable and shared by all peers that are alike."""
@@ -109,6 +138,9 @@ class Profile:
     i_frame_spelling: str = ""  # as the edition spells it
     talk: TalkDialect = TalkDialect.BROADCAST
     no_reregistration: bool = False
+    digest_algorithm: DigestAlgorithm = DigestAlgorithm.AS_SET
+    digest_qop: DigestQop = DigestQop.AS_SET
+    note: NoteWish = NoteWish.AS_SET
     entries: tuple[str, ...] = ()
 
     @property

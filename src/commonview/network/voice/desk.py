@@ -24,7 +24,7 @@ from commonview.network.voice.signalling import BYE_TIMEOUT_S, Hooks, TalkSignal
 from commonview.network.voice.speakers import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
 
     from commonview.media import MediaEvent
@@ -99,8 +99,11 @@ class VoiceDesk:
         grant_id: str,
         ends_at: datetime,
         source: VoiceSource | None = None,
+        aac_rates: Sequence[int] = (),
     ) -> Talk:
         """A talk to this channel's loudspeaker until ``ends_at`` at most; the device is asked meanwhile.
+
+        ``aac_rates`` are those at which the speaker's browser encodes AAC, in Hz.
 
         The speaker joins at the media node once the state is ``connected``, unless ``source`` speaks. A
         device that is not there gives a talk that has already failed. Raises `ChannelUnknown`, `TalkBusy`.
@@ -111,7 +114,9 @@ class VoiceDesk:
         ends = now.mono + (ends_at - now.at).total_seconds()
         machine = TalkMachine(self._ground.limits, now, ends, self.signalling.dialect(record))
         target_id = target_of(channel, self._items(record, channel))
-        run = Run(new_id(), access_id, grant_id, ends_at, record, channel, target_id, machine, source=source)
+        names = (new_id(), access_id, grant_id, ends_at)
+        rates = tuple(aac_rates)
+        run = Run(*names, record, channel, target_id, machine, aac_rates=rates, source=source)
         self.counters["talks"] += 1
         self._by_id[run.id] = self._by_device[record.id] = self._by_access[access_id] = run
         absent = obstacle(record)
@@ -179,7 +184,8 @@ class VoiceDesk:
                 run.machine.joined(now)
                 self._on_viewer(run.event(ViewerEventKind.JOINED, event.at))
             case TalkLeft():
-                run.bytes_sent += event.packets * _PACKET_BYTES
+                if run.sound is None or not run.sound.carriage.is_aac:
+                    run.bytes_sent += event.packets * _PACKET_BYTES
                 params: Params = {"reason": event.reason, "packets": event.packets, "late": event.late_drops}
                 run.machine.left(params, now)
                 if event.reason not in ("talk_ended", "device_lost"):
@@ -195,7 +201,8 @@ class VoiceDesk:
 
     def _ended_at_node(self, run: Run, event: TalkEnded, now: Moment) -> None:
         run.is_open = False
-        if run.source is not None:
+        spoke_aac = run.sound is not None and run.sound.carriage.is_aac  # whose access units have no one size
+        if run.source is not None or spoke_aac:
             run.bytes_sent = event.bytes_sent
         if event.reason in ("grant_ended", "grant_revoked", "access_cut"):
             self._carry_out(run, run.machine.stop(_ENDS.get(event.reason, TalkEnd.STOPPED), now))

@@ -79,6 +79,7 @@ class TalkHop:
 class Talk:
     """One talk to one device. Its id is its name at the media node too.
 
+    ``aac_rate_hz`` is the rate at which AAC is spoken, 0 for A-law or before that is known.
     ``target_id`` is what was addressed: a loudspeaker, or a device for all of its loudspeakers.
     """
 
@@ -91,6 +92,7 @@ class Talk:
     dialect: TalkDialect
     transport: MediaTransport | None
     carriage: TalkCarriage | None
+    aac_rate_hz: int
     state: TalkState
     started_at: datetime
     ended_at: datetime | None

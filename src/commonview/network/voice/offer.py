@@ -1,7 +1,6 @@
 """The session descriptions of a talk (GB/T 28181-2022 9.12, Annex G; 2016 for `s=Talk`). Pure.
 
-G.711 A-law is what every device must have. It is carried as it is, or in a program stream by devices that
-offer nothing else; AAC is not encoded here, and a device that offers only that is refused with 488.
+What the voice is coded in comes of `sound`; a device that offers nothing we can send is refused with 488.
 """
 
 from __future__ import annotations
@@ -12,54 +11,56 @@ from typing import TYPE_CHECKING, Final
 
 from commonview.media import MediaTransport, SenderTarget, TalkCarriage
 from commonview.network.offer import AnswerUnusable
+from commonview.network.voice.sound import PCMA_TYPE, Sound, choose_sound
 from commonview.wire import sdp
-from commonview.wire.sdp import PS, GbSdp, RtpMap, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from commonview.foundation.settings import IpNetwork
 
-PCMA_TYPE: Final = 8
-"""A-law's own payload type (RFC 3551), which needs no rtpmap."""
+ALAW: Final = Sound(TalkCarriage.PCMA, PCMA_TYPE)
+"""What we offer ourselves."""
 
-_PCMA: Final = RtpMap(PCMA_TYPE, "PCMA", 8000)
-_FORMAT: Final = "v/////a/1/8/1"  # G.711, 64 kbit/s, 8 kHz
 _LEARNT_PORT: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceOffer:
-    """Where a device wants the voice, how carried, and under which number.
+    """Where a device wants the voice, and how coded and carried.
 
     ``ssrc`` None: it left the choice to us (trap 33).
     """
 
     target: SenderTarget
-    carriage: TalkCarriage
-    payload_type: int
+    sound: Sound
     ssrc: int | None
     session_name: str
 
 
 def read_offer(
-    body: bytes, peer_host: str, dialable: Sequence[IpNetwork], *, instead: str | None = None
+    body: bytes,
+    peer_host: str,
+    dialable: Sequence[IpNetwork],
+    *,
+    instead: str | None = None,
+    aac_rates: Sequence[int] = (),
 ) -> VoiceOffer:
-    """What a device offers in the INVITE that follows a broadcast.
+    """What a device offers in the INVITE that follows a broadcast; ``aac_rates`` are the browser's.
 
     The voice goes where ``dialable`` allows and nowhere else: a device must not have what is said sent to any
     host of its choice. ``instead`` replaces the address of ``c=`` (a device behind NAT).
 
     Raises:
-        AnswerUnusable: `malformed`, `no_sdp`, `no_audio`, `media_refused`, `no_common_codec`,
-            `address_not_numeric`, `address_elsewhere`.
+        AnswerUnusable: `malformed`, `no_sdp`, `no_audio`, `media_refused`, `address_not_numeric`,
+            `address_elsewhere`.
+        NoCommonSound: nothing of what it offers can be sent.
     """
     offer = _parse(body)
-    carriage, payload_type = _carriage(offer)
     return VoiceOffer(
         target=_target(offer, peer_host, dialable, instead),
-        carriage=carriage,
-        payload_type=payload_type,
+        sound=choose_sound(offer, aac_rates),
         ssrc=offer.ssrc,
         session_name=offer.session_name or "Play",
     )
@@ -77,19 +78,6 @@ def _parse(body: bytes) -> GbSdp:
     if read.port == 0:
         raise AnswerUnusable("media_refused")
     return read
-
-
-def _carriage(described: GbSdp) -> tuple[TalkCarriage, int]:
-    """A-law before program streams, whatever the order; by name first, for names say what numbers only
-    hint."""
-    names = {each.payload_type: each.encoding.upper() for each in described.rtpmaps}
-    for payload_type in described.payload_types:
-        if names.get(payload_type, "PCMA" if payload_type == PCMA_TYPE else "") == "PCMA":
-            return TalkCarriage.PCMA, payload_type
-    for payload_type in described.payload_types:
-        if names.get(payload_type) == "PS":
-            return TalkCarriage.PROGRAM_STREAM, payload_type
-    raise AnswerUnusable("no_common_codec")
 
 
 def _target(
@@ -122,7 +110,6 @@ def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -
     """Our 200: we send, what and how it was offered."""
     transport = offer.target.transport
     over_tcp = transport is not MediaTransport.UDP
-    encoding = PS if offer.carriage is TalkCarriage.PROGRAM_STREAM else _PCMA
     return GbSdp(
         owner_id=sip_id,
         session_name=offer.session_name,
@@ -130,13 +117,14 @@ def answer_to(offer: VoiceOffer, sip_id: str, host: str, port: int, ssrc: int) -
         port=port,
         transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
         media="audio",
-        payload_types=(offer.payload_type,),
-        rtpmaps=(RtpMap(offer.payload_type, encoding.encoding, encoding.clock_hz),),
+        payload_types=(offer.sound.payload_type,),
+        rtpmaps=(offer.sound.rtpmap,),
+        attributes=offer.sound.attributes,
         direction="sendonly",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=f"{ssrc:010d}",
-        media_format=_FORMAT,
+        media_format=offer.sound.media_format,
     ).encode()
 
 
@@ -154,12 +142,12 @@ def talk_offer(sip_id: str, host: str, port: int, transport: MediaTransport, ssr
         transport=sdp.MediaTransport.TCP if over_tcp else sdp.MediaTransport.UDP,
         media="audio",
         payload_types=(PCMA_TYPE,),
-        rtpmaps=(_PCMA,),
+        rtpmaps=(ALAW.rtpmap,),
         direction="sendrecv",
-        setup=_setup(transport),
+        setup=setup_of(transport),
         connection="new" if over_tcp else None,
         ssrc_text=ssrc,
-        media_format=_FORMAT,
+        media_format=ALAW.media_format,
     ).encode()
 
 
@@ -178,7 +166,8 @@ def read_talk_answer(
     return answer
 
 
-def _setup(transport: MediaTransport) -> sdp.Setup | None:
+def setup_of(transport: MediaTransport) -> sdp.Setup | None:
+    """Our part, as `a=setup` says it; None over UDP."""
     match transport:
         case MediaTransport.UDP:
             return None

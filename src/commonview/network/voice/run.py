@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import asyncio
     from datetime import datetime
 
-    from commonview.media import MediaTransport, TalkCarriage
+    from commonview.media import MediaTransport
     from commonview.network.calls import Call
     from commonview.network.directory import DeviceRecord
     from commonview.network.model import Channel
     from commonview.network.voice.machine import TalkMachine
+    from commonview.network.voice.sound import Sound
     from commonview.wire.sip.dialog import Dialog
     from commonview.wire.sip.flow import Flow
 
@@ -41,8 +42,9 @@ class Run:
     channel: Channel
     target_id: str
     machine: TalkMachine
+    aac_rates: tuple[int, ...] = ()  # at which the browser encodes AAC
     transport: MediaTransport | None = None
-    carriage: TalkCarriage | None = None
+    sound: Sound | None = None
     ssrc: str = ""  # ours to give back
     is_open: bool = False  # at the media node
     has_receiver: bool = False  # a port we were able to name in our own offer
@@ -74,7 +76,8 @@ class Run:
             target_id=self.target_id,
             dialect=machine.dialect,
             transport=self.transport,
-            carriage=self.carriage,
+            carriage=self.sound.carriage if self.sound is not None else None,
+            aac_rate_hz=self.sound.aac_rate_hz if self.sound is not None else 0,
             state=machine.state,
             started_at=machine.started.at,
             ended_at=machine.ended_at,

@@ -14,7 +14,8 @@ from commonview.network.offer import AnswerUnusable, media_host
 from commonview.network.requests import advertised_host
 from commonview.network.ssrc import SsrcExhaustedError
 from commonview.network.voice.machine import TalkLimits
-from commonview.network.voice.offer import PCMA_TYPE, VoiceOffer, read_offer, read_talk_answer
+from commonview.network.voice.offer import ALAW, VoiceOffer, read_offer, read_talk_answer
+from commonview.network.voice.sound import NoCommonSound
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,12 +66,12 @@ class TalkGround:
 class Unusable(Exception):
     """A device's description of the way cannot be met: `status` is the answer to its INVITE."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.status = 400 if why in ("malformed", "no_sdp") else 488  # Annex G note 17
-        self.failure = Failure(FailureCode.SDP_UNUSABLE, {"why": why})
-        if why == "no_common_codec":
-            self.failure = Failure(FailureCode.NO_COMMON_CODEC, {})
+    def __init__(self, error: AnswerUnusable | NoCommonSound) -> None:
+        super().__init__(error.why)
+        self.status = 400 if error.why in ("malformed", "no_sdp") else 488  # Annex G note 17
+        without = isinstance(error, NoCommonSound)
+        code = FailureCode.NO_COMMON_CODEC if without else FailureCode.SDP_UNUSABLE
+        self.failure = Failure(code, {"why": error.why})
 
 
 def host_of(flow: Flow) -> str:
@@ -82,9 +83,11 @@ def offered(ground: TalkGround, run: Run, body: bytes, flow: Flow) -> VoiceOffer
     """What a device offers in its call. Raises `Unusable`."""
     instead = media_host(run.record, flow)
     try:
-        return read_offer(body, host_of(flow), ground.dialable(flow), instead=instead)
-    except AnswerUnusable as error:
-        raise Unusable(error.why) from error
+        return read_offer(
+            body, host_of(flow), ground.dialable(flow), instead=instead, aac_rates=run.aac_rates
+        )
+    except (AnswerUnusable, NoCommonSound) as error:
+        raise Unusable(error) from error
 
 
 def number(ground: TalkGround, run: Run) -> int:
@@ -103,8 +106,9 @@ def open_way(ground: TalkGround, run: Run, way: VoiceOffer, ssrc: int) -> int:
             run.id,
             way.target,
             ssrc=ssrc,
-            payload_type=way.payload_type,
-            carriage=way.carriage,
+            payload_type=way.sound.payload_type,
+            carriage=way.sound.carriage,
+            aac_rate_hz=way.sound.aac_rate_hz,
             access_id=run.access_id,
             grant_id=run.grant_id,
             end_by=run.ends_at,
@@ -115,7 +119,7 @@ def open_way(ground: TalkGround, run: Run, way: VoiceOffer, ssrc: int) -> int:
     except MediaError as error:
         raise CallFailed(Failure(FailureCode.MEDIA_UNAVAILABLE, {"why": error.code})) from error
     run.is_open = True
-    run.transport, run.carriage = way.target.transport, way.carriage
+    run.transport, run.sound = way.target.transport, way.sound
     return opened.local_port
 
 
@@ -127,7 +131,7 @@ def port_to_name(ground: TalkGround, run: Run, transport: MediaTransport, flow: 
     """
     if transport is MediaTransport.TCP_PASSIVE:
         target = SenderTarget(transport, host_of(flow), 0)
-        return open_way(ground, run, VoiceOffer(target, TalkCarriage.PCMA, PCMA_TYPE, ssrc, "Talk"), ssrc)
+        return open_way(ground, run, VoiceOffer(target, ALAW, ssrc, "Talk"), ssrc)
     try:
         receiver = ground.node.open_receiver(run.id, transport, ssrc=None)
     except PortsExhausted:
@@ -145,11 +149,11 @@ def take_answer(
     instead = media_host(run.record, flow)
     try:
         answer = read_talk_answer(body, transport, host_of(flow), ground.dialable(flow), instead=instead)
-    except AnswerUnusable as error:
-        raise CallFailed(Unusable(error.why).failure) from error
+    except (AnswerUnusable, NoCommonSound) as error:
+        raise CallFailed(Unusable(error).failure) from error
     if run.is_open:
-        if answer.carriage is not TalkCarriage.PCMA:
-            raise CallFailed(Unusable("no_common_codec").failure)
+        if answer.sound.carriage is not TalkCarriage.PCMA:
+            raise CallFailed(Unusable(NoCommonSound("not_offered")).failure)
         return described(answer, ssrc)
     chosen = ssrc if answer.ssrc is None else answer.ssrc
     open_way(ground, run, answer, chosen)
@@ -161,5 +165,5 @@ def described(way: VoiceOffer, ssrc: int) -> Params:
     return {
         "media_address": f"{way.target.host}:{way.target.port}",
         "ssrc": f"{ssrc:010d}",
-        "encoding": way.carriage.value,
+        "encoding": way.sound.carriage.value,
     }

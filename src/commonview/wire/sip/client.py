@@ -65,7 +65,7 @@ class ClientLayer:
         limits = self._context.limits
         if len(self._open) >= limits.client_transactions:
             raise SipOverload("too many SIP requests are waiting for an answer")
-        if request.method in _DIALOG_MAKERS and self._context.dialogs.full:
+        if request.method in _DIALOG_MAKERS and self._context.dialogs.full_of_ours:
             raise SipOverload("too many SIP dialogs are open")
         for name in ("From", "To", "Call-ID", "CSeq"):
             if name not in request.headers:

@@ -74,7 +74,9 @@ class Limits:
     ``replays`` answered non-INVITE requests over UDP keep their answer for timer J, the oldest going first
     when there are more, or more than ``replay_bytes`` of them. INVITE requests may weigh ``invite_bytes``
     together, and with more than ``light_above`` requests open only those below ``light_bytes`` are taken.
-    ``answer_within_s`` is how long a user may leave an INVITE unanswered.
+    ``dialogs`` are those that peers open, ``own_dialogs`` those that we do: two subscriptions to each of a
+    hundred thousand devices must not keep anybody from calling. ``answer_within_s`` is how long a user may
+    leave an INVITE unanswered.
     """
 
     server_transactions: int = 16384
@@ -86,6 +88,7 @@ class Limits:
     light_above: int = 512
     light_bytes: int = 8192
     dialogs: int = 65536
+    own_dialogs: int = 1 << 20
     answer_within_s: float = 180.0
 
 
@@ -123,19 +126,29 @@ class Tokens:
 
 
 class DialogTable:
-    """Dialogs by id; by Call-ID and peer host for devices that lose their tags."""
+    """Dialogs by id; by Call-ID and peer host for devices that lose their tags.
 
-    __slots__ = ("_by_call", "_by_id", "_limit")
+    At most `limit` that peers opened, and `own_limit` of ours.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_by_call", "_by_id", "_limit", "_ours", "_own_limit")
+
+    def __init__(self, limit: int, own_limit: int) -> None:
         self._limit = limit
+        self._own_limit = own_limit
+        self._ours = 0
         self._by_id: dict[DialogId, Dialog] = {}
         self._by_call: dict[str, list[Dialog]] = {}
 
     @property
     def full(self) -> bool:
-        """Whether another dialog would exceed the limit."""
-        return len(self._by_id) >= self._limit
+        """Whether another dialog of a peer would exceed the limit."""
+        return len(self._by_id) - self._ours >= self._limit
+
+    @property
+    def full_of_ours(self) -> bool:
+        """Whether another dialog of ours would exceed the limit."""
+        return self._ours >= self._own_limit
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -144,6 +157,7 @@ class DialogTable:
         """Remember a dialog, in place of one with the same id."""
         self.remove(dialog)
         self._by_id[dialog.id] = dialog
+        self._ours += dialog.ours
         self._by_call.setdefault(dialog.call_id, []).append(dialog)
 
     def remove(self, dialog: Dialog) -> None:
@@ -151,6 +165,7 @@ class DialogTable:
         known = self._by_id.pop(dialog.id, None)
         if known is None:
             return
+        self._ours -= known.ours
         siblings = self._by_call[known.call_id]
         siblings.remove(known)
         if not siblings:
@@ -184,7 +199,7 @@ class CoreContext:
     server_timers: TimerHeap[ServerTransaction] = field(default_factory=TimerHeap)
 
     def __post_init__(self) -> None:
-        self.dialogs = DialogTable(self.limits.dialogs)
+        self.dialogs = DialogTable(self.limits.dialogs, self.limits.own_dialogs)
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Queue bytes for a flow."""

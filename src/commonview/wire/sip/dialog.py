@@ -22,7 +22,7 @@ class Dialog:
     ``local`` and ``remote`` are whole From/To values including tags; a peer that forgot its tag has ""
     (measured on a camera simulator), and is then found by Call-ID. ``remote_target`` is the peer's Contact
     URI, or the URI it was called by when its Contact is missing or unreadable. ``owner`` is whatever the user
-    of the core keeps with it.
+    of the core keeps with it. ``ours``: a request of ours made it.
     """
 
     call_id: str
@@ -38,6 +38,7 @@ class Dialog:
     invite_cseq: int = 0
     ended: bool = False
     owner: object = None
+    ours: bool = False
 
     @property
     def id(self) -> DialogId:
@@ -68,6 +69,7 @@ class Dialog:
             route_set=tuple(reversed(_routes(got))),
             local_cseq=cseq.number,
             invite_cseq=cseq.number,
+            ours=True,
         )
 
     @staticmethod

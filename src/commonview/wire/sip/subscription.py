@@ -142,8 +142,26 @@ class RetryTiming:
 _PASSING: Final = frozenset((408, 480, 481, 491, 500, 503, 504))
 
 
+_USUAL: Final = RetryTiming()
+
+
 class Subscriber:
     """One subscription of ours: send what each call returns, call `advance` when `wake_at` is due."""
+
+    __slots__ = (
+        "_again",
+        "_chance",
+        "_closing",
+        "_ends",
+        "_failures",
+        "_has_dialog",
+        "_in_flight",
+        "_period_s",
+        "_retry",
+        "phase",
+        "status",
+        "wake_at",
+    )
 
     def __init__(
         self,
@@ -154,7 +172,7 @@ class Subscriber:
     ) -> None:
         """``chance`` gives numbers in [0, 1), so that a city does not ask in step after a restart."""
         self._period_s = min(max(period_s, MIN_PERIOD_S), MAX_PERIOD_S)
-        self._retry = retry or RetryTiming()
+        self._retry = retry or _USUAL
         self._chance = chance
         self._failures = 0
         self._in_flight = False

@@ -1,5 +1,6 @@
 package peers;
 
+import java.io.IOException;
 import java.io.OutputStream;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
@@ -68,10 +69,11 @@ final class Media implements AutoCloseable {
                 }
                 Thread.sleep(1000L * SECONDS / count);
             }
+        } catch (IOException ended) {
+            // Who watches may close the connection before its BYE is here.
+            Stack.tell("media", ended.toString());
         } catch (Exception error) {
-            if (!closed) {
-                Stack.tell("error", error.toString());
-            }
+            Stack.tell("error", error.toString());
         }
     }
 
