@@ -6,6 +6,7 @@ Run as a program this module is that node: it reads a command a line on standard
 from __future__ import annotations
 
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -49,7 +50,8 @@ def load_generator() -> Path:
     """Build the load generator; returns its path."""
     command = ["cargo", "build", "--quiet", "--release", "--example", "media_load"]
     subprocess.run(command, cwd=ROOT, check=True)
-    return ROOT / "target" / "release" / "examples" / "media_load"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "release" / "examples" / "media_load"
 
 
 @cache

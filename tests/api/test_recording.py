@@ -182,6 +182,57 @@ async def test_a_look_is_on_the_books_before_a_byte_is_sent(made: Harness) -> No
     assert (await client.get(url)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("asked", "begin", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=-5", -5, None),
+        ("bytes=100-", 100, None),
+        ("bytes=0-99999999", 0, None),
+    ],
+)
+async def test_a_range_is_answered_with_its_bytes(
+    made: Harness, asked: str, begin: int, end: int | None
+) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    url = (await look(client, made)).json()["segments"][0]["url"]
+    assert (await client.get(url, headers={"Range": asked})).content == CONTENT[begin:end]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=-",
+        "bytes=-0",
+        "bytes=--5",
+        "bytes=5-1",
+        "bytes=99999999-",
+        "bytes=0-1,3-4",
+        "lines=1-2",
+        "bytes=\u0661-",
+    ],
+)
+async def test_what_is_no_range_is_answered_with_the_whole(made: Harness, asked: str) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    url = (await look(client, made)).json()["segments"][0]["url"]
+    whole = await client.get(url, headers=[(b"Range", asked.encode())])
+    assert (whole.status_code, whole.content) == (200, CONTENT)
+
+
+async def test_what_is_not_told_at_once_is_asked_for_from_a_moment_on(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(made)
+    monkeypatch.setattr("commonview.recording.service.MOST_SEGMENTS", 2)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    assert [one["sequence"] for one in opened["segments"]] == [1, 2]
+    rest = (await look(client, made, begin=opened["more_from"])).json()
+    assert ([one["sequence"] for one in rest["segments"]], rest["more_from"]) == ([3], None)
+
+
 async def test_a_look_needs_a_purpose_a_reason_and_the_right(made: Harness) -> None:
     client = await made.signed_in(Role.INVESTIGATOR)
     assert (await look(client, made, purpose_id=None)).json()["error"]["code"] == "purpose_required"

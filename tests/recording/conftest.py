@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +25,10 @@ from commonview.media import (
     RecorderSegment,
     RecorderTarget,
 )
-from commonview.recording import Disk, DiskPolicy, Segment, Track, store
+from commonview.recording import Disk, DiskPolicy, Segment, Track, disk_store, store
 from commonview.recording.bands import Bands
 from commonview.recording.doctor import MARKER
-from commonview.recording.index import Finished, SegmentIndex
+from commonview.recording.index import Finished, SegmentIndex, moment
 from commonview.security import SecurityService
 from commonview.security.passwords import Passwords
 from tests.media.test_files import Recorder, wait_for_pictures
@@ -37,6 +37,7 @@ from tests.media.viewers import KEY
 TRACK = Track("34020000001320000001-34020000001320000001")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SEGMENTS = 6
+S = 1_000_000
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +77,20 @@ def _segments(node: CoreMediaNode) -> list[RecorderSegment]:
     for event in found[SEGMENTS:]:
         Path(event.path).unlink()
     assert len(found) >= SEGMENTS
-    return found[:SEGMENTS]
+    return [
+        _as_in_life(event, found[0].begin_us + number * S) for number, event in enumerate(found[:SEGMENTS])
+    ]
+
+
+def _as_in_life(event: RecorderSegment, begin_us: int) -> RecorderSegment:
+    """A test's camera plays a second in a moment: give the segment the time it would have had."""
+    begin, old = moment(begin_us), Path(event.path)
+    path = (
+        old.parents[1] / f"{begin:%Y-%m-%d}" / f"{begin:%H%M%S}.{begin.microsecond // 1000:03}{old.name[10:]}"
+    )
+    path.parent.mkdir(exist_ok=True)
+    old.rename(path)
+    return replace(event, path=str(path), begin_us=begin_us, end_us=begin_us + event.end_us - event.begin_us)
 
 
 @dataclass
@@ -140,5 +154,5 @@ def empty_books(tmp_path: Path) -> Books:
     disk = Disk("disk1", str(root), DiskPolicy.KEEP_MINIMUM, 0, NOW)
     (root / MARKER).write_text(disk.id)
     with database.begin() as conn:
-        store.put_disk(conn, disk)
+        disk_store.put_disk(conn, disk)
     return Books(database, security, clock, bus, disk, Bands(), [])

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from commonview.media import MediaNode, RecordingDiskStats
-from commonview.recording import Disk, DiskAlarm, DiskPolicy, GapReason, RecordingInvalid, store
+from commonview.recording import Disk, DiskAlarm, DiskPolicy, GapReason, RecordingInvalid, disk_store
 from commonview.recording.disks import CHECK_EVERY_S, DiskWatch, Sight, look
 from commonview.recording.doctor import MARKER
 from commonview.security import Role, Subject
@@ -69,7 +69,7 @@ class Watched:
 
     def written(self) -> list[tuple[str, bool]]:
         with self.books.database.read() as conn:
-            rows = conn.execute(select(store.alarms)).all()
+            rows = conn.execute(select(disk_store.alarms)).all()
         return [(row.kind, row.ended_at is None) for row in rows]
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from commonview.recording import Doctor, FindingKind, Report, store
+from commonview.recording import Doctor, FindingKind, LegalClass, Report, store
 from commonview.recording.doctor import MARKER, place
 from tests.recording.conftest import TRACK, Books
-from tests.recording.flips import flip_and_look
+from tests.recording.flips import Flips
+from tests.recording.test_retention import Kept
 
 
 def examined(books: Books, *, mend: bool = False) -> Report:
@@ -110,28 +111,58 @@ def test_another_disk_in_its_place_is_noticed(books: Books) -> None:
     assert kinds(examined(books)) == [FindingKind.DISK_GONE]
 
 
-def test_a_tombstone_that_was_changed_is_named(books: Books) -> None:
+def test_a_row_that_holds_no_time_at_all_is_named_and_its_neighbours_are_not(books: Books) -> None:
+    with books.database.begin() as conn:
+        conn.execute(text("update segments set begin_at = begin_at | (1 << 62) where sequence = 3"))
+    [finding] = examined(books).findings
+    assert (finding.kind, finding.where) == (FindingKind.ROW_UNREADABLE, place(TRACK, 3))
+
+
+def test_a_text_that_is_none_is_named_and_its_neighbours_are_not(books: Books) -> None:
+    with books.database.begin() as conn:
+        conn.execute(text("update segments set link = cast(x'ff' as text) where sequence = 3"))
+    [finding] = examined(books).findings
+    assert (finding.kind, finding.where) == (FindingKind.CHAIN_BROKEN, place(TRACK, 3))
+
+
+def test_a_tombstone_that_is_missing_is_named(books: Books) -> None:
     with books.database.begin() as conn:
         conn.execute(text("update segments set tombstone_id = 't1' where sequence = 1"))
     books.path(0).unlink()
     assert kinds(examined(books)) == [FindingKind.TOMBSTONE_MISSING]
 
 
-def test_fifty_flipped_bits_are_found_and_located(books_of_all: Books) -> None:
-    for seed in range(50):
-        flip_and_look(books_of_all, random.Random(seed))
+@pytest.fixture
+def flips(books: Books) -> Flips:
+    """Two segments are deleted, four are there."""
+    kept = Kept(books)
+    kept.classify(LegalClass.ARTICLE_9)
+    kept.plan(quota_bytes=sum(segment.bytes for segment in books.segments[2:]))
+    kept.days_later(2)
+    assert kept.sweep() > 0
+    assert [books.path(number).exists() for number in range(6)] == [False] * 2 + [True] * 4
+    assert examined(books).findings == []
+    return Flips(books)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_flipped_bits_are_found_and_located(flips: Flips, books: Books, seed: int) -> None:
+    """Ten times: one thousand single bits in segments, index, chain and tombstones."""
+    chance = random.Random(seed)
+    for _ in range(100):
+        flips.flip(chance)
+    assert examined(books).findings == []
 
 
 @pytest.mark.soak
-def test_a_thousand_flipped_bits_are_found_and_located(books_of_all: Books) -> None:
-    for seed in range(1000, 2000):
-        flip_and_look(books_of_all, random.Random(seed))
-
-
-@pytest.fixture
-def books_of_all(books: Books) -> Books:
+@pytest.mark.timeout(1800)
+def test_twenty_thousand_flipped_bits_are_found_and_located(flips: Flips, books: Books) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(20_000):
+        flips.flip(chance)
     assert examined(books).findings == []
-    return books
 
 
 def test_segments_lie_where_their_names_say(books: Books) -> None:

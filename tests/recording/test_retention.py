@@ -16,6 +16,7 @@ from commonview.recording import (
     Hold,
     LegalClass,
     Plan,
+    plan_store,
     store,
 )
 from commonview.recording.planning import PlanBook
@@ -35,22 +36,25 @@ class Kept:
     def plan(self, **changes: object) -> Plan:
         plan = replace(PLAN, channel_id=TRACK.channel_id, **changes)  # type: ignore[arg-type]
         with self.books.database.begin() as conn:
-            store.put_plan(conn, plan)
+            plan_store.put_plan(conn, plan)
         self.book.load()
         return plan
 
     def classify(self, legal_class: LegalClass) -> None:
         with self.books.database.begin() as conn:
-            store.put_class(conn, TRACK.channel_id, legal_class)
+            plan_store.put_class(conn, TRACK.channel_id, legal_class)
         self.book.load()
 
-    def hold(self, begin: datetime, end: datetime, ends_at: datetime) -> None:
+    def hold(self, begin: datetime, end: datetime, ends_at: datetime, *, heard: bool = True) -> list[bool]:
+        """Which files it keeps; unless heard of it stands in the database only."""
         hold = Hold(
             "h1", TRACK.channel_id, begin, end, "police", "case 7", ends_at, "a1", self.books.clock.now()
         )
         with self.books.database.begin() as conn:
-            store.put_hold(conn, hold)
-        self.book.load()
+            plan_store.put_hold(conn, hold)
+        if heard:
+            self.book.load()
+        return [segment.begin < end and segment.end > begin for segment in self.books.segments]
 
     def days_later(self, days: float) -> None:
         last = max(segment.end for segment in self.books.segments)
@@ -113,6 +117,27 @@ def test_a_longer_plan_keeps_longer(kept: Kept) -> None:
     assert kept.sweep() > 0
 
 
+def test_a_plan_shorter_than_the_law_deletes_nothing_before_its_time(kept: Kept) -> None:
+    """A group's plan may be older than a channel's place in the group."""
+    kept.plan(retention_days=1)
+    kept.days_later(29)
+    assert kept.sweep() == 0
+    kept.classify(LegalClass.ARTICLE_9)
+    assert kept.sweep() > 0
+
+
+def test_a_hold_that_is_placed_while_the_sweep_runs_is_in_force(kept: Kept) -> None:
+    begin = kept.books.segments[0].begin
+    kept.days_later(31)
+    ends_at = kept.books.clock.now() + timedelta(days=1)
+    held = kept.hold(begin, begin + timedelta(microseconds=1), ends_at, heard=False)
+    assert kept.book.running_holds(kept.books.clock.now()) == ()
+    kept.sweep()
+    assert kept.files() == held
+    assert held.count(True) == 1
+    assert kept.findings() == []
+
+
 def test_what_is_held_stays_until_the_hold_ends(kept: Kept) -> None:
     begin = max(segment.end for segment in kept.books.segments) - timedelta(microseconds=1)
     held = [segment.end > begin for segment in kept.books.segments]
@@ -162,6 +187,27 @@ def test_a_full_disk_gives_up_the_oldest_when_told_so(kept: Kept) -> None:
     with kept.books.database.read() as conn:
         assert {stone.rule for stone in store.read_tombstones(conn)} == {DeletionRule.DISK_FULL}
     assert kept.findings() == []
+
+
+def test_a_full_disk_gives_up_what_is_newer_than_what_is_held(kept: Kept) -> None:
+    begin = kept.books.segments[0].begin
+    kept.days_later(10)
+    held = kept.hold(begin, begin + timedelta(microseconds=1), kept.books.clock.now() + timedelta(days=1))
+    disk = replace(kept.books.disk, policy=DiskPolicy.OLDEST_FIRST)
+    freed = kept.desk.make_room(disk, 1, {disk.id: disk})
+    assert kept.files() == held
+    assert freed == sum(segment.bytes for segment in kept.books.segments[1:])
+    assert kept.desk.take_freed() == {disk.id: freed}
+    assert kept.desk.take_freed() == {}
+    assert kept.findings() == []
+
+
+def test_a_tombstone_says_what_it_said_when_it_was_made(kept: Kept) -> None:
+    kept.days_later(31)
+    kept.sweep()
+    with kept.books.database.begin() as conn:
+        conn.execute(store.tombstones.update().values(rule=DeletionRule.QUOTA.value))
+    assert kept.findings() == [FindingKind.TOMBSTONE_CHANGED]
 
 
 def test_files_that_outlived_their_tombstone_are_removed_by_the_doctor(kept: Kept) -> None:

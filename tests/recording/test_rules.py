@@ -173,8 +173,12 @@ def test_on_demand_and_on_event_record_only_then() -> None:
 
 
 def test_the_most_demanding_plan_says_how_long_a_track_is_kept() -> None:
-    assert retention([]) == timedelta(days=30)
-    assert retention([PLAN, replace(PLAN, retention_days=60)]) == timedelta(days=60)
+    for legal_class in LegalClass:
+        assert retention([], legal_class) == timedelta(days=30)
+        assert retention([PLAN, replace(PLAN, retention_days=60)], legal_class) == timedelta(days=60)
+    short = replace(PLAN, retention_days=1)
+    assert retention([short], LegalClass.ARTICLE_9) == timedelta(days=1)
+    assert retention([short], LegalClass.ARTICLE_7) == timedelta(days=30)
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from commonview.api.live_desk import Wish, open_wish, span_detail
-from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment
+from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 @dataclass(slots=True)
@@ -68,8 +70,8 @@ class RecordedDesk:
 
     async def open(
         self, subject: Subject, wish: Wish, begin: datetime, end: datetime
-    ) -> tuple[OpenedAccess, list[Segment]]:
-        """Grant and record, then what there is.
+    ) -> tuple[OpenedAccess, list[Segment], datetime | None]:
+        """Grant and record, then what there is, and from when on there is more than is told at once.
 
         Raises:
             ChannelUnknown, RecordingInvalid: before anything is written.
@@ -87,7 +89,7 @@ class RecordedDesk:
         )
         self.counters["opened"] += 1
         try:
-            return access, await self._recording.segments(wish.channel_id, begin, end)
+            return access, *await self._recording.segments(wish.channel_id, begin, end)
         except BaseException:
             self._end(access_id, AccessOutcome.FAILED)
             raise
@@ -100,14 +102,14 @@ class RecordedDesk:
         Raises:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
-            Forbidden: the grant does not cover it any more.
         """
         look = self._looks.get(access_id)
         if look is None or look.account_id != subject.account_id or look.outcome is not None:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
-        found = await self._recording.segments(look.channel_id, look.begin, look.end)
-        meant = [one for one in found if (one.track.stream_number, one.sequence) == (stream_number, sequence)]
-        path = self._recording.file_of(meant[0]) if meant else None
+        meant = await self._recording.segment(Track(look.channel_id, stream_number), sequence)
+        path = None
+        if meant is not None and meant.begin < look.end and meant.end > look.begin:
+            path = self._recording.file_of(meant)
         if path is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
         try:
@@ -176,15 +178,12 @@ class RecordedDesk:
 
 def _range(asked: str | None, length: int) -> tuple[int, int]:
     """The span of a single-range header (RFC 9110 14.2); the whole for anything else."""
-    unit, _, spec = (asked or "").partition("=")
-    first, dash, last = spec.partition("-")
-    if unit.strip() != "bytes" or not dash or "," in spec:
+    found = _RANGE.fullmatch(asked or "")
+    if found is None or not any(found.groups()):
         return 0, length
-    try:
-        if not first.strip():
-            return max(0, length - int(last)), length
-        begin = int(first)
-        end = int(last) + 1 if last.strip() else length
-    except ValueError:
-        return 0, length
-    return (begin, min(end, length)) if 0 <= begin < min(end, length) else (0, length)
+    first, last = found.groups()
+    if first:
+        begin, end = int(first), min(int(last) + 1, length) if last else length
+    else:
+        begin, end = max(0, length - int(last)), length
+    return (begin, end) if begin < end else (0, length)

@@ -378,9 +378,13 @@ class SegmentOut(Answer):
 
 
 class RecordedOut(Answer):
-    """An opened look: its access record, the grant it stands on, and the segments."""
+    """An opened look: its access record, the grant it stands on, and the segments.
+
+    At most 10,000 are told at once; ``more_from`` says from when on there are more.
+    """
 
     access_id: str
     channel_id: str
     grant: LiveGrantOut
     segments: list[SegmentOut]
+    more_from: AwareDatetime | None

@@ -218,7 +218,7 @@ class Settings(BaseModel):
         None,
         _RECORDING,
         "Folder of the first disk recordings lie on; by default `recordings` in data_dir. Further disks are "
-        "added in the console.",
+        "added by `POST /api/recording/disks`.",
     )
     recording_segment_s: int = _field(
         60, _RECORDING, "Seconds after which a segment ends with the next key frame.", ge=2, le=3600

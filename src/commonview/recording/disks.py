@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from commonview.foundation.errors import StorageUnavailable
 from commonview.foundation.ids import new_id
-from commonview.recording import store
+from commonview.recording import disk_store
 from commonview.recording.doctor import MARKER
 from commonview.recording.model import (
     Disk,
@@ -86,7 +86,7 @@ def look(disk: Disk) -> Sight:
         if (root / MARKER).read_text(encoding="ascii").strip() != disk.id:
             return Sight(0, 0, frozenset({DiskAlarm.GONE}))
         usage = os.statvfs(root)
-    except OSError:
+    except (OSError, ValueError):
         return Sight(0, 0, frozenset({DiskAlarm.GONE}))
     total, free = usage.f_blocks * usage.f_frsize, usage.f_bavail * usage.f_frsize
     alarms = set()
@@ -153,15 +153,15 @@ class DiskWatch:
         Raises `StorageUnavailable`, `RecordingInvalid`.
         """
         with self._database.read() as conn:
-            known = store.load_disks(conn)
+            known = disk_store.load_disks(conn)
         if not known:
-            known = [self._make(default_root, DiskPolicy.KEEP_MINIMUM, reserve_bytes)]
+            known = [self._make(None, default_root, DiskPolicy.KEEP_MINIMUM, reserve_bytes)]
         self._disks = {disk.id: _Watched(disk) for disk in known}
         for watched in self._disks.values():
             watched.sight = self._look(watched.disk)
             watched.alarms = watched.sight.alarms
 
-    def _make(self, root: Path, policy: DiskPolicy, reserve_bytes: int) -> Disk:
+    def _make(self, subject: Subject | None, root: Path, policy: DiskPolicy, reserve_bytes: int) -> Disk:
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             marker = root / MARKER
@@ -171,21 +171,22 @@ class DiskWatch:
             marker.write_text(disk.id + "\n", encoding="ascii")
         except OSError as error:
             raise RecordingInvalid(f"{root} cannot be written: {error.strerror}", field="root") from error
-        with self._database.begin() as conn:
-            store.put_disk(conn, disk)
-            self._security.audit.append(
-                conn, None, "recording.disk_added", f"disk:{disk.id}", "ok", {"root": disk.root}
-            )
+        try:
+            with self._database.begin() as conn:
+                disk_store.put_disk(conn, disk)
+                self._security.audit.append(
+                    conn, subject, "recording.disk_added", f"disk:{disk.id}", "ok", {"root": disk.root}
+                )
+        except BaseException:
+            marker.unlink(missing_ok=True)
+            raise
         return disk
 
     async def add(self, subject: Subject, root: Path, policy: DiskPolicy, reserve_bytes: int) -> DiskHealth:
         """Record to another folder as well. Raises `RecordingInvalid`, `StorageUnavailable`."""
         if not root.is_absolute() or len(self._disks) >= _MOST or reserve_bytes < 0:
             raise RecordingInvalid("a disk is an absolute path, with a reserve", field="root")
-        disk = await asyncio.to_thread(self._make, root, policy, reserve_bytes)
-        await asyncio.to_thread(
-            self._security.record, subject, "recording.disk_added", f"disk:{disk.id}", "ok", root=disk.root
-        )
+        disk = await asyncio.to_thread(self._make, subject, root, policy, reserve_bytes)
         watched = self._disks[disk.id] = _Watched(disk)
         watched.sight = await asyncio.to_thread(self._look, disk)
         self._on_changed(disk.id)
@@ -205,7 +206,7 @@ class DiskWatch:
 
         def write() -> None:
             with self._database.begin() as conn:
-                store.put_disk(conn, disk)
+                disk_store.put_disk(conn, disk)
                 detail = {"policy": policy.value, "former": old.policy.value, "reserve_bytes": reserve_bytes}
                 self._security.audit.append(
                     conn, subject, "recording.disk_changed", f"disk:{disk_id}", "ok", detail
@@ -315,7 +316,7 @@ class DiskWatch:
 
         def write() -> None:
             with self._database.begin() as conn:
-                store.put_alarms(conn, disk_id, sorted(begun), sorted(over), now)
+                disk_store.put_alarms(conn, disk_id, sorted(begun), sorted(over), now)
 
         try:
             await asyncio.to_thread(write)

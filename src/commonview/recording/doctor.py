@@ -14,12 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
-
 from commonview.media import hash_segment, mend_segment, scan_segment
-from commonview.recording import store
+from commonview.recording import disk_store, evidence
 from commonview.recording.bands import Bands
-from commonview.recording.index import Finished, SegmentIndex, begin_of, recorded_spans
+from commonview.recording.index import Finished, SegmentIndex, begin_of
 from commonview.recording.model import Disk, GapReason, Segment, Track
 from commonview.recording.rules import GENESIS, digest, link
 
@@ -50,6 +48,7 @@ class FindingKind(StrEnum):
     DELETED_FILE_LEFT = "deleted_file_left"
     DELETION_FINISHED = "deletion_finished"
     CHAIN_BROKEN = "chain_broken"
+    ROW_UNREADABLE = "row_unreadable"
     SEQUENCE_MISSING = "sequence_missing"
     TOMBSTONE_CHANGED = "tombstone_changed"
     TOMBSTONE_MISSING = "tombstone_missing"
@@ -154,12 +153,12 @@ class Doctor:
 
     def _look_at_disks(self) -> None:
         with self._database.read() as conn:
-            self._disks = {disk.id: disk for disk in store.load_disks(conn)}
+            self._disks = {disk.id: disk for disk in disk_store.load_disks(conn)}
         for disk in self._disks.values():
             try:
                 marked = (Path(disk.root) / MARKER).read_text(encoding="ascii").strip()
-            except OSError as error:
-                self._note(FindingKind.DISK_GONE, disk.root, error.strerror or "")
+            except (OSError, ValueError) as error:
+                self._note(FindingKind.DISK_GONE, disk.root, str(error))
                 continue
             if marked == disk.id:
                 self._reachable.add(disk.id)
@@ -168,7 +167,7 @@ class Doctor:
 
     def _tracks(self) -> list[Track]:
         with self._database.read() as conn:
-            known = set(store.all_tracks(conn))
+            known = evidence.tracks(conn)
         for disk in self._disks.values():
             if disk.id in self._reachable:
                 known.update(tracks_on(Path(disk.root)))
@@ -178,10 +177,7 @@ class Doctor:
 
     def _walk(self, track: Track, since: str = "") -> None:
         with self._database.read() as conn:
-            query = select(store.segments).where(store.of_track(track))
-            if since:
-                query = query.where(store.segments.c.begin_at >= datetime.fromisoformat(f"{since}T00:00Z"))
-            rows = {(one.disk_id, one.path): one for one in store.read_segments(conn, query)}
+            rows = evidence.files(conn, track, datetime.fromisoformat(f"{since}T00:00Z") if since else None)
         found: list[Finished] = []
         for disk in self._disks.values():
             if self._reachable and disk.id not in self._reachable:
@@ -197,13 +193,12 @@ class Doctor:
         track: Track,
         disk: Disk,
         path: Path,
-        rows: dict[tuple[str, str], Segment],
+        rows: dict[tuple[str, str], str | None],
         found: list[Finished],
     ) -> None:
         relative = str(path.relative_to(disk.root))
-        row = rows.get((disk.id, relative))
-        if row is not None:
-            if row.tombstone_id is not None:
+        if (disk.id, relative) in rows:
+            if rows[disk.id, relative] is not None:
                 self._finish_deletion(path)
             return
         try:
@@ -279,44 +274,50 @@ class Doctor:
     # -- from the index to the disk
 
     def _verify(self, track: Track) -> None:
-        stones = self._stones(track)
-        deleted: dict[str, list[str]] = {}
+        deleted: dict[str, list[Segment]] = {}
         previous, other, expected = GENESIS, GENESIS, 1
-        for segment in self._rows(track):
-            where = place(track, segment.sequence)
-            if segment.sequence != expected:
-                detail = f"and all up to #{segment.sequence - 1}"
+        for sequence, its_link, segment in self._rows(track):
+            where = place(track, sequence)
+            if sequence != expected:
+                detail = f"and all up to #{sequence - 1}"
                 self._note(FindingKind.SEQUENCE_MISSING, place(track, expected), detail)
+            expected = sequence + 1
+            if segment is None:
+                self._note(FindingKind.ROW_UNREADABLE, where)
+                previous = other = its_link
+                continue
             right = link(previous, segment)
             if segment.link not in (right, link(other, segment)):
                 self._note(FindingKind.CHAIN_BROKEN, where, "the row or its link is not what was written")
             # When a link itself was changed, the next one still tells what it had been.
-            previous, other, expected = segment.link, right, segment.sequence + 1
+            previous, other = segment.link, right
             if segment.tombstone_id is None:
                 self.report.segments += 1
                 self._verify_file(segment, where)
             else:
                 self.report.deleted += 1
-                deleted.setdefault(segment.tombstone_id, []).append(segment.link)
-        for stone_id, links in deleted.items():
+                deleted.setdefault(segment.tombstone_id, []).append(segment)
+        self._verify_stones(track, deleted)
+
+    def _rows(self, track: Track) -> Iterator[tuple[int, str, Segment | None]]:
+        with self._database.read() as conn:
+            yield from evidence.segments(conn, track)
+
+    def _verify_stones(self, track: Track, deleted: dict[str, list[Segment]]) -> None:
+        with self._database.read() as conn:
+            stones = evidence.tombstones(conn, track)
+        for stone_id, covered in deleted.items():
+            where = place(track, covered[0].sequence)
             if stone_id not in stones:
-                self._note(
-                    FindingKind.TOMBSTONE_MISSING, f"{track.channel_id}/{track.stream_number}", stone_id
-                )
-            elif stones[stone_id] != digest(links):
-                self._note(
-                    FindingKind.TOMBSTONE_CHANGED, f"{track.channel_id}/{track.stream_number}", stone_id
-                )
-
-    def _stones(self, track: Track) -> dict[str, str]:
-        with self._database.read() as conn:
-            found = store.read_tombstones(conn, track.channel_id, limit=1_000_000)
-        return {stone.id: stone.digest for stone in found if stone.track == track}
-
-    def _rows(self, track: Track) -> Iterator[Segment]:
-        query = select(store.segments).where(store.of_track(track)).order_by(store.segments.c.sequence)
-        with self._database.read() as conn:
-            yield from store.read_segments(conn, query.execution_options(yield_per=1000))
+                self._note(FindingKind.TOMBSTONE_MISSING, where, stone_id)
+                continue
+            stone = stones[stone_id]
+            if stone is None or stone.digest != digest(stone, (segment.link for segment in covered)):
+                self._note(FindingKind.TOMBSTONE_CHANGED, where, stone_id)
+        for stone_id in stones.keys() - deleted.keys():
+            stone = stones[stone_id]
+            where = place(track, 0 if stone is None else stone.first_sequence)
+            self._note(FindingKind.TOMBSTONE_CHANGED, where, f"{stone_id} covers nothing")
 
     def _verify_file(self, segment: Segment, where: str) -> None:
         disk = self._disks.get(segment.disk_id)
@@ -367,13 +368,3 @@ def files_of(root: Path, track: Track, since: str = "") -> Iterator[Path]:
     for day in days:
         if day.name >= since:
             yield from sorted(day.iterdir())
-
-
-def rebuild_bands(database: Database, bands: Bands, channel_id: str) -> None:
-    """Draw the recorded line of a channel anew from its segments."""
-    query = select(store.segments).where(
-        store.segments.c.channel_id == channel_id, store.segments.c.tombstone_id.is_(None)
-    )
-    with database.begin() as conn:
-        spans = recorded_spans(list(store.read_segments(conn, query)))
-        bands.rebuild(conn, channel_id, "recorded", spans)

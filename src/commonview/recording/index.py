@@ -140,6 +140,8 @@ class SegmentIndex:
     def _append(self, conn: Connection, finished: Finished) -> Segment:
         track = finished.track
         last = self.last(conn, track)
+        if last is None:
+            store.know_track(conn, track)
         gap_us, reason = self._gap(conn, finished, last)
         segment = chained(
             GENESIS if last is None else last.link,

@@ -227,9 +227,9 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What was deleted, by which rule, when; ``digest`` is over the links of the segments.
+    """What was deleted, by which rule, when; ``digest`` is over all of this and the links of the segments.
 
-    Its digest stands in the audit log, whose checkpoints are signed.
+    It stands in the audit log, whose checkpoints are signed.
     """
 
     id: str

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from commonview.foundation.ids import new_id
-from commonview.recording import store
+from commonview.recording import plan_store
 from commonview.recording.model import (
     DEFAULT_DAYS,
     MINIMUM,
@@ -58,9 +58,9 @@ class PlanBook:
     def load(self) -> None:
         """Read everything. Blocks. Raises `StorageUnavailable`."""
         with self._database.read() as conn:
-            self._plans = {plan.id: plan for plan in store.load_plans(conn)}
-            self._classes = store.load_classes(conn)
-            self._holds = {hold.id: hold for hold in store.load_holds(conn)}
+            self._plans = {plan.id: plan for plan in plan_store.load_plans(conn)}
+            self._classes = plan_store.load_classes(conn)
+            self._holds = {hold.id: hold for hold in plan_store.load_holds(conn)}
 
     # -- looking
 
@@ -143,7 +143,7 @@ class PlanBook:
         plan = self.plan(plan_id)
 
         def write(conn: Connection) -> None:
-            store.remove_plan(conn, plan_id)
+            plan_store.remove_plan(conn, plan_id)
             self._security.audit.append(
                 conn, subject, "recording.plan_removed", f"plan:{plan_id}", "ok", _told(plan)
             )
@@ -154,7 +154,7 @@ class PlanBook:
 
     async def _decide(self, subject: Subject, action: str, plan: Plan) -> None:
         def write(conn: Connection) -> None:
-            store.put_plan(conn, plan)
+            plan_store.put_plan(conn, plan)
             self._security.audit.append(conn, subject, action, f"plan:{plan.id}", "ok", _told(plan))
 
         await self._write(write)
@@ -177,7 +177,7 @@ class PlanBook:
         former = self.legal_class(channel_id)
 
         def write(conn: Connection) -> None:
-            store.put_class(conn, channel_id, legal_class)
+            plan_store.put_class(conn, channel_id, legal_class)
             self._security.audit.append(
                 conn,
                 subject,
@@ -239,7 +239,7 @@ class PlanBook:
         }
 
         def write(conn: Connection) -> None:
-            store.put_hold(conn, hold)
+            plan_store.put_hold(conn, hold)
             self._security.audit.append(conn, subject, action, f"channel:{hold.channel_id}", "ok", detail)
 
         await self._write(write)

@@ -6,9 +6,11 @@ the first file is removed; the rows stay, so the chain can be verified for ever.
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +19,7 @@ from sqlalchemy import func, select, update
 
 from commonview.foundation.database import stored_time
 from commonview.foundation.ids import new_id
-from commonview.recording import store
+from commonview.recording import plan_store, store
 from commonview.recording.bands import Bands
 from commonview.recording.index import recorded_spans
 from commonview.recording.model import (
@@ -25,6 +27,7 @@ from commonview.recording.model import (
     DeletionRule,
     Disk,
     DiskPolicy,
+    Hold,
     Segment,
     Tombstone,
     Track,
@@ -56,6 +59,7 @@ class Retention:
         self._clock = clock
         self._book = book
         self._bands = bands
+        self._freed: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
 
     def sweep(self, disks: dict[str, Disk]) -> int:
@@ -64,10 +68,11 @@ class Retention:
         by_track = self._book.by_track()
         freed = 0
         with self._database.read() as conn:
-            tracks = store.all_tracks(conn)
+            tracks = store.known_tracks(conn)
         for track in tracks:
             plans = by_track.get(track, [])
-            freed += self._older_than(track, now - retention(plans), DeletionRule.RETENTION, disks)
+            kept_for = retention(plans, self._book.legal_class(track.channel_id))
+            freed += self._older_than(track, now - kept_for, DeletionRule.RETENTION, disks)
             quotas = [plan.quota_bytes for plan in plans if plan.quota_bytes is not None]
             if quotas:
                 freed += self._over_quota(track, min(quotas), now, disks)
@@ -76,36 +81,50 @@ class Retention:
     def make_room(self, disk: Disk, bytes_needed: int, disks: dict[str, Disk]) -> int:
         """Delete the oldest of a full disk that may go; returns how many bytes."""
         now = self._clock.now()
+        with self._database.read() as conn:
+            oldest = [
+                (found.begin, found.end, track)
+                for track in store.known_tracks(conn)
+                if (found := self._oldest_free(conn, disk, track, now)) is not None
+            ]
+        heapq.heapify(oldest)
         freed = 0
-        skipped: set[Track] = set()
-        while freed < bytes_needed:
-            oldest = self._oldest(disk, skipped)
-            if oldest is None:
-                break
+        while oldest and freed < bytes_needed:
+            begin, end, track = heapq.heappop(oldest)
             limit = now
             if disk.policy is DiskPolicy.KEEP_MINIMUM:
-                limit = now - MINIMUM[self._book.legal_class(oldest.track.channel_id)]
+                limit = now - MINIMUM[self._book.legal_class(track.channel_id)]
             # A little of each camera, so that none loses its past to the others.
-            until = min(limit, oldest.begin + timedelta(hours=1))
-            gone = self._older_than(oldest.track, until, DeletionRule.DISK_FULL, disks, disk.id)
-            if not gone:
-                skipped.add(oldest.track)
+            until = min(limit, max(end, begin + timedelta(hours=1)))
+            gone = self._older_than(track, until, DeletionRule.DISK_FULL, disks, disk.id)
             freed += gone
+            with self._database.read() as conn:
+                found = self._oldest_free(conn, disk, track, now) if gone else None
+            if found is not None:
+                heapq.heappush(oldest, (found.begin, found.end, track))
         return freed
 
-    def _oldest(self, disk: Disk, skipped: set[Track]) -> Segment | None:
+    def take_freed(self) -> dict[str, int]:
+        """Bytes that went since the last call, by disk."""
+        freed, self._freed = self._freed, Counter()
+        return dict(freed)
+
+    def _oldest_free(self, conn: Connection, disk: Disk, track: Track, now: datetime) -> Segment | None:
+        """The oldest segment of a track on a disk that nothing holds."""
+        holds = self._holds(track, now)
         query = (
             select(store.segments)
-            .where(store.segments.c.disk_id == disk.id, store.segments.c.tombstone_id.is_(None))
+            .where(store.of_track(track), store.KEPT, store.segments.c.disk_id == disk.id)
             .order_by(store.segments.c.begin_at)
         )
-        for track in skipped:
-            query = query.where(~store.of_track(track))
-        with self._database.read() as conn:
-            return next(store.read_segments(conn, query.limit(1)), None)
+        found = store.read_segments(conn, query.execution_options(yield_per=_AT_ONCE))
+        return next((segment for segment in found if not is_held(segment, holds, now)), None)
+
+    def _holds(self, track: Track, now: datetime) -> list[Hold]:
+        return [hold for hold in self._book.running_holds(now) if hold.channel_id == track.channel_id]
 
     def _over_quota(self, track: Track, quota: int, now: datetime, disks: dict[str, Disk]) -> int:
-        kept = store.of_track(track) & store.segments.c.tombstone_id.is_(None)
+        kept = store.of_track(track) & store.KEPT
         with self._database.read() as conn:
             used = conn.execute(select(func.sum(store.segments.c.bytes)).where(kept)).scalar() or 0
         least = now - MINIMUM[self._book.legal_class(track.channel_id)]
@@ -146,15 +165,17 @@ class Retention:
             select(store.segments)
             .where(
                 store.of_track(track),
-                store.segments.c.tombstone_id.is_(None),
+                store.KEPT,
+                # The index is by the beginning.
+                store.segments.c.begin_at < before,
                 store.segments.c.end_at <= before,
             )
-            .order_by(store.segments.c.sequence)
+            .order_by(store.segments.c.begin_at)
         )
         if disk_id is not None:
             query = query.where(store.segments.c.disk_id == disk_id)
         now = self._clock.now()
-        holds = [hold for hold in self._book.running_holds(now) if hold.channel_id == track.channel_id]
+        holds = self._holds(track, now)
         chosen: list[Segment] = []
         with self._database.read() as conn:
             for segment in store.read_segments(conn, query.execution_options(yield_per=_AT_ONCE)):
@@ -164,57 +185,52 @@ class Retention:
                 enough = bytes_needed is not None and sum(one.bytes for one in chosen) >= bytes_needed
                 if len(chosen) >= _AT_ONCE or enough:
                     break
-        if not chosen:
-            return 0
-        self._bury(track, chosen, rule, now)
+        chosen = self._bury(track, chosen, rule, now) if chosen else []
         self._remove_files(chosen, disks)
         self.counters[f"deleted_{rule.value}"] += len(chosen)
+        for segment in chosen:
+            self._freed[segment.disk_id] += segment.bytes
         return sum(segment.bytes for segment in chosen)
 
-    def _bury(self, track: Track, chosen: Sequence[Segment], rule: DeletionRule, now: datetime) -> None:
-        stone = Tombstone(
-            id=new_id(),
-            track=track,
-            first_sequence=chosen[0].sequence,
-            last_sequence=chosen[-1].sequence,
-            begin=min(segment.begin for segment in chosen),
-            end=max(segment.end for segment in chosen),
-            bytes=sum(segment.bytes for segment in chosen),
-            rule=rule,
-            at=now,
-            digest=digest(segment.link for segment in chosen),
-        )
+    def _bury(
+        self, track: Track, chosen: Sequence[Segment], rule: DeletionRule, now: datetime
+    ) -> list[Segment]:
+        """Write their tombstone; returns what it covers, in the order of the chain."""
         with self._database.begin() as conn:
+            # One that was placed since they were chosen is in force: its answer may be on the way.
+            holds = [hold for hold in plan_store.load_holds(conn) if hold.channel_id == track.channel_id]
+            covered = [one for one in chosen if not is_held(one, holds, now)]
+            covered.sort(key=lambda one: one.sequence)
+            if not covered:
+                return []
+            stone = _stone(track, covered, rule, now)
             store.add_tombstone(conn, stone)
-            for segment in chosen:
+            for segment in covered:
                 conn.execute(
                     update(store.segments)
                     .where(store.of_track(track), store.segments.c.sequence == segment.sequence)
                     .values(tombstone_id=stone.id)
                 )
             self._redraw(conn, track.channel_id)
+            detail: dict[str, str | int] = {
+                "tombstone": stone.id,
+                "stream": track.stream_number,
+                "first": stone.first_sequence,
+                "last": stone.last_sequence,
+                "segments": len(covered),
+                "from": stone.begin.isoformat(),
+                "to": stone.end.isoformat(),
+                "rule": rule.value,
+                "digest": stone.digest,
+            }
             self._security.audit.append(
-                conn,
-                None,
-                "recording.deleted",
-                f"channel:{track.channel_id}",
-                "ok",
-                {
-                    "tombstone": stone.id,
-                    "stream": track.stream_number,
-                    "first": stone.first_sequence,
-                    "last": stone.last_sequence,
-                    "segments": len(chosen),
-                    "from": stone.begin.isoformat(),
-                    "to": stone.end.isoformat(),
-                    "rule": rule.value,
-                    "digest": stone.digest,
-                },
+                conn, None, "recording.deleted", f"channel:{track.channel_id}", "ok", detail
             )
+        return covered
 
     def _redraw(self, conn: Connection, channel_id: str) -> None:
         """What is left of a channel on the timeline."""
-        kept = (store.segments.c.channel_id == channel_id) & store.segments.c.tombstone_id.is_(None)
+        kept = (store.segments.c.channel_id == channel_id) & store.KEPT
         oldest = conn.execute(select(func.min(store.segments.c.begin_at)).where(kept)).scalar()
         if oldest is None:
             self._bands.rebuild(conn, channel_id, "recorded", ())
@@ -246,3 +262,19 @@ def _remove_empty(day: Path) -> None:
         day.rmdir()
     except OSError:
         return  # it holds more
+
+
+def _stone(track: Track, covered: Sequence[Segment], rule: DeletionRule, now: datetime) -> Tombstone:
+    stone = Tombstone(
+        id=new_id(),
+        track=track,
+        first_sequence=covered[0].sequence,
+        last_sequence=covered[-1].sequence,
+        begin=min(segment.begin for segment in covered),
+        end=max(segment.end for segment in covered),
+        bytes=sum(segment.bytes for segment in covered),
+        rule=rule,
+        at=now,
+        digest="",
+    )
+    return replace(stone, digest=digest(stone, (segment.link for segment in covered)))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from commonview.foundation.database import stored_time
@@ -21,6 +21,7 @@ from commonview.recording.model import (
     PlanMode,
     RecordingInvalid,
     Segment,
+    Tombstone,
     WeeklySpan,
 )
 
@@ -142,8 +143,11 @@ def link(previous: str, segment: Segment) -> str:
         "gap_reason": segment.gap_reason,
         "device_pts": [segment.device_pts_begin, segment.device_pts_end],
     }
-    text = json.dumps(said, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(previous.encode() + text.encode()).hexdigest()
+    return hashlib.sha256(previous.encode() + _canonical(said).encode()).hexdigest()
+
+
+def _canonical(said: dict[str, Any]) -> str:
+    return json.dumps(said, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
 def chained(previous: str, segment: Segment) -> Segment:
@@ -151,12 +155,22 @@ def chained(previous: str, segment: Segment) -> Segment:
     return replace(segment, link=link(previous, segment))
 
 
-def digest(links: Iterable[str]) -> str:
-    """One number for the links of deleted segments."""
-    total = hashlib.sha256()
-    for one in links:
-        total.update(one.encode())
-    return total.hexdigest()
+def digest(stone: Tombstone, links: Iterable[str]) -> str:
+    """One number for everything a tombstone says and the links of the segments it covers."""
+    said = {
+        "id": stone.id,
+        "channel": stone.track.channel_id,
+        "stream": stone.track.stream_number,
+        "first": stone.first_sequence,
+        "last": stone.last_sequence,
+        "begin_us": stored_time(stone.begin),
+        "end_us": stored_time(stone.end),
+        "bytes": stone.bytes,
+        "rule": stone.rule.value,
+        "at_us": stored_time(stone.at),
+        "links": list(links),
+    }
+    return hashlib.sha256(_canonical(said).encode()).hexdigest()
 
 
 def is_held(segment: Segment, holds: Iterable[Hold], now: datetime) -> bool:
@@ -170,6 +184,8 @@ def is_held(segment: Segment, holds: Iterable[Hold], now: datetime) -> bool:
     )
 
 
-def retention(plans: Iterable[Plan]) -> timedelta:
-    """How long a track is kept: as the most demanding of its plans says, else by default."""
-    return timedelta(days=max((plan.retention_days for plan in plans), default=DEFAULT_DAYS))
+def retention(plans: Iterable[Plan], legal_class: LegalClass) -> timedelta:
+    """How long a track is kept: as the most demanding of its plans says, else by default; never less than the
+    law asks of its class, even where a group with a shorter plan took the channel in later."""
+    planned = timedelta(days=max((plan.retention_days for plan in plans), default=DEFAULT_DAYS))
+    return max(planned, MINIMUM[legal_class])

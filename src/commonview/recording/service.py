@@ -23,9 +23,6 @@ from commonview.recording.keeper import Keeper
 from commonview.recording.model import (
     Gap,
     GapReason,
-    Plan,
-    PlanMode,
-    RecordingInvalid,
     Segment,
     Tombstone,
     Track,
@@ -34,8 +31,8 @@ from commonview.recording.model import (
 )
 from commonview.recording.planning import PlanBook
 from commonview.recording.retention import Retention
-from commonview.recording.rules import keeps_ready, records_at
 from commonview.recording.timeline import Line, Timeline, Under
+from commonview.recording.wishes import Wishes
 from commonview.recording.writing import IndexWriter
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     from commonview.foundation.settings import Settings
     from commonview.media import MediaNode
     from commonview.network import NetworkService
-    from commonview.security import SecurityService, Subject
+    from commonview.security import SecurityService
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +58,7 @@ _STOP_STEP_S: Final = 0.02
 _STORM_S: Final = 20.0
 """After a restart tracks are started within this."""
 
-_MOST_SEGMENTS: Final = 10_000
+MOST_SEGMENTS: Final = 10_000
 _EVENT_US: Final = 1_000_000
 
 
@@ -89,12 +86,11 @@ class RecordingService:
         self._clock = clock
         self._bands = Bands()
         self._changed = asyncio.Event()
+        self._deleting = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._indexing: asyncio.Task[None] | None = None
         self._counters: Counter[str] = Counter()
-        self._demands: dict[Track, datetime] = {}
-        self._events: dict[str, datetime] = {}
         self._ends: dict[Track, datetime] = {}
-        self._wanted: dict[Track, datetime] = {}
         self.book = PlanBook(database, security, clock, on_changed=self._plans_changed)
         self.index = IndexWriter(database, SegmentIndex(self._bands), self._indexed)
         self.disks = DiskWatch(
@@ -115,6 +111,7 @@ class RecordingService:
             segment_s=settings.recording_segment_s if segment_s is None else segment_s,
             starts_per_tick=settings.recording_starts_per_s // 2 or 1,
         )
+        self.wishes = Wishes(database, security, clock, self.book, self.keeper, network.channel_tree)
         self.retention = Retention(database, security, clock, self.book, self._bands)
         self._timeline = Timeline(database, network)
 
@@ -129,10 +126,10 @@ class RecordingService:
         """
         await asyncio.to_thread(self.prepare)
         self._network.set_recorder_listener(self.keeper.on_media)
-        await self._read_members()
-        self._evaluate(delay_s=_STORM_S)
+        await self.wishes.read_members()
+        self.wishes.evaluate(frozenset(self._ends), delay_s=_STORM_S)
         self._spawn(self._listen())
-        self._spawn(self.index.run())
+        self._indexing = self._spawn(self.index.run())
         self._spawn(self._tick())
         self._spawn(self._evaluate_now_and_then())
         self._spawn(self._watch_disks())
@@ -144,21 +141,21 @@ class RecordingService:
         root = self._settings.recording_dir or self._settings.data_dir / "recordings"
         self.disks.load(Path(root), self._settings.recording_reserve_bytes)
         with self._database.read() as conn:
-            self._wanted = store.load_wanted(conn)
-            lasts = {track: store.last_of(conn, track) for track in self._wanted}
+            wanted = self.wishes.load(conn)
+            lasts = {track: store.last_of(conn, track) for track in wanted}
+        for track, last in lasts.items():
+            self._adopt(track, wanted[track] if last is None else last.begin)
+        with self._database.read() as conn:
             sums = conn.execute(
                 select(store.segments.c.disk_id, func.sum(store.segments.c.bytes))
-                .where(store.segments.c.tombstone_id.is_(None))
+                .where(store.KEPT)
                 .group_by(store.segments.c.disk_id)
             )
             for disk_id, total in sums:
                 self.disks.recorded(disk_id, int(total))
-        for track, last in lasts.items():
-            self._adopt(track, last)
 
-    def _adopt(self, track: Track, last: Segment | None) -> None:
+    def _adopt(self, track: Track, since: datetime) -> None:
         """What the server wrote and did not live to put into the index."""
-        since = last.begin if last is not None else self._wanted[track]
         day = f"{since - timedelta(days=1):%Y-%m-%d}"
         for disk in self.disks.disks().values():
             try:
@@ -174,16 +171,16 @@ class RecordingService:
 
     async def close(self) -> None:
         """Finish every segment and write the index; then nothing is recorded any more."""
+        # Nothing may be wanted anew meanwhile, nor may what was wanted be forgotten.
+        tasks = [task for task in self._tasks if task is not self._indexing]
+        await _end(tasks)
         self.keeper.stop_all()
         for _ in range(int(_STOP_S / _STOP_STEP_S)):
             if not self.keeper.at_work():
                 break
             await asyncio.sleep(_STOP_STEP_S)
         await self.index.flush()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(list(self._tasks))
         await self.disks.close()
 
     # -- what is to be recorded
@@ -201,106 +198,11 @@ class RecordingService:
                 pass
             self._changed.clear()
             try:
-                await self._read_members()
+                await self.wishes.read_members()
             except CommonviewError as error:
                 log.warning("groups with recording plans cannot be read: %s", error.message)
-            self._evaluate()
-            await self._save_wanted()
-
-    async def _read_members(self) -> None:
-        members = {}
-        for group_id in self.book.groups():
-            try:
-                members[group_id] = await self._network.channel_tree.channel_ids(group_id)
-            except StorageUnavailable:
-                raise
-            except CommonviewError:  # the group is gone
-                members[group_id] = ()
-        self.book.set_members(members)
-
-    def _evaluate(self, delay_s: float = 0.0) -> None:
-        """Compare what the plans say with what is done."""
-        now = self._clock.now()
-        desired: dict[Track, tuple[str, bool]] = {}
-        for track, plans in self.book.by_track().items():
-            recording = [plan for plan in plans if self._records(plan, track, now)]
-            ready = [plan for plan in plans if keeps_ready(plan)]
-            if recording or ready:
-                desired[track] = ((recording or ready)[0].id, bool(recording))
-        for track in self.keeper.wanted() - desired.keys():
-            self.keeper.unwant(track)
-        known = self.keeper.wanted()
-        for number, (track, (plan_id, records)) in enumerate(sorted(desired.items())):
-            interrupted = track in self._wanted and track not in known and track in self._ends
-            self.keeper.want(
-                track,
-                plan_id,
-                records=records,
-                absence=(GapReason.SERVER_STOPPED, "") if interrupted and records else None,
-                delay_s=min(delay_s, number * delay_s / max(200, len(desired))),
-            )
-
-    def _records(self, plan: Plan, track: Track, now: datetime) -> bool:
-        until = self._demands.get(track)
-        event_until = self._events.get(track.channel_id)
-        if event_until is not None:
-            event_until += timedelta(seconds=plan.after_event_s)
-        return records_at(plan, now, until is not None and now < until, event_until)
-
-    async def _save_wanted(self) -> None:
-        now = self._clock.now()
-        wanted = {status.track for status in self.keeper.status() if status.state is not TrackState.READY}
-        changes: dict[Track, datetime | None] = dict.fromkeys(wanted - self._wanted.keys(), now)
-        changes |= dict.fromkeys(self._wanted.keys() - wanted)
-        if not changes:
-            return
-
-        def write() -> None:
-            with self._database.begin() as conn:
-                store.put_wanted(conn, changes)
-
-        try:
-            await asyncio.to_thread(write)
-        except StorageUnavailable as error:
-            log.error("what is to be recorded could not be written: %s", error.message)  # noqa: TRY400
-            return
-        for track, since in changes.items():
-            if since is None:
-                self._wanted.pop(track, None)
-            else:
-                self._wanted[track] = since
-
-    async def demand(self, subject: Subject, track: Track, minutes: int) -> datetime | None:
-        """Record a track now, for so many minutes; 0 stops. It needs an on-demand plan.
-
-        Raises `RecordingInvalid`, `StorageUnavailable`.
-        """
-        plans = self.book.by_track().get(track, [])
-        if not any(plan.mode is PlanMode.ON_DEMAND and plan.enabled for plan in plans):
-            raise RecordingInvalid(
-                "no plan lets this channel be recorded on demand",
-                code="recording_no_plan",
-                field="channel_id",
-            )
-        if not 0 <= minutes <= 1440:
-            raise RecordingInvalid("0 to 1440 minutes", field="minutes")
-        await asyncio.to_thread(
-            self._security.record,
-            subject,
-            "recording.demanded",
-            f"channel:{track.channel_id}",
-            "ok",
-            stream=track.stream_number,
-            minutes=minutes,
-        )
-        if not minutes:
-            self._demands.pop(track, None)
-            self._evaluate()
-            return None
-        until = self._demands[track] = self._clock.now() + timedelta(minutes=minutes)
-        self._evaluate()
-        self.keeper.tick()
-        return until
+            self.wishes.evaluate()
+            await self.wishes.save()
 
     # -- what happens
 
@@ -323,11 +225,8 @@ class RecordingService:
             self._alarm(str(payload["channel_id"]))
 
     def _alarm(self, channel_id: str) -> None:
-        now = self._clock.now()
-        self._events[channel_id] = now
-        self._spawn(self._draw_event(channel_id, stored_time(now)))
-        self._evaluate()
-        self.keeper.tick()
+        self._spawn(self._draw_event(channel_id, stored_time(self._clock.now())))
+        self.wishes.event(channel_id)
 
     async def _draw_event(self, channel_id: str, at: int) -> None:
         def write() -> None:
@@ -378,11 +277,15 @@ class RecordingService:
         await self._delete(lambda: self.retention.sweep(self.disks.disks()))
 
     async def _delete(self, work: Callable[[], int]) -> None:
-        try:
-            freed = await asyncio.to_thread(work)
-        except StorageUnavailable as error:
-            log.error("recordings could not be deleted: %s", error.message)  # noqa: TRY400
-            return
+        async with self._deleting:
+            try:
+                freed = await asyncio.to_thread(work)
+            except StorageUnavailable as error:
+                log.error("recordings could not be deleted: %s", error.message)  # noqa: TRY400
+                freed = 0
+            by_disk = self.retention.take_freed()
+        for disk_id, count in by_disk.items():
+            self.disks.recorded(disk_id, -count)
         if freed:
             self._counters["freed_bytes"] += freed
             self._bus.publish("recording.deleted", {"bytes": freed})
@@ -392,10 +295,11 @@ class RecordingService:
             await asyncio.sleep(seconds)
             await work()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._reap)
+        return task
 
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -440,20 +344,23 @@ class RecordingService:
                 found.append(Under(channel_id, "gap", since, now))
         return found
 
-    async def segments(self, channel_id: str, begin: datetime, end: datetime) -> list[Segment]:
-        """The segments of a channel that touch a span and are still there, by stream and time."""
-        query = (
-            select(store.segments)
-            .where(
-                store.segments.c.channel_id == channel_id,
-                store.segments.c.begin_at < end,
-                store.segments.c.end_at > begin,
-                store.segments.c.tombstone_id.is_(None),
-            )
-            .order_by(store.segments.c.stream_number, store.segments.c.begin_at)
-            .limit(_MOST_SEGMENTS)
+    async def segments(
+        self, channel_id: str, begin: datetime, end: datetime
+    ) -> tuple[list[Segment], datetime | None]:
+        """The segments of a channel that touch a span and are still there, by time and stream.
+
+        At most 10,000; the moment from which on there are more, else None.
+        """
+        found = await self._read(
+            lambda conn: store.kept_between(conn, channel_id, begin, end, MOST_SEGMENTS + 1)
         )
-        return await self._read(lambda conn: list(store.read_segments(conn, query)))
+        more = found[MOST_SEGMENTS].begin if len(found) > MOST_SEGMENTS else None
+        return found[:MOST_SEGMENTS], more
+
+    async def segment(self, track: Track, sequence: int) -> Segment | None:
+        """One segment that is still there."""
+        found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
+        return None if found is None or found.tombstone_id is not None else found
 
     async def gaps(self, begin: datetime, end: datetime, channel_id: str | None = None) -> list[Gap]:
         """Gaps that touch a span, newest first."""
@@ -485,3 +392,9 @@ class RecordingService:
             "retention": self.retention.counters,
         }
         return {f"{part}.{name}": count for part, each in parts.items() for name, count in each.items()}
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

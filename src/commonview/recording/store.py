@@ -1,92 +1,33 @@
-"""The tables of the recording room; nobody else reads them."""
+"""The tables of what was recorded: segments, tracks, gaps, tombstones. The recording room's alone."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Index,
     Integer,
     Table,
     Text,
-    delete,
+    func,
     insert,
     select,
     update,
 )
 
 from commonview.foundation.database import UtcDateTime, metadata
-from commonview.recording.model import (
-    DeletionRule,
-    Disk,
-    DiskPolicy,
-    Gap,
-    GapReason,
-    Hold,
-    LegalClass,
-    Plan,
-    PlanMode,
-    Segment,
-    Tombstone,
-    Track,
-    WeeklySpan,
-)
+from commonview.recording.model import DeletionRule, Gap, GapReason, Segment, Tombstone, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
     from sqlalchemy.sql import Select
 
-plans = Table(
-    "recording_plans",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("channel_id", Text),
-    Column("group_id", Text),
-    Column("stream_number", Integer, nullable=False),
-    Column("mode", Text, nullable=False),
-    Column("spans", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
-    Column("after_event_s", Integer, nullable=False),
-    Column("retention_days", Integer, nullable=False),
-    Column("legal_basis", Text, nullable=False),
-    Column("purpose", Text, nullable=False),
-    Column("quota_bytes", BigInteger),
-    Column("enabled", Boolean, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-classes = Table(
-    "recording_classes",
-    metadata,
-    Column("channel_id", Text, primary_key=True),
-    Column("legal_class", Text, nullable=False),
-)
-
-holds = Table(
-    "recording_holds",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("channel_id", Text, nullable=False),
-    Column("begin_at", UtcDateTime, nullable=False),
-    Column("end_at", UtcDateTime, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("ends_at", UtcDateTime, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("released_at", UtcDateTime),
-    Column("released_by", Text),
-)
+_OVERLAP: Final = timedelta(hours=2)
 
 tracks = Table(
     "recording_tracks",
@@ -121,9 +62,22 @@ segments = Table(
     Column("link", Text, nullable=False),
     Column("tombstone_id", Text),
     Index("ix_segments_begin", "channel_id", "begin_at"),
-    Index("ix_segments_disk", "disk_id", "begin_at"),
     sqlite_with_rowid=False,
 )
+
+KEPT = segments.c.tombstone_id.is_(None)
+"""The condition that a segment is still there. Rows of deleted ones stay for ever: what looks for kept ones
+must not walk past them, so there is an index of those alone."""
+
+Index(
+    "ix_segments_kept",
+    segments.c.channel_id,
+    segments.c.stream_number,
+    segments.c.begin_at,
+    sqlite_where=KEPT,
+    postgresql_where=KEPT,
+)
+Index("ix_segments_disk", segments.c.disk_id, segments.c.bytes, sqlite_where=KEPT, postgresql_where=KEPT)
 
 gaps = Table(
     "recording_gaps",
@@ -155,89 +109,6 @@ tombstones = Table(
     Index("ix_tombstones_track", "channel_id", "stream_number", "first_sequence"),
 )
 
-disks = Table(
-    "recording_disks",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("root", Text, nullable=False, unique=True),
-    Column("policy", Text, nullable=False),
-    Column("reserve_bytes", BigInteger, nullable=False),
-    Column("added_at", UtcDateTime, nullable=False),
-)
-
-alarms = Table(
-    "recording_alarms",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("disk_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("raised_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),
-    Index("ix_recording_alarms_disk", "disk_id", "raised_at"),
-)
-
-
-# -- plans, classes, holds
-
-
-def load_plans(conn: Connection) -> list[Plan]:
-    """Every plan, by id."""
-    return [_plan(row) for row in conn.execute(select(plans).order_by(plans.c.id))]
-
-
-def _plan(row: Row[Any]) -> Plan:
-    values = dict(row._mapping)
-    values["mode"] = PlanMode(values["mode"])
-    values["spans"] = tuple(WeeklySpan(*span) for span in json.loads(values["spans"]))
-    return Plan(**values)
-
-
-def put_plan(conn: Connection, plan: Plan) -> None:
-    """Store a plan in place of what it was."""
-    values = asdict(plan)
-    values["mode"] = plan.mode.value
-    values["spans"] = json.dumps([[span.weekday, span.begin_minute, span.end_minute] for span in plan.spans])
-    conn.execute(delete(plans).where(plans.c.id == plan.id))
-    conn.execute(insert(plans).values(**values))
-
-
-def remove_plan(conn: Connection, plan_id: str) -> None:
-    """Forget a plan; what it recorded stays."""
-    conn.execute(delete(plans).where(plans.c.id == plan_id))
-
-
-def load_classes(conn: Connection) -> dict[str, LegalClass]:
-    """The channels whose class was stated."""
-    return {row.channel_id: LegalClass(row.legal_class) for row in conn.execute(select(classes))}
-
-
-def put_class(conn: Connection, channel_id: str, legal_class: LegalClass) -> None:
-    """State the class of a channel."""
-    conn.execute(delete(classes).where(classes.c.channel_id == channel_id))
-    conn.execute(insert(classes).values(channel_id=channel_id, legal_class=legal_class.value))
-
-
-def load_holds(conn: Connection) -> list[Hold]:
-    """Every hold, newest first."""
-    rows = conn.execute(select(holds).order_by(holds.c.created_at.desc(), holds.c.id))
-    return [
-        Hold(
-            **{
-                name.replace("begin_at", "begin").replace("end_at", "end"): value
-                for name, value in row.items()
-            }
-        )
-        for row in rows.mappings()
-    ]
-
-
-def put_hold(conn: Connection, hold: Hold) -> None:
-    """Store a hold in place of what it was."""
-    values = asdict(hold)
-    values["begin_at"], values["end_at"] = values.pop("begin"), values.pop("end")
-    conn.execute(delete(holds).where(holds.c.id == hold.id))
-    conn.execute(insert(holds).values(**values))
-
 
 # -- segments
 
@@ -260,16 +131,48 @@ def segment_values(segment: Segment) -> dict[str, Any]:
     }
 
 
-def segment_of(row: Row[Any]) -> Segment:
+def segment_of(values: dict[str, Any]) -> Segment:
     """The segment of a row."""
-    values = dict(row._mapping)
+    values = dict(values)
     track = Track(values.pop("channel_id"), values.pop("stream_number"))
     return Segment(track=track, begin=values.pop("begin_at"), end=values.pop("end_at"), **values)
 
 
 def read_segments(conn: Connection, query: Select[Any]) -> Iterator[Segment]:
     """The segments a query over the table finds."""
-    return (segment_of(row) for row in conn.execute(query))
+    return (segment_of(dict(row._mapping)) for row in conn.execute(query))
+
+
+def kept_between(
+    conn: Connection, channel_id: str, begin: datetime, end: datetime, limit: int
+) -> list[Segment]:
+    """The kept segments of a channel that touch a span, by time and stream."""
+    found: list[Segment] = []
+    for track in known_tracks(conn, channel_id):
+        kept = of_track(track) & KEPT
+        # The last that had begun by then runs when the span begins; a clock set back makes others, too.
+        running = select(func.max(segments.c.begin_at)).where(kept, segments.c.begin_at <= begin)
+        since = conn.execute(running).scalar() or begin
+        query = (
+            select(segments)
+            .where(
+                kept,
+                segments.c.begin_at >= min(since, begin - _OVERLAP),
+                segments.c.begin_at < end,
+                segments.c.end_at > begin,
+            )
+            .order_by(segments.c.begin_at)
+            .limit(limit)
+        )
+        found += read_segments(conn, query)
+    found.sort(key=lambda one: (one.begin, one.track.stream_number))
+    return found[:limit]
+
+
+def segment_at(conn: Connection, track: Track, sequence: int) -> Segment | None:
+    """One segment, deleted or not."""
+    query = select(segments).where(of_track(track), segments.c.sequence == sequence)
+    return next(read_segments(conn, query), None)
 
 
 def last_of(conn: Connection, track: Track) -> Segment | None:
@@ -278,10 +181,18 @@ def last_of(conn: Connection, track: Track) -> Segment | None:
     return next(read_segments(conn, query), None)
 
 
-def all_tracks(conn: Connection) -> list[Track]:
-    """Every track that has segments."""
-    rows = conn.execute(select(segments.c.channel_id, segments.c.stream_number).distinct())
-    return sorted(Track(*row) for row in rows)
+def known_tracks(conn: Connection, channel_id: str | None = None) -> list[Track]:
+    """Every track that was ever recorded or to be recorded."""
+    query = select(tracks.c.channel_id, tracks.c.stream_number)
+    if channel_id is not None:
+        query = query.where(tracks.c.channel_id == channel_id)
+    return sorted(Track(*row) for row in conn.execute(query))
+
+
+def know_track(conn: Connection, track: Track) -> None:
+    """A track has its first segment."""
+    if track not in known_tracks(conn, track.channel_id):
+        conn.execute(insert(tracks).values(channel_id=track.channel_id, stream_number=track.stream_number))
 
 
 # -- tracks and gaps
@@ -342,7 +253,7 @@ def read_gaps(
     ]
 
 
-# -- tombstones and disks
+# -- tombstones
 
 
 def add_tombstone(conn: Connection, stone: Tombstone) -> None:
@@ -370,46 +281,12 @@ def read_tombstones(conn: Connection, channel_id: str | None = None, limit: int 
     query = select(tombstones).order_by(tombstones.c.at.desc(), tombstones.c.id).limit(limit)
     if channel_id is not None:
         query = query.where(tombstones.c.channel_id == channel_id)
-    return [
-        Tombstone(
-            row.id,
-            Track(row.channel_id, row.stream_number),
-            row.first_sequence,
-            row.last_sequence,
-            row.begin_at,
-            row.end_at,
-            row.bytes,
-            DeletionRule(row.rule),
-            row.at,
-            row.digest,
-        )
-        for row in conn.execute(query)
-    ]
+    return [tombstone_of(dict(row._mapping)) for row in conn.execute(query)]
 
 
-def load_disks(conn: Connection) -> list[Disk]:
-    """Every disk, by id."""
-    return [
-        Disk(row.id, row.root, DiskPolicy(row.policy), row.reserve_bytes, row.added_at)
-        for row in conn.execute(select(disks).order_by(disks.c.id))
-    ]
-
-
-def put_disk(conn: Connection, disk: Disk) -> None:
-    """Store a disk in place of what it was."""
-    conn.execute(delete(disks).where(disks.c.id == disk.id))
-    conn.execute(insert(disks).values(**asdict(disk) | {"policy": disk.policy.value}))
-
-
-def put_alarms(
-    conn: Connection, disk_id: str, begun: Iterable[str], over: Iterable[str], at: datetime
-) -> None:
-    """Alarms of a disk begin and end."""
-    for kind in over:
-        conn.execute(
-            update(alarms)
-            .where(alarms.c.disk_id == disk_id, alarms.c.kind == kind, alarms.c.ended_at.is_(None))
-            .values(ended_at=at)
-        )
-    for kind in begun:
-        conn.execute(insert(alarms).values(disk_id=disk_id, kind=kind, raised_at=at))
+def tombstone_of(values: dict[str, Any]) -> Tombstone:
+    """The tombstone of a row. Raises ValueError for a rule that is none."""
+    values = dict(values)
+    track = Track(values.pop("channel_id"), values.pop("stream_number"))
+    begin, end, rule = values.pop("begin_at"), values.pop("end_at"), DeletionRule(values.pop("rule"))
+    return Tombstone(track=track, begin=begin, end=end, rule=rule, **values)

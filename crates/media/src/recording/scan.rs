@@ -254,6 +254,10 @@ impl Fragment {
         let flags = word(trun, 0)? & 0xff_ffff;
         let count = word(trun, 4)?;
         let has = |flag: u32| flags & flag != 0;
+        // Each sample takes room in the box, so that its number is bounded by what was read.
+        if !has(0x100) || !has(0x200) {
+            return None;
+        }
         let mut place = 8 + 4 * usize::from(has(1));
         let first_flags = if has(4) { word(trun, place)? } else { 0 };
         place += 4 * usize::from(has(4));

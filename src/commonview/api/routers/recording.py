@@ -96,7 +96,7 @@ async def demand_recording(
 ) -> DemandOut:
     """Record a channel now for so many minutes; it needs an on-demand plan."""
     track = Track(body.channel_id, body.stream_number)
-    return DemandOut(until=await context.recording.demand(caller.subject, track, body.minutes))
+    return DemandOut(until=await context.recording.wishes.demand(caller.subject, track, body.minutes))
 
 
 @router.get("/recording/classes", dependencies=[require(Action.RECORDING_READ)])
@@ -243,7 +243,7 @@ async def open_recorded(
 ) -> RecordedOut:
     """Open a look at what is recorded, under a new grant (purpose and reason) or a running one."""
     wish = Wish(body.channel_id, body.purpose_id, body.reason, body.duration_s, body.grant_id)
-    access, segments = await context.recorded.open(caller.subject, wish, body.begin, body.end)
+    access, segments, more_from = await context.recorded.open(caller.subject, wish, body.begin, body.end)
     grant, purpose = access.grant, access.purpose
     return RecordedOut(
         access_id=access.record.id,
@@ -258,6 +258,7 @@ async def open_recorded(
             ends_at=grant.ends_at,
         ),
         segments=[SegmentOut.of(segment, access.record.id) for segment in segments],
+        more_from=more_from,
     )
 
 

@@ -105,7 +105,17 @@ def _index() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_segments_begin", "segments", ["channel_id", "begin_at"])
-    op.create_index("ix_segments_disk", "segments", ["disk_id", "begin_at"])
+    kept = sa.text("tombstone_id IS NULL")
+    op.create_index(
+        "ix_segments_kept",
+        "segments",
+        ["channel_id", "stream_number", "begin_at"],
+        sqlite_where=kept,
+        postgresql_where=kept,
+    )
+    op.create_index(
+        "ix_segments_disk", "segments", ["disk_id", "bytes"], sqlite_where=kept, postgresql_where=kept
+    )
     op.create_table(
         "recording_gaps",
         sa.Column("id", sa.Integer, primary_key=True),
