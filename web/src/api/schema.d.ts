@@ -5717,6 +5717,8 @@ export interface components {
         /**
          * RecordedOut
          * @description An opened look: its access record, the grant it stands on, and the segments.
+         *
+         *     At most 10,000 are told at once; ``more_from`` says from when on there are more.
          */
         RecordedOut: {
             /** Access Id */
@@ -5724,6 +5726,8 @@ export interface components {
             /** Channel Id */
             channel_id: string;
             grant: components["schemas"]["LiveGrantOut"];
+            /** More From */
+            more_from: string | null;
             /** Segments */
             segments: components["schemas"]["SegmentOut"][];
         };
