@@ -2,8 +2,10 @@
 
 Devices that are known already register again: first as fast as the server answers (its capacity), then at
 fixed rates below and above that, each repeating what is not answered as RFC 3261 17.1.2.2 says. Goodput is
-200s a second; a server that collapses answers fewer the more are asked of it. The share of a core that the
-load itself needed is told too, for a load that is out of breath shows nothing about a server.
+200s a second; a server that collapses answers fewer the more are asked of it. The capacity is taken again
+after each rate, and a rate's ratio is to the mean of the two beside it: the floor moves with the machine. The
+share of a core that the load itself needed is told too, for a load that is out of breath shows nothing about
+a server.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from bench._fleet import Fleet, Result
 from bench.fleet import READY_WITHIN_S, cpu_s, delays, dropped, own_cpu_s, settle
 
 WINDOW = 256
+REST_S = 5.0
 
 
 def line(what: str, result: Result, server_cpu: float, own_cpu: float, lost: int) -> str:
@@ -45,6 +48,12 @@ def measured(fleet: Fleet, server: Server, what: str, *, per_s: float, seconds: 
     return result
 
 
+def capacity(fleet: Fleet, server: Server, seconds: float) -> float:
+    """200s a second when each answer is awaited."""
+    result = measured(fleet, server, "as answered", per_s=0, seconds=seconds)
+    return result.done / result.seconds
+
+
 def run(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         server = Server(Path(name), log_level="error")
@@ -61,11 +70,17 @@ def run(given: argparse.Namespace) -> None:
                 f"{'':>12} | offered | goodput | server  | us/200 |  load  | repeated | gave up | dropped | "
                 "delay"
             )
-            capacity = measured(fleet, server, "as answered", per_s=0, seconds=given.seconds)
-            rate = capacity.done / capacity.seconds
+            before = capacity(fleet, server, given.seconds)
             for word in given.factors.split(","):
-                fleet.rest(5.0)
-                measured(fleet, server, f"{word} x", per_s=float(word) * rate, seconds=given.seconds)
+                fleet.rest(REST_S)
+                found = measured(
+                    fleet, server, f"{word} x", per_s=float(word) * before, seconds=given.seconds
+                )
+                fleet.rest(REST_S)
+                after = capacity(fleet, server, given.seconds)
+                ratio = 2 * found.done / found.seconds / (before + after)
+                print(f"{'':>12}   goodput at {word} x the capacity: {ratio:.2f} of it")
+                before = after
             fleet.close()
         finally:
             server.stop(signal.SIGKILL)

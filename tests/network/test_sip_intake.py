@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonview.network.sip_intake import Intake
+from commonview.network.sip_intake import Intake, begins
 from commonview.wire.sip.flow import Flow
 from tests.network.sip_wire import HOST, PLATFORM, pair
 from tests.waiting import until
@@ -91,6 +91,27 @@ def test_lane_whose_first_waits_long_takes_no_more_until_that_is_served() -> Non
     assert all_of(waiting, 2.2) == [REGISTER % 2, REGISTER % 3]
 
 
+def test_registrations_that_begin_are_turned_away_unread_while_their_lane_is_full() -> None:
+    waiting, events = intake(full_s=2.0, limit=10)
+    assert not waiting.turns_away(0.0)
+    waiting.put(0.0, flow(), REGISTER % 1)
+    assert not waiting.turns_away(2.0)
+    assert waiting.turns_away(2.1)
+    all_of(waiting, 2.1)
+    assert not waiting.turns_away(2.1)
+    for one in range(10):
+        waiting.put(2.1, flow(), REGISTER % one)
+    assert waiting.turns_away(2.1)
+    waiting.turned_away(3)
+    assert events == {"udp shed: too many wait (REGISTER)": 3}
+
+
+def test_only_a_registration_without_credentials_begins() -> None:
+    assert begins(REGISTER % 1)
+    assert not begins(CREDENTIALS % 1)
+    assert not begins(KEEP_ALIVE % 1)
+
+
 def test_lane_and_bytes_are_bounded_and_what_is_too_much_is_counted() -> None:
     waiting, events = intake(limit=10, limit_bytes=10_000)
     for one in range(100):
@@ -134,15 +155,15 @@ def test_socket_serves_a_keep_alive_before_a_storm_that_came_earlier() -> None:
         async with pair() as both:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as city:
                 # All of it is there before the platform gets to read any.
-                for number in range(100):
+                for number in range(90):
                     letter = _WHOLE.format(method="REGISTER", to=PLATFORM, n=number)
                     city.sendto(letter.encode(), (HOST, both.udp_port))
                     city.sendto(letter.encode(), (HOST, both.udp_port))
                 letter = _WHOLE.format(method="OPTIONS", to=PLATFORM, n=1000)
                 city.sendto(letter.encode(), (HOST, both.udp_port))
-                await until(lambda: len(both.heard.requests) == 101)
+                await until(lambda: len(both.heard.requests) == 91)
             assert both.heard.requests[0].request.method == "OPTIONS"
-            assert both.platform.counters.events["udp shed: repeats what waits"] == 100
+            assert both.platform.counters.events["udp shed: repeats what waits"] == 90
             await both.platform.calm()
 
     asyncio.run(asyncio.wait_for(test(), 30))

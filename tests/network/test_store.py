@@ -1,10 +1,13 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from commonview.foundation.database import Database, migrate
@@ -23,6 +26,15 @@ AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     database = Database.at(tmp_path / "test.sqlite")
+    migrate(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One for all examples of a property."""
+    database = Database.at(tmp_path_factory.mktemp("lasting") / "test.sqlite")
     migrate(database)
     yield database
     database.close()
@@ -55,6 +67,29 @@ def test_registering_again_keeps_what_is_known_of_the_device(database: Database)
     assert record.media_transport is MediaTransport.UDP
     assert record.last_keepalive_at == AT
     assert record.expires_at is None
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    st.none() | st.text("0123.", max_size=4),
+)
+def test_whatever_a_device_calls_itself_is_kept_as_it_is(
+    lasting: Database, agent: str, edition: str | None
+) -> None:
+    one = replace(registration(), user_agent=agent, gb_version=edition)
+    with lasting.begin() as conn:
+        store.save_registrations(conn, [one])
+        (record,) = store.load(conn)
+    assert (record.user_agent, record.gb_version) == (agent, edition)
+    assert (record.peer, record.registered_at, record.expires_at) == (one.flow.peer, AT, one.expires_at)
+
+
+def test_a_keep_alive_of_nobody_changes_nobody(database: Database) -> None:
+    with database.begin() as conn:
+        store.save_registrations(conn, [registration()])
+        store.save_keepalives(conn, [("34020000001110000002", AT)])
+        (record,) = store.load(conn)
+    assert record.last_keepalive_at is None
 
 
 @pytest.mark.anyio

@@ -27,13 +27,18 @@ _SHARE_OF_OTHERS: Final = 4
 """One in so many turns belongs to who would otherwise wait for all others, so that no lane starves."""
 
 
+def begins(data: bytes) -> bool:
+    """Whether a datagram is a registration without credentials."""
+    return data.startswith(_REGISTER) and _AUTHORIZATION not in data
+
+
 class Lane:
     """Datagrams of one kind, oldest first."""
 
-    __slots__ = ("name", "waiting")
+    __slots__ = ("full", "waiting")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.full = f"udp shed: too many wait ({name})"
         self.waiting: deque[tuple[float, Flow, bytes]] = deque()
 
 
@@ -80,11 +85,17 @@ class Intake:
     def __len__(self) -> int:
         return len(self._held)
 
+    def turns_away(self, now: float) -> bool:
+        """Whether registrations that begin find no room now: then one need not even be looked at closely."""
+        registers = self._lanes[2].waiting
+        return len(registers) >= self._limit or (bool(registers) and now - registers[0][0] > self._full_s)
+
+    def turned_away(self, count: int) -> None:
+        """Count registrations that found no room."""
+        self._events[self._lanes[2].full] += count
+
     def put(self, now: float, flow: Flow, data: bytes) -> None:
         """Let a datagram wait, unless the same one waits already or there are too many."""
-        if (flow.peer, data) in self._held:
-            self._events["udp shed: repeats what waits"] += 1
-            return
         others, credentials, registers = self._lanes
         if not data.startswith(_REGISTER):
             lane = others
@@ -93,9 +104,14 @@ class Intake:
         waiting = lane.waiting
         late = bool(waiting) and now - waiting[0][0] > self._full_s
         if late or len(waiting) >= self._limit or self._size + len(data) > self._limit_bytes:
-            self._events[f"udp shed: too many wait ({lane.name})"] += 1
+            self._events[lane.full] += 1
             return
-        self._held.add((flow.peer, data))
+        held = self._held
+        before = len(held)
+        held.add((flow.peer, data))
+        if len(held) == before:
+            self._events["udp shed: repeats what waits"] += 1
+            return
         self._size += len(data)
         waiting.append((now, flow, data))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from commonview.foundation.database import UtcDateTime, metadata
+from commonview.foundation.database import UtcDateTime, metadata, stored_time
 from commonview.media import MediaTransport
 from commonview.network.directory import DeviceRecord
 from commonview.network.model import (
@@ -32,7 +33,6 @@ from commonview.network.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -103,7 +103,11 @@ def save_registrations(conn: Connection, registrations: Iterable[Registration]) 
         }
         for one in registrations
     }
-    if rows:
+    if not rows:
+        return
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql(_REGISTRATIONS_AT_ONCE, (_as_json(rows.values()),))
+    else:
         statement = _upserting(conn.dialect.name, devices, _REGISTRATION_COLUMNS)
         conn.execute(statement, list(rows.values()))
 
@@ -111,9 +115,43 @@ def save_registrations(conn: Connection, registrations: Iterable[Registration]) 
 def save_keepalives(conn: Connection, heard: Iterable[tuple[str, datetime]]) -> None:
     """Note when devices were last heard."""
     rows = [{"device": device_id, "at": at} for device_id, at in heard]
-    if rows:
+    if not rows:
+        return
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql(_KEEPALIVES_AT_ONCE, (_as_json(rows),))
+    else:
         statement = update(devices).where(devices.c.id == bindparam("device"))
         conn.execute(statement.values(last_keepalive_at=bindparam("at")), rows)
+
+
+# Row by row, SQLite's module gives up the interpreter at each and asks for it again, which takes up to 5 ms
+# while the event loop is busy: a batch of a storm took seconds. As one text it is one step, beside the loop.
+
+
+def _as_json(rows: Iterable[dict[str, Any]]) -> str:
+    return json.dumps(
+        [[stored_time(one) if isinstance(one, datetime) else one for one in row.values()] for row in rows]
+    )
+
+
+def _item(place: int) -> str:
+    return f"json_extract(value, '$[{place}]')"
+
+
+def _registrations_at_once() -> str:
+    columns = ("id", *_BLANK_DEVICE, *_REGISTRATION_COLUMNS)
+    return (
+        f"INSERT INTO devices ({', '.join(columns)}) "  # noqa: S608 - names of ours only
+        f"SELECT {', '.join(_item(place) for place in range(len(columns)))} FROM json_each(?) WHERE true "
+        f"ON CONFLICT (id) DO UPDATE SET "
+        f"{', '.join(f'{name} = excluded.{name}' for name in _REGISTRATION_COLUMNS)}"
+    )
+
+
+_REGISTRATIONS_AT_ONCE = _registrations_at_once()
+_KEEPALIVES_AT_ONCE = (
+    f"UPDATE devices SET last_keepalive_at = {_item(1)} FROM json_each(?) WHERE devices.id = {_item(0)}"  # noqa: S608
+)
 
 
 def add_device(
