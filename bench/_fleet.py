@@ -109,6 +109,7 @@ class Fleet:
         self._waiting: deque[int] = deque()
         self._start = time.monotonic()
         self._serial = 0
+        self._turn_of = 0
         self.result = Result()
         self.acknowledged: set[int] = set()
         self.answered_queries: Counter[bytes] = Counter()
@@ -310,12 +311,16 @@ class Fleet:
             self._register(number, now)
 
     def keep_alive(self, *, seconds: float, period_s: float) -> Result:
-        """Keep-alives, each device one a period, for so long; then what is open gets its time."""
+        """Keep-alives, each device one a period, for so long; then what is open gets its time.
+
+        The next call goes on with the device whose turn it is.
+        """
         now = start = self._begin()
         sent = 0
         while now - start < seconds:
             while sent < (now - start) / period_s * self.devices:
-                self._keep_alive(sent % self.devices, now)
+                self._keep_alive(self._turn_of, now)
+                self._turn_of = (self._turn_of + 1) % self.devices
                 sent += 1
             now = self._turn(0.002)
         self.result.seconds = now - start

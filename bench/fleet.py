@@ -26,6 +26,7 @@ from tests.processes import Server
 from bench._fleet import Fleet, Result, pour
 
 PERIOD_S = 60.0
+SETTLE_ROUND_S = 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
 JUNK_PER_S = 10_000
 ENROLLED = 1_000
@@ -198,7 +199,7 @@ def run(given: argparse.Namespace) -> None:
             began, own, before = time.monotonic(), own_cpu_s(), cpu_s(pid)
             result = fleet.register(within_s=0, window=64, at_most_s=1800.0)
             tell_registrations("first registrations, 64 at once", result, given.devices, cpu_s(pid) - before)
-            settle(fleet, pid, given.settle_s)
+            settle(fleet, given.settle_s)
             whole = rss_mib(pid)
             each = (whole - empty) * 2**20 / given.devices
             print(f"memory: {empty:.0f} MiB empty, {whole:.0f} MiB with the fleet, {each:.0f} bytes a device")
@@ -206,7 +207,7 @@ def run(given: argparse.Namespace) -> None:
             kept_alive(server, fleet, pid, given.seconds)
             print(f"  memory after: {rss_mib(pid):.0f} MiB")
             storm(server, fleet, given.storm_s)
-            settle(fleet, server.child.pid, given.settle_s)
+            settle(fleet, given.settle_s)
             junk(server, fleet, password, min(given.seconds, 20.0))
             print(
                 f"the load needed {own_cpu_s() - own:.0f} s of CPU in {time.monotonic() - began:.0f} s in all"
@@ -216,13 +217,16 @@ def run(given: argparse.Namespace) -> None:
             server.stop(signal.SIGKILL)
 
 
-def settle(fleet: Fleet, pid: int, at_most_s: float) -> None:
-    """Answer until the server has asked what it wants to, which it does at a bounded rate, or for so long."""
+def settle(fleet: Fleet, at_most_s: float) -> None:
+    """Keep alive and answer until the server has asked what it wants to, or for so long.
+
+    It asks at a bounded rate: two subscriptions of a hundred devices a second.
+    """
     end = time.monotonic() + at_most_s
     while time.monotonic() < end:
-        before = cpu_s(pid)
-        fleet.rest(2.0)
-        if cpu_s(pid) - before < 0.1:
+        before = fleet.answered_queries.total()
+        fleet.keep_alive(seconds=SETTLE_ROUND_S, period_s=PERIOD_S)
+        if fleet.answered_queries.total() == before:
             return
 
 

@@ -65,7 +65,7 @@ def run(given: argparse.Namespace) -> None:
             fleet = Fleet(("127.0.0.1", server.sip_port), given.devices, password, channels=0)
             first = fleet.register(within_s=0, window=64, at_most_s=1800.0)
             print(f"{first.done} of {given.devices} devices made known in {first.seconds:.0f} s")
-            settle(fleet, server.child.pid, given.settle_s)
+            settle(fleet, given.settle_s)
             print(
                 f"{'':>12} | offered | goodput | server  | us/200 |  load  | repeated | gave up | dropped | "
                 "delay"
