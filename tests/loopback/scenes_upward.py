@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -176,6 +177,20 @@ async def where_it_is_goes_up(end: Upper) -> None:
     await end.camera.registration.send(told)
     book = end.upper.service.events.positions
     await end.until(lambda: any(one.source_id == end.gb_id for one in book.latest()))
+
+
+@scene("Notify/PTZPosition", since=NEW)
+async def where_it_looks_goes_up(end: Upper) -> None:
+    await end.subscribe(SubscriptionKind.PTZ_POSITION)
+    below = end.lower.service
+    (record,) = below._directory.records()
+    await below.events.subscriptions.want(record, SubscriptionKind.PTZ_POSITION, True)
+    book = end.upper.service.events.positions
+    pans = itertools.cycle((20.0, 40.0))  # others steer the same camera, and only a change is told
+    async with asyncio.timeout(PATIENCE_S):
+        while book.look(end.local_id, end.gb_id) is None:
+            await end.takes(orders.PreciseMove(pan=next(pans), tilt=4.0, zoom=1.0))
+            await asyncio.sleep(0.5)
 
 
 @scene(*both("RecordInfo"), "Notify/MediaStatus")

@@ -139,7 +139,7 @@ ROWS: Final = (
     Row("Notify", "VideoUploadNotify", NEW, N),
     Row("Notify", "DeviceUpgradeResult", NEW, N),
     Row("Notify", "Catalog", OLD, O),
-    Row("Notify", "PTZPosition", NEW, N),
+    Row("Notify", "PTZPosition", NEW, P),
     Row("Response", "DeviceControl", OLD, P),
     Row("Response", "Alarm", OLD, O),
     Row("Response", "Catalog", OLD, O),

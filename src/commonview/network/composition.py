@@ -305,8 +305,10 @@ class Rooms:
             bus=self.bus,
             on_alarm=self.cascade.notices.raised,
             on_position=self.cascade.notices.moved,
+            on_look=self.cascade.notices.looked,
             actions=HouseActions(self.directory, self.live.start, self.reactions.call_preset),
         )
+        self.cascade.subscriptions.borrow = self.events.subscriptions.borrow
 
     def _add_sources(self) -> None:
         self.sources = Sources(

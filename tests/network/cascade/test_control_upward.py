@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from commonview.network.control import orders
 from commonview.network.directory import DeviceRecord
-from commonview.network.events.model import DeviceAlarm
+from commonview.network.events.model import DeviceAlarm, SubscriptionKind, SubscriptionStatus
 from commonview.network.exchange import PeerRefused
 from commonview.network.user_identity import HEADER
 from commonview.security import SharedAction
@@ -30,14 +31,16 @@ from commonview.wire.manscdp import (
     PresetList,
     PresetQuery,
     PtzCmd,
+    PtzPositionQuery,
     SDCardStatus,
     SDCardStatusQuery,
     TeleBoot,
     encode,
 )
 from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
+from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.headers import Headers
-from commonview.wire.sip.message import SipRequest
+from commonview.wire.sip.message import SipRequest, SipResponse
 from tests.network.cascade.platforms import (
     LOWER,
     UPPER,
@@ -55,6 +58,7 @@ from tests.waiting import PATIENCE_S
 pytestmark = pytest.mark.anyio
 
 CAMERA = "34020000001320000001"
+LOOK = orders.PreciseMove(pan=33.0, tilt=4.0, zoom=1.0)
 CONTROL = frozenset({SharedAction.CONTROL, SharedAction.LIVE})
 
 
@@ -246,6 +250,55 @@ async def test_alarms_and_positions_of_shared_cameras_go_up(tmp_path: Path, subs
         assert [one.gb_id for one in told(upper)] == [CAMERA]
         if "alarm" not in subscribed:
             await until(lambda: lower.service.cascade.notices.counters["alarm_answered"] == 1)
+
+
+async def ask_where_it_looks(two: Pair, gb_id: str) -> tuple[SipResponse, Dialog | None]:
+    flow = two.below.flow
+    assert flow is not None
+    headers = Headers(
+        (
+            ("From", f"<sip:{UPPER}@3402000000>"),
+            ("To", f"<sip:{LOWER}@3402010000>"),
+            ("Content-Type", "Application/MANSCDP+xml"),
+            ("Event", "presence"),
+            ("Expires", "600"),
+        )
+    )
+    body = encode(PtzPositionQuery(sn=1, device_id=gb_id))
+    request = SipRequest("SUBSCRIBE", f"sip:{LOWER}@127.0.0.1:{flow.peer[1]}", headers, body)
+    return await two.upper.service.endpoint.subscribe(request, flow, timeout_s=PATIENCE_S)
+
+
+async def test_where_a_dome_looks_is_asked_below_for_as_long_as_a_superior_wants_it(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        below = two.lower.service
+        (record,) = below._directory.records()
+
+        def status() -> SubscriptionStatus:
+            kinds = {one.kind: one.status for one in below.subscriptions_of(record.id)}
+            return kinds[SubscriptionKind.PTZ_POSITION]
+
+        assert status() is SubscriptionStatus.OFF
+        answer, dialog = await ask_where_it_looks(two, CAMERA)
+        assert answer.status == 200
+        assert dialog is not None
+        await until(lambda: status() is SubscriptionStatus.ACTIVE)
+        await below.control.order(below.control.channel(f"{record.id}-{CAMERA}"), LOOK, "operator")
+        await until(lambda: below.cascade.notices.counters["ptz_positions"] > 0)
+        looks = two.upper.service.events.positions
+        await until(lambda: (look := looks.look(LOWER, CAMERA)) is not None and look.pan == 33.0)
+        over = dialog.new_request("SUBSCRIBE", (("Event", "presence"), ("Expires", "0")), b"")
+        assert two.below.flow is not None
+        await two.upper.service.endpoint.request(over, two.below.flow, timeout_s=PATIENCE_S)
+        await until(lambda: status() is SubscriptionStatus.OFF)
+
+
+async def test_where_a_dome_looks_is_not_for_who_may_not_steer_it(tmp_path: Path) -> None:
+    async with pair(tmp_path, actions=frozenset({SharedAction.LIVE})) as two:
+        answer, dialog = await ask_where_it_looks(two, CAMERA)
+        assert (answer.status, dialog) == (403, None)
+        answer, dialog = await ask_where_it_looks(two, "34020000001320000099")
+        assert (answer.status, dialog) == (404, None)
 
 
 async def upper_alarms(upper: Room) -> list[DeviceAlarm]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from commonview.network.cascade import store
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
     from commonview.network.cascade.subscriptions import Wanted
-    from commonview.network.directory import Directory
+    from commonview.network.directory import DeviceRecord, Directory
     from commonview.network.events.model import DeviceAlarm, DevicePosition
     from commonview.network.sip_endpoint import ServerTransaction
-    from commonview.wire.manscdp import Message
+    from commonview.wire.manscdp import Message, PtzPositionNotify
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +130,23 @@ class Notices:
         )
         if await self._notify(link, wanted, message):
             self.counters["positions"] += 1
+
+    # -- where a dome looks
+
+    def looked(self, record: DeviceRecord, look: PtzPositionNotify) -> None:
+        """A dome told where it looks."""
+        for wanted in self.cascade.subscriptions.all(UpwardKind.PTZ_POSITION):
+            link = self.cascade.link(wanted.superior_id)
+            if link is None or not link.registered:
+                continue
+            own_id = self._own_id(link, record.id, look.device_id, SharedAction.CONTROL)
+            if own_id is not None and wanted.query.device_id in (own_id, link.superior.settings.local_id):
+                told = replace(look, sn=link.next_sn(), device_id=own_id, extra=(), repairs=())
+                self.cascade.spawn(self._tell_look(link, wanted, told))
+
+    async def _tell_look(self, link: Link, wanted: Wanted, message: PtzPositionNotify) -> None:
+        if await self._notify(link, wanted, message):
+            self.counters["ptz_positions"] += 1
 
     async def _notify(self, link: Link, wanted: Wanted, message: Message) -> bool:
         settings = link.superior.settings

@@ -1,4 +1,8 @@
-"""What superiors subscribed to: the catalogue, alarms and positions of what is shared (9.11, Annex N)."""
+"""What superiors subscribed to: the catalogue, alarms and positions of what is shared (9.11, Annex N).
+
+Alarms and positions are told as this house hears of them. Where a dome looks is asked below for as long as a
+superior wants to know it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from commonview.network.events.model import SubscriptionKind
 from commonview.network.registration import user_of
+from commonview.security import SharedAction
 from commonview.wire.manscdp import (
     AlarmQuery,
     CatalogQuery,
     ManscdpError,
     Message,
     MobilePositionQuery,
+    PtzPositionQuery,
     decode,
 )
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from commonview.network.cascade.catalogue import CatalogueUp
     from commonview.network.cascade.link import Link
     from commonview.network.cascade.service import Cascade
+    from commonview.network.directory import DeviceRecord
     from commonview.network.sip_endpoint import ServerTransaction
     from commonview.network.subscription_server import Incoming
     from commonview.wire.sip.subscription import EventType
@@ -36,12 +44,14 @@ class UpwardKind(StrEnum):
     CATALOGUE = "catalogue"
     ALARM = "alarm"
     MOBILE_POSITION = "mobile_position"
+    PTZ_POSITION = "ptz_position"
 
 
 _KINDS: dict[type[Message], UpwardKind] = {
     CatalogQuery: UpwardKind.CATALOGUE,
     AlarmQuery: UpwardKind.ALARM,
     MobilePositionQuery: UpwardKind.MOBILE_POSITION,
+    PtzPositionQuery: UpwardKind.PTZ_POSITION,
 }
 
 
@@ -68,6 +78,9 @@ class SuperiorSubscriptions:
         self._catalogue = catalogue
         self._spawn = spawn
         self._wanted: dict[int, Wanted] = {}
+        self._borrowed: dict[int, Callable[[], None]] = {}
+        self.borrow: Callable[[DeviceRecord, SubscriptionKind], Callable[[], None]] | None = None
+        """Subscribes below to what a superior wants and nobody here does; returns how to end that."""
 
     def kinds(self, superior_id: str) -> tuple[str, ...]:
         """What a superior is subscribed to."""
@@ -94,9 +107,16 @@ class SuperiorSubscriptions:
 
     def judge(self, transaction: ServerTransaction, event: EventType) -> int | None:
         """See `SubscriptionDesk.judge`. Without a sharing there is nothing to tell, which may change."""
-        if self._cascade.find(transaction) is None:
+        link = self._cascade.find(transaction)
+        if link is None:
             return None
-        return 200 if _read(transaction.request.body, event) is not None else 489
+        query = _read(transaction.request.body, event)
+        if query is None or not query.allowed_for(link.superior.settings.edition.version):
+            return 489
+        if isinstance(query, PtzPositionQuery):
+            found = self._dome(link, query)
+            return found if isinstance(found, int) else 200
+        return 200
 
     def on_subscribed(self, subscription: Incoming) -> None:
         """See `SubscriptionDesk.on_subscribed`."""
@@ -106,6 +126,8 @@ class SuperiorSubscriptions:
         if link is None or query is None or kind is None:
             return
         self._wanted[id(subscription)] = Wanted(link.superior.id, kind, query, subscription)
+        if isinstance(query, PtzPositionQuery):
+            self._ask_below(link, query, id(subscription))
         if kind is UpwardKind.CATALOGUE and self._catalogue.subscribed(link, subscription):
             self._spawn(self._catalogue.tell(link, subscription))
 
@@ -114,6 +136,29 @@ class SuperiorSubscriptions:
         ended = self._wanted.pop(id(subscription), None)
         if ended is not None:
             self._catalogue.unsubscribed(ended.superior_id, subscription)
+        give_back = self._borrowed.pop(id(subscription), None)
+        if give_back is not None:
+            give_back()
+
+    def _dome(self, link: Link, query: PtzPositionQuery) -> DeviceRecord | int | None:
+        """Whose camera is meant, or the status that refuses it: where it looks is for who may steer it.
+
+        None for the platform itself: then what is known of every shared dome is told.
+        """
+        if query.device_id == link.superior.settings.local_id:
+            return None
+        found = self._cascade.offers.meant(link, query.device_id)
+        if found is None:
+            return 404
+        shared = self._cascade.shares.covering(link.superior, found[1], SharedAction.CONTROL)
+        return 403 if shared is None else found[0]
+
+    def _ask_below(self, link: Link, query: PtzPositionQuery, number: int) -> None:
+        record = self._dome(link, query)
+        if record is None or isinstance(record, int) or self.borrow is None:
+            return
+        if number not in self._borrowed:
+            self._borrowed[number] = self.borrow(record, SubscriptionKind.PTZ_POSITION)
 
     def _link_of(self, subscription: Incoming) -> Link | None:
         dialog = subscription.dialog

@@ -66,8 +66,10 @@ class EventDesk:
         actions: Actions,
         on_alarm: Callable[[DeviceAlarm], None] = lambda _alarm: None,
         on_position: Callable[[DevicePosition], None] = lambda _position: None,
+        on_look: Callable[[DeviceRecord, PtzPositionNotify], None] = lambda _record, _look: None,
     ) -> None:
-        """``on_alarm`` and ``on_position`` hear of each new one: who is told of them beside this house."""
+        """``on_alarm``, ``on_position`` and ``on_look`` hear of each new one: whoever is told beside this
+        house."""
         self._settings = settings
         self._directory = directory
         self._clock = clock
@@ -83,7 +85,9 @@ class EventDesk:
             on_raised=self._raised,
             on_changed=lambda alarm_id: bus.publish("alarm.changed", {"alarm_id": alarm_id}),
         )
-        self.positions = PositionBook(database, clock, keep=settings.keep_positions, on_moved=self._moved)
+        self.positions = PositionBook(
+            database, clock, keep=settings.keep_positions, on_moved=self._moved, on_looked=on_look
+        )
         self.subscriptions = DeviceSubscriptions(
             database,
             client,

@@ -35,13 +35,20 @@ class PositionBook:
     """Takes positions in. All methods run on the event loop."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, keep: timedelta, on_moved: Callable[[DevicePosition], None]
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        keep: timedelta,
+        on_moved: Callable[[DevicePosition], None],
+        on_looked: Callable[[DeviceRecord, PtzPositionNotify], None] = lambda _record, _look: None,
     ) -> None:
-        """``on_moved`` hears of each new position."""
+        """``on_moved`` hears of each new position, ``on_looked`` of each new direction of a dome."""
         self._database = database
         self._clock = clock
         self._keep = keep
         self._on_moved = on_moved
+        self._on_looked = on_looked
         self._latest: dict[tuple[str, str], DevicePosition] = {}
         self._unsaved: list[DevicePosition] = []
         self._looks: dict[tuple[str, str], PtzPositionNotify] = {}
@@ -83,6 +90,7 @@ class PositionBook:
         self.counters["ptz_position"] += 1
         if message.known:
             self._looks[(record.id, message.device_id)] = message
+            self._on_looked(record, message)
 
     def look(self, device_id: str, gb_id: str) -> PtzPositionNotify | None:
         """Where a dome looks, as last notified."""

@@ -132,6 +132,7 @@ class DeviceSubscriptions:
         self._on_changed = on_changed
         self._devices: dict[str, _Device] = {}
         self._said: dict[str, dict[SubscriptionKind, bool]] = {}
+        self._borrowed: dict[str, Counter[SubscriptionKind]] = {}
         self._queue: deque[tuple[float, DeviceRecord]] = deque()
         self._more = asyncio.Event()
         self.counters: Counter[str] = Counter()
@@ -183,7 +184,7 @@ class DeviceSubscriptions:
             self.counters[f"guard_first_{error.code}"] += 1
 
     def _wanted(self, device_id: str) -> frozenset[SubscriptionKind]:
-        wanted = set(wanted_by_default(device_id, self._kinds))
+        wanted = set(wanted_by_default(device_id, self._kinds)) | set(self._borrowed.get(device_id, ()))
         for kind, yes in self._said.get(device_id, {}).items():
             (wanted.add if yes else wanted.discard)(kind)
         return frozenset(wanted)
@@ -293,6 +294,26 @@ class DeviceSubscriptions:
             wish.last_notice_at,
             wish.notices,
         )
+
+    def borrow(self, record: DeviceRecord, kind: SubscriptionKind) -> Callable[[], None]:
+        """Subscribe for somebody beside this house, until what is returned is called; an operator's no counts
+        more."""
+        held = self._borrowed.setdefault(record.id, Counter())
+        held[kind] += 1
+        if record.online:
+            self._bring_in_line(record, renew=False)
+
+        def give_back() -> None:
+            held[kind] -= 1
+            if held[kind]:
+                return
+            del held[kind]
+            if not held and self._borrowed.get(record.id) is held:
+                del self._borrowed[record.id]
+            if record.online:
+                self._bring_in_line(record, renew=False)
+
+        return give_back
 
     async def want(self, record: DeviceRecord, kind: SubscriptionKind, wanted: bool | None) -> None:
         """An operator's word on one subscription; None returns to the setting. Raises StorageUnavailable."""
