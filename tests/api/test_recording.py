@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import httpx
 import pytest
 
 from commonview.foundation.database import stored_time
-from commonview.recording import Track
+from commonview.recording import Segment, Track
 from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
+from commonview.recording.writing import Missing
 from commonview.security import AccessOutcome, AccessRecord, Action, Role
 from tests.api.harness import CHANNEL_ID, Harness
 from tests.network.harness import until
@@ -57,6 +59,33 @@ def indexed(made: Harness, minutes: int = 3) -> None:
         )  # fmt: skip
     with made.db.begin() as conn:
         SegmentIndex(Bands()).append(conn, found)
+
+
+async def test_a_fault_while_the_index_is_written_is_not_the_end_of_it(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the fault is: what was recorded waits and is indexed in the next turn."""
+    recording = made.context.recording
+    whole, faults = recording.index._commit, [ZeroDivisionError("a fault of ours")]
+
+    def commit(batch: Sequence[Finished | Missing]) -> list[Segment]:
+        if faults:
+            raise faults.pop()
+        return whole(batch)
+
+    monkeypatch.setattr(recording.index, "_commit", commit)
+    running = recording._spawn(recording._forever(recording.index.run))
+    [disk] = recording.disks.disks().values()
+    now = made.clock.now()
+    recording.index.submit(
+        Finished(
+            Track(CHANNEL_ID), disk.id, "a.mp4", now, now + timedelta(minutes=1), 1, "ab",
+            "h264", 640, 360, "", 1500, 30, "", None,
+        )
+    )  # fmt: skip
+    await until(lambda: recording.counters().get("index.segments") == 1)
+    assert recording.counters()["service.task_failed"] == 1
+    running.cancel()
 
 
 async def test_a_supervisor_decides_and_it_is_on_record(made: Harness) -> None:

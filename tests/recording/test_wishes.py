@@ -114,6 +114,8 @@ async def test_an_event_is_recorded_for_as_long_as_its_plan_says(wanted: Wanted)
     wanted.scene.keeper.tick()
     assert (wanted.tracks(), wanted.scene.node.open) == ({TRACK: TrackState.READY}, {})
     wanted.wishes.event(TRACK.channel_id)
+    wanted.wishes.evaluate()
+    wanted.scene.keeper.tick()
     assert len(wanted.scene.node.open) == 1
     wanted.scene.clock.advance(31)
     wanted.wishes.evaluate()

@@ -53,6 +53,7 @@ ReadT = TypeVar("ReadT")
 _TICK_S: Final = 0.5
 _PLANS_S: Final = 5.0
 _SWEEP_S: Final = 60.0
+_AGAIN_S: Final = 1.0
 _STOP_S: Final = 10.0
 _STOP_STEP_S: Final = 0.02
 _STORM_S: Final = 20.0
@@ -91,6 +92,7 @@ class RecordingService:
         self._indexing: asyncio.Task[None] | None = None
         self._counters: Counter[str] = Counter()
         self._ends: dict[Track, datetime] = {}
+        self._events_came = False
         self.book = PlanBook(database, security, clock, on_changed=self._plans_changed)
         self.index = IndexWriter(database, SegmentIndex(self._bands), self._indexed)
         self.disks = DiskWatch(
@@ -128,12 +130,9 @@ class RecordingService:
         self._network.set_recorder_listener(self.keeper.on_media)
         await self.wishes.read_members()
         self.wishes.evaluate(frozenset(self._ends), delay_s=_STORM_S)
-        self._spawn(self._listen())
-        self._indexing = self._spawn(self.index.run())
-        self._spawn(self._tick())
-        self._spawn(self._evaluate_now_and_then())
-        self._spawn(self._watch_disks())
-        self._spawn(self._every(_SWEEP_S, self._sweep))
+        self._indexing = self._spawn(self._forever(self.index.run))
+        for work in (self._listen, self._tick, self._evaluate_now_and_then, self._watch_disks, self._sweep):
+            self._spawn(self._forever(work))
 
     def prepare(self) -> None:
         """Read the plans and disks and take up what a crash left. Blocks; `start` does it."""
@@ -227,6 +226,7 @@ class RecordingService:
     def _alarm(self, channel_id: str) -> None:
         self._spawn(self._draw_event(channel_id, stored_time(self._clock.now())))
         self.wishes.event(channel_id)
+        self._events_came = True  # a storm of alarms is looked at once a turn
 
     async def _draw_event(self, channel_id: str, at: int) -> None:
         def write() -> None:
@@ -262,6 +262,9 @@ class RecordingService:
 
     async def _tick(self) -> None:
         while True:
+            if self._events_came:
+                self._events_came = False
+                self.wishes.evaluate()
             self.keeper.tick()
             await asyncio.sleep(_TICK_S)
 
@@ -274,7 +277,9 @@ class RecordingService:
             await asyncio.sleep(CHECK_EVERY_S)
 
     async def _sweep(self) -> None:
-        await self._delete(lambda: self.retention.sweep(self.disks.disks()))
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self._delete(lambda: self.retention.sweep(self.disks.disks()))
 
     async def _delete(self, work: Callable[[], int]) -> None:
         async with self._deleting:
@@ -290,10 +295,15 @@ class RecordingService:
             self._counters["freed_bytes"] += freed
             self._bus.publish("recording.deleted", {"bytes": freed})
 
-    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _forever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A fault ends one turn of a task and not the task, without which nothing would be recorded."""
         while True:
-            await asyncio.sleep(seconds)
-            await work()
+            try:
+                await work()
+            except Exception:
+                self._counters["task_failed"] += 1
+                log.exception("a task of the recording room failed and begins again")
+            await asyncio.sleep(_AGAIN_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -132,10 +132,8 @@ class Wishes:
                 self._wanted[track] = since
 
     def event(self, channel_id: str) -> None:
-        """Something happened at a channel."""
+        """Something happened at a channel; `evaluate` says what follows."""
         self._events[channel_id] = self._clock.now()
-        self.evaluate()
-        self._keeper.tick()
 
     async def demand(self, subject: Subject, track: Track, minutes: int) -> datetime | None:
         """Record a track now, for so many minutes; 0 stops. It needs an on-demand plan.
