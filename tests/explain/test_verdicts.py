@@ -16,7 +16,7 @@ from commonview.explain import (
     tell,
 )
 from tests.explain.faults import FAULTS
-from tests.explain.script import DEVICE, MEDIA_AT, PLATFORM, Script, channels, manscdp, sdp
+from tests.explain.script import CAMERA_MEDIA, DEVICE, MEDIA_AT, PLATFORM, Script, channels, manscdp, sdp
 
 
 def story_of(capture: bytes) -> Story:
@@ -103,6 +103,23 @@ def test_media_is_counted_and_belongs_to_its_call(transport: str) -> None:
     (flow,) = call.flows
     assert (flow.packets, flow.lost, flow.payload_types, flow.content) == (200, 0, (96,), "ps")
     assert story.flows == ()
+
+
+@pytest.mark.parametrize(("sees_sent", "named"), [(True, True), (False, False)])
+def test_our_own_endpoint_does_not_miss_what_it_sent_itself(sees_sent: bool, named: bool) -> None:
+    """A voice to a device: the device calls, and the media goes to it."""
+    script = Script()
+    script.register()
+    offer = sdp(DEVICE, CAMERA_MEDIA, direction="recvonly")
+    called = script.request("INVITE", script.contact(), call="voice", body=offer, kind="application/sdp")
+    script.answer(called, "200 OK", body=sdp(PLATFORM, MEDIA_AT, direction="sendonly"))
+    script.request("ACK", call="voice", same=True)
+    script.wait(10)
+    script.answer(script.request("BYE", up=False, call="voice"), "200 OK", up=True)
+    recording = read_capture_from(io.BytesIO(script.capture())).recording
+    recording.sees_sent = sees_sent
+    found = {finding.cause for exchange in tell(recording).exchanges for finding in exchange.findings}
+    assert (Cause.MEDIA_NEVER_CAME in found) is named
 
 
 def test_evidence_points_at_packets_of_the_capture() -> None:

@@ -7,6 +7,7 @@ import { i18n, languages, preferredLanguage, useLanguage } from '@/i18n'
 import en from '@/i18n/en'
 import zh from '@/i18n/zh-CN'
 import { failureCodes, useFailureWords } from '@/live/failureWords'
+import { useCommandWords } from '@/channel/commandWords'
 import { useWords } from '@/shell/words'
 import { ApiError } from '@/api/errors'
 
@@ -52,6 +53,15 @@ describe('both languages', () => {
     expect(preferredLanguage(['zh-TW', 'en'])).toBe('zh-CN')
     expect(preferredLanguage(['de', 'en-US'])).toBe('en')
     expect(preferredLanguage(['de'])).toBe('en')
+  })
+})
+
+describe('evidence of a command', () => {
+  test('says yes and no, whatever number the server sends for them', async () => {
+    const { facts } = await within('zh-CN', useCommandWords)
+    expect(facts({ listed: 1, preset: 7, present: 1 })).toBe('列出预置位 1 · 预置位 7 · 存在 是')
+    expect(facts({ online: 0 })).toBe('在线 否')
+    expect(facts({ home: 'untold' })).toBe('看守位 未告知')
   })
 })
 

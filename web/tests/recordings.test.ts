@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { day, faster, momentAt, moved, pieceAt, playCommandOf, playFrom, positionNow, shareOf, shortestView, slower, ticks, zoomed } from '@/recordings/timeline'
+import { day, faster, labelled, momentAt, moved, pieceAt, playCommandOf, playFrom, positionNow, shareOf, shortestView, slower, ticks, zoomed } from '@/recordings/timeline'
 
 const hour = 3_600_000
 const bounds = { from: 0, to: day }
@@ -24,6 +24,18 @@ describe('the timeline', () => {
     const marks = ticks(bounds, 12, 8 * hour)
     expect(marks.map((one) => (one.at + 8 * hour) % (2 * hour))).toEqual(marks.map(() => 0))
     expect(marks.filter((one) => one.midnight).map((one) => one.at)).toEqual([16 * hour])
+  })
+
+  test('writes no label over another, and days before hours', () => {
+    const week = { from: 0, to: 7 * day }
+    const marks = ticks(week, 15, 0)
+    const x = (at: number) => shareOf(at, week) * 1200
+    const written = labelled(marks, x, 1200).map((one) => one.at)
+    expect(marks.map((one) => one.at)).toContain(day / 2)
+    expect(written).not.toContain(day / 2) // the day at the left edge leans over it
+    expect(written.filter((at) => at % day === 0)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((n) => n * day))
+    expect(written).toContain(1.5 * day)
+    expect(labelled(marks, (at) => x(at) * 2, 2400)).toEqual(marks)
   })
 })
 

@@ -192,6 +192,8 @@ class Recording:
     ends: float = 0.0
     sees_media: bool = True
     """Whether absent media means that there was none: False for a recording of signalling alone."""
+    sees_sent: bool = True
+    """Whether it holds what the platform sent too: False for our own endpoint, which counts what comes."""
 
 
 @dataclass(frozen=True, slots=True)

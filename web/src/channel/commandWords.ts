@@ -25,6 +25,9 @@ export function wayOf(command: Command): WayStep[] {
   return way.map((state) => ({ state, at: command.steps.find((step) => step.state === state)?.at ?? null }))
 }
 
+/** Evidence that is true or false; the server may send it as 1 or 0. */
+const yesOrNo = new Set(['present', 'online', 'enabled', 'refreshed'])
+
 export function useCommandWords() {
   const { t, te } = useI18n()
 
@@ -39,8 +42,13 @@ export function useCommandWords() {
   }
 
   function facts(evidence: CommandStep['evidence']): string {
-    const said = Object.entries(evidence).map(([name, value]) => `${te(`control.evidence.${name}`) ? t(`control.evidence.${name}`) : name} ${value}`)
+    const said = Object.entries(evidence).map(([name, value]) => `${te(`control.evidence.${name}`) ? t(`control.evidence.${name}`) : name} ${told(name, value)}`)
     return said.join(' · ')
+  }
+
+  function told(name: string, value: string | number | boolean): string {
+    if (yesOrNo.has(name)) return t(Number(value) !== 0 ? 'common.yes' : 'common.no')
+    return te(`control.evidenceValue.${value}`) ? t(`control.evidenceValue.${value}`) : String(value)
   }
 
   function plain(value: unknown): string {

@@ -54,6 +54,23 @@ export function ticks(view: View, most: number, offsetMs: number): { at: number;
   return found
 }
 
+/** Pixels under this from an edge a label leans inwards. */
+export const edgePx = 30
+const labelPx = { day: 76, hour: 36 }
+
+/** The marks whose labels are written: none over another; days come before hours, and those at the edges, which lean, last. */
+export function labelled(marks: readonly { at: number; midnight: boolean }[], x: (at: number) => number, width: number): { at: number; midnight: boolean }[] {
+  const atEdge = (place: number) => place < edgePx || place > width - edgePx
+  const rank = (one: { at: number; midnight: boolean }) => (one.midnight ? 0 : 2) + (atEdge(x(one.at)) ? 1 : 0)
+  const taken: { at: number; midnight: boolean; from: number; to: number }[] = []
+  for (const one of [...marks].sort((first, second) => rank(first) - rank(second) || first.at - second.at)) {
+    const wide = one.midnight ? labelPx.day : labelPx.hour
+    const from = Math.min(Math.max(x(one.at) - wide / 2, 6), width - 6 - wide)
+    if (taken.every((other) => from + wide <= other.from || from >= other.to)) taken.push({ ...one, from, to: from + wide })
+  }
+  return marks.filter((one) => taken.some((other) => other.at === one.at))
+}
+
 /** The piece that holds a moment, else the next one after it, else the last. */
 export function pieceAt(pieces: readonly Piece[], at: number): Piece | null {
   return pieces.find((one) => at < one.end) ?? pieces.at(-1) ?? null

@@ -62,6 +62,8 @@ def _missing(draft: Draft, scene: Scene) -> bool:
         return False
     if draft.answer is None or draft.answer.port == 0 or draft.offer.direction == "sendonly":
         return False
+    if draft.device_asked and not scene.recording.sees_sent:  # a voice to the device, from here
+        return False
     return _until(draft, scene) - began >= FIRST_PACKET_AFTER_S
 
 

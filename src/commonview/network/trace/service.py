@@ -117,7 +117,7 @@ class TraceService:
         return self._offset
 
     def _tell(self, entries: list[Entry], trails: list[Trail]) -> tuple[Exchange, ...]:
-        recording = Recording(begins=0.0, ends=self._now())
+        recording = Recording(begins=0.0, ends=self._now(), sees_sent=False)
         offset = self._wall_offset()
         for entry in entries:
             recording.sightings += sighting_of(entry, offset, self._local)
