@@ -6,6 +6,7 @@ Run as a program this module is that node: it reads a command a line on standard
 from __future__ import annotations
 
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -28,6 +29,7 @@ from commonview.media import (
     CoreMediaNode,
     MediaNodeSettings,
     MediaTransport,
+    RecorderTarget,
     SenderTarget,
     Ticket,
     ViewerProtocol,
@@ -48,7 +50,8 @@ def load_generator() -> Path:
     """Build the load generator; returns its path."""
     command = ["cargo", "build", "--quiet", "--release", "--example", "media_load"]
     subprocess.run(command, cwd=ROOT, check=True)
-    return ROOT / "target" / "release" / "examples" / "media_load"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "release" / "examples" / "media_load"
 
 
 @cache
@@ -202,6 +205,16 @@ def _answer(node: CoreMediaNode, words: list[str]) -> object:
             senders = [node.sender_stats(f"f{n}") for n in range(int(count))]
             alive = [one for one in senders if one is not None]
             return {name: sum(getattr(one, name) for one in alive) for name in ("packets", "bytes", "drops")}
+        case ["record", folder, count]:
+            root = Path(folder)
+            for n in range(int(count)):
+                node.open_recorder(f"r{n}", f"s{n}", RecorderTarget(root, root / f"c{n}" / "0"))
+            return int(count)
+        case ["recorded"]:
+            recorders = node.recorder_stats()
+            counted = ("bytes", "pictures", "drops")
+            sums = {name: sum(getattr(one, name) for one in recorders) for name in counted}
+            return sums | {"sync_ms": max((disk.sync_round_ms for disk in node.recording_disks()), default=0)}
         case ["paths", protocol, streams, count]:
             names = [f"s{n % int(streams)}" for n in range(int(count))]
             return [tickets.live_path(name, _token(name, ViewerProtocol(protocol))) for name in names]

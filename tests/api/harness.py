@@ -27,6 +27,7 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -81,6 +82,7 @@ from commonview.network.trace import TraceService
 from commonview.network.tree.service import ChannelTree
 from commonview.network.tree.sheets.export import Exports
 from commonview.network.tree.sheets.service import ImportDesk
+from commonview.recording import RecordingService
 from commonview.security import NewAccount, Role, SecurityService, Subject
 from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
@@ -519,6 +521,16 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     network.join_imports(db, tmp_path / "imports", bus)
     imports = ImportBooks(security)
     network.imports.set_listener(imports.on_ended)
+    recording = RecordingService(
+        settings=chosen,
+        database=db,
+        bus=bus,
+        node=cast(MediaNode, media),
+        network=cast(NetworkService, network),
+        security=security,
+        clock=clock,
+    )
+    await asyncio.to_thread(recording.prepare)
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -533,6 +545,8 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         downloads=downloads,
         snapshots=snapshots,
         imports=imports,
+        recording=recording,
+        recorded=RecordedDesk(security, cast(NetworkService, network), recording),
         talks=TalkDesk(security, cast(NetworkService, network), live),
         counters=_counters(bus),
         sip_port=lambda: 5060,

@@ -96,7 +96,7 @@ def test_every_room_shows_its_counters(scene: Scene) -> None:
     with signed_in_at(scene.server.url, ADMINISTRATOR) as administrator:
         system = administrator.get("/api/system").json()
     counters = system["counters"]
-    assert set(counters) == {"api", "bus", "live", "media", "network", "sip"}
+    assert set(counters) == {"api", "bus", "live", "media", "network", "recording", "sip"}
     assert counters["sip"]["received"] > 0
     assert counters["sip"]["kept.dialogs"] >= 0
     assert 0 < counters["network"]["trace.bytes"] <= 64 * 2**20

@@ -9,6 +9,10 @@ from sqlalchemy import inspect, text
 import commonview.network.admission.store
 import commonview.network.store
 import commonview.network.tree.store
+import commonview.recording.bands
+import commonview.recording.disk_store
+import commonview.recording.plan_store
+import commonview.recording.store
 import commonview.security.store  # noqa: F401 - the tables of every room
 from commonview.foundation import migrations
 from commonview.foundation.database import Database, metadata, migrate

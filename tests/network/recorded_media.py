@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from commonview.media import FileSinkStats, Sender, SenderStats, SenderTarget, Talk, TalkCarriage
+from commonview.media import (
+    FileSinkStats,
+    RecorderStats,
+    RecorderTarget,
+    RecordingDiskStats,
+    Sender,
+    SenderStats,
+    SenderTarget,
+    Talk,
+    TalkCarriage,
+)
 
 
 class RecordedOutlets:
@@ -68,6 +78,26 @@ class RecordedOutlets:
 
     def close_talk(self, talk_id: str) -> None:
         self.played.append(("close_talk", talk_id))
+
+    def open_recorder(
+        self,
+        recorder_id: str,
+        stream_id: str,
+        target: RecorderTarget,
+        *,
+        segment_s: float = 60.0,
+        max_segment_bytes: int = 2**30,
+    ) -> None:
+        raise AssertionError("nobody records here")
+
+    def close_recorder(self, recorder_id: str) -> None:
+        raise AssertionError("nobody records here")
+
+    def recorder_stats(self) -> list[RecorderStats]:
+        return []
+
+    def recording_disks(self) -> list[RecordingDiskStats]:
+        return []
 
     def open_file_sink(
         self, sink_id: str, stream_id: str, path: Path, *, max_bytes: int | None = None

@@ -33,6 +33,7 @@ pub mod ps_mux;
 pub mod python;
 pub mod reactor;
 pub mod receiver;
+pub mod recording;
 pub mod relay;
 pub mod relaying;
 pub mod reorder;

@@ -5,6 +5,9 @@
 //! readable as far as it goes.
 //!
 //! A picture is written when its successor is known, so that its duration is right to the tick. The file begins at zero.
+//!
+//! A segment of a recording ([`Mp4File::segment`]) is hashed while it is written: nothing in it is patched, and nothing waits
+//! for an audio track to show itself.
 
 use bytes::Bytes;
 
@@ -47,7 +50,17 @@ pub enum AudioTrack {
 }
 
 impl AudioTrack {
-    fn of(frame: &AudioFrame) -> Option<AudioTrack> {
+    /// The short lower-case name, as [`AudioCodec::name`].
+    pub fn name(self) -> &'static str {
+        match self {
+            AudioTrack::Aac(_) => "aac",
+            AudioTrack::Alaw => "g711a",
+            AudioTrack::Ulaw => "g711u",
+        }
+    }
+
+    /// The track that could hold this frame.
+    pub fn of(frame: &AudioFrame) -> Option<AudioTrack> {
         match frame.codec {
             AudioCodec::Aac => frame.aac.map(AudioTrack::Aac),
             AudioCodec::G711A => Some(AudioTrack::Alaw),
@@ -97,9 +110,20 @@ pub struct Ending {
     pub patch: Option<(u64, [u8; 8])>,
 }
 
+/// When the beginning of a file is written.
+#[derive(Clone, Copy, Debug, Default)]
+enum Beginning {
+    /// When an audio track has shown itself, or after a second.
+    #[default]
+    AwaitsAudio,
+    /// At once, with this audio track; the length of the file is not told there.
+    Known(Option<AudioTrack>),
+}
+
 /// A file in the making.
 #[derive(Debug, Default)]
 pub struct Mp4File {
+    beginning: Beginning,
     pieces: Vec<Bytes>,
     position: u64,
     video: Option<Video>,
@@ -136,6 +160,14 @@ impl Mp4File {
     /// A file that has seen nothing; it begins with the first key frame.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A segment of a recording with this audio track: written at once and never patched.
+    pub fn segment(audio: Option<AudioTrack>) -> Self {
+        Self {
+            beginning: Beginning::Known(audio),
+            ..Self::default()
+        }
     }
 
     /// Takes the next picture. Pictures before the first key frame are left out.
@@ -185,7 +217,13 @@ impl Mp4File {
             self.early_audio.push(frame);
             return;
         };
-        let at = frame.pts - video.base;
+        let at = match self.beginning {
+            // What sounded just before the first picture is late by a frame of sound, and not left out.
+            Beginning::Known(_) if frame.pts >= video.base - AUDIO_SLACK => {
+                (frame.pts - video.base).max(0)
+            }
+            _ => frame.pts - video.base,
+        };
         let Some(audio) = self
             .audio
             .as_mut()
@@ -242,9 +280,10 @@ impl Mp4File {
         self.begin();
         self.write_audio_run();
         let duration = self.duration() as u64;
+        let is_patched = matches!(self.beginning, Beginning::AwaitsAudio);
         Some(Ending {
-            tail: self.random_access(),
-            patch: Some((self.duration_at, duration.to_be_bytes())),
+            tail: random_access(&self.index),
+            patch: is_patched.then(|| (self.duration_at, duration.to_be_bytes())),
         })
     }
 
@@ -254,6 +293,9 @@ impl Mp4File {
             return self.write_picture(&unit);
         }
         self.early_pieces.push(unit);
+        if matches!(self.beginning, Beginning::Known(_)) {
+            return self.begin();
+        }
         let waited = self.video.as_ref().map_or(0, |video| video.end);
         let has_audio = self
             .early_audio
@@ -270,7 +312,10 @@ impl Mp4File {
         }
         self.is_begun = true;
         let early_audio = std::mem::take(&mut self.early_audio);
-        let track = early_audio.iter().find_map(AudioTrack::of);
+        let track = match self.beginning {
+            Beginning::AwaitsAudio => early_audio.iter().find_map(AudioTrack::of),
+            Beginning::Known(track) => track,
+        };
         self.audio = track.map(|track| Audio {
             track,
             run: Vec::new(),
@@ -278,7 +323,8 @@ impl Mp4File {
             end: 0,
         });
         if let Some(video) = &self.video {
-            let (head, duration_at) = head(&video.parameters, track);
+            let is_patched = matches!(self.beginning, Beginning::AwaitsAudio);
+            let (head, duration_at) = head(&video.parameters, track, is_patched);
             self.duration_at = duration_at;
             self.push(head.into());
         }
@@ -325,27 +371,27 @@ impl Mp4File {
         self.position += piece.len() as u64;
         self.pieces.push(piece);
     }
+}
 
-    /// `mfra` with one entry a key frame (8.8.9 to 8.8.11), so that players can seek.
-    fn random_access(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.index.len() * 19);
-        put_box(&mut out, b"mfra", |out| {
-            put_full_box(out, b"tfra", 1, 0, |out| {
-                put_words(out, &[VIDEO_TRACK, 0, self.index.len() as u32]);
-                for (time, place) in &self.index {
-                    out.extend_from_slice(&time.to_be_bytes());
-                    out.extend_from_slice(&place.to_be_bytes());
-                    // The first sample of the first run of the first track fragment.
-                    out.extend_from_slice(&[1, 1, 1]);
-                }
-            });
-            put_full_box(out, b"mfro", 0, 0, |out| put_u32(out, 0));
+/// `mfra` with one entry a key frame (8.8.9 to 8.8.11), so that players can seek: time and place of each.
+pub(crate) fn random_access(index: &[(u64, u64)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + index.len() * 19);
+    put_box(&mut out, b"mfra", |out| {
+        put_full_box(out, b"tfra", 1, 0, |out| {
+            put_words(out, &[VIDEO_TRACK, 0, index.len() as u32]);
+            for (time, place) in index {
+                out.extend_from_slice(&time.to_be_bytes());
+                out.extend_from_slice(&place.to_be_bytes());
+                // The first sample of the first run of the first track fragment.
+                out.extend_from_slice(&[1, 1, 1]);
+            }
         });
-        let length = out.len() as u32;
-        let at = out.len() - 4;
-        out[at..].copy_from_slice(&length.to_be_bytes());
-        out
-    }
+        put_full_box(out, b"mfro", 0, 0, |out| put_u32(out, 0));
+    });
+    let length = out.len() as u32;
+    let at = out.len() - 4;
+    out[at..].copy_from_slice(&length.to_be_bytes());
+    out
 }
 
 /// The picture with its parameter sets in front: the file's `moov` has those of the first generation.
@@ -362,8 +408,12 @@ fn with_parameter_sets(unit: AccessUnit, parameters: &VideoParameters) -> Access
     AccessUnit { fragment, ..unit }
 }
 
-/// `ftyp` and `moov`, and where in them the duration stands.
-fn head(parameters: &VideoParameters, audio: Option<AudioTrack>) -> (Vec<u8>, u64) {
+/// `ftyp` and `moov`, and where in them the duration stands, if it does.
+fn head(
+    parameters: &VideoParameters,
+    audio: Option<AudioTrack>,
+    has_duration: bool,
+) -> (Vec<u8>, u64) {
     let mut out = Vec::with_capacity(2048);
     let mut duration_at = 0;
     put_box(&mut out, b"ftyp", |out| {
@@ -382,10 +432,12 @@ fn head(parameters: &VideoParameters, audio: Option<AudioTrack>) -> (Vec<u8>, u6
             put_box(out, b"trak", |out| put_audio_track(out, audio));
         }
         put_box(out, b"mvex", |out| {
-            put_full_box(out, b"mehd", 1, 0, |out| {
-                duration_at = out.len() as u64;
-                put_words(out, &[0, 0]);
-            });
+            if has_duration {
+                put_full_box(out, b"mehd", 1, 0, |out| {
+                    duration_at = out.len() as u64;
+                    put_words(out, &[0, 0]);
+                });
+            }
             for track in [Some(VIDEO_TRACK), audio.map(|_| AUDIO_TRACK)]
                 .into_iter()
                 .flatten()

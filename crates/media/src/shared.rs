@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::events::EventQueue;
 use crate::file_sink::FileSink;
 use crate::ports::PortAllocator;
+use crate::recording::{Disks, Recorder};
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
 use crate::ticket::{TicketBook, Verifier};
 
@@ -36,10 +37,13 @@ pub struct Shared {
     pub unverified: Slots,
     /// Connections of viewers.
     pub viewers: Slots,
+    /// The disks recordings lie on.
+    pub disks: Disks,
     tickets: Mutex<TicketBook>,
     owners: Mutex<HashMap<String, Owner>>,
     ports: Mutex<PortAllocator>,
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
+    recorders: Mutex<HashMap<String, Arc<Recorder>>>,
     senders: Mutex<HashMap<String, String>>,
     talks: Mutex<HashMap<String, Owner>>,
 }
@@ -58,10 +62,12 @@ impl Shared {
             counters: Counters::default(),
             unverified: Slots::default(),
             viewers: Slots::default(),
+            disks: Disks::default(),
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
             owners: Mutex::new(HashMap::new()),
             ports: Mutex::new(ports),
             sinks: Mutex::default(),
+            recorders: Mutex::default(),
             senders: Mutex::default(),
             talks: Mutex::default(),
             settings,
@@ -96,6 +102,16 @@ impl Shared {
     /// Files being written.
     pub fn sinks(&self) -> MutexGuard<'_, HashMap<String, Arc<FileSink>>> {
         lock(&self.sinks)
+    }
+
+    /// Recorders at work.
+    pub fn recorders(&self) -> MutexGuard<'_, HashMap<String, Arc<Recorder>>> {
+        lock(&self.recorders)
+    }
+
+    /// A recorder has ended.
+    pub fn forget_recorder(&self, recorder_id: &str) {
+        self.recorders().remove(recorder_id);
     }
 
     /// The stream is gone: forget its owner, let its port rest.

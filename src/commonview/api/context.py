@@ -13,6 +13,7 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -20,6 +21,7 @@ from commonview.foundation.clock import Clock
 from commonview.foundation.settings import IpNetwork, Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
+from commonview.recording import RecordingService
 from commonview.security import SecurityService
 
 HASHING_THREADS = 2
@@ -44,6 +46,8 @@ class ApiContext:
     downloads: DownloadDesk
     snapshots: SnapshotDesk
     imports: ImportBooks
+    recording: RecordingService
+    recorded: RecordedDesk
     talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]

@@ -23,6 +23,7 @@ from commonview.api.listen import bind_http, console_url, open_media, require_lo
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.middleware import GateCounters
+from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -33,6 +34,7 @@ from commonview.foundation.settings import Settings
 from commonview.media import MediaNode
 from commonview.network import NetworkService
 from commonview.network.control import upload_base
+from commonview.recording import RecordingService
 from commonview.security import SecurityService
 from commonview.wire.sip import SipCounters
 
@@ -134,6 +136,22 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         await network.start()
         imports.found_interrupted(network.imports.interrupted)
         stack.push_async_callback(network.close)
+        recording = RecordingService(
+            settings=settings,
+            database=db,
+            bus=bus,
+            node=media,
+            network=network,
+            security=security,
+            clock=clock,
+        )
+        recorded = RecordedDesk(security, network, recording)
+        security.on_grant_end(lambda *ended: loop.call_soon_threadsafe(recorded.end_grant, *ended))
+        security.on_session_end(lambda ended: loop.call_soon_threadsafe(recorded.end_sessions, ended))
+        stack.push_async_callback(recorded.drain)
+        await recording.start()
+        # Before the network room: streams that end because of a shutdown are no gap.
+        stack.push_async_callback(recording.close)
 
         url = console_url(settings, http_socket)
         warn_of_plain_http(settings)
@@ -152,6 +170,8 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             downloads=downloads,
             snapshots=snapshots,
             imports=imports,
+            recording=recording,
+            recorded=recorded,
             talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
@@ -197,6 +217,7 @@ def _counters(app: FastAPI, context: ApiContext) -> Counters:
         "live": asdict(context.live.counters),
         "media": {**media, **node.counters},
         "network": context.network.counters(),
+        "recording": context.recording.counters(),
         "sip": sip_counters(endpoint.counters)
         | {f"kept.{name}": count for name, count in endpoint.sizes().items()},
     }

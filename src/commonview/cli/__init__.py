@@ -1,4 +1,4 @@
-"""The command line: `commonview serve | devices | simulate | conformance | explain | verify | setup-link`.
+"""The command line: `commonview serve | devices | doctor | simulate | conformance | explain | verify ...`.
 
 Nothing heavy is imported before it is known which command runs.
 """
@@ -32,6 +32,7 @@ COMMANDS: Final = {
     ("devices", "ban"): ("turn devices away by id, address, network or User-Agent", "commonview.cli.devices"),
     ("devices", "password"): ("give a device a new password of its own", "commonview.cli.devices"),
     ("verify", "audit"): ("check an audit log offline", "commonview.security.verify_cli"),
+    ("doctor",): ("examine the recordings, and mend what a crash left", "commonview.cli.doctor"),
     ("setup-link",): ("show the one-time link for the first accounts", "commonview.cli.setup_link"),
 }
 

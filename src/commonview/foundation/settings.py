@@ -24,11 +24,12 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 GbId = Annotated[str, Field(pattern=r"^[0-9]{20}$")]
 
-_DATA, _WEB, _SIP, _MEDIA, _ACCESS, _LOG = (
+_DATA, _WEB, _SIP, _MEDIA, _RECORDING, _ACCESS, _LOG = (
     "Data directory",
     "Console and HTTP API",
     "SIP signalling (GB/T 28181)",
     "Media",
+    "Recordings",
     "Accountable access",
     "Logging",
 )
@@ -211,6 +212,22 @@ class Settings(BaseModel):
     )
     viewer_queue_ms: int = _field(
         3000, _MEDIA, "Oldest video in the queue of one viewer, in milliseconds.", ge=100, le=60000
+    )
+
+    recording_dir: Path | None = _field(
+        None,
+        _RECORDING,
+        "Folder of the first disk recordings lie on; by default `recordings` in data_dir. Further disks are "
+        "added by `POST /api/recording/disks`.",
+    )
+    recording_segment_s: int = _field(
+        60, _RECORDING, "Seconds after which a segment ends with the next key frame.", ge=2, le=3600
+    )
+    recording_reserve_bytes: int = _field(
+        2 * 2**30, _RECORDING, "Room that is kept free on the first disk, in bytes.", ge=0
+    )
+    recording_starts_per_s: int = _field(
+        20, _RECORDING, "Streams asked for in a second at most, so that a restart is no storm.", ge=2, le=1000
     )
 
     grant_default_s: Seconds = _field(

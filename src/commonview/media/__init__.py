@@ -23,6 +23,12 @@ from commonview.media.events import (
     FirstKeyFrame,
     FirstPacket,
     MediaEvent,
+    RecorderBegan,
+    RecorderEnded,
+    RecorderEvent,
+    RecorderFailed,
+    RecorderGap,
+    RecorderSegment,
     RtspConnected,
     RtspFailed,
     SenderConnected,
@@ -49,6 +55,10 @@ from commonview.media.model import (
     MediaTransport,
     NodeStats,
     Receiver,
+    RecorderStats,
+    RecorderTarget,
+    RecordingDiskStats,
+    SegmentScan,
     Sender,
     SenderStats,
     SenderTarget,
@@ -60,6 +70,7 @@ from commonview.media.model import (
     ViewerProtocol,
 )
 from commonview.media.node import MediaNode
+from commonview.media.segments import hash_segment, mend_segment, scan_segment
 from commonview.media.tickets import Ticket
 
 if TYPE_CHECKING:
@@ -85,8 +96,18 @@ __all__ = [
     "OutputUnknown",
     "PortsExhausted",
     "Receiver",
+    "RecorderBegan",
+    "RecorderEnded",
+    "RecorderEvent",
+    "RecorderFailed",
+    "RecorderGap",
+    "RecorderSegment",
+    "RecorderStats",
+    "RecorderTarget",
+    "RecordingDiskStats",
     "RtspConnected",
     "RtspFailed",
+    "SegmentScan",
     "Sender",
     "SenderConnected",
     "SenderEnded",
@@ -118,6 +139,9 @@ __all__ = [
     "ViewerLeft",
     "ViewerProtocol",
     "events",
+    "hash_segment",
+    "mend_segment",
+    "scan_segment",
     "tickets",
 ]
 

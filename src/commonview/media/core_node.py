@@ -29,6 +29,9 @@ from commonview.media.model import (
     MediaTransport,
     NodeStats,
     Receiver,
+    RecorderStats,
+    RecorderTarget,
+    RecordingDiskStats,
     Sender,
     SenderStats,
     SenderTarget,
@@ -84,6 +87,11 @@ _EVENT_KINDS: dict[str, type[events.MediaEvent]] = {
         events.TalkLeft,
         events.TalkEnded,
         events.FileSinkEnded,
+        events.RecorderBegan,
+        events.RecorderSegment,
+        events.RecorderGap,
+        events.RecorderFailed,
+        events.RecorderEnded,
         events.EventsLost,
     )
 }
@@ -337,6 +345,41 @@ class CoreMediaNode:
         values = self._core.sink_stats(sink_id)
         return None if values is None else FileSinkStats(**cast(dict[str, Any], values))
 
+    def open_recorder(
+        self,
+        recorder_id: str,
+        stream_id: str,
+        target: RecorderTarget,
+        *,
+        segment_s: float = 60.0,
+        max_segment_bytes: int = 2**30,
+    ) -> None:
+        """See `MediaNode.open_recorder`."""
+        try:
+            self._core.open_recorder(
+                recorder_id=recorder_id,
+                stream_id=stream_id,
+                root=str(target.root),
+                marker=None if target.marker is None else str(target.marker),
+                directory=str(target.directory),
+                segment_ms=round(segment_s * 1000),
+                max_segment_bytes=max_segment_bytes,
+            )
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def close_recorder(self, recorder_id: str) -> None:
+        """See `MediaNode.close_recorder`."""
+        self._core.close_recorder(recorder_id)
+
+    def recorder_stats(self) -> list[RecorderStats]:
+        """See `MediaNode.recorder_stats`."""
+        return [RecorderStats(**cast(dict[str, Any], one)) for one in self._core.recorder_stats()]
+
+    def recording_disks(self) -> list[RecordingDiskStats]:
+        """See `MediaNode.recording_disks`."""
+        return [_disk_stats(one) for one in self._core.disk_stats()]
+
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""
         try:
@@ -441,6 +484,12 @@ def _media_error(error: _core.CoreError) -> MediaError:
 def _event(kind: str, at_us: int, fields: dict[str, object]) -> events.MediaEvent:
     at = _EPOCH + timedelta(microseconds=at_us)
     return _EVENT_KINDS[kind](at=at, **cast(dict[str, Any], fields))
+
+
+def _disk_stats(values: dict[str, object]) -> RecordingDiskStats:
+    fields = cast(dict[str, Any], dict(values))
+    fields["root"] = Path(fields["root"])
+    return RecordingDiskStats(**fields)
 
 
 def _stream_stats(values: dict[str, object]) -> StreamStats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class MediaTransport(enum.StrEnum):
@@ -213,6 +214,67 @@ class FileSinkStats:
     """Audio frames that are not in the file: of another codec than its track, or the track came too late."""
     format_changes: int
     """Key frames that brought other parameter sets, which stand in front of them in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderTarget:
+    """Where a recorder writes: `directory` below `root`, the folder that stands for the disk.
+
+    `marker` is a file that exists while the disk is mounted; without it nothing is written.
+    """
+
+    root: Path
+    directory: Path
+    marker: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStats:
+    """Counters of one recorder since it was opened."""
+
+    recorder_id: str
+    stream_id: str
+    segments: int
+    bytes: int
+    """Bytes handed to the kernel."""
+    pictures: int
+    drops: int
+    """Pictures lost because the disk was too slow or refused."""
+    waiting_bytes: int
+    failing: str | None
+    """Why nothing is written at present."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDiskStats:
+    """How a disk with recordings does."""
+
+    root: Path
+    waiting_bytes: int
+    stuck_ms: int
+    """How long the write or sync under way takes already."""
+    sync_round_ms: int
+    """What the last round over all files took."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentScan:
+    """What a segment on a disk holds."""
+
+    bytes: int
+    whole_bytes: int
+    """Where its last whole fragment ends."""
+    is_finished: bool
+    """It ends with its index."""
+    codec: str
+    width: int
+    height: int
+    audio: str
+    pictures: int
+    key_frames: int
+    duration_ticks: int
+    """90 kHz."""
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from commonview.media.model import (
     MediaTransport,
     NodeStats,
     Receiver,
+    RecorderStats,
+    RecorderTarget,
+    RecordingDiskStats,
     Sender,
     SenderStats,
     SenderTarget,
@@ -182,6 +185,32 @@ class MediaNode(Protocol):
 
     def sink_stats(self, sink_id: str) -> FileSinkStats | None:
         """Counters of a file being written, or None when it is finished or was never opened."""
+
+    def open_recorder(
+        self,
+        recorder_id: str,
+        stream_id: str,
+        target: RecorderTarget,
+        *,
+        segment_s: float = 60.0,
+        max_segment_bytes: int = 2**30,
+    ) -> None:
+        """Record a stream as segments of fragmented MP4 from its cached or next key frame on.
+
+        Segments lie in `target.directory/YYYY-MM-DD/HHMMSS.mmmZ-RANDOM.mp4` (UTC, `.part` until finished) and
+        end with the first key frame after `segment_s` or `max_segment_bytes`. Pictures are with the kernel at
+        once and durable within about a second; the stream is never slowed down. A disk that refuses is tried
+        again until `close_recorder`. Raises `StreamUnknown`, `OutputExists`, `InvalidMediaArgument`.
+        """
+
+    def close_recorder(self, recorder_id: str) -> None:
+        """End a recorder; `RecorderEnded` follows its last segment. Unknown ids are fine."""
+
+    def recorder_stats(self) -> list[RecorderStats]:
+        """Counters of every recorder."""
+
+    def recording_disks(self) -> list[RecordingDiskStats]:
+        """How the disks that are recorded to do."""
 
     def close_stream(self, stream_id: str) -> None:
         """End a stream and its viewers. Its ports rest before they are used again. Unknown ids are fine."""

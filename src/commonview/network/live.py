@@ -112,6 +112,25 @@ class LiveSessions:
             self._changed(run)
         return run.machine.snapshot()
 
+    def hold(self, record: DeviceRecord, channel: Channel, holder_id: str, stream_number: int) -> LiveSession:
+        """The session of this stream, kept open by one who is in the house (a recorder) until `leave`."""
+        session = self.start(record, channel, holder_id, stream_number)
+        run = self._by_access.get(holder_id)
+        if run is None:
+            return session
+        run.machine.joined(holder_id, self._now())
+        self._schedule(run)
+        self._changed(run)
+        return run.machine.snapshot()
+
+    def release(self, holder_id: str) -> None:
+        """It is not held by this one any more."""
+        run = self._by_access.pop(holder_id, None)
+        if run is not None and run.machine.phase is not Phase.CLOSED:
+            run.machine.left(holder_id, "released", self._now())
+            self._schedule(run)
+            self._changed(run)
+
     def _open(
         self,
         record: DeviceRecord,

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from commonview.media import EventsLost, TicketRefused
+from commonview.media import EventsLost, RecorderEvent, TicketRefused
 from commonview.network.model import CatalogueState
 from commonview.network.sources.alarms import alarm_of
 from commonview.wire.manscdp import FILE_FINISHED, DeviceControl, PtzCmd
@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 
 
 class Reactions:
-    """Hears what happens in the rooms. ``on_viewer`` hears of every viewer that joins or leaves."""
+    """Hears what happens in the rooms. ``on_viewer`` hears of every viewer that joins or leaves,
+    ``on_recorder`` of what recorders report."""
 
     def __init__(self, rooms: Rooms, catalogue_fresh_s: float) -> None:
         self._rooms = rooms
         self._catalogue_fresh_s = catalogue_fresh_s
         self.on_viewer: Callable[[ViewerEvent], None] | None = None
+        self.on_recorder: Callable[[RecorderEvent], None] | None = None
         self.counters: Counter[str] = Counter()
 
     # -- devices
@@ -111,9 +113,17 @@ class Reactions:
                 self.counters[f"ticket_refused_{event.reason}"] += 1
             elif isinstance(event, EventsLost):
                 self.counters["media_events_lost"] += event.count
+            elif isinstance(event, RecorderEvent):
+                self._recorder(event)
             else:
                 self._rooms.trace.on_media(event)
                 self._media(event)
+
+    def _recorder(self, event: RecorderEvent) -> None:
+        if self.on_recorder is None:
+            self.counters["recorder_events_unheard"] += 1
+        else:
+            self.on_recorder(event)
 
     def _media(self, event: MediaEvent) -> None:
         rooms = self._rooms

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.foundation.database import Database
     from commonview.foundation.settings import Settings
-    from commonview.media import MediaNode, MediaTransport, StreamStats
+    from commonview.media import MediaNode, MediaTransport, RecorderEvent, StreamStats
     from commonview.network.aggregation import AggregationLimits
     from commonview.network.events import DeviceSubscription, SubscriptionKind
     from commonview.network.live_machine import LiveLimits
@@ -126,6 +126,10 @@ class NetworkService:
         """Name who hears of viewers, when it had to be made after this service."""
         self._rooms.reactions.on_viewer = on_viewer
 
+    def set_recorder_listener(self, on_recorder: Callable[[RecorderEvent], None]) -> None:
+        """Name who hears of recorders: this room reads the node's events for everybody."""
+        self._rooms.reactions.on_recorder = on_recorder
+
     # -- devices and channels
 
     def devices(self) -> tuple[Device, ...]:
@@ -226,6 +230,18 @@ class NetworkService:
         record, channel = self._directory.require_channel(channel_id)
         headers = own_user(record, self._calls.platform_id, user)
         return self._live.start(record, channel, access_id, stream_number, headers)
+
+    def hold_live(self, channel_id: str, holder_id: str, stream_number: int = 0) -> LiveSession:
+        """The one session of this stream of the channel, kept open for somebody in the house (a recorder).
+
+        Such a holder leaves no access record: nobody looks. Raises `ChannelUnknown`.
+        """
+        record, channel = self._directory.require_channel(channel_id)
+        return self._live.hold(record, channel, holder_id, stream_number)
+
+    def release_live(self, holder_id: str) -> None:
+        """A holder needs the session no longer. Unknown ids are no error."""
+        self._live.release(holder_id)
 
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""

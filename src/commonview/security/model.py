@@ -46,6 +46,9 @@ class Action(StrEnum):
     SHARING_READ = "sharing.read"
     SHARING_MANAGE = "sharing.manage"  # decide what other platforms may pull
     ALARM_HANDLE = "alarm.handle"  # acknowledge what devices report
+    RECORDING_READ = "recording.read"  # plans, what is recorded, gaps, disks; no pictures
+    RECORDING_MANAGE = "recording.manage"  # decide who is recorded and for how long; place and lift holds
+    STORAGE_MANAGE = "storage.manage"  # disks of recordings
     SESSION_READ = "session.read"  # media sessions: the hops of a stream
     SYSTEM_READ = "system.read"
     SYSTEM_MANAGE = "system.manage"

@@ -31,6 +31,7 @@ GRANTING: Final = frozenset(
         Action.PURPOSE_MANAGE,
         Action.GRANT_REVOKE,
         Action.SHARING_MANAGE,
+        Action.RECORDING_MANAGE,
         Action.ACCOUNT_MANAGE,
         Action.SYSTEM_MANAGE,
     }
@@ -60,6 +61,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
             Action.SESSION_READ,
+            Action.RECORDING_READ,
         }
     ),
     Role.INVESTIGATOR: frozenset(
@@ -73,6 +75,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
             Action.SESSION_READ,
+            Action.RECORDING_READ,
         }
     ),
     Role.SUPERVISOR: frozenset(
@@ -88,6 +91,8 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.SESSION_READ,
             Action.SHARING_READ,
             Action.SHARING_MANAGE,
+            Action.RECORDING_READ,
+            Action.RECORDING_MANAGE,
         }
     ),
     Role.MAINTAINER: frozenset(
@@ -98,6 +103,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.SESSION_READ,
             Action.SHARING_READ,
             Action.SYSTEM_READ,
+            Action.RECORDING_READ,
         }
     ),
     Role.SYSTEM_ADMIN: frozenset(
@@ -108,6 +114,8 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.SHARING_READ,
             Action.SYSTEM_READ,
             Action.SYSTEM_MANAGE,
+            Action.RECORDING_READ,
+            Action.STORAGE_MANAGE,
         }
     ),
     Role.SECURITY_ADMIN: frozenset(
@@ -129,6 +137,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.ACCOUNT_READ,
             Action.SHARING_READ,
             Action.SYSTEM_READ,
+            Action.RECORDING_READ,
         }
     ),
     # Decree 799 Art. 24: inspection by the authority. Reads the same books and the inventory.
@@ -140,6 +149,7 @@ ROLE_ACTIONS: Final[Mapping[Role, frozenset[Action]]] = {
             Action.PURPOSE_READ,
             Action.DEVICE_READ,
             Action.SHARING_READ,
+            Action.RECORDING_READ,
         }
     ),
 }

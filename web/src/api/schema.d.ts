@@ -1743,6 +1743,342 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Recorded
+         * @description Open a look at what is recorded, under a new grant (purpose and reason) or a running one.
+         */
+        post: operations["open_recorded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Leave Recorded
+         * @description Stop looking.
+         */
+        delete: operations["leave_recorded"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Segment
+         * @description A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+         */
+        get: operations["get_recorded_segment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/classes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Legal Classes
+         * @description The channels whose legal class was stated; every other one is of article 7.
+         */
+        get: operations["list_legal_classes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/classes/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * State Legal Class
+         * @description State what the law says of a channel's recordings (Decree 799 Art. 7 and 9).
+         */
+        put: operations["state_legal_class"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/demand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Demand Recording
+         * @description Record a channel now for so many minutes; it needs an on-demand plan.
+         */
+        post: operations["demand_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/disks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recording Disks
+         * @description Every disk and how it does.
+         */
+        get: operations["list_recording_disks"];
+        put?: never;
+        /**
+         * Add Recording Disk
+         * @description Record to another folder as well; it must be empty or new.
+         */
+        post: operations["add_recording_disk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/disks/{disk_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Recording Disk
+         * @description Decide what gives way when a disk is full.
+         */
+        put: operations["change_recording_disk"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/gaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recording Gaps
+         * @description Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000.
+         */
+        get: operations["list_recording_gaps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recording Holds
+         * @description Every hold, newest first.
+         */
+        get: operations["list_recording_holds"];
+        put?: never;
+        /**
+         * Place Recording Hold
+         * @description Keep a span of a channel, whatever its retention says, until a moment.
+         */
+        post: operations["place_recording_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/holds/{hold_id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release Recording Hold
+         * @description End a hold before its time.
+         */
+        post: operations["release_recording_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recording Plans
+         * @description Every plan, by name.
+         */
+        get: operations["list_recording_plans"];
+        put?: never;
+        /**
+         * Add Recording Plan
+         * @description Record a channel or a group from now on.
+         */
+        post: operations["add_recording_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Recording Plan
+         * @description Change a plan as a whole.
+         */
+        put: operations["change_recording_plan"];
+        post?: never;
+        /**
+         * Remove Recording Plan
+         * @description Record no longer by this plan; what was recorded is kept as its legal class asks.
+         */
+        delete: operations["remove_recording_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Recording Timeline
+         * @description Recorded, gap and event bands of many channels, merged to the pixels they are drawn on.
+         */
+        post: operations["recording_timeline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/tombstones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tombstones
+         * @description What was deleted, newest first; at most 1,000.
+         */
+        get: operations["list_tombstones"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/tracks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Recording Tracks
+         * @description Every stream that is to be recorded, as it stands.
+         */
+        get: operations["list_recording_tracks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/registrations/refused": {
         parameters: {
             query?: never;
@@ -2497,7 +2833,7 @@ export interface components {
          * @description Everything `decide()` can be asked about.
          * @enum {string}
          */
-        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "session.read" | "system.read" | "system.manage" | "audit.read";
+        Action: "live.view" | "recording.view" | "export" | "unmask" | "camera.control" | "camera.talk" | "grant.request" | "grant.read" | "grant.revoke" | "access.read" | "purpose.read" | "purpose.manage" | "account.read" | "account.manage" | "device.read" | "device.manage" | "sharing.read" | "sharing.manage" | "alarm.handle" | "recording.read" | "recording.manage" | "storage.manage" | "session.read" | "system.read" | "system.manage" | "audit.read";
         /**
          * AdmissionOut
          * @description Who waits, in which mode: `open` lets unknown devices in, `approve` lets them wait.
@@ -3036,6 +3372,24 @@ export interface components {
             note: string;
         };
         /**
+         * ClassIn
+         * @description The legal class of a channel.
+         */
+        ClassIn: {
+            legal_class: components["schemas"]["LegalClass"];
+        };
+        /**
+         * ClassOut
+         * @description The legal class of a channel, and how long it must be kept.
+         */
+        ClassOut: {
+            /** Channel Id */
+            channel_id: string;
+            legal_class: components["schemas"]["LegalClass"];
+            /** Minimum Days */
+            minimum_days: number;
+        };
+        /**
          * CommandFailure
          * @description Why a command failed.
          * @enum {string}
@@ -3282,6 +3636,35 @@ export interface components {
             deleted: number;
         };
         /**
+         * DeletionRule
+         * @description Why recordings were deleted.
+         * @enum {string}
+         */
+        DeletionRule: "retention" | "quota" | "disk_full";
+        /**
+         * DemandIn
+         * @description Record a channel now for so many minutes; 0 stops.
+         */
+        DemandIn: {
+            /** Channel Id */
+            channel_id: string;
+            /** Minutes */
+            minutes: number;
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
+        };
+        /**
+         * DemandOut
+         * @description Until when it is recorded.
+         */
+        DemandOut: {
+            /** Until */
+            until: string | null;
+        };
+        /**
          * DeviceAdd
          * @description A device to make known before it comes.
          */
@@ -3395,6 +3778,65 @@ export interface components {
             /** Url */
             url: string;
         };
+        /**
+         * DiskAlarm
+         * @description What is wrong with a disk.
+         * @enum {string}
+         */
+        DiskAlarm: "disk_full" | "disk_nearly_full" | "read_only" | "disk_gone" | "disk_slow" | "write_failed";
+        /**
+         * DiskChange
+         * @description What gives way when the disk is full, and how much is kept free.
+         */
+        DiskChange: {
+            policy: components["schemas"]["DiskPolicy"];
+            /** Reserve Bytes */
+            reserve_bytes: number;
+        };
+        /**
+         * DiskIn
+         * @description Another folder to record to.
+         */
+        DiskIn: {
+            /** @default keep_minimum */
+            policy: components["schemas"]["DiskPolicy"];
+            /**
+             * Reserve Bytes
+             * @default 2147483648
+             */
+            reserve_bytes: number;
+            /** Root */
+            root: string;
+        };
+        /**
+         * DiskOut
+         * @description A disk as it was seen last.
+         */
+        DiskOut: {
+            /** Alarms */
+            alarms: components["schemas"]["DiskAlarm"][];
+            /** Checked At */
+            checked_at: string | null;
+            /** Free Bytes */
+            free_bytes: number;
+            /** Id */
+            id: string;
+            policy: components["schemas"]["DiskPolicy"];
+            /** Recorded Bytes */
+            recorded_bytes: number;
+            /** Reserve Bytes */
+            reserve_bytes: number;
+            /** Root */
+            root: string;
+            /** Total Bytes */
+            total_bytes: number;
+        };
+        /**
+         * DiskPolicy
+         * @description What gives way on a full disk.
+         * @enum {string}
+         */
+        DiskPolicy: "keep_minimum" | "oldest_first";
         /**
          * DownloadOut
          * @description A piece of a device recording being fetched, or fetched.
@@ -3713,6 +4155,32 @@ export interface components {
             mirror: number;
         };
         /**
+         * GapOut
+         * @description Nothing recorded where something should be.
+         */
+        GapOut: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Detail */
+            detail: string;
+            /** End */
+            end: string | null;
+            reason: components["schemas"]["GapReason"];
+            /** Stream Number */
+            stream_number: number;
+        };
+        /**
+         * GapReason
+         * @description Why nothing is recorded although a plan says so.
+         * @enum {string}
+         */
+        GapReason: "packet_loss" | "no_packets" | "no_pictures" | "disk_slow" | "disk_full" | "read_only" | "disk_gone" | "write_failed" | "clock_step" | "channel_unknown" | "device_offline" | "stream_failed" | "stream_lost" | "no_disk" | "server_stopped" | "unknown";
+        /**
          * GrantCreate
          * @description Asks for a grant in one's own name.
          */
@@ -3873,6 +4341,88 @@ export interface components {
              */
             status: "ok";
         };
+        /**
+         * HoldIn
+         * @description A span of a channel that is to be kept until a moment.
+         */
+        HoldIn: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Channel Id */
+            channel_id: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Owner */
+            owner: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * HoldOut
+         * @description A hold.
+         */
+        HoldOut: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Channel Id */
+            channel_id: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Id */
+            id: string;
+            /** Owner */
+            owner: string;
+            /** Reason */
+            reason: string;
+            /** Released At */
+            released_at: string | null;
+            /** Released By */
+            released_by: string | null;
+            state: components["schemas"]["HoldState"];
+        };
+        /**
+         * HoldRelease
+         * @description Why a hold ends before its time.
+         */
+        HoldRelease: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * HoldState
+         * @description Whether a hold keeps its span.
+         * @enum {string}
+         */
+        HoldState: "running" | "ended" | "released";
         /**
          * HomePosition
          * @description Return to a preset after so long without a command (A.2.3.1.10).
@@ -4036,6 +4586,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["CapabilityOut"][];
         };
+        /** Items[ClassOut] */
+        Items_ClassOut_: {
+            /** Items */
+            items: components["schemas"]["ClassOut"][];
+        };
         /** Items[CommandOut] */
         Items_CommandOut_: {
             /** Items */
@@ -4061,10 +4616,20 @@ export interface components {
             /** Items */
             items: components["schemas"]["DiscoveredOut"][];
         };
+        /** Items[DiskOut] */
+        Items_DiskOut_: {
+            /** Items */
+            items: components["schemas"]["DiskOut"][];
+        };
         /** Items[DownloadOut] */
         Items_DownloadOut_: {
             /** Items */
             items: components["schemas"]["DownloadOut"][];
+        };
+        /** Items[GapOut] */
+        Items_GapOut_: {
+            /** Items */
+            items: components["schemas"]["GapOut"][];
         };
         /** Items[GrantOut] */
         Items_GrantOut_: {
@@ -4075,6 +4640,11 @@ export interface components {
         Items_GroupOut_: {
             /** Items */
             items: components["schemas"]["GroupOut"][];
+        };
+        /** Items[HoldOut] */
+        Items_HoldOut_: {
+            /** Items */
+            items: components["schemas"]["HoldOut"][];
         };
         /** Items[ImportOut] */
         Items_ImportOut_: {
@@ -4095,6 +4665,11 @@ export interface components {
         Items_MemoryCardOut_: {
             /** Items */
             items: components["schemas"]["MemoryCardOut"][];
+        };
+        /** Items[PlanOut] */
+        Items_PlanOut_: {
+            /** Items */
+            items: components["schemas"]["PlanOut"][];
         };
         /** Items[PositionOut] */
         Items_PositionOut_: {
@@ -4161,7 +4736,53 @@ export interface components {
             /** Items */
             items: components["schemas"]["SyncReportOut"][];
         };
+        /** Items[TombstoneOut] */
+        Items_TombstoneOut_: {
+            /** Items */
+            items: components["schemas"]["TombstoneOut"][];
+        };
+        /** Items[TrackOut] */
+        Items_TrackOut_: {
+            /** Items */
+            items: components["schemas"]["TrackOut"][];
+        };
         JsonValue: unknown;
+        /**
+         * LegalClass
+         * @description What the law says of a camera's recordings (State Council Decree 799, Art. 7, 9 and 17).
+         * @enum {string}
+         */
+        LegalClass: "article_7" | "article_9" | "non_public";
+        /**
+         * LineOut
+         * @description The bands of one channel.
+         */
+        LineOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Device */
+            device: [
+                number,
+                number
+            ][];
+            /** Device Failure */
+            device_failure: string | null;
+            /** Events */
+            events: [
+                number,
+                number
+            ][];
+            /** Gaps */
+            gaps: [
+                number,
+                number
+            ][];
+            /** Recorded */
+            recorded: [
+                number,
+                number
+            ][];
+        };
         /**
          * LinkageAction
          * @description What an alarm sets off.
@@ -4599,6 +5220,103 @@ export interface components {
             elapsed_ms: number;
         };
         /**
+         * PlanIn
+         * @description A recording plan for one channel or for one group with all that lies below it.
+         */
+        PlanIn: {
+            /**
+             * After Event S
+             * @default 30
+             */
+            after_event_s: number;
+            /** Channel Id */
+            channel_id?: string | null;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Group Id */
+            group_id?: string | null;
+            /**
+             * Legal Basis
+             * @default
+             */
+            legal_basis: string;
+            mode: components["schemas"]["PlanMode"];
+            /** Name */
+            name: string;
+            /** Purpose */
+            purpose: string;
+            /** Quota Bytes */
+            quota_bytes?: number | null;
+            /**
+             * Retention Days
+             * @default 30
+             */
+            retention_days: number;
+            /** Spans */
+            spans?: components["schemas"]["SpanModel"][];
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
+            /**
+             * Time Zone
+             * @default Asia/Shanghai
+             */
+            time_zone: string;
+        };
+        /**
+         * PlanMode
+         * @description When a plan records.
+         * @enum {string}
+         */
+        PlanMode: "always" | "schedule" | "on_demand" | "on_event";
+        /**
+         * PlanOut
+         * @description A recording plan.
+         */
+        PlanOut: {
+            /** After Event S */
+            after_event_s: number;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channels */
+            channels: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Group Id */
+            group_id: string | null;
+            /** Id */
+            id: string;
+            /** Legal Basis */
+            legal_basis: string;
+            mode: components["schemas"]["PlanMode"];
+            /** Name */
+            name: string;
+            /** Purpose */
+            purpose: string;
+            /** Quota Bytes */
+            quota_bytes: number | null;
+            /** Retention Days */
+            retention_days: number;
+            /** Spans */
+            spans: components["schemas"]["SpanOut"][];
+            /** Stream Number */
+            stream_number: number;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
          * PlaybackControl
          * @description What to tell a playback. `seek` takes `position`, `speed` takes `speed` (below 0: backwards).
          */
@@ -4997,6 +5715,49 @@ export interface components {
             stream: number;
         };
         /**
+         * RecordedOut
+         * @description An opened look: its access record, the grant it stands on, and the segments.
+         *
+         *     At most 10,000 are told at once; ``more_from`` says from when on there are more.
+         */
+        RecordedOut: {
+            /** Access Id */
+            access_id: string;
+            /** Channel Id */
+            channel_id: string;
+            grant: components["schemas"]["LiveGrantOut"];
+            /** More From */
+            more_from: string | null;
+            /** Segments */
+            segments: components["schemas"]["SegmentOut"][];
+        };
+        /**
+         * RecordedRequest
+         * @description A look at what is recorded of a channel: a purpose and a reason, or a running grant.
+         */
+        RecordedRequest: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
          * RecordingKind
          * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
          * @enum {string}
@@ -5320,6 +6081,42 @@ export interface components {
              * @enum {string}
              */
             kind: "scan_stop";
+        };
+        /**
+         * SegmentOut
+         * @description One segment, and where to fetch it under this access.
+         */
+        SegmentOut: {
+            /** Audio */
+            audio: string;
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Bytes */
+            bytes: number;
+            /** Codec */
+            codec: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Gap Reason */
+            gap_reason: string;
+            /** Height */
+            height: number;
+            /** Sequence */
+            sequence: number;
+            /** Sha256 */
+            sha256: string;
+            /** Stream Number */
+            stream_number: number;
+            /** Url */
+            url: string;
+            /** Width */
+            width: number;
         };
         /**
          * SessionOut
@@ -5824,6 +6621,30 @@ export interface components {
             transport?: components["schemas"]["SourceTransport"] | null;
             /** Username */
             username?: string | null;
+        };
+        /**
+         * SpanModel
+         * @description Minutes of a weekday (0 is Monday), from begin to before end.
+         */
+        SpanModel: {
+            /** Begin Minute */
+            begin_minute: number;
+            /** End Minute */
+            end_minute: number;
+            /** Weekday */
+            weekday: number;
+        };
+        /**
+         * SpanOut
+         * @description Minutes of a weekday (0 is Monday), from begin to before end.
+         */
+        SpanOut: {
+            /** Begin Minute */
+            begin_minute: number;
+            /** End Minute */
+            end_minute: number;
+            /** Weekday */
+            weekday: number;
         };
         /**
          * SteerRequest
@@ -6426,6 +7247,44 @@ export interface components {
             stop_s: number;
         };
         /**
+         * TimelineIn
+         * @description The bands of these channels, drawn on so many pixels.
+         */
+        TimelineIn: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Channel Ids */
+            channel_ids?: string[];
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Group Id */
+            group_id?: string | null;
+            /**
+             * Pixels
+             * @default 1000
+             */
+            pixels: number;
+            /**
+             * With Devices
+             * @default false
+             */
+            with_devices: boolean;
+        };
+        /**
+         * TimelineOut
+         * @description The lines in the order they were asked for.
+         */
+        TimelineOut: {
+            /** Lines */
+            lines: components["schemas"]["LineOut"][];
+        };
+        /**
          * TimelineStepOut
          * @description One hop of a session.
          */
@@ -6442,6 +7301,42 @@ export interface components {
                 [key: string]: string | number;
             };
             step: components["schemas"]["Step"];
+        };
+        /**
+         * TombstoneOut
+         * @description What was deleted, by which rule.
+         */
+        TombstoneOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Bytes */
+            bytes: number;
+            /** Channel Id */
+            channel_id: string;
+            /** Digest */
+            digest: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** First Sequence */
+            first_sequence: number;
+            /** Id */
+            id: string;
+            /** Last Sequence */
+            last_sequence: number;
+            rule: components["schemas"]["DeletionRule"];
+            /** Stream Number */
+            stream_number: number;
         };
         /**
          * TotpBegin
@@ -6506,6 +7401,33 @@ export interface components {
             /** Transport */
             transport: string;
         };
+        /**
+         * TrackOut
+         * @description A stream that is to be recorded, as it stands.
+         */
+        TrackOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Detail */
+            detail: string;
+            /** Plan Id */
+            plan_id: string;
+            reason: components["schemas"]["GapReason"] | null;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            state: components["schemas"]["TrackState"];
+            /** Stream Number */
+            stream_number: number;
+        };
+        /**
+         * TrackState
+         * @description What is done about a track that a plan wants recorded.
+         * @enum {string}
+         */
+        TrackState: "waiting" | "starting" | "recording" | "ready" | "failing";
         /**
          * TreeCountsOut
          * @description The whole tree in numbers; a device with `problems` may be online.
@@ -12009,6 +12931,1002 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PeerQuirksPage"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    open_recorded: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordedRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    leave_recorded: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                access_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_segment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_legal_classes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ClassOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    state_legal_class: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClassIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClassOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    demand_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DemandIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemandOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recording_disks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_DiskOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_recording_disk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiskIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiskOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_recording_disk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                disk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiskChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiskOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recording_gaps: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+                channel_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_GapOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recording_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_HoldOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    place_recording_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    release_recording_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldRelease"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recording_plans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_PlanOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    add_recording_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_recording_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_recording_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    recording_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TimelineIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_tombstones: {
+        parameters: {
+            query?: {
+                channel_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TombstoneOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recording_tracks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TrackOut_"];
                 };
             };
             /** @description The request does not fit its description */

@@ -5,6 +5,7 @@
 mod error;
 mod outputs;
 mod receivers;
+mod recorders;
 
 pub use error::NodeError;
 pub use receivers::RtspRequest;
@@ -20,6 +21,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::events::unix_us;
 use crate::file_sink::SinkEnd;
 use crate::reactor::{self, Command, Cut, Handle};
+use crate::recording::RecorderEnd;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
@@ -178,7 +180,13 @@ impl Node {
         let open: Vec<_> = self.shared.sinks().values().cloned().collect();
         // One whose stream never learned of it would wait for ever; for the others this is a second end, which is ignored.
         open.iter().for_each(|sink| sink.end(SinkEnd::StreamEnded));
-        while !self.shared.sinks().is_empty() && Instant::now() < until {
+        let recorders: Vec<_> = self.shared.recorders().values().cloned().collect();
+        recorders
+            .iter()
+            .for_each(|recorder| recorder.end(RecorderEnd::StreamEnded));
+        drop(recorders);
+        let are_open = || !self.shared.sinks().is_empty() || !self.shared.recorders().is_empty();
+        while are_open() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 mod counters;
+mod segments;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::events::Value;
 use crate::ingest::SsrcPolicy;
 use crate::node::{Node as CoreNode, NodeError, RtspRequest};
 use crate::reactor::Playback;
+use crate::recording::RecorderRequest;
 use crate::rtsp::auth::Credentials;
 use crate::sender::SenderRequest;
 use crate::settings::{Settings, UNVERIFIED_MAX};
@@ -285,6 +287,52 @@ impl Node {
             .map_err(|error| raise(py, &error))
     }
 
+    #[pyo3(signature = (*, recorder_id, stream_id, root, marker, directory, segment_ms, max_segment_bytes))]
+    #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
+    fn open_recorder(
+        &self,
+        py: Python<'_>,
+        recorder_id: String,
+        stream_id: String,
+        root: PathBuf,
+        marker: Option<PathBuf>,
+        directory: PathBuf,
+        segment_ms: u32,
+        max_segment_bytes: u64,
+    ) -> PyResult<()> {
+        let request = RecorderRequest {
+            recorder_id,
+            stream_id,
+            root,
+            marker,
+            directory,
+            segment_ticks: i64::from(segment_ms) * 90,
+            max_segment_bytes,
+        };
+        py.detach(|| self.core.open_recorder(request))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_recorder(&self, py: Python<'_>, recorder_id: &str) {
+        py.detach(|| self.core.close_recorder(recorder_id));
+    }
+
+    fn recorder_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.recorder_stats());
+        stats
+            .iter()
+            .map(|stats| segments::recorder_dict(py, stats))
+            .collect()
+    }
+
+    fn disk_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.disk_stats());
+        stats
+            .iter()
+            .map(|stats| segments::disk_dict(py, stats))
+            .collect()
+    }
+
     fn open_file_sink(
         &self,
         py: Python<'_>,
@@ -431,5 +479,8 @@ fn raise(py: Python<'_>, error: &NodeError) -> PyErr {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Node>()?;
+    module.add_function(wrap_pyfunction!(segments::scan_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::hash_segment, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::mend_segment, module)?)?;
     module.add("CoreError", module.py().get_type::<CoreError>())
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
 use crate::receiver::ReceiverSockets;
+use crate::recording::Recorder;
 use crate::rtsp::target::RtspTarget;
 use crate::sender::SenderStats;
 use crate::sender_task::NewSender;
@@ -131,6 +132,8 @@ pub enum Command {
     },
     /// Write a stream to a file.
     AttachSink(Arc<FileSink>),
+    /// Record a stream.
+    AttachRecorder(Arc<Recorder>),
     /// End a stream; the answer comes when its sockets are closed.
     Close {
         /// The stream.

@@ -26,6 +26,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::file_sink::SinkEnd;
 use crate::outlet;
+use crate::recording::RecorderEnd;
 use crate::shared::{Shared, Slots};
 use crate::stream::Stream;
 use crate::talk_room::TalkRoom;
@@ -209,6 +210,15 @@ impl Reactor {
                 are_kept,
             } => {
                 self.with_stream(&stream_id, |stream| stream.keep_packets(are_kept));
+            }
+            Command::AttachRecorder(recorder) => {
+                let now_us = self.now_us();
+                match self.find(&recorder.request.stream_id) {
+                    Some(cell) => {
+                        self.guarded(&cell, |stream| stream.attach_recorder(recorder, now_us));
+                    }
+                    None => recorder.end(RecorderEnd::StreamEnded),
+                }
             }
             Command::AttachSink(sink) => match self.find(sink.stream_id()) {
                 Some(cell) => {

@@ -33,6 +33,7 @@ use crate::events::{Event, text};
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
 use crate::parameters::VideoParameters;
+use crate::recording::RecorderFeed;
 use crate::relaying::Relaying;
 use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
@@ -58,6 +59,9 @@ pub struct Stream {
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     sinks: Vec<SinkFeed>,
+    recorders: Vec<RecorderFeed>,
+    /// Packets lost up to the latest recorded key frame.
+    recorded_losses: u64,
     relaying: Relaying,
     /// Talks whose voice comes from here.
     talks: Vec<Rc<RefCell<TalkRoom>>>,
@@ -114,6 +118,8 @@ impl Stream {
             parameters: None,
             viewers: Slab::new(),
             sinks: Vec::new(),
+            recorders: Vec::new(),
+            recorded_losses: 0,
             relaying,
             talks: Vec::new(),
             peer: None,
@@ -191,6 +197,8 @@ impl Stream {
         for feed in self.sinks.drain(..) {
             feed.sink().end(SinkEnd::StreamEnded);
         }
+        // Each finishes what it has.
+        self.recorders.clear();
         self.cache.clear();
         self.report(Event::lifecycle(
             "StreamEnded",
@@ -239,6 +247,9 @@ impl Stream {
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);
         }
+        if !self.recorders.is_empty() {
+            self.feed_recorders(&unit, now_us);
+        }
         if !self.relaying.is_idle()
             && let Some(parameters) = &self.parameters
         {
@@ -250,6 +261,9 @@ impl Stream {
 
     fn audio(&mut self, frame: &AudioFrame, now_us: u64) {
         self.relaying.audio(frame, self.ingest.format(), now_us);
+        for feed in &self.recorders {
+            feed.audio(frame);
+        }
         for feed in &self.sinks {
             feed.audio(frame);
         }

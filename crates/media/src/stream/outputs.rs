@@ -1,4 +1,4 @@
-//! What a stream goes out to beside its viewers: files, senders and talks.
+//! What a stream goes out to beside its viewers: files, recorders, senders and talks.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::Stream;
 use crate::access_unit::AccessUnit;
 use crate::audio::{AudioCodec, AudioFrame};
+use crate::events::unix_us;
 use crate::file_sink::{FileSink, SinkFeed};
+use crate::recording::{GapReason, Recorder, RecorderFeed};
 use crate::sender::{Sender, SenderSocket, SenderStats};
 use crate::talk_room::TalkRoom;
 
@@ -46,6 +48,38 @@ impl Stream {
             for feed in &mut self.sinks {
                 feed.picture(unit, parameters);
             }
+        }
+    }
+
+    /// Record the stream, from the cached key frame on.
+    pub fn attach_recorder(&mut self, recorder: Arc<Recorder>, now_us: u64) {
+        let mut feed = RecorderFeed::new(recorder);
+        if let Some(parameters) = &self.parameters {
+            for unit in self.cache.units() {
+                let offset_us = unix_us() as i64 - now_us as i64;
+                feed.picture(unit, parameters, offset_us, || GapReason::NoPictures);
+            }
+        }
+        self.recorders.push(feed);
+    }
+
+    pub(super) fn feed_recorders(&mut self, unit: &AccessUnit, now_us: u64) {
+        self.recorders.retain(|feed| !feed.recorder().has_ended());
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        let offset_us = unix_us() as i64 - now_us as i64;
+        let (stalled, lost) = (self.stalled, self.recorded_losses);
+        let ingest = &self.ingest;
+        for feed in &mut self.recorders {
+            feed.picture(unit, parameters, offset_us, || match stalled {
+                Some("no_packets") => GapReason::NoPackets,
+                _ if ingest.stats().lost > lost => GapReason::PacketLoss,
+                _ => GapReason::NoPictures,
+            });
+        }
+        if unit.is_key_frame {
+            self.recorded_losses = self.ingest.stats().lost;
         }
     }
 

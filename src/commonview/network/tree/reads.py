@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from commonview.network.model import ChannelKind, ChannelStatus
+from commonview.network.model import ChannelKind, ChannelStatus, channel_key
 from commonview.network.tree.grams import query_of
 from commonview.network.tree.model import ChannelQuery, Group, SyncReport
 from commonview.network.tree.store import SEARCH, channels, groups, members, parents, syncs
@@ -342,6 +342,16 @@ def groups_of(conn: Connection, channel_no: int) -> tuple[str, ...]:
     """The groups a channel is in."""
     asked = select(members.c.group_id).where(members.c.channel_no == channel_no).order_by(members.c.group_id)
     return tuple(row[0] for row in conn.execute(asked))
+
+
+def channel_ids(conn: Connection, group_ids: Sequence[str]) -> tuple[str, ...]:
+    """The house-wide keys of the cameras in these groups, each once."""
+    found: set[str] = set()
+    for at in range(0, len(group_ids), _IN_ONE):
+        inside = select(members.c.channel_no).where(members.c.group_id.in_(group_ids[at : at + _IN_ONE]))
+        asked = select(channels.c.device_id, channels.c.gb_id).where(_COUNTED, channels.c.no.in_(inside))
+        found.update(channel_key(*row) for row in conn.execute(asked))
+    return tuple(sorted(found))
 
 
 def sync_reports(conn: Connection, device_id: str) -> tuple[SyncReport, ...]:

@@ -192,6 +192,16 @@ class ChannelTree:
         self.dropped(record)
         return await self.detail(channel_id)
 
+    async def channel_ids(self, group_id: str) -> tuple[str, ...]:
+        """The house-wide keys of every camera in a group or below it. Raises `GroupUnknown`."""
+        inside = self.groups.below(group_id)
+
+        def read() -> tuple[str, ...]:
+            with self._database.read() as conn:
+                return reads.channel_ids(conn, inside)
+
+        return await asyncio.to_thread(read)
+
     async def search(self, query: ChannelQuery) -> ChannelPage:
         """Channels that fit. Raises `TreeInvalid`, `GroupUnknown`, `DeviceUnknown`."""
         if not 0 < query.limit <= MAX_PAGE:

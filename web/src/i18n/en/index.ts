@@ -12,6 +12,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
 import voice from './voice.json'
@@ -31,6 +32,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...recording,
   ...recordings,
   ...shell,
   ...voice,

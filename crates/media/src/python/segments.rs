@@ -1,0 +1,71 @@
+//! Recordings for Python: counters, and segments read back.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::recording::scan::{self, Scan};
+use crate::recording::{DiskStats, RecorderStats};
+
+pub fn recorder_dict<'py>(py: Python<'py>, stats: &RecorderStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("recorder_id", &stats.recorder_id)?;
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("segments", stats.segments)?;
+    dict.set_item("bytes", stats.bytes)?;
+    dict.set_item("pictures", stats.pictures)?;
+    dict.set_item("drops", stats.drops)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("failing", stats.failing)?;
+    Ok(dict)
+}
+
+pub fn disk_dict<'py>(py: Python<'py>, stats: &DiskStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("root", &stats.root)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("stuck_ms", stats.stuck_ms)?;
+    dict.set_item("sync_round_ms", stats.sync_round_ms)?;
+    Ok(dict)
+}
+
+fn scan_dict<'py>(py: Python<'py>, scan: &Scan) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("bytes", scan.length)?;
+    dict.set_item("whole_bytes", scan.whole)?;
+    dict.set_item("is_finished", scan.is_finished)?;
+    dict.set_item("codec", scan.codec)?;
+    dict.set_item("width", scan.width)?;
+    dict.set_item("height", scan.height)?;
+    dict.set_item("audio", scan.audio)?;
+    dict.set_item("pictures", scan.pictures)?;
+    dict.set_item("key_frames", scan.key_frames.len())?;
+    dict.set_item("duration_ticks", scan.duration)?;
+    dict.set_item("sha256", &scan.sha256)?;
+    Ok(dict)
+}
+
+/// What a segment holds, finished or not.
+#[pyfunction]
+pub fn scan_segment<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
+    scan_dict(py, &py.detach(|| scan::scan(&path))?)
+}
+
+/// The SHA-256 of a segment.
+#[pyfunction]
+pub fn hash_segment(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    Ok(py.detach(|| scan::hash_file(&path))?)
+}
+
+/// Finish a segment that was cut off: its path and what it holds; none when it held nothing and is gone.
+#[pyfunction]
+pub fn mend_segment<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+) -> PyResult<Option<(PathBuf, Bound<'py, PyDict>)>> {
+    match py.detach(|| scan::mend(&path))? {
+        Some((finished, scan)) => Ok(Some((finished, scan_dict(py, &scan)?))),
+        None => Ok(None),
+    }
+}

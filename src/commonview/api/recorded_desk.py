@@ -1,0 +1,189 @@
+"""Looks at what was recorded: who, why, which span of which channel, and every byte under a grant that runs.
+
+The record is on the books before anything can be fetched. When the grant, the session or the look ends, what
+is under way is cut within one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+from commonview.api.live_desk import Wish, open_wish, span_detail
+from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
+from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from commonview.network import NetworkService
+
+PIECE: Final = 256 * 1024
+_LONGEST_S: Final = 31 * 86400
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+@dataclass(slots=True)
+class _Look:
+    account_id: str
+    grant_id: str
+    sign_in: str | None
+    channel_id: str
+    begin: datetime
+    end: datetime
+    bytes_sent: int = 0
+    outcome: AccessOutcome | None = None
+    """Set once it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a segment that may be sent: from ``begin`` to before ``end`` of ``length``."""
+
+    access_id: str
+    path: Path
+    begin: int
+    end: int
+    length: int
+
+
+class RecordedDesk:
+    """Opens and closes looks at recordings. All methods run on the event loop."""
+
+    def __init__(
+        self, security: SecurityService, network: NetworkService, recording: RecordingService
+    ) -> None:
+        self._security = security
+        self._network = network
+        self._recording = recording
+        self._looks: dict[str, _Look] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.counters: Counter[str] = Counter()
+
+    async def open(
+        self, subject: Subject, wish: Wish, begin: datetime, end: datetime
+    ) -> tuple[OpenedAccess, list[Segment], datetime | None]:
+        """Grant and record, then what there is, and from when on there is more than is told at once.
+
+        Raises:
+            ChannelUnknown, RecordingInvalid: before anything is written.
+            SecurityError, StorageUnavailable: refused.
+        """
+        self._network.channel(wish.channel_id)
+        if not 0 < (end - begin).total_seconds() <= _LONGEST_S:
+            raise RecordingInvalid("a look covers a moment to 31 days", field="end")
+        access = await open_wish(
+            self._security, subject, wish, Action.RECORDING_VIEW, "recorded", span_detail(begin, end)
+        )
+        access_id = access.record.id
+        self._looks[access_id] = _Look(
+            subject.account_id, access.grant.id, subject.session_id, wish.channel_id, begin, end
+        )
+        self.counters["opened"] += 1
+        try:
+            return access, *await self._recording.segments(wish.channel_id, begin, end)
+        except BaseException:
+            self._end(access_id, AccessOutcome.FAILED)
+            raise
+
+    async def part(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, asked: str | None
+    ) -> Part:
+        """A segment, or the bytes of it that a Range header asks for.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+            RecordingUnknown: no such segment in it.
+        """
+        look = self._looks.get(access_id)
+        if look is None or look.account_id != subject.account_id or look.outcome is not None:
+            raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
+        meant = await self._recording.segment(Track(look.channel_id, stream_number), sequence)
+        path = None
+        if meant is not None and meant.begin < look.end and meant.end > look.begin:
+            path = self._recording.file_of(meant)
+        if path is None:
+            raise RecordingUnknown("there is no such segment", code="segment_unknown")
+        try:
+            length = (await to_thread.run_sync(path.stat)).st_size
+        except OSError as error:
+            raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+        return Part(access_id, path, *_range(asked, length), length)
+
+    async def send(self, part: Part) -> AsyncIterator[bytes]:
+        """The bytes, for as long as the look lasts."""
+        descriptor = await to_thread.run_sync(os.open, part.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            at = part.begin
+            while at < part.end:
+                look = self._looks.get(part.access_id)
+                if look is None or look.outcome is not None:
+                    self.counters["cut"] += 1
+                    return
+                piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
+                if not piece:
+                    return
+                at += len(piece)
+                look.bytes_sent += len(piece)
+                yield piece
+        finally:
+            os.close(descriptor)
+
+    async def leave(self, subject: Subject, access_id: str) -> None:
+        """The look is over. Raises: NotFound."""
+        look = self._looks.get(access_id)
+        if look is None or look.account_id != subject.account_id:
+            raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
+        self._end(access_id, AccessOutcome.CLOSED)
+
+    def end_grant(self, grant_id: str, outcome: AccessOutcome) -> None:
+        """A grant has ended: its looks are over."""
+        for access_id, look in list(self._looks.items()):
+            if look.grant_id == grant_id:
+                self._end(access_id, outcome)
+
+    def end_sessions(self, ended: Collection[str]) -> None:
+        """Sign-ins are over, and their looks with them."""
+        for access_id, look in list(self._looks.items()):
+            if look.sign_in in ended:
+                self._end(access_id, AccessOutcome.CLOSED)
+
+    def _end(self, access_id: str, outcome: AccessOutcome) -> None:
+        look = self._looks.pop(access_id)
+        look.outcome = outcome
+        task = asyncio.get_running_loop().create_task(self._close(access_id, outcome, look.bytes_sent))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, access_id: str, outcome: AccessOutcome, bytes_sent: int) -> None:
+        await to_thread.run_sync(
+            lambda: self._security.close_access(access_id, outcome, bytes_sent=bytes_sent)
+        )
+
+    async def drain(self) -> None:
+        """The server stops: close every record that is still open."""
+        for access_id in list(self._looks):
+            self._end(access_id, AccessOutcome.INTERRUPTED)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+def _range(asked: str | None, length: int) -> tuple[int, int]:
+    """The span of a single-range header (RFC 9110 14.2); the whole for anything else."""
+    found = _RANGE.fullmatch(asked or "")
+    if found is None or not any(found.groups()):
+        return 0, length
+    first, last = found.groups()
+    if first:
+        begin, end = int(first), min(int(last) + 1, length) if last else length
+    else:
+        begin, end = max(0, length - int(last)), length
+    return (begin, end) if begin < end else (0, length)

@@ -1,0 +1,306 @@
+"""Central recordings: plans, the timeline, storage, holds, and looks at what was recorded."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from commonview.api.access import Caller, require
+from commonview.api.context import ApiContext, Context
+from commonview.api.live_desk import Wish
+from commonview.api.schemas import Id, Items
+from commonview.api.schemas_network import LiveGrantOut
+from commonview.api.schemas_recording import (
+    ClassIn,
+    ClassOut,
+    DemandIn,
+    DemandOut,
+    DiskChange,
+    DiskIn,
+    DiskOut,
+    GapOut,
+    HoldIn,
+    HoldOut,
+    HoldRelease,
+    LineOut,
+    PlanIn,
+    PlanOut,
+    RecordedOut,
+    RecordedRequest,
+    SegmentOut,
+    TimelineIn,
+    TimelineOut,
+    TombstoneOut,
+    TrackOut,
+)
+from commonview.recording import Plan, RecordingInvalid, Track
+from commonview.security import Action
+
+router = APIRouter(prefix="/api", tags=["recording"])
+
+_MOST_GAPS_SPAN = timedelta(days=366)
+
+
+# -- plans
+
+
+@router.get("/recording/plans", dependencies=[require(Action.RECORDING_READ)])
+async def list_recording_plans(context: Context) -> Items[PlanOut]:
+    """Every plan, by name."""
+    return Items(items=[_plan_out(context, plan) for plan in context.recording.book.plans()])
+
+
+@router.post("/recording/plans", status_code=201)
+async def add_recording_plan(
+    body: PlanIn, context: Context, caller: Annotated[Caller, require(Action.RECORDING_MANAGE)]
+) -> PlanOut:
+    """Record a channel or a group from now on."""
+    members = await _members(context, body)
+    plan = await context.recording.book.create(caller.subject, body.values(), members)
+    return _plan_out(context, plan)
+
+
+@router.put("/recording/plans/{plan_id}")
+async def change_recording_plan(
+    plan_id: Id,
+    body: PlanIn,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_MANAGE)],
+) -> PlanOut:
+    """Change a plan as a whole."""
+    members = await _members(context, body)
+    plan = await context.recording.book.change(caller.subject, plan_id, body.values(), members)
+    return _plan_out(context, plan)
+
+
+@router.delete("/recording/plans/{plan_id}", status_code=204)
+async def remove_recording_plan(
+    plan_id: Id, context: Context, caller: Annotated[Caller, require(Action.RECORDING_MANAGE)]
+) -> None:
+    """Record no longer by this plan; what was recorded is kept as its legal class asks."""
+    await context.recording.book.remove(caller.subject, plan_id)
+
+
+@router.get("/recording/tracks", dependencies=[require(Action.RECORDING_READ)])
+async def list_recording_tracks(context: Context) -> Items[TrackOut]:
+    """Every stream that is to be recorded, as it stands."""
+    return Items(items=[TrackOut.of(status) for status in context.recording.status()])
+
+
+@router.post("/recording/demand")
+async def demand_recording(
+    body: DemandIn, context: Context, caller: Annotated[Caller, require(Action.ALARM_HANDLE)]
+) -> DemandOut:
+    """Record a channel now for so many minutes; it needs an on-demand plan."""
+    track = Track(body.channel_id, body.stream_number)
+    return DemandOut(until=await context.recording.wishes.demand(caller.subject, track, body.minutes))
+
+
+@router.get("/recording/classes", dependencies=[require(Action.RECORDING_READ)])
+async def list_legal_classes(context: Context) -> Items[ClassOut]:
+    """The channels whose legal class was stated; every other one is of article 7."""
+    book = context.recording.book
+    return Items(
+        items=[
+            ClassOut(channel_id=channel_id, legal_class=one, minimum_days=book.minimum(channel_id))
+            for channel_id, one in sorted(book.classes().items())
+        ]
+    )
+
+
+@router.put("/recording/classes/{channel_id}")
+async def state_legal_class(
+    channel_id: Id,
+    body: ClassIn,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_MANAGE)],
+) -> ClassOut:
+    """State what the law says of a channel's recordings (Decree 799 Art. 7 and 9)."""
+    context.network.channel(channel_id)
+    book = context.recording.book
+    await book.classify(caller.subject, channel_id, body.legal_class)
+    return ClassOut(
+        channel_id=channel_id, legal_class=body.legal_class, minimum_days=book.minimum(channel_id)
+    )
+
+
+# -- holds and deletions
+
+
+@router.get("/recording/holds", dependencies=[require(Action.RECORDING_READ)])
+async def list_recording_holds(context: Context) -> Items[HoldOut]:
+    """Every hold, newest first."""
+    now = context.clock.now()
+    return Items(items=[HoldOut.of(hold, hold.state(now)) for hold in context.recording.book.holds()])
+
+
+@router.post("/recording/holds", status_code=201)
+async def place_recording_hold(
+    body: HoldIn, context: Context, caller: Annotated[Caller, require(Action.RECORDING_MANAGE)]
+) -> HoldOut:
+    """Keep a span of a channel, whatever its retention says, until a moment."""
+    context.network.channel(body.channel_id)
+    hold = await context.recording.book.hold(
+        caller.subject,
+        body.channel_id,
+        body.begin,
+        body.end,
+        owner=body.owner,
+        reason=body.reason,
+        ends_at=body.ends_at,
+    )
+    return HoldOut.of(hold, hold.state(context.clock.now()))
+
+
+@router.post("/recording/holds/{hold_id}/release")
+async def release_recording_hold(
+    hold_id: Id,
+    body: HoldRelease,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_MANAGE)],
+) -> HoldOut:
+    """End a hold before its time."""
+    hold = await context.recording.book.release(caller.subject, hold_id, body.reason)
+    return HoldOut.of(hold, hold.state(context.clock.now()))
+
+
+@router.get("/recording/tombstones", dependencies=[require(Action.RECORDING_READ)])
+async def list_tombstones(
+    context: Context, channel_id: Annotated[Id | None, Query()] = None
+) -> Items[TombstoneOut]:
+    """What was deleted, newest first; at most 1,000."""
+    found = await context.recording.tombstones(channel_id)
+    return Items(items=[TombstoneOut.of(stone) for stone in found])
+
+
+# -- the timeline and storage
+
+
+@router.post("/recording/timeline", dependencies=[require(Action.RECORDING_READ)])
+async def recording_timeline(body: TimelineIn, context: Context) -> TimelineOut:
+    """Recorded, gap and event bands of many channels, merged to the pixels they are drawn on."""
+    channel_ids = list(body.channel_ids)
+    if body.group_id is not None:
+        channel_ids += await context.network.channel_tree.channel_ids(body.group_id)
+    lines = await context.recording.timeline(
+        channel_ids, body.begin, body.end, body.pixels, with_devices=body.with_devices
+    )
+    return TimelineOut.model_construct(lines=[LineOut.of(line) for line in lines])
+
+
+@router.get("/recording/gaps", dependencies=[require(Action.RECORDING_READ)])
+async def list_recording_gaps(
+    context: Context,
+    begin: Annotated[AwareDatetime, Query(alias="from")],
+    end: Annotated[AwareDatetime, Query(alias="to")],
+    channel_id: Annotated[Id | None, Query()] = None,
+) -> Items[GapOut]:
+    """Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000."""
+    if not timedelta(0) < end - begin <= _MOST_GAPS_SPAN:
+        raise RecordingInvalid("gaps are listed for a year at a time", field="to")
+    return Items(items=[GapOut.of(gap) for gap in await context.recording.gaps(begin, end, channel_id)])
+
+
+@router.get("/recording/disks", dependencies=[require(Action.RECORDING_READ)])
+async def list_recording_disks(context: Context) -> Items[DiskOut]:
+    """Every disk and how it does."""
+    return Items(items=[DiskOut.of(health) for health in context.recording.disks.health()])
+
+
+@router.post("/recording/disks", status_code=201)
+async def add_recording_disk(
+    body: DiskIn, context: Context, caller: Annotated[Caller, require(Action.STORAGE_MANAGE)]
+) -> DiskOut:
+    """Record to another folder as well; it must be empty or new."""
+    health = await context.recording.disks.add(
+        caller.subject, Path(body.root), body.policy, body.reserve_bytes
+    )
+    return DiskOut.of(health)
+
+
+@router.put("/recording/disks/{disk_id}")
+async def change_recording_disk(
+    disk_id: Id,
+    body: DiskChange,
+    context: Context,
+    caller: Annotated[Caller, require(Action.STORAGE_MANAGE)],
+) -> DiskOut:
+    """Decide what gives way when a disk is full."""
+    return DiskOut.of(
+        await context.recording.disks.change(caller.subject, disk_id, body.policy, body.reserve_bytes)
+    )
+
+
+# -- looking at what was recorded
+
+
+@router.post("/recorded", status_code=201)
+async def open_recorded(
+    body: RecordedRequest, context: Context, caller: Annotated[Caller, require(Action.RECORDING_VIEW)]
+) -> RecordedOut:
+    """Open a look at what is recorded, under a new grant (purpose and reason) or a running one."""
+    wish = Wish(body.channel_id, body.purpose_id, body.reason, body.duration_s, body.grant_id)
+    access, segments, more_from = await context.recorded.open(caller.subject, wish, body.begin, body.end)
+    grant, purpose = access.grant, access.purpose
+    return RecordedOut(
+        access_id=access.record.id,
+        channel_id=body.channel_id,
+        grant=LiveGrantOut(
+            id=grant.id,
+            purpose_id=purpose.id,
+            purpose_name_zh=purpose.name_zh,
+            purpose_name_en=purpose.name_en,
+            reason=grant.reason,
+            starts_at=grant.starts_at,
+            ends_at=grant.ends_at,
+        ),
+        segments=[SegmentOut.of(segment, access.record.id) for segment in segments],
+        more_from=more_from,
+    )
+
+
+@router.get("/recorded/{access_id}/{stream_number}/{sequence}", response_class=StreamingResponse)
+async def get_recorded_segment(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    request: Request,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+) -> Response:
+    """A segment (MP4), in whole or by Range, for as long as the look and its grant last."""
+    asked = request.headers.get("range")
+    part = await context.recorded.part(caller.subject, access_id, stream_number, sequence, asked)
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.end - part.begin)}
+    whole = (part.begin, part.end) == (0, part.length)
+    if not whole:
+        headers["Content-Range"] = f"bytes {part.begin}-{part.end - 1}/{part.length}"
+    return StreamingResponse(
+        context.recorded.send(part),
+        status_code=200 if whole else 206,
+        headers=headers,
+        media_type="video/mp4",
+    )
+
+
+@router.delete("/recorded/{access_id}", status_code=204)
+async def leave_recorded(
+    access_id: Id, context: Context, caller: Annotated[Caller, require(Action.RECORDING_VIEW)]
+) -> None:
+    """Stop looking."""
+    await context.recorded.leave(caller.subject, access_id)
+
+
+async def _members(context: ApiContext, body: PlanIn) -> tuple[str, ...]:
+    if body.group_id is not None:
+        return await context.network.channel_tree.channel_ids(body.group_id)
+    if body.channel_id is not None:
+        context.network.channel(body.channel_id)
+    return ()
+
+
+def _plan_out(context: ApiContext, plan: Plan) -> PlanOut:
+    return PlanOut.of(plan, len(context.recording.book.channels_of(plan)))

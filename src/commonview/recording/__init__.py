@@ -1,0 +1,58 @@
+"""Central recordings: planned, chained, provable, found by a timeline. The front door of the room."""
+
+from commonview.recording.doctor import Doctor, Finding, FindingKind, Report
+from commonview.recording.model import (
+    DeletionRule,
+    Disk,
+    DiskAlarm,
+    DiskHealth,
+    DiskPolicy,
+    Gap,
+    GapReason,
+    Hold,
+    HoldState,
+    LegalClass,
+    Plan,
+    PlanMode,
+    RecordingError,
+    RecordingInvalid,
+    RecordingUnknown,
+    Segment,
+    Tombstone,
+    Track,
+    TrackState,
+    TrackStatus,
+    WeeklySpan,
+)
+from commonview.recording.service import RecordingService
+from commonview.recording.timeline import Line
+
+__all__ = [
+    "DeletionRule",
+    "Disk",
+    "DiskAlarm",
+    "DiskHealth",
+    "DiskPolicy",
+    "Doctor",
+    "Finding",
+    "FindingKind",
+    "Gap",
+    "GapReason",
+    "Hold",
+    "HoldState",
+    "LegalClass",
+    "Line",
+    "Plan",
+    "PlanMode",
+    "RecordingError",
+    "RecordingInvalid",
+    "RecordingService",
+    "RecordingUnknown",
+    "Report",
+    "Segment",
+    "Tombstone",
+    "Track",
+    "TrackState",
+    "TrackStatus",
+    "WeeklySpan",
+]

@@ -1,0 +1,305 @@
+"""Central recordings over HTTP: who decides, what the law refuses, and looks that are on the books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from commonview.foundation.database import stored_time
+from commonview.recording import Segment, Track
+from commonview.recording.bands import Bands
+from commonview.recording.index import Finished, SegmentIndex
+from commonview.recording.writing import Missing
+from commonview.security import AccessOutcome, AccessRecord, Action, Role
+from tests.api.harness import CHANNEL_ID, Harness
+from tests.network.harness import until
+
+pytestmark = pytest.mark.anyio
+
+PLAN = {"name": "gate", "channel_id": CHANNEL_ID, "mode": "always", "purpose": "safety of the gate"}
+CONTENT = bytes(range(256)) * 1000
+
+
+async def incident(client: httpx.AsyncClient) -> str:
+    purposes = (await client.get("/api/purposes")).json()["items"]
+    return str(next(one["id"] for one in purposes if one["name_en"] == "Incident response"))
+
+
+def entries(made: Harness, action: str) -> list[dict[str, Any]]:
+    with made.db.read() as conn:
+        return [
+            dict(one.detail) for one in made.security.audit.entries(conn, None, 100) if one.action == action
+        ]
+
+
+def records(made: Harness) -> list[AccessRecord]:
+    return list(made.security.access_records(made.subject(Role.AUDITOR)))
+
+
+def indexed(made: Harness, minutes: int = 3) -> None:
+    """Some minutes before now, with a file each."""
+    [disk] = made.context.recording.disks.disks().values()
+    now = made.clock.now()
+    found = []
+    for number in range(minutes):
+        begin = now - timedelta(minutes=minutes - number)
+        path = f"{CHANNEL_ID}/0/{begin:%Y-%m-%d}/{begin:%H%M%S}.000Z-{number:08x}.mp4"
+        (Path(disk.root) / path).parent.mkdir(parents=True, exist_ok=True)
+        (Path(disk.root) / path).write_bytes(CONTENT)
+        found.append(
+            Finished(
+                Track(CHANNEL_ID), disk.id, path, begin, begin + timedelta(minutes=1), len(CONTENT), "ab",
+                "h264", 640, 360, "", 1500, 30, "", None,
+            )
+        )  # fmt: skip
+    with made.db.begin() as conn:
+        SegmentIndex(Bands()).append(conn, found)
+
+
+async def test_a_fault_while_the_index_is_written_is_not_the_end_of_it(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the fault is: what was recorded waits and is indexed in the next turn."""
+    recording = made.context.recording
+    whole, faults = recording.index._commit, [ZeroDivisionError("a fault of ours")]
+
+    def commit(batch: Sequence[Finished | Missing]) -> list[Segment]:
+        if faults:
+            raise faults.pop()
+        return whole(batch)
+
+    monkeypatch.setattr(recording.index, "_commit", commit)
+    running = recording._spawn(recording._forever(recording.index.run))
+    [disk] = recording.disks.disks().values()
+    now = made.clock.now()
+    recording.index.submit(
+        Finished(
+            Track(CHANNEL_ID), disk.id, "a.mp4", now, now + timedelta(minutes=1), 1, "ab",
+            "h264", 640, 360, "", 1500, 30, "", None,
+        )
+    )  # fmt: skip
+    await until(lambda: recording.counters().get("index.segments") == 1)
+    assert recording.counters()["service.task_failed"] == 1
+    running.cancel()
+
+
+async def test_a_supervisor_decides_and_it_is_on_record(made: Harness) -> None:
+    client = await made.signed_in(Role.SUPERVISOR)
+    answer = await client.post("/api/recording/plans", json=PLAN)
+    assert answer.status_code == 201, answer.text
+    plan = answer.json()
+    assert (plan["retention_days"], plan["channels"]) == (30, 1)
+    [entry] = entries(made, "recording.plan_created")
+    assert (entry["channel"], entry["purpose"]) == (CHANNEL_ID, PLAN["purpose"])
+    changed = await client.put(f"/api/recording/plans/{plan['id']}", json=PLAN | {"enabled": False})
+    assert changed.json()["enabled"] is False
+    assert (await client.delete(f"/api/recording/plans/{plan['id']}")).status_code == 204
+    assert (await client.get("/api/recording/plans")).json()["items"] == []
+    assert len(entries(made, "recording.plan_changed")) == len(entries(made, "recording.plan_removed")) == 1
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.INVESTIGATOR, Role.MAINTAINER, Role.AUDITOR])
+async def test_nobody_else_decides_who_is_recorded(made: Harness, role: Role) -> None:
+    client = await made.signed_in(role)
+    answer = await client.post("/api/recording/plans", json=PLAN)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "role_lacks_right")
+    assert (await client.get("/api/recording/plans")).json()["items"] == []
+
+
+async def test_what_the_law_refuses_is_refused_in_plain_words(made: Harness) -> None:
+    client = await made.signed_in(Role.SUPERVISOR)
+    short = await client.post("/api/recording/plans", json=PLAN | {"retention_days": 7})
+    assert short.json()["error"]["code"] == "retention_too_short"
+    assert short.json()["error"]["params"]["minimum"] == 30
+    answer = await client.put(f"/api/recording/classes/{CHANNEL_ID}", json={"legal_class": "article_9"})
+    assert answer.json()["minimum_days"] == 1
+    week = await client.post("/api/recording/plans", json=PLAN | {"retention_days": 7})
+    assert week.status_code == 201
+    back = await client.put(f"/api/recording/classes/{CHANNEL_ID}", json={"legal_class": "article_7"})
+    assert back.json()["error"]["code"] == "retention_too_short"
+    long = await client.post("/api/recording/plans", json=PLAN | {"retention_days": 60})
+    assert long.json()["error"]["code"] == "retention_needs_basis"
+
+
+async def test_holds_have_an_owner_a_reason_and_an_end(made: Harness) -> None:
+    client = await made.signed_in(Role.SUPERVISOR)
+    now = made.clock.now()
+    hold = {
+        "channel_id": CHANNEL_ID,
+        "begin": (now - timedelta(hours=1)).isoformat(),
+        "end": now.isoformat(),
+        "owner": "County police",
+        "reason": "Case 2026-117",
+        "ends_at": (now + timedelta(days=90)).isoformat(),
+    }
+    for missing in ("owner", "reason", "ends_at"):
+        incomplete = {name: value for name, value in hold.items() if name != missing}
+        assert (await client.post("/api/recording/holds", json=incomplete)).status_code == 422
+    placed = (await client.post("/api/recording/holds", json=hold)).json()
+    assert placed["state"] == "running"
+    lifted = await client.post(f"/api/recording/holds/{placed['id']}/release", json={"reason": "closed"})
+    assert lifted.json()["state"] == "released"
+    again = await client.post(f"/api/recording/holds/{placed['id']}/release", json={"reason": "closed"})
+    assert again.status_code == 404
+    assert [one["reason"] for one in entries(made, "recording.hold_released")] == ["closed"]
+
+
+async def test_the_timeline_answers_for_every_channel_asked_for(made: Harness) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.OPERATOR)
+    now = made.clock.now()
+    body = {
+        "channel_ids": [CHANNEL_ID, "nobody"],
+        "begin": (now - timedelta(hours=1)).isoformat(),
+        "end": now.isoformat(),
+        "pixels": 1000,
+    }
+    lines = (await client.post("/api/recording/timeline", json=body)).json()["lines"]
+    begin, end = stored_time(now - timedelta(minutes=3)) // 1000, stored_time(now) // 1000
+    assert [line["recorded"] for line in lines] == [[[begin, end]], []]
+    backwards = await client.post("/api/recording/timeline", json=body | {"begin": body["end"]})
+    assert backwards.status_code == 422
+
+
+async def test_disks_are_the_administrators_business(made: Harness, tmp_path: Path) -> None:
+    administrator, supervisor = await made.signed_in(Role.SYSTEM_ADMIN), await made.signed_in(Role.SUPERVISOR)
+    disk = {"root": str(tmp_path / "second"), "policy": "oldest_first", "reserve_bytes": 0}
+    assert (await supervisor.post("/api/recording/disks", json=disk)).status_code == 403
+    made_ = await administrator.post("/api/recording/disks", json=disk)
+    assert made_.status_code == 201, made_.text
+    assert len((await supervisor.get("/api/recording/disks")).json()["items"]) == 2
+
+
+async def look(client: httpx.AsyncClient, made: Harness, **more: Any) -> httpx.Response:
+    now = made.clock.now()
+    body = {
+        "channel_id": CHANNEL_ID,
+        "begin": (now - timedelta(minutes=2, seconds=30)).isoformat(),
+        "end": now.isoformat(),
+        "purpose_id": await incident(client),
+        "reason": "accident at the gate",
+    }
+    return await client.post("/api/recorded", json=body | more)
+
+
+async def test_a_look_is_on_the_books_before_a_byte_is_sent(made: Harness) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    assert [one["sequence"] for one in opened["segments"]] == [1, 2, 3]
+    [record] = records(made)
+    assert (record.action, record.protocol, record.outcome) == (
+        Action.RECORDING_VIEW,
+        "recorded",
+        AccessOutcome.OPEN,
+    )
+    url = opened["segments"][1]["url"]
+    whole = await client.get(url)
+    assert (whole.status_code, whole.content) == (200, CONTENT)
+    part = await client.get(url, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, CONTENT[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(CONTENT)}"
+    assert (await client.delete(f"/api/recorded/{opened['access_id']}")).status_code == 204
+    await made.context.recorded.drain()
+    [record] = records(made)
+    assert (record.outcome, record.bytes_sent) == (AccessOutcome.CLOSED, len(CONTENT) + 100)
+    assert (await client.get(url)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "begin", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=-5", -5, None),
+        ("bytes=100-", 100, None),
+        ("bytes=0-99999999", 0, None),
+    ],
+)
+async def test_a_range_is_answered_with_its_bytes(
+    made: Harness, asked: str, begin: int, end: int | None
+) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    url = (await look(client, made)).json()["segments"][0]["url"]
+    assert (await client.get(url, headers={"Range": asked})).content == CONTENT[begin:end]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=-",
+        "bytes=-0",
+        "bytes=--5",
+        "bytes=5-1",
+        "bytes=99999999-",
+        "bytes=0-1,3-4",
+        "lines=1-2",
+        "bytes=\u0661-",
+    ],
+)
+async def test_what_is_no_range_is_answered_with_the_whole(made: Harness, asked: str) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    url = (await look(client, made)).json()["segments"][0]["url"]
+    whole = await client.get(url, headers=[(b"Range", asked.encode())])
+    assert (whole.status_code, whole.content) == (200, CONTENT)
+
+
+async def test_what_is_not_told_at_once_is_asked_for_from_a_moment_on(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(made)
+    monkeypatch.setattr("commonview.recording.service.MOST_SEGMENTS", 2)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    assert [one["sequence"] for one in opened["segments"]] == [1, 2]
+    rest = (await look(client, made, begin=opened["more_from"])).json()
+    assert ([one["sequence"] for one in rest["segments"]], rest["more_from"]) == ([3], None)
+
+
+async def test_a_look_needs_a_purpose_a_reason_and_the_right(made: Harness) -> None:
+    client = await made.signed_in(Role.INVESTIGATOR)
+    assert (await look(client, made, purpose_id=None)).json()["error"]["code"] == "purpose_required"
+    assert (await look(client, made, reason="")).json()["error"]["code"] == "reason_required"
+    operator = await made.signed_in(Role.OPERATOR)
+    assert (await look(operator, made)).json()["error"]["code"] == "role_lacks_right"
+    assert records(made) == []
+
+
+async def test_nobody_fetches_under_anothers_look_or_outside_its_span(made: Harness) -> None:
+    indexed(made, minutes=5)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    assert [one["sequence"] for one in opened["segments"]] == [3, 4, 5]
+    assert (await client.get(f"/api/recorded/{opened['access_id']}/0/1")).status_code == 404
+    assert (await client.get(f"/api/recorded/{opened['access_id']}/1/3")).status_code == 404
+    assert (await client.get("/api/recorded/nobody/0/3")).status_code == 404
+
+
+async def test_revoking_the_grant_cuts_what_is_under_way(made: Harness) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    desk = made.context.recorded
+    subject = made.subject(Role.INVESTIGATOR)
+    part = await desk.part(subject, opened["access_id"], 0, 1, None)
+    desk_pieces = desk.send(part)
+    desk.end_grant(opened["grant"]["id"], AccessOutcome.GRANT_REVOKED)
+    assert [piece async for piece in desk_pieces] == []
+    await until(lambda: records(made)[0].outcome is AccessOutcome.GRANT_REVOKED)
+    assert (await client.get(opened["segments"][0]["url"])).status_code == 404
+
+
+async def test_on_demand_needs_a_plan(made: Harness) -> None:
+    operator = await made.signed_in(Role.OPERATOR)
+    body = {"channel_id": CHANNEL_ID, "minutes": 10}
+    answer = await operator.post("/api/recording/demand", json=body)
+    assert answer.json()["error"]["code"] == "recording_no_plan"
+    supervisor = await made.signed_in(Role.SUPERVISOR)
+    await supervisor.post("/api/recording/plans", json=PLAN | {"mode": "on_demand"})
+    assert (await supervisor.get("/api/recording/plans")).json()["items"][0]["mode"] == "on_demand"
