@@ -122,6 +122,22 @@ def test_our_own_endpoint_does_not_miss_what_it_sent_itself(sees_sent: bool, nam
     assert (Cause.MEDIA_NEVER_CAME in found) is named
 
 
+@pytest.mark.parametrize(("password", "named"), [("***", False), ("abc", True)])
+def test_a_body_that_a_secret_was_taken_from_is_not_called_too_short(password: str, named: bool) -> None:
+    """What is kept of a message is redacted, and its Content-Length is that of the whole."""
+    script = Script()
+    script.register()
+    body = manscdp("Control", "DeviceConfig", 9, DEVICE).replace(
+        b"</Control>", f"<BasicParam><Password>{password}</Password></BasicParam></Control>".encode()
+    )
+    asked = script.request("MESSAGE", up=False, body=body, length=len(body) + 29)
+    script.answer(asked, "200 OK", up=True)
+    found = {
+        finding.cause for exchange in story_of(script.capture()).exchanges for finding in exchange.findings
+    }
+    assert (Cause.WRONG_LENGTH in found) is named
+
+
 def test_evidence_points_at_packets_of_the_capture() -> None:
     story = story_of(next(capture for name, capture, _, _ in FAULTS if name == "wrong_password"))
     (exchange,) = story.exchanges

@@ -55,6 +55,18 @@ def test_media_over_udp_reaches_the_first_key_frame(node: CoreMediaNode, log: Ev
     assert packet.at <= picture.at
 
 
+def test_counters_of_a_stream_can_be_read_once_more_when_it_is_closed(node: CoreMediaNode) -> None:
+    receiver = node.open_receiver("s1", UDP, ssrc=7)
+    with Camera.udp(receiver.port, ssrc=7):
+        await_packets(node, 20)
+    assert node.final_stats("s1") is None
+    node.close_stream("s1")
+    final = node.final_stats("s1")
+    assert node.stream_stats("s1") is None
+    assert final is not None
+    assert final.packets >= 20
+
+
 @pytest.mark.trap(34)
 @pytest.mark.parametrize(("policy", "taken"), [("strict", False), ("learn", False), ("follow", True)])
 def test_a_camera_that_changes_its_number_is_taken_as_the_policy_says(

@@ -114,6 +114,9 @@ class RecordedNode(RecordedOutlets):
     def stream_stats(self, stream_id: str) -> StreamStats | None:
         return None
 
+    def final_stats(self, stream_id: str) -> StreamStats | None:
+        return None
+
     def all_stats(self) -> list[StreamStats]:
         return []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,7 @@ from commonview.media.model import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS_PER_DRAIN = 256
+_FINALS = 256
 _DESCRIPTORS_PER_STREAM = 7
 """RTP, RTCP, the TCP listener and the media connections that may stand at once."""
 _DESCRIPTORS_BESIDE = 2048
@@ -126,6 +128,7 @@ class CoreMediaNode:
             )
         except _core.CoreError as error:
             raise _media_error(error) from None
+        self._finals: OrderedDict[str, StreamStats] = OrderedDict()
         self._has_consumer = False
 
     def __enter__(self) -> Self:
@@ -382,6 +385,11 @@ class CoreMediaNode:
 
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""
+        final = self.stream_stats(stream_id)
+        if final is not None:
+            self._finals[stream_id] = final
+            if len(self._finals) > _FINALS:
+                self._finals.popitem(last=False)
         try:
             self._core.close_stream(stream_id)
         except _core.CoreError as error:
@@ -408,6 +416,10 @@ class CoreMediaNode:
         except _core.CoreError as error:
             raise _media_error(error) from None
         return None if values is None else _stream_stats(values)
+
+    def final_stats(self, stream_id: str) -> StreamStats | None:
+        """See `MediaNode.final_stats`."""
+        return self._finals.get(stream_id)
 
     def all_stats(self) -> list[StreamStats]:
         """See `MediaNode.all_stats`."""

@@ -224,6 +224,9 @@ class MediaNode(Protocol):
     def stream_stats(self, stream_id: str) -> StreamStats | None:
         """Counters of one stream, or None when there is no such stream."""
 
+    def final_stats(self, stream_id: str) -> StreamStats | None:
+        """Counters of one of the latest streams that were closed, as they stood then."""
+
     def all_stats(self) -> list[StreamStats]:
         """Counters of every stream."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from commonview.explain.documents import read_manscdp, user_and_host
 from commonview.explain.model import ExchangeKind
+from commonview.explain.redaction import BLOT
 from commonview.explain.rules.hit import UNANSWERED_AFTER_S, Hit, place, seen, shown
 from commonview.wire.charset import DAMAGED
 from commonview.wire.manscdp.errors import Repair
@@ -13,6 +14,7 @@ from commonview.wire.manscdp.errors import Repair
 if TYPE_CHECKING:
     from commonview.explain.documents import Document
     from commonview.explain.drafts import Draft, Scene
+    from commonview.explain.model import Sighting
     from commonview.explain.transactions import Transaction
 
 ANSWER_AFTER_S: Final = 10.0
@@ -90,9 +92,16 @@ def forbidden(draft: Draft, _: Scene) -> Hit | None:
     return None
 
 
+def _is_shortened(sighting: Sighting) -> bool:
+    """Whether a secret was taken out of the body before it was kept, so that its length says nothing."""
+    return sighting.message is not None and BLOT in sighting.message.body
+
+
 def wrong_length(draft: Draft, _: Scene) -> Hit | None:
     """Content-Length and the body disagree (traps 1 and 2)."""
     for sighting in draft.sightings():
+        if _is_shortened(sighting):
+            continue
         wrong = [word for word in sighting.repairs if word.startswith("length_")]
         if (wrong or "Content-Length" in sighting.fault) and sighting.message is not None:
             declared = sighting.message.headers.get("Content-Length") or "?"

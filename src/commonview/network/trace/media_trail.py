@@ -77,7 +77,8 @@ class MediaTrails:
         stream_id = getattr(event, "stream_id", "")
         if said is None or not stream_id:
             return
-        stats = self._node.stream_stats(stream_id)
+        # One that was closed is not there any more, and what came since the last event counts too.
+        stats = self._node.stream_stats(stream_id) or self._node.final_stats(stream_id)
         trail = self._trails.get(stream_id)
         if trail is None:
             if stats is None:
