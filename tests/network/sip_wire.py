@@ -1,9 +1,11 @@
 """What the endpoint tests share: a pair of endpoints, a lossy relay between them, and a raw TCP peer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
+
+import pytest
 
 from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
 from commonview.network.sip_transport import TransportLimits
@@ -11,12 +13,15 @@ from commonview.wire.sip.context import Limits
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
 from commonview.wire.sip.timers import Timing
+from tests.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 PLATFORM = "34020000002000000001"
 CAMERA = "34020000001320000001"
 # Ten times faster than RFC 3261, so that lost packets do not slow the tests down.
 FAST = Timing(t1=0.05, t2=0.4, t4=0.5)
+TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
+SDP = b"v=0\r\n"
 
 
 def request_to(user: str, method: str = "MESSAGE", body: bytes = b"<Notify/>") -> SipRequest:
@@ -151,3 +156,17 @@ def lose_first(count: int, matching: bytes = b"") -> Callable[[bytes], bool]:
         return False
 
     return lose
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A test on a loop of its own, that ends."""
+    asyncio.run(asyncio.wait_for(test(), PATIENCE_S))
+
+
+def take_call(tx: ServerTransaction) -> None:
+    """Ring and answer an INVITE with SDP, anything else with 200."""
+    if tx.request.method == "INVITE":
+        tx.respond(180)
+        tx.respond(200, headers=(("Content-Type", "application/sdp"),), body=b"v=0\r\ns=answer\r\n")
+    else:
+        tx.respond(200)
