@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from commonview.network.history import DownloadState, Verb
-from commonview.security import AccessOutcome, AccessRecord, Action, NewAccount, Role
+from commonview.security import AccessOutcome, AccessRecord, Action, NewAccount, OpenedAccess, Role
 from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
 from tests.network.harness import until
 
@@ -73,6 +73,26 @@ async def test_operators_neither_play_the_past_nor_take_it_away(made: Harness) -
         answer = await ask(client, path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "role_lacks_right")
     assert records(made) == []
+
+
+async def test_a_grant_that_ends_while_a_download_is_opened_asks_no_device(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end finds no download yet; it must not be forgotten."""
+    client = await made.signed_in(Role.INVESTIGATOR)
+    open_access, desk = made.security.open_access, made.context.downloads
+
+    def opened(*wish: Any, **more: Any) -> OpenedAccess:
+        access = open_access(*wish, **more)
+        desk.end_grant(access.grant.id, AccessOutcome.GRANT_REVOKED)
+        return access
+
+    monkeypatch.setattr(made.security, "open_access", opened)
+    assert (await ask(client, "/api/downloads", speed=2)).status_code == 404
+    await desk.drain()
+    [record] = records(made)
+    assert record.outcome is AccessOutcome.GRANT_REVOKED
+    assert (await client.get("/api/downloads/download1/file")).status_code == 404
 
 
 async def test_export_is_on_the_books_until_the_file_is_there(made: Harness) -> None:

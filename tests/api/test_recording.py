@@ -15,7 +15,7 @@ from commonview.recording import Segment, Track
 from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
 from commonview.recording.writing import Missing
-from commonview.security import AccessOutcome, AccessRecord, Action, Role
+from commonview.security import AccessOutcome, AccessRecord, Action, OpenedAccess, Role, Subject
 from tests.api.harness import CHANNEL_ID, Harness
 from tests.network.harness import until
 
@@ -269,6 +269,34 @@ async def test_a_look_needs_a_purpose_a_reason_and_the_right(made: Harness) -> N
     operator = await made.signed_in(Role.OPERATOR)
     assert (await look(operator, made)).json()["error"]["code"] == "role_lacks_right"
     assert records(made) == []
+
+
+@pytest.mark.parametrize("what", ["grant", "sign_in"])
+async def test_a_grant_that_ends_while_a_look_is_opened_ends_the_look(
+    made: Harness, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The end finds no look yet; it must not be forgotten."""
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    open_access, desk = made.security.open_access, made.context.recorded
+
+    def opened(subject: Subject, *wish: Any, **more: Any) -> OpenedAccess:
+        access = open_access(subject, *wish, **more)
+        if what == "grant":
+            desk.end_grant(access.grant.id, AccessOutcome.GRANT_REVOKED)
+        else:
+            desk.end_sessions({str(subject.session_id)})
+        return access
+
+    monkeypatch.setattr(made.security, "open_access", opened)
+    assert (await look(client, made)).status_code == 404
+    await desk.drain()
+    [record] = records(made)
+    assert record.outcome is (AccessOutcome.GRANT_REVOKED if what == "grant" else AccessOutcome.CLOSED)
+    monkeypatch.undo()
+    assert (await look(client, made)).status_code in (200, 201), (
+        "what ended then says nothing of what follows"
+    )
 
 
 async def test_nobody_fetches_under_anothers_look_or_outside_its_span(made: Harness) -> None:

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from anyio import to_thread
 
+from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
 from commonview.network import NetworkService
 from commonview.network.history import Download, DownloadState
-from commonview.security import AccessOutcome, Action, OpenedAccess, SecurityService, Subject
+from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 _OUTCOMES = {
     DownloadState.FINISHED: AccessOutcome.CLOSED,
@@ -31,6 +32,7 @@ class DownloadDesk:
         self._over: dict[str, AccessOutcome] = {}  # grants that ended while a download ran under them
         self._grants: dict[str, str] = {}  # of running downloads, by access
         self._closing: set[asyncio.Task[None]] = set()
+        self._endings = Endings()
 
     async def open(
         self, subject: Subject, wish: Wish, start: datetime, end: datetime, speed: int
@@ -41,12 +43,18 @@ class DownloadDesk:
             ChannelUnknown: before anything is written.
             SecurityError, StorageUnavailable: refused; nothing was written and no device was asked.
             DownloadInvalid, DownloadsBusy: the record is closed as failed.
+            NotFound: the grant ended in that moment; no device was asked.
         """
         self._network.channel(wish.channel_id)
         detail: dict[str, str | int] = {**span_detail(start, end), "speed": speed}
-        access = await open_wish(self._security, subject, wish, Action.EXPORT, "download", detail)
-        access_id = access.record.id
-        self._grants[access_id] = access.grant.id
+        with self._endings.watched():
+            access = await open_wish(self._security, subject, wish, Action.EXPORT, "download", detail)
+            access_id = access.record.id
+            self._grants[access_id] = access.grant.id
+            ended = self._endings.of(access.grant.id)
+        if ended is not None:
+            self._close(access_id, ended, 0)
+            raise NotFound("it was over before it began", kind="access_record", id=access_id)
         try:
             download = self._network.history.start_download(
                 wish.channel_id,
@@ -64,6 +72,7 @@ class DownloadDesk:
 
     def end_grant(self, grant_id: str, outcome: AccessOutcome) -> None:
         """A grant is over: what runs under it stops."""
+        self._endings.note(grant_id, outcome)
         if grant_id in self._grants.values():
             self._over[grant_id] = outcome
             self._network.history.cut_grant(grant_id)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
+from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
 from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
@@ -66,6 +67,7 @@ class RecordedDesk:
         self._recording = recording
         self._looks: dict[str, _Look] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._endings = Endings()
         self.counters: Counter[str] = Counter()
 
     async def open(
@@ -76,17 +78,23 @@ class RecordedDesk:
         Raises:
             ChannelUnknown, RecordingInvalid: before anything is written.
             SecurityError, StorageUnavailable: refused.
+            NotFound: the grant or the sign-in ended in that moment.
         """
         self._network.channel(wish.channel_id)
         if not 0 < (end - begin).total_seconds() <= _LONGEST_S:
             raise RecordingInvalid("a look covers a moment to 31 days", field="end")
-        access = await open_wish(
-            self._security, subject, wish, Action.RECORDING_VIEW, "recorded", span_detail(begin, end)
-        )
-        access_id = access.record.id
-        self._looks[access_id] = _Look(
-            subject.account_id, access.grant.id, subject.session_id, wish.channel_id, begin, end
-        )
+        with self._endings.watched():
+            access = await open_wish(
+                self._security, subject, wish, Action.RECORDING_VIEW, "recorded", span_detail(begin, end)
+            )
+            access_id = access.record.id
+            self._looks[access_id] = _Look(
+                subject.account_id, access.grant.id, subject.session_id, wish.channel_id, begin, end
+            )
+            ended = self._endings.of(access.grant.id, subject.session_id)
+        if ended is not None:
+            self._end(access_id, ended)
+            raise NotFound("it was over before it began", kind="access_record", id=access_id)
         self.counters["opened"] += 1
         try:
             return access, *await self._recording.segments(wish.channel_id, begin, end)
@@ -146,18 +154,23 @@ class RecordedDesk:
 
     def end_grant(self, grant_id: str, outcome: AccessOutcome) -> None:
         """A grant has ended: its looks are over."""
+        self._endings.note(grant_id, outcome)
         for access_id, look in list(self._looks.items()):
             if look.grant_id == grant_id:
                 self._end(access_id, outcome)
 
     def end_sessions(self, ended: Collection[str]) -> None:
         """Sign-ins are over, and their looks with them."""
+        for sign_in in ended:
+            self._endings.note(sign_in, AccessOutcome.CLOSED)
         for access_id, look in list(self._looks.items()):
             if look.sign_in in ended:
                 self._end(access_id, AccessOutcome.CLOSED)
 
     def _end(self, access_id: str, outcome: AccessOutcome) -> None:
-        look = self._looks.pop(access_id)
+        look = self._looks.pop(access_id, None)
+        if look is None:
+            return  # it ended while it was still being opened
         look.outcome = outcome
         task = asyncio.get_running_loop().create_task(self._close(access_id, outcome, look.bytes_sent))
         self._closing.add(task)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import ipaddress
 import json
 import os
@@ -221,8 +220,7 @@ def stop_on_signal() -> asyncio.Event:
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, halt, number)
+        loop.add_signal_handler(number, halt, number)
     return stop
 
 

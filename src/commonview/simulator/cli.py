@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import ipaddress
 import os
 import re
@@ -131,8 +130,7 @@ def stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # no signal handlers on Windows: Ctrl-C still works
-            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     return stop
 
 

@@ -41,6 +41,7 @@ from commonview.wire.ptz import PresetAction, PresetCommand, write_ptz
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest, SipResponse
+from commonview.wire.version import GbVersion
 from tests.network.cascade.platforms import (
     LOWER,
     UPPER,
@@ -84,11 +85,13 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(folder: Path, actions: frozenset[SharedAction] = CONTROL) -> AsyncIterator[Pair]:
+async def pair(
+    folder: Path, actions: frozenset[SharedAction] = CONTROL, *, edition: GbVersion = GbVersion.V2022
+) -> AsyncIterator[Pair]:
     async with (
         a_platform(folder / "upper") as upper,
         a_platform(folder / "lower", sip_id=LOWER) as lower,
-        SimulatedCamera(lower.camera_settings()) as camera,
+        SimulatedCamera(replace(lower.camera_settings(), version=edition)) as camera,
         camera_known(lower),
     ):
         book = MemoryBook()
@@ -299,6 +302,13 @@ async def test_where_a_dome_looks_is_not_for_who_may_not_steer_it(tmp_path: Path
         assert (answer.status, dialog) == (403, None)
         answer, dialog = await ask_where_it_looks(two, "34020000001320000099")
         assert (answer.status, dialog) == (404, None)
+
+
+async def test_where_a_dome_looks_is_not_promised_for_a_camera_that_cannot_tell(tmp_path: Path) -> None:
+    """The message is of 2022; a subscription that no notice ever follows would be a lie."""
+    async with pair(tmp_path, edition=GbVersion.V2016) as two:
+        answer, dialog = await ask_where_it_looks(two, CAMERA)
+        assert (answer.status, dialog) == (501, None)
 
 
 async def upper_alarms(upper: Room) -> list[DeviceAlarm]:

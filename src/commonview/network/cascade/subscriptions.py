@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from commonview.network.events.model import SubscriptionKind
+from commonview.network.model import DeviceOrigin
+from commonview.network.quirks import peer_profile
 from commonview.network.registration import user_of
 from commonview.security import SharedAction
 from commonview.wire.manscdp import (
@@ -150,8 +152,12 @@ class SuperiorSubscriptions:
         found = self._cascade.offers.meant(link, query.device_id)
         if found is None:
             return 404
-        shared = self._cascade.shares.covering(link.superior, found[1], SharedAction.CONTROL)
-        return 403 if shared is None else found[0]
+        record = found[0]
+        if self._cascade.shares.covering(link.superior, found[1], SharedAction.CONTROL) is None:
+            return 403
+        if record.origin is not DeviceOrigin.GB28181 or not query.allowed_for(peer_profile(record).version):
+            return 501  # as to the question: it would never be answered
+        return record
 
     def _ask_below(self, link: Link, query: PtzPositionQuery, number: int) -> None:
         record = self._dome(link, query)
