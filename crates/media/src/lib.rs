@@ -57,3 +57,4 @@ pub mod video_track;
 pub mod viewer;
 pub mod viewer_task;
 pub mod websocket;
+pub mod wire;
