@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
+from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
     DiskAlarm,
@@ -432,6 +433,28 @@ class SegmentOut(Answer):
             stream_number=number,
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
+
+
+class SegmentIndexOut(Answer):
+    """What a segment holds, and where.
+
+    ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
+    ``init_bytes`` and any group can be appended to a player's buffer.
+    """
+
+    bytes: int
+    init_bytes: int
+    video_codec: str
+    audio_codec: str
+    width: int
+    height: int
+    groups: list[tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, head: SegmentHead, groups: list[SegmentGroup]) -> Self:
+        """The index of a segment."""
+        values = {name: getattr(head, name) for name in SegmentHead.__slots__}
+        return cls(**values, groups=[tuple(group) for group in groups])
 
 
 class RecordedOut(Answer):

@@ -1803,6 +1803,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Index
+         * @description Where in a segment its groups of pictures lie, for playing it by Range.
+         */
+        get: operations["get_recorded_index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/classes": {
         parameters: {
             query?: never;
@@ -6169,6 +6189,33 @@ export interface components {
              * @enum {string}
              */
             kind: "scan_stop";
+        };
+        /**
+         * SegmentIndexOut
+         * @description What a segment holds, and where.
+         *
+         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
+         *     ``init_bytes`` and any group can be appended to a player's buffer.
+         */
+        SegmentIndexOut: {
+            /** Audio Codec */
+            audio_codec: string;
+            /** Bytes */
+            bytes: number;
+            /** Groups */
+            groups: [
+                number,
+                number,
+                number
+            ][];
+            /** Height */
+            height: number;
+            /** Init Bytes */
+            init_bytes: number;
+            /** Video Codec */
+            video_codec: string;
+            /** Width */
+            width: number;
         };
         /**
          * SegmentOut
@@ -13167,6 +13214,57 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_index: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentIndexOut"];
+                };
             };
             /** @description The request does not fit its description */
             422: {

@@ -31,6 +31,7 @@ from commonview.api.schemas_recording import (
     PlanOut,
     RecordedOut,
     RecordedRequest,
+    SegmentIndexOut,
     SegmentOut,
     TimelineIn,
     TimelineOut,
@@ -291,6 +292,19 @@ async def get_recorded_segment(
         headers=headers,
         media_type="video/mp4",
     )
+
+
+@router.get("/recorded/{access_id}/{stream_number}/{sequence}/index")
+async def get_recorded_index(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+) -> SegmentIndexOut:
+    """Where in a segment its groups of pictures lie, for playing it by Range."""
+    head, groups = await context.recorded.index(caller.subject, access_id, stream_number, sequence)
+    return SegmentIndexOut.of(head, groups)
 
 
 @router.delete("/recorded/{access_id}", status_code=204)
