@@ -70,7 +70,16 @@ from commonview.media.model import (
     ViewerProtocol,
 )
 from commonview.media.node import MediaNode
-from commonview.media.segments import hash_segment, mend_segment, scan_segment
+from commonview.media.segments import (
+    SegmentFragment,
+    SegmentGroup,
+    SegmentHead,
+    hash_segment,
+    mend_segment,
+    scan_segment,
+    segment_groups,
+    segment_index,
+)
 from commonview.media.tickets import Ticket
 
 if TYPE_CHECKING:
@@ -107,6 +116,9 @@ __all__ = [
     "RecordingDiskStats",
     "RtspConnected",
     "RtspFailed",
+    "SegmentFragment",
+    "SegmentGroup",
+    "SegmentHead",
     "SegmentScan",
     "Sender",
     "SenderConnected",
@@ -142,6 +154,8 @@ __all__ = [
     "hash_segment",
     "mend_segment",
     "scan_segment",
+    "segment_groups",
+    "segment_index",
     "tickets",
 ]
 

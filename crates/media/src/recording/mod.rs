@@ -13,6 +13,7 @@
 
 mod clock;
 mod disk;
+pub mod reader;
 mod recorder;
 pub mod scan;
 mod segment;
