@@ -20,6 +20,7 @@ class MediaAddress:
     """
 
     def __init__(self, settings: Settings, viewer_port: int) -> None:
+        self._scheme = "https" if settings.media_tls_certificate is not None else "http"
         self._public = settings.media_public_url.rstrip("/")
         self._port = viewer_port
         self._media_host = settings.media_host
@@ -27,7 +28,7 @@ class MediaAddress:
 
     def origin(self, protocol: ViewerProtocol, host_header: str) -> str:
         """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash."""
-        base = self._public or f"http://{self._host(host_header)}:{self._port}"
+        base = self._public or f"{self._scheme}://{self._host(host_header)}:{self._port}"
         if protocol is ViewerProtocol.WEBSOCKET:
             return "ws" + base.removeprefix("http")
         return base

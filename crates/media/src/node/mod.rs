@@ -98,7 +98,7 @@ impl Node {
             ));
         };
         let exchanged = identity.exchange(certificate, key);
-        exchanged.map_err(|error| NodeError::Invalid(error.to_string()))
+        exchanged.map_err(NodeError::Certificate)
     }
 
     /// What the threads share: events, counters.
