@@ -22,6 +22,7 @@ pub mod mp4_file;
 pub mod nal_payload;
 pub mod node;
 pub mod outlet;
+pub mod outlets;
 pub mod pace;
 pub mod parameters;
 pub mod payload_format;

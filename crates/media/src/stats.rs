@@ -54,6 +54,8 @@ pub struct StreamStats {
     pub sockets: SocketCounters,
     /// Counters of the senders, by name.
     pub relaying: [(&'static str, u64); 5],
+    /// Counters of the players by RTSP, by name.
+    pub players: [(&'static str, u64); 4],
     /// Groups of pictures that were too large for the cache.
     pub cache_overflows: u64,
     /// Since the last packet.
@@ -69,6 +71,7 @@ impl StreamStats {
     pub fn details(&self) -> Vec<(&'static str, u64)> {
         let pipeline = &self.ingest;
         let mut details = self.relaying.to_vec();
+        details.extend(self.players);
         details.extend([
             ("cache_overflows", self.cache_overflows),
             ("viewer_falls", self.viewer_falls),

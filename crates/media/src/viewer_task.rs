@@ -115,7 +115,7 @@ async fn attend(
 }
 
 /// Wait for the socket, or (`None`) for a word of the connection.
-async fn ready_or_woken(
+pub(crate) async fn ready_or_woken(
     socket: &TcpStream,
     interest: Interest,
     link: &Link,

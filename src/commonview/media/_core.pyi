@@ -20,6 +20,7 @@ class Node:
         ticket_key: bytes,
         viewer_host: str,
         viewer_port: int,
+        rtsp_port: int,
         rtp_host: str,
         rtp_port_min: int,
         rtp_port_max: int,
@@ -34,6 +35,9 @@ class Node:
     ) -> Node: ...
     @property
     def viewer_port(self) -> int: ...
+    @property
+    def rtsp_port(self) -> int: ...
+    def expect_player(self, token: str) -> None: ...
     @property
     def event_fd(self) -> int: ...
     @property
