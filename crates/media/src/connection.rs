@@ -184,7 +184,8 @@ impl ViewerConnection {
                     let pong = websocket::frame(Opcode::Pong, &frame.payload);
                     self.queue.push_preamble(Chunk::preamble(pong, now_us));
                 }
-                // A viewer has nothing to say that matters; it was read to keep the framing.
+                Opcode::Text if !self.decoder.is_in_message() => self.heed(&frame.payload),
+                // A viewer has nothing else to say that matters; it was read to keep the framing.
                 Opcode::Ping
                 | Opcode::Pong
                 | Opcode::Text
@@ -194,6 +195,15 @@ impl ViewerConnection {
         }
         self.input.drain(..taken);
         Ok(())
+    }
+
+    /// Do what a viewer's word says, if it is one we know.
+    fn heed(&mut self, word: &[u8]) {
+        match word {
+            b"audio on" => self.queue.listen(true),
+            b"audio off" => self.queue.listen(false),
+            _ => {}
+        }
     }
 
     /// Whether its time is up.
