@@ -23,6 +23,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TlsIdentity,
 )
 
 
@@ -42,6 +43,13 @@ class MediaNode(Protocol):
 
         It is forgotten when the player has come, or when it could no longer start. Raises `NodeUnavailable` when
         thousands are expected already, `InvalidMediaArgument` for what is no such ticket.
+        """
+
+    def exchange_certificate(self, identity: TlsIdentity) -> None:
+        """Show new connections another certificate; who is connected stays so.
+
+        Raises `InvalidMediaArgument`, and keeps the former one, when this one cannot be used or the outlet
+        does not speak TLS.
         """
 
     def open_receiver(

@@ -1,3 +1,4 @@
-//! Ways out of a stream for other programs' players, each with a door, a queue and the tickets of the house.
+//! Ways out for other people's players, none of them at work before somebody asks.
 
+pub mod hls;
 pub mod rtsp;

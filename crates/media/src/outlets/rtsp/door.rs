@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::spawn_local;
@@ -15,16 +14,20 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::session::{Ask, Credential, Session, Violation};
 use crate::events::{Event, text, unix_us};
 use crate::http::Place;
-use crate::outlet::{Door, SEND_BUFFER, Waiting, find_owner};
+use crate::outlet::{Door, SEND_BUFFER, Waiting, find_owner, shake_hands};
 use crate::reactor::Command;
 use crate::shared::{Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
 use crate::viewer_task::{GOODBYE, drain};
+use crate::wire::{LooseWire, Wire};
+
+/// A player that vanished without a word is noticed when it has acknowledged nothing for so long.
+const VANISHED_AFTER: Duration = Duration::from_secs(20);
 
 /// A player that was let in, on its way to the reactor that owns its stream.
 pub struct NewPlayer {
     /// Its connection.
-    pub socket: std::net::TcpStream,
+    pub wire: LooseWire,
     /// Its address.
     pub peer: SocketAddr,
     /// What it may watch.
@@ -90,25 +93,32 @@ async fn welcome(
     (socket, peer): (TcpStream, SocketAddr),
 ) {
     let deadline = Instant::now() + shared.settings.request_head_timeout;
+    let Ok(wire) = shake_hands(&shared, socket, deadline).await else {
+        // Where TLS is spoken nothing else is: a player that expects plain RTSP understands no word of ours.
+        drop(door.proceed(number));
+        return;
+    };
     let mut session = Session::default();
-    let admitted = converse(&shared, &socket, peer, &mut session, deadline).await;
+    if wire.is_secure() {
+        session.keep_inside();
+    }
+    let admitted = converse(&shared, &wire, peer, &mut session, deadline).await;
     let Some(Waiting { place, task }) = door.proceed(number) else {
         return;
     };
     let counter = match admitted {
         Ok((reactor, ticket, slot)) => {
             drop(place);
-            let _best_effort = (
-                SockRef::from(&socket).set_tcp_nodelay(true),
-                SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER),
-                // A peer that vanished without a word answers no more: the kernel notices, and we with it.
-                SockRef::from(&socket).set_tcp_user_timeout(Some(VANISHED_AFTER)),
-            );
-            let Ok(socket) = socket.into_std() else {
+            wire.prepare_to_send(SEND_BUFFER);
+            wire.notice_vanishing(VANISHED_AFTER);
+            let Ok((wire, unread)) = wire.loosen() else {
                 return shared.counters.count("viewer_sockets_failed");
             };
+            if session.push(&unread).is_err() {
+                return shared.counters.count("rtsp_malformed");
+            }
             let player = NewPlayer {
-                socket,
+                wire,
                 peer,
                 ticket,
                 session,
@@ -127,32 +137,28 @@ async fn welcome(
     };
     shared.counters.count(counter);
     let last_words = session.to_send();
-    if socket.try_write(&last_words).is_ok() {
+    if wire.try_write(&last_words).is_ok() && wire.finish().is_ok() {
         door.wait(number, place, task);
-        let _peer_may_be_gone = SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
-        let _gone_or_late = timeout(GOODBYE, drain(&socket)).await;
+        let _gone_or_late = timeout(GOODBYE, drain(&wire)).await;
         door.proceed(number);
     }
 }
 
-/// Unanswered octets for so long mean that nobody is there any more (RFC 5482).
-const VANISHED_AFTER: Duration = Duration::from_secs(20);
-
 /// Talk with a stranger until it is let in.
 async fn converse(
     shared: &Shared,
-    socket: &TcpStream,
+    wire: &Wire,
     peer: SocketAddr,
     session: &mut Session,
     deadline: Instant,
 ) -> Result<(usize, Ticket, Slot), Turned> {
     let mut buffer = [0; 2048];
     loop {
-        let readable = timeout_at(deadline, socket.readable()).await;
+        let readable = timeout_at(deadline, wire.readable()).await;
         readable
             .map_err(|_| Turned::Late)?
             .map_err(|_| Turned::Gone)?;
-        match socket.try_read(&mut buffer) {
+        match wire.try_read(&mut buffer) {
             Ok(0) => return Err(Turned::Gone),
             Ok(length) => session.push(&buffer[..length]).map_err(Turned::Broken)?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
@@ -186,7 +192,7 @@ async fn converse(
         }
         let words = session.to_send();
         // A stranger's connection has carried nothing yet: what it cannot take at once it never reads.
-        if !words.is_empty() && socket.try_write(&words).ok() != Some(words.len()) {
+        if !words.is_empty() && wire.try_write(&words).ok() != Some(words.len()) {
             return Err(Turned::Gone);
         }
     }

@@ -1,13 +1,11 @@
 //! One player: its session, its queue, its sockets, and what is reported of it.
 
-use std::io::{ErrorKind, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::packets::{AudioFormat, Unit};
 use super::queue::Queue;
@@ -22,6 +20,7 @@ use crate::sender_queue::{QueueStats, sender_report};
 use crate::shared::{Shared, Slot};
 use crate::ticket::Ticket;
 use crate::viewer::QueueLimits;
+use crate::wire::Wire;
 
 /// A player that takes nothing for this long is gone.
 const STUCK_US: u64 = 10_000_000;
@@ -64,7 +63,7 @@ pub struct Player {
     pub described: Option<Described>,
     /// Its DESCRIBE waits for the stream.
     pub awaits_description: bool,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     link: Rc<Link>,
     peer: SocketAddr,
     connection: Queue,
@@ -86,7 +85,7 @@ impl Player {
     pub fn new(
         ticket: Ticket,
         session: Session,
-        (socket, link, peer): (Rc<TcpStream>, Rc<Link>, SocketAddr),
+        (wire, link, peer): (Rc<Wire>, Rc<Link>, SocketAddr),
         (now_us, end_us): (u64, u64),
         limits: QueueLimits,
         slot: Slot,
@@ -96,7 +95,7 @@ impl Player {
             session,
             described: None,
             awaits_description: true,
-            socket,
+            wire,
             link,
             peer,
             connection: Queue::new(limits),
@@ -124,7 +123,7 @@ impl Player {
         let Delivery::Datagrams { rtp, rtcp } = delivery else {
             return Some(0);
         };
-        let host = self.socket.local_addr().ok()?.ip();
+        let host = self.wire.local_addr().ok()?.ip();
         let pair = UdpPair::open(shared, host)?;
         let towards = |port| SocketAddr::new(self.peer.ip(), port);
         // Connected, so that what strangers send there never comes in.
@@ -190,9 +189,7 @@ impl Player {
 
     /// Send what waits. Returns the milliseconds since it joined when its first picture is out now.
     pub fn flush(&mut self, now_us: u64) -> Result<Option<f64>, EndReason> {
-        if !self.is_blocked() || !self.connection.is_empty() {
-            self.write(now_us)?;
-        }
+        self.write(now_us)?;
         self.send_datagrams(now_us);
         let is_first = !self.is_first_reported && self.media().pictures > 0;
         self.is_first_reported |= is_first;
@@ -200,25 +197,32 @@ impl Player {
     }
 
     fn write(&mut self, now_us: u64) -> Result<(), EndReason> {
+        let outcome = self.write_all();
+        if self.wire.has_moved() {
+            self.progress_us = now_us;
+        }
+        match outcome {
+            Ok(()) => self.block(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.block(true),
+            Err(_) => return Err(EndReason::ConnectionLost),
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
         while !self.connection.is_empty() {
             let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(4);
             self.connection.slices(&mut slices);
-            match self.socket.try_write_vectored(&slices) {
+            match self.wire.try_write_vectored(&slices) {
                 Ok(written) => {
                     drop(slices);
-                    self.progress_us = now_us;
                     self.connection.advance(written);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.block(true);
-                    return Ok(());
-                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(EndReason::ConnectionLost),
+                Err(error) => return Err(error),
             }
         }
-        self.block(false);
-        Ok(())
+        self.wire.flush()
     }
 
     fn send_datagrams(&mut self, now_us: u64) {
@@ -367,14 +371,12 @@ impl Player {
         }
         let is_said = may_speak
             && self.speak(now_us).is_ok()
-            && self.write(now_us).is_ok()
-            && self.connection.is_empty();
-        if is_said {
-            let _peer_may_be_gone = SockRef::from(&*self.socket).shutdown(Shutdown::Write);
-        } else {
+            && self.write_all().is_ok()
+            && self.wire.finish().is_ok();
+        if !is_said {
             // Pictures wait in the kernel as well. A reset takes them back: a player whose right has ended must
             // not go on watching what was sent ahead of it.
-            let _peer_may_be_gone = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
+            self.wire.reset_on_close();
             self.link.is_aborted.set(true);
         }
         self.link.has_ended.set(true);

@@ -107,6 +107,7 @@ pub struct Session {
     described: usize,
     deliveries: [Option<Delivery>; TRACKS_MAX],
     pending: Option<(u32, Pending)>,
+    is_inside_only: bool,
 }
 
 impl Default for Session {
@@ -129,7 +130,13 @@ impl Session {
             described: 0,
             deliveries: [None; TRACKS_MAX],
             pending: None,
+            is_inside_only: false,
         }
+    }
+
+    /// Media comes inside the connection only: beside one that is TLS it would be open to everybody.
+    pub fn keep_inside(&mut self) {
+        self.is_inside_only = true;
     }
 
     /// Take octets of the player. Fails when it sends on and on while it waits for an answer.
@@ -419,6 +426,9 @@ impl Session {
             Delivery::Interleaved(pair) => Some(pair.unwrap_or_else(|| usual_channels(track))),
             Delivery::Datagrams { .. } => None,
         };
+        if self.is_inside_only && matches!(wanted, Delivery::Datagrams { .. }) {
+            return false;
+        }
         let mut others = self.deliveries.iter().enumerate();
         others.all(|(track, other)| match other {
             None => true,

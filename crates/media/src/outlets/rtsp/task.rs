@@ -4,11 +4,8 @@
 
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{NewPlayer, Player};
@@ -17,11 +14,12 @@ use crate::events::unix_us;
 use crate::reactor::{Reactor, StreamCell};
 use crate::viewer::QueueLimits;
 use crate::viewer_task::{GOODBYE, drain, ready_or_woken};
+use crate::wire::Wire;
 
 /// Take a player into a stream of this reactor.
 pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, new: NewPlayer) {
     let NewPlayer {
-        socket,
+        wire,
         peer,
         ticket,
         session,
@@ -36,7 +34,7 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, new: NewPlayer) {
     if left_us == 0 {
         return shared.counters.count("viewers_ended_before_start");
     }
-    let Ok(socket) = TcpStream::from_std(socket).map(Rc::new) else {
+    let Ok(wire) = wire.fasten().map(Rc::new) else {
         return shared.counters.count("viewer_sockets_failed");
     };
     let limits = QueueLimits {
@@ -45,19 +43,19 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, new: NewPlayer) {
     };
     let now_us = reactor.now_us();
     let link = Rc::new(Link::default());
-    let wires = (Rc::clone(&socket), Rc::clone(&link), peer);
+    let wires = (Rc::clone(&wire), Rc::clone(&link), peer);
     let ends = (now_us, now_us.saturating_add(left_us));
     let player = Player::new(ticket, session, wires, ends, limits, slot);
     let Some(key) = reactor.guarded(&cell, |stream| stream.attach_player(player, now_us)) else {
         return;
     };
-    tokio::task::spawn_local(attend(Rc::clone(reactor), cell, socket, link, key));
+    tokio::task::spawn_local(attend(Rc::clone(reactor), cell, wire, link, key));
 }
 
 async fn attend(
     reactor: Rc<Reactor>,
     cell: Rc<StreamCell>,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     link: Rc<Link>,
     key: usize,
 ) {
@@ -66,7 +64,7 @@ async fn attend(
             true => Interest::READABLE | Interest::WRITABLE,
             false => Interest::READABLE,
         };
-        match ready_or_woken(&socket, interest, &link).await {
+        match ready_or_woken(&wire, interest, &link).await {
             None => {}
             Some(_) if link.has_ended.get() => {}
             Some(Ok(ready)) => {
@@ -75,7 +73,7 @@ async fn attend(
                     reactor.guarded(&cell, |stream| stream.flush_player(key, now_us));
                 }
                 if ready.is_readable() && !link.has_ended.get() {
-                    listen(&reactor, &cell, &socket, key);
+                    listen(&reactor, &cell, &wire, key);
                 }
             }
             Some(Err(_)) => end(&reactor, &cell, key, EndReason::ConnectionLost),
@@ -83,18 +81,18 @@ async fn attend(
     }
     if !link.is_aborted.get() {
         // Reading to the end lets the last words arrive: closing over unread octets would reset the connection.
-        let is_late = timeout(GOODBYE, drain(&socket)).await.is_err();
+        let is_late = timeout(GOODBYE, drain(&wire)).await.is_err();
         if is_late {
             // Closing would leave the kernel to deliver, for as long as it likes, what the player has not taken yet.
-            let _peer_may_be_gone = SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
+            wire.reset_on_close();
         }
     }
 }
 
 /// Read once what the player says; more wakes the task again.
-fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, key: usize) {
+fn listen(reactor: &Reactor, cell: &StreamCell, wire: &Wire, key: usize) {
     let mut buffer = [0; 2048];
-    match socket.try_read(&mut buffer) {
+    match wire.try_read(&mut buffer) {
         Ok(0) => end(reactor, cell, key, EndReason::ViewerClosed),
         Ok(length) => {
             let now_us = reactor.now_us();
