@@ -289,11 +289,7 @@ async fn admit(
     Ok((owner, ticket, slot))
 }
 
-pub(crate) async fn find_owner(
-    shared: &Shared,
-    place: Place,
-    stream_id: &str,
-) -> Option<Owner> {
+pub(crate) async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -> Option<Owner> {
     let deadline = Instant::now() + STREAM_WAIT;
     loop {
         let owner = match place {

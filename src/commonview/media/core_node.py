@@ -20,6 +20,7 @@ from commonview.media.errors import (
     OutputExists,
     OutputUnknown,
     PortsExhausted,
+    RtspOutletUnavailable,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
@@ -62,6 +63,7 @@ _ERRORS: dict[str, type[MediaError]] = {
         OutputUnknown,
         InvalidMediaArgument,
         NodeUnavailable,
+        RtspOutletUnavailable,
     )
 }
 

@@ -41,8 +41,8 @@ class MediaNode(Protocol):
     def expect_player(self, token: str) -> None:
         """Let a player sign in with a ticket of the protocol `rtsp` by name and password (`tickets.sign_in`).
 
-        It is forgotten when the player has come, or when it could no longer start. Raises `NodeUnavailable` when
-        thousands are expected already, `InvalidMediaArgument` for what is no such ticket.
+        It is forgotten when the player has come, or when it could no longer start. Raises `NodeUnavailable`
+        when thousands are expected already, `InvalidMediaArgument` for what is no such ticket.
         """
 
     def exchange_certificate(self, identity: TlsIdentity) -> None:

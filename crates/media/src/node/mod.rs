@@ -59,7 +59,9 @@ impl Node {
         let viewer_port = listener.local_addr().map_err(unavailable)?.port();
         let players_at = SocketAddr::new(settings.viewer_host, settings.rtsp_port);
         let players = bind_outlet(players_at).map_err(|error| {
-            NodeError::Unavailable(format!("cannot listen for RTSP players on {players_at}: {error}"))
+            NodeError::RtspUnavailable(format!(
+                "cannot listen for players on {players_at}: {error}"
+            ))
         })?;
         let rtsp_port = players.local_addr().map_err(unavailable)?.port();
         let count = settings.reactor_count();

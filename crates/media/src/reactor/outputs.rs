@@ -80,7 +80,11 @@ impl Reactor {
                 Cut::Access(id) => {
                     let reason = EndReason::AccessCut;
                     stream.cut(|viewer| viewer.ticket.access_id == *id, reason)
-                        + stream.cut_players(|player| player.ticket.access_id == *id, reason, now_us)
+                        + stream.cut_players(
+                            |player| player.ticket.access_id == *id,
+                            reason,
+                            now_us,
+                        )
                         + stream
                             .cut_senders(|sender| sender.request.access_id == *id, reason.word())
                 }

@@ -77,7 +77,9 @@ impl Stream {
             true => now_us,
             false => self.resumed_us,
         };
-        self.with_players(now_us, |players, scene| players.tick(scene, since_us, wait_us));
+        self.with_players(now_us, |players, scene| {
+            players.tick(scene, since_us, wait_us)
+        });
     }
 
     fn with_players(&mut self, now_us: u64, work: impl FnOnce(&mut Feed, &Scene<'_>) -> Changes) {

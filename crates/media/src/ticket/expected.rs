@@ -118,7 +118,13 @@ mod tests {
         let name = "ab".repeat(16);
         let (found, password) = expected.find(&name, NOW).unwrap();
         assert_eq!((found, password.len()), (&ticket, PASSWORD_LEN));
-        for other in ["", "ab", &"ac".repeat(16), &"+b".repeat(16), &"\u{e9}".repeat(16)] {
+        for other in [
+            "",
+            "ab",
+            &"ac".repeat(16),
+            &"+b".repeat(16),
+            &"\u{e9}".repeat(16),
+        ] {
             assert!(expected.find(other, NOW).is_none(), "{other}");
         }
         assert!(expected.find(&name, ticket.start_by_ms).is_none());

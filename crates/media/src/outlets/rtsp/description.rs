@@ -43,7 +43,11 @@ pub fn describe(video: &VideoParameters, audio: Option<AudioFormat>) -> (String,
             "a=rtpmap:{pt} mpeg4-generic/{}/{}\r\na=fmtp:{pt} streamtype=5;profile-level-id=1;mode=AAC-hbr;\
              sizelength=13;indexlength=3;indexdeltalength=3;config={}\r\n",
             audio.clock_rate(),
-            if aac.channels == 7 { 8 } else { aac.channels.max(1) },
+            if aac.channels == 7 {
+                8
+            } else {
+                aac.channels.max(1)
+            },
             hex(&aac.specific_config()),
         ),
     };
@@ -59,7 +63,10 @@ fn video_format(video: &VideoParameters) -> String {
             .collect()
     };
     let encoded = |sets: Vec<&Bytes>| -> String {
-        let texts: Vec<String> = sets.into_iter().map(|set| BASE64_STANDARD.encode(set)).collect();
+        let texts: Vec<String> = sets
+            .into_iter()
+            .map(|set| BASE64_STANDARD.encode(set))
+            .collect();
         texts.join(",")
     };
     match video.codec {
@@ -113,7 +120,7 @@ mod tests {
         }
     }
 
-    const H264: &[&[u8]] = &[&[0x67, 0x64, 0, 0x1f, 1], &[0x68, 2]];
+    const H264: &[&[u8]] = &[&[0x67, 0x64, 0, 0x1f, 1], &[0x68, 2, 1]];
     const H265: &[&[u8]] = &[&[0x40, 1, 1], &[0x42, 1, 2], &[0x44, 1, 3]];
 
     #[test]
@@ -133,8 +140,14 @@ mod tests {
                 assert_eq!((read.tracks.len(), tracks, read.unused), (2, 2, 0));
                 let sets = sets.iter().map(|set| set.to_vec()).collect();
                 assert_eq!(read.tracks[0].format, TrackFormat::Video { codec, sets });
-                assert_eq!((read.tracks[0].clock_rate, read.tracks[0].payload_type), (90_000, 96));
-                assert_eq!((&read.tracks[1].format, read.tracks[1].clock_rate), (&format, 8000));
+                assert_eq!(
+                    (read.tracks[0].clock_rate, read.tracks[0].payload_type),
+                    (90_000, 96)
+                );
+                assert_eq!(
+                    (&read.tracks[1].format, read.tracks[1].clock_rate),
+                    (&format, 8000)
+                );
                 assert_eq!(read.tracks[1].control, "trackID=1");
             }
             let (text, _) = describe(&parameters(codec, sets), Some(AudioFormat::Aac(aac)));
@@ -142,7 +155,10 @@ mod tests {
             let TrackFormat::Aac(format) = &read.tracks[1].format else {
                 panic!("{text}");
             };
-            assert_eq!((format.object_type, format.frequency_index, format.channels), (2, 8, 1));
+            assert_eq!(
+                (format.object_type, format.frequency_index, format.channels),
+                (2, 8, 1)
+            );
             assert_eq!(read.tracks[1].clock_rate, 16_000);
         }
     }
@@ -151,6 +167,6 @@ mod tests {
     fn a_silent_stream_has_one_track_and_names_its_profile() {
         let (text, tracks) = describe(&parameters(VideoCodec::H264, H264), None);
         assert_eq!(tracks, 1);
-        assert!(text.contains("profile-level-id=64001F;sprop-parameter-sets=Z2QAHwE=,aAI=\r\n"));
+        assert!(text.contains("profile-level-id=64001F;sprop-parameter-sets=Z2QAHwE=,aAIB\r\n"));
     }
 }

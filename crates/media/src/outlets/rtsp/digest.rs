@@ -89,7 +89,9 @@ mod tests {
         });
         let nonce = fresh_nonce();
         assert!(client.challenged([challenge(&nonce).as_str()].into_iter()));
-        let value = client.authorization("DESCRIBE", "rtsp://h/live/s1").unwrap();
+        let value = client
+            .authorization("DESCRIBE", "rtsp://h/live/s1")
+            .unwrap();
         let answer = Answer::parse(&value).unwrap();
         assert_eq!(answer.username, "0a");
         assert!(answer.is_right("DESCRIBE", &nonce, "secret"));

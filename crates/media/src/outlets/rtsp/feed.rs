@@ -276,7 +276,10 @@ impl Feed {
         };
         player.awaits_description = false;
         if let Some(format) = self.sound
-            && self.audio.as_ref().is_none_or(|(known, _)| *known != format)
+            && self
+                .audio
+                .as_ref()
+                .is_none_or(|(known, _)| *known != format)
         {
             let packer = Packer::new(1, format.payload_type(), format.clock_rate(), random());
             self.audio = Some((format, packer));

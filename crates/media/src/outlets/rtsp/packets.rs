@@ -231,7 +231,11 @@ impl Packing<'_> {
         }
         let (head, kind, body) = match codec {
             VideoCodec::H264 => ([nal[0] & 0xe0 | 28, 0], nal[0] & 0x1f, &nal[1..]),
-            VideoCodec::H265 => ([nal[0] & 0x81 | 49 << 1, nal[1]], nal[0] >> 1 & 0x3f, &nal[2..]),
+            VideoCodec::H265 => (
+                [nal[0] & 0x81 | 49 << 1, nal[1]],
+                nal[0] >> 1 & 0x3f,
+                &nal[2..],
+            ),
         };
         let head_length = match codec {
             VideoCodec::H264 => 1,

@@ -127,8 +127,12 @@ impl Player {
         let pair = UdpPair::open(shared, host)?;
         let towards = |port| SocketAddr::new(self.peer.ip(), port);
         // Connected, so that what strangers send there never comes in.
-        SockRef::from(&*pair.rtp).connect(&towards(rtp).into()).ok()?;
-        SockRef::from(&*pair.rtcp).connect(&towards(rtcp).into()).ok()?;
+        SockRef::from(&*pair.rtp)
+            .connect(&towards(rtp).into())
+            .ok()?;
+        SockRef::from(&*pair.rtcp)
+            .connect(&towards(rtcp).into())
+            .ok()?;
         let port = pair.port;
         self.pairs[track] = Some(pair);
         Some(port)
@@ -336,9 +340,7 @@ impl Player {
             Some(EndReason::NoMedia)
         } else if self.is_blocked() && now_us.saturating_sub(self.progress_us) >= STUCK_US {
             Some(EndReason::TooSlow)
-        } else if !self.awaits_description
-            && !is_playing
-            && waited_us >= media_wait_us + SETTLE_US
+        } else if !self.awaits_description && !is_playing && waited_us >= media_wait_us + SETTLE_US
             || self.sends_datagrams() && now_us.saturating_sub(self.heard_us) >= SILENT_US
         {
             Some(EndReason::Silent)
@@ -358,13 +360,7 @@ impl Player {
     }
 
     /// Close, and tell what came of it.
-    pub fn end(
-        mut self,
-        reason: EndReason,
-        stream_id: &str,
-        clocks: Clocks,
-        now_us: u64,
-    ) -> Event {
+    pub fn end(mut self, reason: EndReason, stream_id: &str, clocks: Clocks, now_us: u64) -> Event {
         let may_speak = reason != EndReason::ConnectionLost && !self.connection.has_media();
         if may_speak {
             self.say_bye(&clocks, now_us);

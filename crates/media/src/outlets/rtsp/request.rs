@@ -133,7 +133,10 @@ fn pair_of<N: std::str::FromStr + Copy>(
 
 /// Whether a text of the network may be repeated in an answer.
 pub fn is_repeatable(text: &str) -> bool {
-    text.len() <= 256 && text.split(' ').all(|word| word.is_empty() || is_sendable(word))
+    text.len() <= 256
+        && text
+            .split(' ')
+            .all(|word| word.is_empty() || is_sendable(word))
 }
 
 #[cfg(test)]
@@ -156,8 +159,16 @@ mod tests {
             ("rtsp://h:8554/live/s1/trackID=1", None, Some(1)),
             ("rtsp://h:8554/live/s1?ticket=t-_1", ticket.clone(), None),
             ("rtsp://h:8554/live/s1/?ticket=t-_1", ticket.clone(), None),
-            ("rtsp://h:8554/live/s1?ticket=t-_1/trackID=0", ticket.clone(), Some(0)),
-            ("rtsp://h:8554/live/s1/trackID=0?ticket=t-_1", ticket.clone(), Some(0)),
+            (
+                "rtsp://h:8554/live/s1?ticket=t-_1/trackID=0",
+                ticket.clone(),
+                Some(0),
+            ),
+            (
+                "rtsp://h:8554/live/s1/trackID=0?ticket=t-_1",
+                ticket.clone(),
+                Some(0),
+            ),
         ] {
             assert_eq!(place(uri), (s1.clone(), ticket, track), "{uri}");
         }
@@ -183,13 +194,19 @@ mod tests {
     #[test]
     fn the_first_transport_that_can_be_had_is_taken() {
         let tcp = Some(Delivery::Interleaved(Some((0, 1))));
-        let udp = Some(Delivery::Datagrams { rtp: 5000, rtcp: 5001 });
+        let udp = Some(Delivery::Datagrams {
+            rtp: 5000,
+            rtcp: 5001,
+        });
         for (text, found) in [
             ("RTP/AVP/TCP;unicast;interleaved=0-1", tcp),
             ("rtp/avp/tcp;interleaved=0", tcp),
             ("RTP/AVP/TCP;unicast", Some(Delivery::Interleaved(None))),
             ("RTP/AVP;unicast;client_port=5000-5001;mode=\"PLAY\"", udp),
-            ("RTP/AVP/UDP;unicast;client_port=5000;destination=192.0.2.7", udp),
+            (
+                "RTP/AVP/UDP;unicast;client_port=5000;destination=192.0.2.7",
+                udp,
+            ),
             ("RTP/AVP;multicast,RTP/AVP/TCP;interleaved=0-1", tcp),
             ("RTP/SAVP;unicast;client_port=5000-5001", None),
             ("RTP/AVP/TCP;interleaved=255", None),

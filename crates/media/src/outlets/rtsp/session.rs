@@ -265,13 +265,19 @@ impl Session {
                 let (rtp, rtcp) = channels.unwrap_or_else(|| usual_channels(track));
                 self.reader.expect(rtp);
                 self.reader.expect(rtcp);
-                format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X};mode=\"PLAY\"")
+                format!(
+                    "RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X};mode=\"PLAY\""
+                )
             }
         };
         self.deliveries[track] = Some(wanted);
         self.state = State::Ready;
         let session = format!("{};timeout={TIMEOUT_S}", self.id);
-        self.answer(200, cseq, &[("Transport", &transport), ("Session", &session)]);
+        self.answer(
+            200,
+            cseq,
+            &[("Transport", &transport), ("Session", &session)],
+        );
     }
 
     /// Pictures follow. For each track that is known to begin: its first sequence number and time stamp (RFC 2326 12.33).
@@ -446,10 +452,14 @@ impl Session {
     }
 
     fn report(&mut self, channel: u8, data: &std::ops::Range<usize>) -> Option<Ask> {
-        let track = self.deliveries.iter().enumerate().position(|(track, delivery)| {
-            matches!(delivery, Some(Delivery::Interleaved(pair))
+        let track = self
+            .deliveries
+            .iter()
+            .enumerate()
+            .position(|(track, delivery)| {
+                matches!(delivery, Some(Delivery::Interleaved(pair))
                 if pair.unwrap_or_else(|| usual_channels(track)).1 == channel)
-        })?;
+            })?;
         let packet = self.reader.frame(data).to_vec();
         Some(Ask::Report { track, packet })
     }
