@@ -368,3 +368,16 @@ async def test_on_demand_needs_a_plan(made: Harness) -> None:
     supervisor = await made.signed_in(Role.SUPERVISOR)
     await supervisor.post("/api/recording/plans", json=PLAN | {"mode": "on_demand"})
     assert (await supervisor.get("/api/recording/plans")).json()["items"][0]["mode"] == "on_demand"
+
+
+async def test_the_forecast_says_what_it_stands_on(made: Harness) -> None:
+    client = await made.signed_in(Role.SUPERVISOR)
+    empty = (await client.get("/api/recording/forecast")).json()
+    assert (empty["planned"], empty["total"]["state"]) == (0, "idle")
+    await client.post("/api/recording/plans", json=PLAN)
+    indexed(made)
+    young = (await client.get("/api/recording/forecast")).json()
+    assert (young["planned"], young["young"], young["measured"]) == (1, 1, 0)
+    assert (young["total"]["state"], young["total"]["days_until_full"]) == ("unknown", None)
+    assert [one["state"] for one in young["disks"]] == ["unknown"]
+    assert young["total"]["kept_bytes"] == 3 * len(CONTENT)

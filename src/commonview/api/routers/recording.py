@@ -21,6 +21,7 @@ from commonview.api.schemas_recording import (
     DiskChange,
     DiskIn,
     DiskOut,
+    ForecastOut,
     GapOut,
     HoldIn,
     HoldOut,
@@ -233,6 +234,12 @@ async def change_recording_disk(
     return DiskOut.of(
         await context.recording.disks.change(caller.subject, disk_id, body.policy, body.reserve_bytes)
     )
+
+
+@router.get("/recording/forecast", dependencies=[require(Action.RECORDING_READ)])
+async def forecast_recording(context: Context) -> ForecastOut:
+    """How long the disks will do, by what was recorded in the last days; at most a minute old."""
+    return ForecastOut.of(await context.recording.forecaster.read())
 
 
 # -- looking at what was recorded
