@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from commonview.foundation.database import stored_time
+from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import Segment, Track
 from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
@@ -250,6 +251,42 @@ async def test_what_is_no_range_is_answered_with_the_whole(made: Harness, asked:
     assert (whole.status_code, whole.content) == (200, CONTENT)
 
 
+async def test_a_player_is_told_where_the_groups_of_pictures_lie(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def groups(path: Path) -> tuple[SegmentHead, list[SegmentGroup]]:
+        reads.append(path)
+        head = SegmentHead(len(CONTENT), 700, "avc1.64001e", "alaw", 640, 360)
+        return head, [SegmentGroup(0, 700, 300), SegmentGroup(2_000_000, 1000, 500)]
+
+    monkeypatch.setattr("commonview.api.recorded_desk.segment_groups", groups)
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    url = opened["segments"][1]["url"] + "/index"
+    told = (await client.get(url)).json()
+    assert (told["init_bytes"], told["video_codec"], told["audio_codec"]) == (700, "avc1.64001e", "alaw")
+    assert told["groups"] == [[0, 700, 300], [2_000_000, 1000, 500]]
+    assert (await client.get(url)).json() == told
+    assert len(reads) == 1, "a finished segment does not change"
+    await client.delete(f"/api/recorded/{opened['access_id']}")
+    assert (await client.get(url)).status_code == 404, "the look is over"
+
+
+async def test_a_damaged_file_is_said_to_be_one(made: Harness) -> None:
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    url = (await look(client, made)).json()["segments"][0]["url"]
+    answer = await client.get(url + "/index")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "segment_unreadable")
+    for disk in made.context.recording.disks.disks().values():
+        for path in Path(disk.root).rglob("*.mp4"):
+            path.unlink()
+    assert (await client.get(url + "/index")).json()["error"]["code"] == "segment_unknown"
+
+
 async def test_what_is_not_told_at_once_is_asked_for_from_a_moment_on(
     made: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,3 +368,16 @@ async def test_on_demand_needs_a_plan(made: Harness) -> None:
     supervisor = await made.signed_in(Role.SUPERVISOR)
     await supervisor.post("/api/recording/plans", json=PLAN | {"mode": "on_demand"})
     assert (await supervisor.get("/api/recording/plans")).json()["items"][0]["mode"] == "on_demand"
+
+
+async def test_the_forecast_says_what_it_stands_on(made: Harness) -> None:
+    client = await made.signed_in(Role.SUPERVISOR)
+    empty = (await client.get("/api/recording/forecast")).json()
+    assert (empty["planned"], empty["total"]["state"]) == (0, "idle")
+    await client.post("/api/recording/plans", json=PLAN)
+    indexed(made)
+    young = (await client.get("/api/recording/forecast")).json()
+    assert (young["planned"], young["young"], young["measured"]) == (1, 1, 0)
+    assert (young["total"]["state"], young["total"]["days_until_full"]) == ("unknown", None)
+    assert [one["state"] for one in young["disks"]] == ["unknown"]
+    assert young["total"]["kept_bytes"] == 3 * len(CONTENT)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from commonview.media import (
     StreamUnknown,
     mend_segment,
     scan_segment,
+    segment_groups,
+    segment_index,
 )
 from tests.media.conftest import EventLog
 from tests.media.test_files import TICK, Recorder, wait_for_pictures
@@ -85,6 +88,35 @@ def test_any_player_finds_a_segment_flawless(
         [stream] = found["streams"]
         assert int(stream["nb_read_packets"]) == one.pictures
         assert abs(float(stream["duration"]) - one.pictures / SECOND) < 0.001
+
+
+def test_every_picture_and_group_of_a_segment_is_found_where_it_lies(
+    node: CoreMediaNode, log: EventLog, camera: Recorder, tmp_path: Path
+) -> None:
+    one = recorded(node, log, camera, tmp_path, 4, sound="alaw")[1]
+    head, fragments = segment_index(Path(one.path))
+    content = Path(one.path).read_bytes()
+    assert (head.bytes, head.width, head.height) == (len(content), 320, 240)
+    assert (head.video_codec[:5], head.audio_codec) == ("avc1.", "alaw")
+    assert content[head.init_bytes + 4 :][:4] == b"moof"
+    pictures = [found for found in fragments if not found.is_audio]
+    assert [found.begin_us for found in pictures] == [n * 40_000 for n in range(one.pictures)]
+    assert {content[found.offset + 4 :][:4] for found in fragments} == {b"moof"}
+    same, groups = segment_groups(Path(one.path))
+    assert same == head
+    assert [found.offset for found in groups] == [found.offset for found in pictures if found.is_key_frame]
+    assert [found.begin_us for found in groups] == [0, 1_000_000]
+    for before, after in pairwise(groups):
+        assert before.offset + before.bytes == after.offset
+
+
+def test_what_is_no_segment_has_no_index(tmp_path: Path) -> None:
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(b"no segment")
+    with pytest.raises(OSError, match="not a readable segment"):
+        segment_groups(path)
+    with pytest.raises(OSError, match="not a readable segment"):
+        segment_index(path)
 
 
 def test_sound_is_in_the_segments_from_the_second_on(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
+from commonview.media import SegmentGroup, SegmentHead, segment_groups
 from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
+_INDEXES_KEPT: Final = 2000
+"""Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -66,6 +69,7 @@ class RecordedDesk:
         self._network = network
         self._recording = recording
         self._looks: dict[str, _Look] = {}
+        self._indexes: OrderedDict[Path, tuple[SegmentHead, list[SegmentGroup]]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
         self.counters: Counter[str] = Counter()
@@ -111,6 +115,38 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
+        path = await self._path(subject, access_id, stream_number, sequence)
+        try:
+            length = (await to_thread.run_sync(path.stat)).st_size
+        except OSError as error:
+            raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+        return Part(access_id, path, *_range(asked, length), length)
+
+    async def index(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int
+    ) -> tuple[SegmentHead, list[SegmentGroup]]:
+        """Where in a segment its groups of pictures lie.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+            RecordingUnknown: no such segment in it, or it cannot be read.
+        """
+        path = await self._path(subject, access_id, stream_number, sequence)
+        known = self._indexes.pop(path, None)
+        if known is None:
+            try:
+                known = await to_thread.run_sync(segment_groups, path)
+            except FileNotFoundError as error:
+                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+            except OSError as error:
+                raise RecordingUnknown(str(error), code="segment_unreadable") from error
+        self._indexes[path] = known
+        if len(self._indexes) > _INDEXES_KEPT:
+            self._indexes.popitem(last=False)
+        return known
+
+    async def _path(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Path:
+        """Where a segment lies that may be looked at under this look."""
         look = self._looks.get(access_id)
         if look is None or look.account_id != subject.account_id or look.outcome is not None:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
@@ -120,11 +156,7 @@ class RecordedDesk:
             path = self._recording.file_of(meant)
         if path is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
-        try:
-            length = (await to_thread.run_sync(path.stat)).st_size
-        except OSError as error:
-            raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-        return Part(access_id, path, *_range(asked, length), length)
+        return path
 
     async def send(self, part: Part) -> AsyncIterator[bytes]:
         """The bytes, for as long as the look lasts."""

@@ -6,17 +6,22 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
+from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
     DiskAlarm,
     DiskHealth,
     DiskPolicy,
+    Forecast,
+    ForecastState,
+    FullEffect,
     Gap,
     GapReason,
     Hold,
     HoldState,
     LegalClass,
     Line,
+    Outlook,
     Plan,
     PlanMode,
     Segment,
@@ -326,6 +331,59 @@ class DiskOut(Answer):
         )
 
 
+class OutlookOut(Answer):
+    """What is foreseen of a disk, or of all disks as one (`disk_id` is null)."""
+
+    disk_id: str | None
+    state: ForecastState
+    bytes_per_day: int
+    room_bytes: int
+    kept_bytes: int
+    peak_bytes: int | None
+    """So much will be kept at most, where it does not fill."""
+    days_until_full: float | None
+    effect: FullEffect | None
+    days_until_stop: float | None
+    keeps_days: float | None
+    """For so many days recordings are there once it is full."""
+    oldest_begin: AwareDatetime | None
+    oldest_goes_at: AwareDatetime | None
+
+    @classmethod
+    def of(cls, outlook: Outlook) -> Self:
+        """An outlook."""
+        return cls(**{name: getattr(outlook, name) for name in Outlook.__slots__})
+
+
+class ForecastOut(Answer):
+    """How long the disks will do, and what that stands on."""
+
+    at: AwareDatetime
+    window_days: int
+    """It goes by what was recorded in so many days, today among them."""
+    measured_since: AwareDatetime | None
+    planned: int
+    """Tracks that plans want recorded."""
+    measured: int
+    young: int
+    """Tracks that were not watched for a day yet: they are left out."""
+    silent: int
+    """Tracks of which nothing came although plans want them recorded."""
+    holds: int
+    total: OutlookOut
+    disks: list[OutlookOut]
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> Self:
+        """A forecast."""
+        names = ("at", "window_days", "measured_since", "planned", "measured", "young", "silent", "holds")
+        return cls(
+            **{name: getattr(forecast, name) for name in names},
+            total=OutlookOut.of(forecast.total),
+            disks=[OutlookOut.of(one) for one in forecast.disks],
+        )
+
+
 class RecordedRequest(Request):
     """A look at what is recorded of a channel: a purpose and a reason, or a running grant."""
 
@@ -375,6 +433,28 @@ class SegmentOut(Answer):
             stream_number=number,
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
+
+
+class SegmentIndexOut(Answer):
+    """What a segment holds, and where.
+
+    ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
+    ``init_bytes`` and any group can be appended to a player's buffer.
+    """
+
+    bytes: int
+    init_bytes: int
+    video_codec: str
+    audio_codec: str
+    width: int
+    height: int
+    groups: list[tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, head: SegmentHead, groups: list[SegmentGroup]) -> Self:
+        """The index of a segment."""
+        values = {name: getattr(head, name) for name in SegmentHead.__slots__}
+        return cls(**values, groups=[tuple(group) for group in groups])
 
 
 class RecordedOut(Answer):

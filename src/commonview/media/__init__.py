@@ -67,10 +67,20 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TlsIdentity,
     ViewerProtocol,
 )
 from commonview.media.node import MediaNode
-from commonview.media.segments import hash_segment, mend_segment, scan_segment
+from commonview.media.segments import (
+    SegmentFragment,
+    SegmentGroup,
+    SegmentHead,
+    hash_segment,
+    mend_segment,
+    scan_segment,
+    segment_groups,
+    segment_index,
+)
 from commonview.media.tickets import Ticket
 
 if TYPE_CHECKING:
@@ -107,6 +117,9 @@ __all__ = [
     "RecordingDiskStats",
     "RtspConnected",
     "RtspFailed",
+    "SegmentFragment",
+    "SegmentGroup",
+    "SegmentHead",
     "SegmentScan",
     "Sender",
     "SenderConnected",
@@ -133,6 +146,7 @@ __all__ = [
     "TcpFailed",
     "Ticket",
     "TicketRefused",
+    "TlsIdentity",
     "TransportMismatch",
     "ViewerFirstBytes",
     "ViewerJoined",
@@ -142,6 +156,8 @@ __all__ = [
     "hash_segment",
     "mend_segment",
     "scan_segment",
+    "segment_groups",
+    "segment_index",
     "tickets",
 ]
 

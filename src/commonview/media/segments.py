@@ -1,11 +1,73 @@
-"""Segments of recordings on a disk: read from end to end, hashed, mended. No media node is needed for it."""
+"""Segments of recordings on a disk: read from end to end, hashed, mended; where in them each picture lies.
+
+No media node is needed for it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from commonview.media.model import SegmentScan
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHead:
+    """What a player must know of a segment before it asks for its pictures."""
+
+    bytes: int
+    init_bytes: int
+    """Of `ftyp` and `moov` at its beginning."""
+    video_codec: str
+    """RFC 6381, such as `avc1.64001f`."""
+    audio_codec: str
+    """`mp4a.40.2`, `alaw` or `ulaw`; empty without sound."""
+    width: int
+    height: int
+
+
+class SegmentGroup(NamedTuple):
+    """A key frame with what follows it, up to the next one."""
+
+    begin_us: int
+    """When the key frame is shown, from the beginning of the segment."""
+    offset: int
+    bytes: int
+
+
+class SegmentFragment(NamedTuple):
+    """One ``moof`` with its ``mdat``: a picture, or a run of sound."""
+
+    offset: int
+    bytes: int
+    begin_us: int
+    """When it is shown or heard, from the beginning of the segment."""
+    duration_us: int
+    is_key_frame: bool
+    is_audio: bool
+
+
+def segment_groups(path: Path) -> tuple[SegmentHead, list[SegmentGroup]]:
+    """The groups of pictures of a finished segment, from the index at its end. Blocks for some reads.
+
+    Raises `OSError` for a file that is no segment, too.
+    """
+    from commonview.media import _core
+
+    head, found = _core.segment_groups(str(path))
+    return SegmentHead(**cast(dict[str, Any], head)), [SegmentGroup(*one) for one in found]
+
+
+def segment_index(path: Path) -> tuple[SegmentHead, list[SegmentFragment]]:
+    """Every whole fragment of a segment, finished or not. Reads the head of each; blocks.
+
+    Raises `OSError` for a file that is no segment, too.
+    """
+    from commonview.media import _core
+
+    head, found = _core.segment_index(str(path))
+    return SegmentHead(**cast(dict[str, Any], head)), [SegmentFragment(*one) for one in found]
 
 
 def scan_segment(path: Path) -> SegmentScan:

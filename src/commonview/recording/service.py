@@ -18,6 +18,7 @@ from commonview.recording import store
 from commonview.recording.bands import Bands
 from commonview.recording.disks import CHECK_EVERY_S, DiskWatch
 from commonview.recording.doctor import Doctor
+from commonview.recording.forecaster import Forecaster
 from commonview.recording.index import SegmentIndex
 from commonview.recording.keeper import Keeper
 from commonview.recording.model import (
@@ -118,6 +119,7 @@ class RecordingService:
         )
         self.wishes = Wishes(database, security, clock, self.book, self.keeper, network.channel_tree)
         self.retention = Retention(database, security, clock, self.book, self._bands)
+        self.forecaster = Forecaster(database, self.book, self.disks, clock)
         self._timeline = Timeline(database, network)
 
     # -- life

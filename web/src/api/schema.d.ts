@@ -1803,6 +1803,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Index
+         * @description Where in a segment its groups of pictures lie, for playing it by Range.
+         */
+        get: operations["get_recorded_index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/classes": {
         parameters: {
             query?: never;
@@ -1900,6 +1920,26 @@ export interface paths {
          * @description Decide what gives way when a disk is full.
          */
         put: operations["change_recording_disk"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Forecast Recording
+         * @description How long the disks will do, by what was recorded in the last days; at most a minute old.
+         */
+        get: operations["forecast_recording"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -4129,6 +4169,40 @@ export interface components {
          */
         Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration" | "digest_algorithm" | "digest_qop" | "note";
         /**
+         * ForecastOut
+         * @description How long the disks will do, and what that stands on.
+         */
+        ForecastOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Disks */
+            disks: components["schemas"]["OutlookOut"][];
+            /** Holds */
+            holds: number;
+            /** Measured */
+            measured: number;
+            /** Measured Since */
+            measured_since: string | null;
+            /** Planned */
+            planned: number;
+            /** Silent */
+            silent: number;
+            total: components["schemas"]["OutlookOut"];
+            /** Window Days */
+            window_days: number;
+            /** Young */
+            young: number;
+        };
+        /**
+         * ForecastState
+         * @description What is foreseen of a disk, or of all.
+         * @enum {string}
+         */
+        ForecastState: "unknown" | "idle" | "holds" | "fills" | "full" | "gone";
+        /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
          */
@@ -4154,6 +4228,12 @@ export interface components {
             /** Mirror */
             mirror: number;
         };
+        /**
+         * FullEffect
+         * @description What follows when a disk is full.
+         * @enum {string}
+         */
+        FullEffect: "oldest_goes" | "shortens" | "stops";
         /**
          * GapOut
          * @description Nothing recorded where something should be.
@@ -5127,6 +5207,34 @@ export interface components {
          */
         Outcome: "ok" | "degraded" | "failed" | "unfinished";
         /**
+         * OutlookOut
+         * @description What is foreseen of a disk, or of all disks as one (`disk_id` is null).
+         */
+        OutlookOut: {
+            /** Bytes Per Day */
+            bytes_per_day: number;
+            /** Days Until Full */
+            days_until_full: number | null;
+            /** Days Until Stop */
+            days_until_stop: number | null;
+            /** Disk Id */
+            disk_id: string | null;
+            effect: components["schemas"]["FullEffect"] | null;
+            /** Keeps Days */
+            keeps_days: number | null;
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Oldest Begin */
+            oldest_begin: string | null;
+            /** Oldest Goes At */
+            oldest_goes_at: string | null;
+            /** Peak Bytes */
+            peak_bytes: number | null;
+            /** Room Bytes */
+            room_bytes: number;
+            state: components["schemas"]["ForecastState"];
+        };
+        /**
          * PasswordChange
          * @description A new password, against the current one.
          */
@@ -6081,6 +6189,33 @@ export interface components {
              * @enum {string}
              */
             kind: "scan_stop";
+        };
+        /**
+         * SegmentIndexOut
+         * @description What a segment holds, and where.
+         *
+         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
+         *     ``init_bytes`` and any group can be appended to a player's buffer.
+         */
+        SegmentIndexOut: {
+            /** Audio Codec */
+            audio_codec: string;
+            /** Bytes */
+            bytes: number;
+            /** Groups */
+            groups: [
+                number,
+                number,
+                number
+            ][];
+            /** Height */
+            height: number;
+            /** Init Bytes */
+            init_bytes: number;
+            /** Video Codec */
+            video_codec: string;
+            /** Width */
+            width: number;
         };
         /**
          * SegmentOut
@@ -13109,6 +13244,57 @@ export interface operations {
             };
         };
     };
+    get_recorded_index: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentIndexOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_legal_classes: {
         parameters: {
             query?: never;
@@ -13380,6 +13566,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DiskOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forecast_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastOut"];
                 };
             };
             /** @description The request does not fit its description */

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::recording::reader::{self, Group, Head, Place};
 use crate::recording::scan::{self, Scan};
 use crate::recording::{DiskStats, RecorderStats};
 
@@ -68,4 +69,48 @@ pub fn mend_segment<'py>(
         Some((finished, scan)) => Ok(Some((finished, scan_dict(py, &scan)?))),
         None => Ok(None),
     }
+}
+
+fn head_dict<'py>(py: Python<'py>, head: &Head) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("bytes", head.length)?;
+    dict.set_item("init_bytes", head.init)?;
+    dict.set_item("video_codec", &head.codecs.video)?;
+    dict.set_item("audio_codec", &head.codecs.audio)?;
+    dict.set_item("width", head.width)?;
+    dict.set_item("height", head.height)?;
+    Ok(dict)
+}
+
+/// What a finished segment holds, and its groups: (begins, microseconds; offset; bytes).
+#[pyfunction]
+#[allow(clippy::type_complexity)] // a list of triples
+pub fn segment_groups<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+) -> PyResult<(Bound<'py, PyDict>, Vec<(u64, u64, u64)>)> {
+    let (head, found) = py.detach(|| reader::groups(&path))?;
+    let triple = |one: &Group| (one.begin_us, one.offset, one.bytes);
+    Ok((head_dict(py, &head)?, found.iter().map(triple).collect()))
+}
+
+/// What a segment holds, and its whole fragments: (offset, bytes, begins and lasts, microseconds; key frame; sound).
+#[pyfunction]
+#[allow(clippy::type_complexity)] // a list of tuples
+pub fn segment_index<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+) -> PyResult<(Bound<'py, PyDict>, Vec<(u64, u64, u64, u64, bool, bool)>)> {
+    let (head, found) = py.detach(|| reader::fragments(&path))?;
+    let told = |one: &Place| {
+        (
+            one.offset,
+            one.bytes,
+            one.begin_us,
+            one.duration_us,
+            one.is_key_frame,
+            one.is_audio,
+        )
+    };
+    Ok((head_dict(py, &head)?, found.iter().map(told).collect()))
 }

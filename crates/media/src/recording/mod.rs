@@ -13,6 +13,7 @@
 
 mod clock;
 mod disk;
+pub mod reader;
 mod recorder;
 pub mod scan;
 mod segment;
@@ -21,6 +22,7 @@ mod writer;
 
 use std::io::{self, ErrorKind};
 
+pub(crate) use clock::civil;
 pub use disk::{DiskStats, Disks};
 pub use recorder::{Recorder, RecorderFeed, RecorderRequest, RecorderStats};
 

@@ -15,10 +15,10 @@ use super::{FINISHED, UNFINISHED};
 use crate::mp4_file::random_access;
 
 /// Largest `ftyp`, `moov`, `moof` or `mfra` box that is read.
-const HEAD_MAX: u64 = 32 << 20;
+pub(super) const HEAD_MAX: u64 = 32 << 20;
 /// The file is hashed in pieces of this.
 const PIECE: usize = 1 << 20;
-const VIDEO_TRACK: u32 = 1;
+pub(super) const VIDEO_TRACK: u32 = 1;
 
 /// What a segment holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,7 +155,7 @@ fn boxes(file: &File) -> io::Result<Scan> {
 }
 
 /// Kind and size of the box at `at`, when all of it is in the file.
-fn head(file: &File, at: u64, length: u64) -> io::Result<Option<([u8; 4], u64)>> {
+pub(super) fn head(file: &File, at: u64, length: u64) -> io::Result<Option<([u8; 4], u64)>> {
     if length.saturating_sub(at) < 8 {
         return Ok(None);
     }
@@ -166,7 +166,7 @@ fn head(file: &File, at: u64, length: u64) -> io::Result<Option<([u8; 4], u64)>>
     Ok((size >= 8 && size <= length - at).then_some((kind, size)))
 }
 
-fn read(file: &File, range: std::ops::Range<u64>) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read(file: &File, range: std::ops::Range<u64>) -> io::Result<Option<Vec<u8>>> {
     let size = range.end - range.start;
     if size > HEAD_MAX {
         return Ok(None);
@@ -176,18 +176,18 @@ fn read(file: &File, range: std::ops::Range<u64>) -> io::Result<Option<Vec<u8>>>
     Ok(Some(content))
 }
 
-fn word(data: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(data: &[u8], at: usize) -> Option<u32> {
     let bytes = data.get(at..at.checked_add(4)?)?;
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-fn number(data: &[u8], at: usize) -> Option<u64> {
+pub(super) fn number(data: &[u8], at: usize) -> Option<u64> {
     let bytes = data.get(at..at.checked_add(8)?)?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 
 /// The contents of the boxes of this kind side by side in `data`.
-fn children<'a>(data: &'a [u8], kind: &'a [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn children<'a>(data: &'a [u8], kind: &'a [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = data;
     std::iter::from_fn(move || {
         loop {
@@ -202,13 +202,13 @@ fn children<'a>(data: &'a [u8], kind: &'a [u8; 4]) -> impl Iterator<Item = &'a [
     })
 }
 
-fn inside<'a>(data: &'a [u8], path: &[&'a [u8; 4]]) -> Option<&'a [u8]> {
+pub(super) fn inside<'a>(data: &'a [u8], path: &[&'a [u8; 4]]) -> Option<&'a [u8]> {
     path.iter()
         .try_fold(data, |data, kind| children(data, kind).next())
 }
 
 /// What `moov` says of the tracks.
-fn describe(moov: &[u8], found: &mut Scan) {
+pub(super) fn describe(moov: &[u8], found: &mut Scan) {
     for track in children(moov, b"trak") {
         let Some(stsd) = inside(track, &[b"mdia", b"minf", b"stbl", b"stsd"]) else {
             continue;
@@ -231,22 +231,31 @@ fn describe(moov: &[u8], found: &mut Scan) {
 }
 
 /// What a `moof` says of the `mdat` behind it.
-struct Fragment {
+pub(super) struct Fragment {
     at: u64,
-    payload: u64,
-    video: Option<Run>,
+    /// Octets of the `mdat`'s content.
+    pub payload: u64,
+    /// The track it belongs to.
+    pub track: u32,
+    /// Its samples.
+    pub run: Run,
 }
 
-struct Run {
-    time: u64,
+/// The samples of a fragment; times in the scale of its track.
+pub(super) struct Run {
+    /// When the first is decoded.
+    pub time: u64,
     pictures: u64,
-    ticks: u64,
-    presented: u64,
-    is_key_frame: bool,
+    /// How long they last.
+    pub ticks: u64,
+    /// When the first is shown.
+    pub presented: u64,
+    /// Whether the first is a key frame.
+    pub is_key_frame: bool,
 }
 
 impl Fragment {
-    fn of(moof: &[u8], at: u64) -> Option<Fragment> {
+    pub fn of(moof: &[u8], at: u64) -> Option<Fragment> {
         let traf = inside(moof, &[b"traf"])?;
         let track = word(inside(traf, &[b"tfhd"])?, 4)?;
         let time = number(inside(traf, &[b"tfdt"])?, 4)?;
@@ -282,19 +291,27 @@ impl Fragment {
                 }
             }
         }
-        let video = (track == VIDEO_TRACK).then(|| Run {
+        let run = Run {
             time,
             pictures: count.into(),
             ticks,
             presented: time.saturating_add_signed(offset.into()),
             // sample_is_non_sync_sample (8.8.3.1).
             is_key_frame: sample_flags & 0x1_0000 == 0,
-        });
-        Some(Fragment { at, payload, video })
+        };
+        Some(Fragment {
+            at,
+            payload,
+            track,
+            run,
+        })
     }
 
     fn count(self, found: &mut Scan) {
-        let Some(run) = self.video else { return };
+        if self.track != VIDEO_TRACK {
+            return;
+        }
+        let run = self.run;
         found.pictures += run.pictures;
         found.duration = found.duration.max(run.time.saturating_add(run.ticks));
         if run.is_key_frame {

@@ -24,10 +24,10 @@ const NOW_US: u64 = 5_000_000;
 const OFFSET_US: i64 = 1_795_365_000_000_000;
 
 /// A folder of its own that goes with the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("recording-{name}-{}", std::process::id()));
         let _none_left = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -57,11 +57,12 @@ fn shared() -> Arc<Shared> {
         max_connections: 1,
         request_head_timeout: Duration::from_secs(60),
         max_unverified: 1,
+        tls: None,
     };
     Arc::new(Shared::new(settings, Verifier::new(&[7; KEY_MIN]).unwrap()).unwrap())
 }
 
-fn parameters(generation: u32) -> Arc<VideoParameters> {
+pub(super) fn parameters(generation: u32) -> Arc<VideoParameters> {
     Arc::new(VideoParameters {
         generation,
         codec: VideoCodec::H264,
@@ -75,7 +76,7 @@ fn parameters(generation: u32) -> Arc<VideoParameters> {
 }
 
 /// Picture number `n` of a stream with a key frame every `gop`.
-fn picture(n: i64, gop: i64) -> AccessUnit {
+pub(super) fn picture(n: i64, gop: i64) -> AccessUnit {
     let is_key_frame = n % gop == 0;
     let sample = Sample {
         sequence: n as u32,

@@ -21,6 +21,7 @@ from commonview.api.schemas_recording import (
     DiskChange,
     DiskIn,
     DiskOut,
+    ForecastOut,
     GapOut,
     HoldIn,
     HoldOut,
@@ -30,6 +31,7 @@ from commonview.api.schemas_recording import (
     PlanOut,
     RecordedOut,
     RecordedRequest,
+    SegmentIndexOut,
     SegmentOut,
     TimelineIn,
     TimelineOut,
@@ -234,6 +236,12 @@ async def change_recording_disk(
     )
 
 
+@router.get("/recording/forecast", dependencies=[require(Action.RECORDING_READ)])
+async def forecast_recording(context: Context) -> ForecastOut:
+    """How long the disks will do, by what was recorded in the last days; at most a minute old."""
+    return ForecastOut.of(await context.recording.forecaster.read())
+
+
 # -- looking at what was recorded
 
 
@@ -284,6 +292,19 @@ async def get_recorded_segment(
         headers=headers,
         media_type="video/mp4",
     )
+
+
+@router.get("/recorded/{access_id}/{stream_number}/{sequence}/index")
+async def get_recorded_index(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+) -> SegmentIndexOut:
+    """Where in a segment its groups of pictures lie, for playing it by Range."""
+    head, groups = await context.recorded.index(caller.subject, access_id, stream_number, sequence)
+    return SegmentIndexOut.of(head, groups)
 
 
 @router.delete("/recorded/{access_id}", status_code=204)

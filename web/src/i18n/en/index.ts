@@ -12,6 +12,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import plans from './plans.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
@@ -32,6 +33,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...plans,
   ...recording,
   ...recordings,
   ...shell,
