@@ -40,6 +40,7 @@ def settings(papers: Papers, **more: object) -> Settings:
         media_tls_certificate=papers.certificate,
         media_tls_key=papers.key,
         media_port=0,
+        media_rtsp_port=0,
         rtp_port_min=40_000,
         rtp_port_max=40_019,
         **more,  # type: ignore[arg-type]
@@ -47,11 +48,12 @@ def settings(papers: Papers, **more: object) -> Settings:
 
 
 def test_urls_say_that_the_outlet_speaks_tls(papers: Papers) -> None:
-    address = MediaAddress(settings(papers), 8001)
+    address = MediaAddress(settings(papers), 8001, 8554)
     assert address.origin(ViewerProtocol.HTTP, "localhost:8000") == "https://localhost:8001"
     assert address.origin(ViewerProtocol.WEBSOCKET, "localhost:8000") == "wss://localhost:8001"
+    assert address.origin(ViewerProtocol.RTSP, "localhost:8000") == "rtsps://localhost:8554"
     # A proxy in front that takes TLS off, or puts another certificate on, is named by its own address.
-    proxied = MediaAddress(settings(papers, media_public_url="https://video.example"), 8001)
+    proxied = MediaAddress(settings(papers, media_public_url="https://video.example"), 8001, 8554)
     assert proxied.origin(ViewerProtocol.WEBSOCKET, "localhost:8000") == "wss://video.example"
 
 

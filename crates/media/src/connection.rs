@@ -40,6 +40,12 @@ pub enum EndReason {
     TooSlow,
     /// It broke the WebSocket protocol.
     Violation(websocket::Violation),
+    /// It broke the protocol of its outlet.
+    Malformed,
+    /// It showed no sign of life, or never came to play.
+    Silent,
+    /// The pictures are coded otherwise from now on, which its protocol cannot tell.
+    FormatChanged,
     /// Its connection failed.
     ConnectionLost,
 }
@@ -55,7 +61,9 @@ impl EndReason {
             EndReason::StreamEnded => "stream_ended",
             EndReason::NoMedia => "no_media",
             EndReason::TooSlow => "too_slow",
-            EndReason::Violation(_) => "protocol_error",
+            EndReason::Violation(_) | EndReason::Malformed => "protocol_error",
+            EndReason::Silent => "silent",
+            EndReason::FormatChanged => "format_changed",
             EndReason::ConnectionLost => "connection_lost",
         }
     }
@@ -180,7 +188,8 @@ impl ViewerConnection {
                     let pong = websocket::frame(Opcode::Pong, &frame.payload);
                     self.queue.push_preamble(Chunk::preamble(pong, now_us));
                 }
-                // A viewer has nothing to say that matters; it was read to keep the framing.
+                Opcode::Text if !self.decoder.is_in_message() => self.heed(&frame.payload),
+                // A viewer has nothing else to say that matters; it was read to keep the framing.
                 Opcode::Ping
                 | Opcode::Pong
                 | Opcode::Text
@@ -190,6 +199,15 @@ impl ViewerConnection {
         }
         self.input.drain(..taken);
         Ok(())
+    }
+
+    /// Do what a viewer's word says, if it is one we know.
+    fn heed(&mut self, word: &[u8]) {
+        match word {
+            b"audio on" => self.queue.listen(true),
+            b"audio off" => self.queue.listen(false),
+            _ => {}
+        }
     }
 
     /// Whether its time is up.

@@ -7,8 +7,10 @@
 pub mod access_unit;
 pub mod assembler;
 pub mod audio;
+pub mod audio_track;
 pub mod bits;
 pub mod cache;
+pub mod chunk;
 pub mod connection;
 pub mod demux;
 pub mod events;
@@ -46,6 +48,7 @@ pub mod sender_queue;
 pub mod sender_task;
 pub mod settings;
 pub mod shared;
+pub mod sound;
 pub mod ssrc;
 pub mod stats;
 pub mod stream;

@@ -9,7 +9,13 @@ from commonview.api.media_address import is_loopback
 from commonview.api.media_certificate import read_identity, unusable
 from commonview.foundation.errors import StartupError
 from commonview.foundation.settings import Settings
-from commonview.media import CertificateUnusable, MediaError, MediaNode, MediaNodeSettings
+from commonview.media import (
+    CertificateUnusable,
+    MediaError,
+    MediaNode,
+    MediaNodeSettings,
+    RtspOutletUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +77,7 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
     wanted = MediaNodeSettings(
         viewer_host=settings.media_host,
         viewer_port=settings.media_port,
+        rtsp_port=settings.media_rtsp_port,
         rtp_host=settings.rtp_host,
         rtp_port_min=settings.rtp_port_min,
         rtp_port_max=settings.rtp_port_max,
@@ -85,6 +92,13 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
         return CoreMediaNode(wanted, ticket_key=ticket_key)
     except CertificateUnusable as error:
         raise unusable(error.message) from None
+    except RtspOutletUnavailable as error:
+        raise StartupError(
+            f"the RTSP outlet cannot listen on {settings.media_host}:{settings.media_rtsp_port} "
+            f"({error.message}); change media_host or media_rtsp_port (--media-host, --media-rtsp-port; "
+            "COMMONVIEW_MEDIA_HOST, COMMONVIEW_MEDIA_RTSP_PORT)",
+            code="address_unusable",
+        ) from None
     except MediaError as error:
         raise StartupError(
             f"the video outlet cannot listen on {settings.media_host}:{settings.media_port} "

@@ -1956,7 +1956,7 @@ export interface paths {
         };
         /**
          * List Recording Gaps
-         * @description Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000.
+         * @description Gaps with their reasons that touch a span of a year at most: those that last, then the newest 1,000.
          */
         get: operations["list_recording_gaps"];
         put?: never;
@@ -7765,7 +7765,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http";
+        ViewerProtocol: "ws" | "http" | "rtsp";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).

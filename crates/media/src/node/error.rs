@@ -26,6 +26,8 @@ pub enum NodeError {
     Certificate(IdentityError),
     /// Closed, not startable or not answering; says which.
     Unavailable(String),
+    /// The outlet for RTSP players cannot be bound; says why.
+    RtspUnavailable(String),
 }
 
 impl NodeError {
@@ -41,6 +43,7 @@ impl NodeError {
             NodeError::Invalid(_) => "media_invalid_argument",
             NodeError::Certificate(_) => "media_certificate_unusable",
             NodeError::Unavailable(_) => "media_node_unavailable",
+            NodeError::RtspUnavailable(_) => "media_rtsp_unavailable",
         }
     }
 }
@@ -62,7 +65,9 @@ impl fmt::Display for NodeError {
             }
             NodeError::OutputExists(id) => write!(out, "{id} is open already; close it first"),
             NodeError::Certificate(error) => error.fmt(out),
-            NodeError::Invalid(what) | NodeError::Unavailable(what) => out.write_str(what),
+            NodeError::Invalid(what)
+            | NodeError::Unavailable(what)
+            | NodeError::RtspUnavailable(what) => out.write_str(what),
         }
     }
 }

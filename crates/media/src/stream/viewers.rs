@@ -12,6 +12,9 @@ impl Stream {
     pub fn attach(&mut self, mut viewer: ViewerConnection, now_us: u64) -> usize {
         self.report(viewer.joined_event(&self.id));
         let protocol = viewer.queue.protocol();
+        if let Some(codec) = self.sound.heard() {
+            viewer.queue.announce(codec, now_us);
+        }
         // A group of pictures that would overflow the queue at once is of no use: wait for the next one.
         let fits = self.cache.bytes() <= self.shared.settings.viewer_queue_bytes;
         if let (Some(parameters), true) = (&self.parameters, fits) {
@@ -93,6 +96,8 @@ impl Stream {
             let made = match protocol {
                 Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http => &mut http,
+                // Players stand elsewhere.
+                Protocol::Rtsp => continue,
             };
             let chunk = made.get_or_insert_with(|| Chunk::picture(unit, protocol, now_us));
             viewer.queue.offer(unit, &parameters, chunk);
@@ -109,7 +114,7 @@ impl Stream {
         }
     }
 
-    fn after_flush(&mut self, key: usize, outcome: Result<Option<f64>, EndReason>) {
+    pub(super) fn after_flush(&mut self, key: usize, outcome: Result<Option<f64>, EndReason>) {
         match outcome {
             Ok(None) => {}
             Ok(Some(elapsed_ms)) => {
