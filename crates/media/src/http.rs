@@ -59,6 +59,8 @@ pub struct LiveRequest {
 pub enum Rejection {
     /// 400: not HTTP, or contradicting itself.
     BadRequest,
+    /// 400: without TLS where TLS is spoken.
+    TlsRequired,
     /// 403: a browser page of another host asks.
     ForeignOrigin,
     /// 404: nothing lives at this path.
@@ -84,6 +86,7 @@ impl Rejection {
     pub fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Rejection::BadRequest => (400, "Bad Request", "bad_request"),
+            Rejection::TlsRequired => (400, "Bad Request", "tls_required"),
             Rejection::ForeignOrigin => (403, "Forbidden", "foreign_origin"),
             Rejection::NotFound => (404, "Not Found", "not_found"),
             Rejection::MethodNotAllowed => (405, "Method Not Allowed", "method_not_allowed"),

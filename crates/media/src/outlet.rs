@@ -8,17 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{AbortHandle, spawn_local};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::events::{Event, text, unix_us};
 use crate::http::{self, HEAD_MAX, LiveRequest, Method, Place, Rejection, Upgrade};
 use crate::reactor::Command;
 use crate::shared::{Owner, Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
+use crate::wire::{LooseWire, Unshaken, Wire};
 
 /// What the kernel may hold for one viewer: a few frames, and little that outlives the end of a grant.
 const SEND_BUFFER: usize = 512 * 1024;
@@ -30,7 +30,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// A viewer with a good ticket on its way to the reactor that owns its stream.
 pub struct NewViewer {
     /// Its connection.
-    pub socket: std::net::TcpStream,
+    pub wire: LooseWire,
     /// Its address.
     pub peer: SocketAddr,
     /// What it may watch.
@@ -134,6 +134,10 @@ pub async fn serve(
 fn refuse_at_the_door(shared: &Shared, socket: &TcpStream) {
     let (status, phrase, code) = Rejection::Busy.parts();
     shared.counters.count("connections_refused");
+    if shared.settings.tls.is_some() {
+        // No word is understood before the hands are shaken, and that is what there is no room for.
+        return;
+    }
     shared.counters.count("http_503");
     let _best_effort = socket.try_write(&http::error_response(status, phrase, code));
 }
@@ -147,19 +151,30 @@ async fn welcome(
 ) {
     let mut bytes = Vec::new();
     let deadline = Instant::now() + shared.settings.request_head_timeout;
-    let request = read_request(&socket, &mut bytes, deadline).await;
+    let (wire, request) = match shake_hands(&shared, socket, deadline).await {
+        Ok(wire) => {
+            let request = read_request(&wire, &mut bytes, deadline).await;
+            (Some(wire), request)
+        }
+        Err(Unshaken::Plain(socket)) => {
+            let rejected = Turned::Rejected(Rejection::TlsRequired);
+            (Some(Wire::plain(socket)), Err(rejected))
+        }
+        Err(Unshaken::Failed | Unshaken::Gone) => (None, Err(Turned::Gone)),
+    };
     let Some(Waiting { place, task }) = door.proceed(number) else {
         return;
     };
+    let Some(wire) = wire else { return };
     let turned = match request {
-        Ok((request, head_len)) => match admit(&shared, &request, &socket).await {
+        Ok((request, head_len)) => match admit(&shared, &request, &wire).await {
             Ok((owner, ticket, slot)) => {
                 drop(place);
                 bytes.drain(..head_len);
                 hand_over(
                     &shared,
                     &reactors[owner.reactor],
-                    socket,
+                    wire,
                     peer,
                     (request, ticket, bytes, slot),
                 );
@@ -182,25 +197,45 @@ async fn welcome(
         Turned::Answered => http::head_head(),
         Turned::Gone => return shared.counters.count("connections_without_request"),
     };
-    if socket.try_write(&answer).is_ok() {
+    if wire.try_write(&answer).is_ok() {
         door.wait(number, place, task);
-        say_goodbye(&socket).await;
+        say_goodbye(&wire).await;
         door.proceed(number);
     }
 }
 
+/// The connection as it is to be spoken on: inside TLS where the outlet has a certificate.
+async fn shake_hands(
+    shared: &Shared,
+    socket: TcpStream,
+    deadline: Instant,
+) -> Result<Wire, Unshaken> {
+    let Some(identity) = &shared.settings.tls else {
+        return Ok(Wire::plain(socket));
+    };
+    let shaken = timeout_at(deadline, Wire::accept(socket, identity)).await;
+    shared.counters.count(match &shaken {
+        Ok(Ok(_)) => "tls_handshakes",
+        Ok(Err(Unshaken::Plain(_))) => "tls_plain_requests",
+        Ok(Err(Unshaken::Failed)) => "tls_handshakes_failed",
+        Ok(Err(Unshaken::Gone)) => "connections_without_request",
+        Err(_) => "tls_handshake_timeouts",
+    });
+    shaken.unwrap_or(Err(Unshaken::Failed))
+}
+
 async fn read_request(
-    socket: &TcpStream,
+    wire: &Wire,
     bytes: &mut Vec<u8>,
     deadline: Instant,
 ) -> Result<(LiveRequest, usize), Turned> {
     loop {
-        let readable = tokio::time::timeout_at(deadline, socket.readable()).await;
+        let readable = timeout_at(deadline, wire.readable()).await;
         readable
             .map_err(|_| Turned::Rejected(Rejection::Timeout))?
             .map_err(|_| Turned::Gone)?;
         let mut buffer = [0; 2048];
-        match socket.try_read(&mut buffer) {
+        match wire.try_read(&mut buffer) {
             Ok(0) => return Err(Turned::Gone),
             Ok(len) => bytes.extend_from_slice(&buffer[..len]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
@@ -218,7 +253,7 @@ async fn read_request(
 async fn admit(
     shared: &Shared,
     request: &LiveRequest,
-    socket: &TcpStream,
+    wire: &Wire,
 ) -> Result<(Owner, Ticket, Slot), Turned> {
     if request.method == Method::Head {
         return Err(Turned::Answered);
@@ -250,11 +285,7 @@ async fn admit(
     let owner = find_owner(shared, request.place, &ticket.stream_id)
         .await
         .ok_or(Turned::Refused(Refusal::StreamUnknown))?;
-    let wire = SockRef::from(socket);
-    let _best_effort = (
-        wire.set_tcp_nodelay(true),
-        wire.set_send_buffer_size(SEND_BUFFER),
-    );
+    wire.prepare_to_send(SEND_BUFFER);
     Ok((owner, ticket, slot))
 }
 
@@ -275,19 +306,20 @@ async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -> Option<Ow
 fn hand_over(
     shared: &Shared,
     reactor: &UnboundedSender<Command>,
-    socket: TcpStream,
+    wire: Wire,
     peer: SocketAddr,
-    (request, ticket, leftover, slot): (LiveRequest, Ticket, Vec<u8>, Slot),
+    (request, ticket, mut leftover, slot): (LiveRequest, Ticket, Vec<u8>, Slot),
 ) {
     let handshake = match &request.upgrade {
         Upgrade::None => Vec::new(),
         Upgrade::WebSocket { key } => http::switching_protocols(key),
     };
-    let Ok(socket) = socket.into_std() else {
+    let Ok((wire, unread)) = wire.loosen() else {
         return shared.counters.count("viewer_sockets_failed");
     };
+    leftover.extend(unread);
     let viewer = NewViewer {
-        socket,
+        wire,
         peer,
         ticket,
         handshake,
@@ -314,12 +346,12 @@ fn refused(shared: &Shared, refusal: Refusal, peer: SocketAddr) -> Vec<u8> {
 }
 
 /// Close our end and read what is left, so that the answer is not lost to a reset.
-async fn say_goodbye(socket: &TcpStream) {
-    let _peer_may_be_gone = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+async fn say_goodbye(wire: &Wire) {
+    let _peer_may_be_gone = wire.finish();
     let drained = async {
         let mut buffer = [0; 2048];
-        while socket.readable().await.is_ok() {
-            match socket.try_read(&mut buffer) {
+        while wire.readable().await.is_ok() {
+            match wire.try_read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(len) if len > 0 => {}
                 _ => return,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ingest::IngestStats;
+use crate::sound::SoundStats;
 use crate::stream::SocketCounters;
 
 /// Counters of one stream.
@@ -54,6 +55,10 @@ pub struct StreamStats {
     pub sockets: SocketCounters,
     /// Counters of the senders, by name.
     pub relaying: [(&'static str, u64); 5],
+    /// Viewers that listen.
+    pub listeners: usize,
+    /// Counters of what they hear.
+    pub sound: SoundStats,
     /// Groups of pictures that were too large for the cache.
     pub cache_overflows: u64,
     /// Since the last packet.
@@ -72,6 +77,10 @@ impl StreamStats {
         details.extend([
             ("cache_overflows", self.cache_overflows),
             ("viewer_falls", self.viewer_falls),
+            ("listeners", self.listeners as u64),
+            ("sound_fragments", self.sound.fragments),
+            ("sound_skipped", self.sound.skipped),
+            ("sound_holes", self.sound.holes),
             ("used", pipeline.used),
             ("late", pipeline.late),
             ("out_of_range", pipeline.out_of_range),

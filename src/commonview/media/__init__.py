@@ -67,6 +67,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TlsIdentity,
     ViewerProtocol,
 )
 from commonview.media.node import MediaNode
@@ -145,6 +146,7 @@ __all__ = [
     "TcpFailed",
     "Ticket",
     "TicketRefused",
+    "TlsIdentity",
     "TransportMismatch",
     "ViewerFirstBytes",
     "ViewerJoined",

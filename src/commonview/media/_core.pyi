@@ -33,7 +33,10 @@ class Node:
         media_timeout_ms: int,
         max_connections: int,
         request_head_timeout_ms: int,
+        tls_certificate: str = "",
+        tls_key: str = "",
     ) -> Node: ...
+    def exchange_certificate(self, certificate: str, key: str) -> None: ...
     @property
     def viewer_port(self) -> int: ...
     @property

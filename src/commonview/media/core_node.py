@@ -40,6 +40,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TlsIdentity,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,6 +126,8 @@ class CoreMediaNode:
                 media_timeout_ms=round(settings.media_timeout_s * 1000),
                 max_connections=settings.max_connections,
                 request_head_timeout_ms=round(settings.request_head_timeout_s * 1000),
+                tls_certificate=settings.tls.certificate if settings.tls else "",
+                tls_key=settings.tls.key if settings.tls else "",
             )
         except _core.CoreError as error:
             raise _media_error(error) from None
@@ -143,6 +146,13 @@ class CoreMediaNode:
     def viewer_port(self) -> int:
         """The port viewers connect to."""
         return self._core.viewer_port
+
+    def exchange_certificate(self, identity: TlsIdentity) -> None:
+        """See `MediaNode.exchange_certificate`."""
+        try:
+            self._core.exchange_certificate(identity.certificate, identity.key)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
 
     def open_receiver(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -46,6 +46,14 @@ class SpeakerProtocol(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """What the outlet proves to be: a chain of certificates, its own first, and its private key; both PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaNodeSettings:
     """Where a media node listens and how much it may hold."""
 
@@ -67,6 +75,9 @@ class MediaNodeSettings:
     max_connections: int = 2000
     """Viewer connections at once; further ones are answered 503 and counted."""
     request_head_timeout_s: float = 5.0
+    """A TLS handshake and the head of the request have this long together."""
+    tls: TlsIdentity | None = None
+    """The outlet speaks TLS (1.2 or 1.3) and nothing else when this is given."""
 
 
 @dataclass(frozen=True, slots=True)

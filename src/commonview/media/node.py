@@ -23,6 +23,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TlsIdentity,
 )
 
 
@@ -32,6 +33,13 @@ class MediaNode(Protocol):
     @property
     def viewer_port(self) -> int:
         """The port viewers connect to."""
+
+    def exchange_certificate(self, identity: TlsIdentity) -> None:
+        """Show new connections another certificate; who is connected stays so.
+
+        Raises `InvalidMediaArgument`, and keeps the former one, when this one cannot be used or the outlet
+        does not speak TLS.
+        """
 
     def open_receiver(
         self,

@@ -38,6 +38,8 @@ pub struct Node {
     shared: Arc<Shared>,
     viewer_port: u16,
     reactors: Mutex<Vec<Handle>>,
+    /// Shakes hands where TLS is spoken: what strangers make it reckon delays no stream.
+    door: Mutex<Option<Handle>>,
     is_closed: AtomicBool,
 }
 
@@ -55,35 +57,48 @@ impl Node {
         let listener = bind_outlet(address).map_err(unavailable)?;
         let viewer_port = listener.local_addr().map_err(unavailable)?.port();
         let count = settings.reactor_count();
+        let is_secure = settings.tls.is_some();
         let shared = Arc::new(Shared::new(settings, verifier).map_err(unavailable)?);
         let epoch = Instant::now();
-        let reactors: Vec<Handle> = (0..count)
-            .map(|index| reactor::spawn(index, Arc::clone(&shared), epoch))
-            .collect::<Result<_, _>>()
-            .map_err(unavailable)?;
+        let spawn = |index| reactor::spawn(index, Arc::clone(&shared), epoch).map_err(unavailable);
+        let reactors: Vec<Handle> = (0..count).map(spawn).collect::<Result<_, _>>()?;
+        let door = is_secure.then(|| spawn(count)).transpose()?;
         let senders = reactors
             .iter()
             .map(|reactor| reactor.commands.clone())
             .collect();
-        let node = Node {
+        let serve = Command::Serve {
+            listener,
+            reactors: senders,
+        };
+        // Threads that were just started listen.
+        let _sent = match &door {
+            Some(door) => door.commands.send(serve),
+            None => reactors[0].commands.send(serve),
+        };
+        Ok(Node {
             shared,
             viewer_port,
             reactors: Mutex::new(reactors),
+            door: Mutex::new(door),
             is_closed: AtomicBool::new(false),
-        };
-        node.send(
-            0,
-            Command::Serve {
-                listener,
-                reactors: senders,
-            },
-        )?;
-        Ok(node)
+        })
     }
 
     /// The port viewers connect to.
     pub fn viewer_port(&self) -> u16 {
         self.viewer_port
+    }
+
+    /// Show new connections another certificate; an error when it cannot be used, or TLS is not spoken here.
+    pub fn exchange_certificate(&self, certificate: &str, key: &str) -> Result<(), NodeError> {
+        let Some(identity) = &self.shared.settings.tls else {
+            return Err(NodeError::Invalid(
+                "the outlet does not speak TLS".to_owned(),
+            ));
+        };
+        let exchanged = identity.exchange(certificate, key);
+        exchanged.map_err(|error| NodeError::Invalid(error.to_string()))
     }
 
     /// What the threads share: events, counters.
@@ -159,7 +174,9 @@ impl Node {
 
     /// End every stream and viewer and stop the threads. May be called twice.
     pub fn close(&self) {
-        let reactors = std::mem::take(&mut *self.lock());
+        let mut reactors = std::mem::take(&mut *self.lock());
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        reactors.extend(door.take());
         for reactor in &reactors {
             let _already_stopped = reactor.commands.send(Command::Stop);
         }

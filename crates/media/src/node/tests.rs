@@ -36,6 +36,7 @@ fn settings(rtp_port_min: u16) -> Settings {
         max_connections: 10,
         request_head_timeout: Duration::from_secs(60),
         max_unverified: 4,
+        tls: None,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::sender::SenderRequest;
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stream::{ExpectedSender, Transport};
 use crate::talk::{Carriage, Coding};
+use crate::wire::Identity;
 
 create_exception!(
     _core,
@@ -46,7 +47,7 @@ impl Node {
     #[new]
     #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtp_host, rtp_port_min, rtp_port_max,
         port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
-        max_connections, request_head_timeout_ms))]
+        max_connections, request_head_timeout_ms, tls_certificate = "", tls_key = ""))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn new(
         py: Python<'_>,
@@ -64,7 +65,16 @@ impl Node {
         media_timeout_ms: u64,
         max_connections: usize,
         request_head_timeout_ms: u64,
+        tls_certificate: &str,
+        tls_key: &str,
     ) -> PyResult<Node> {
+        let tls = match tls_certificate {
+            "" => None,
+            certificate => Some(Identity::read(certificate, tls_key).map_err(|error| {
+                let why = NodeError::Invalid(error.to_string());
+                raise(py, &why)
+            })?),
+        };
         let settings = Settings {
             viewer_host: address(py, "viewer_host", viewer_host)?,
             viewer_port,
@@ -80,6 +90,7 @@ impl Node {
             max_connections,
             request_head_timeout: Duration::from_millis(request_head_timeout_ms),
             max_unverified: UNVERIFIED_MAX,
+            tls,
         };
         let core = CoreNode::start(settings, &ticket_key).map_err(|error| raise(py, &error))?;
         Ok(Node { core })
@@ -88,6 +99,12 @@ impl Node {
     #[getter]
     fn viewer_port(&self) -> u16 {
         self.core.viewer_port()
+    }
+
+    fn exchange_certificate(&self, py: Python<'_>, certificate: &str, key: &str) -> PyResult<()> {
+        self.core
+            .exchange_certificate(certificate, key)
+            .map_err(|error| raise(py, &error))
     }
 
     #[getter]

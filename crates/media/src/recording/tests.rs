@@ -57,6 +57,7 @@ fn shared() -> Arc<Shared> {
         max_connections: 1,
         request_head_timeout: Duration::from_secs(60),
         max_unverified: 1,
+        tls: None,
     };
     Arc::new(Shared::new(settings, Verifier::new(&[7; KEY_MIN]).unwrap()).unwrap())
 }

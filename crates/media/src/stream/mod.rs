@@ -13,6 +13,7 @@ mod arrivals;
 mod health;
 mod outputs;
 mod reports;
+mod sounds;
 mod transport;
 mod viewers;
 
@@ -37,6 +38,7 @@ use crate::recording::RecorderFeed;
 use crate::relaying::Relaying;
 use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
+use crate::sound::Sound;
 use crate::stats::RateWindow;
 use crate::talk_room::TalkRoom;
 
@@ -58,6 +60,7 @@ pub struct Stream {
     cache: KeyFrameCache,
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
+    sound: Sound,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
     /// Packets lost up to the latest recorded key frame.
@@ -117,6 +120,7 @@ impl Stream {
             cache,
             parameters: None,
             viewers: Slab::new(),
+            sound: Sound::default(),
             sinks: Vec::new(),
             recorders: Vec::new(),
             recorded_losses: 0,
@@ -172,6 +176,7 @@ impl Stream {
     /// Playback at another speed; see [`crate::pace`].
     pub fn set_scale(&mut self, scale: f64) {
         self.ingest.set_scale(scale);
+        self.sound.set_scale(scale);
     }
 
     /// Let time pass: reorder time-outs, viewers' ends, stalls, rates.
@@ -227,7 +232,7 @@ impl Stream {
                     let parameters = self.parameters.as_deref();
                     self.relaying.payload(payload, parameters, now_us);
                 }
-                // Audio is a track in the counters; viewers do not get it.
+                // Audio is a track in the counters; viewers learn of it with its first frame.
                 IngestOutput::FormatDetected(_) | IngestOutput::AudioDetected(_) => {}
             }
         }
@@ -268,5 +273,6 @@ impl Stream {
             feed.audio(frame);
         }
         self.speak(frame, now_us);
+        self.sound_out(frame, now_us);
     }
 }

@@ -52,6 +52,8 @@ impl Stream {
             height: parameters.map(|video| video.height),
             tracks,
             viewers: self.viewers.len(),
+            listeners: self.listeners(),
+            sound: self.sound.stats(),
             cache_bytes: self.cache.bytes(),
             fragments: self.fragments,
             viewer_drops: self.viewer_drops + live(|viewer| viewer.queue.drops()),

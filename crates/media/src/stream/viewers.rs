@@ -12,6 +12,9 @@ impl Stream {
     pub fn attach(&mut self, mut viewer: ViewerConnection, now_us: u64) -> usize {
         self.report(viewer.joined_event(&self.id));
         let protocol = viewer.queue.protocol();
+        if let Some(codec) = self.sound.heard() {
+            viewer.queue.announce(codec, now_us);
+        }
         // A group of pictures that would overflow the queue at once is of no use: wait for the next one.
         let fits = self.cache.bytes() <= self.shared.settings.viewer_queue_bytes;
         if let (Some(parameters), true) = (&self.parameters, fits) {
@@ -109,7 +112,7 @@ impl Stream {
         }
     }
 
-    fn after_flush(&mut self, key: usize, outcome: Result<Option<f64>, EndReason>) {
+    pub(super) fn after_flush(&mut self, key: usize, outcome: Result<Option<f64>, EndReason>) {
         match outcome {
             Ok(None) => {}
             Ok(Some(elapsed_ms)) => {
