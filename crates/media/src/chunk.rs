@@ -84,7 +84,7 @@ pub(crate) fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes;
     match protocol {
         // Nobody watches a talk; what a speaker gets are words of a WebSocket.
         Protocol::WebSocket | Protocol::Talk => [fragment.websocket(), Bytes::new(), Bytes::new()],
-        Protocol::Http => {
+        Protocol::Http | Protocol::Hls => {
             let boxes = fragment.boxes();
             let head = Bytes::from(http::chunk_head(boxes.len()));
             [head, boxes, Bytes::from_static(http::CHUNK_END)]

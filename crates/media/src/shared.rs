@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use crate::events::EventQueue;
 use crate::file_sink::FileSink;
+use crate::outlets::hls::request::SessionKey;
+use crate::outlets::hls::session::HlsSession;
 use crate::ports::PortAllocator;
 use crate::recording::{Disks, Recorder};
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
@@ -35,8 +37,10 @@ pub struct Shared {
     pub counters: Counters,
     /// Connections that have not presented a ticket.
     pub unverified: Slots,
-    /// Connections of viewers.
+    /// Connections of viewers, and their sessions by HLS.
     pub viewers: Slots,
+    /// Connections that carry requests of HLS sessions.
+    pub hls_connections: Slots,
     /// The disks recordings lie on.
     pub disks: Disks,
     tickets: Mutex<TicketBook>,
@@ -46,6 +50,7 @@ pub struct Shared {
     recorders: Mutex<HashMap<String, Arc<Recorder>>>,
     senders: Mutex<HashMap<String, String>>,
     talks: Mutex<HashMap<String, Owner>>,
+    hls_sessions: Mutex<HashMap<SessionKey, Arc<HlsSession>>>,
 }
 
 impl Shared {
@@ -62,6 +67,7 @@ impl Shared {
             counters: Counters::default(),
             unverified: Slots::default(),
             viewers: Slots::default(),
+            hls_connections: Slots::default(),
             disks: Disks::default(),
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
             owners: Mutex::new(HashMap::new()),
@@ -70,6 +76,7 @@ impl Shared {
             recorders: Mutex::default(),
             senders: Mutex::default(),
             talks: Mutex::default(),
+            hls_sessions: Mutex::default(),
             settings,
         })
     }
@@ -97,6 +104,11 @@ impl Shared {
     /// Talks and the reactors that own them.
     pub fn talks(&self) -> MutexGuard<'_, HashMap<String, Owner>> {
         lock(&self.talks)
+    }
+
+    /// Sessions by HLS.
+    pub fn hls_sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<HlsSession>>> {
+        lock(&self.hls_sessions)
     }
 
     /// Files being written.

@@ -286,8 +286,10 @@ class LiveDesk:
             start_by=start_by,
             end_by=access.grant.ends_at,
         )
-        path = tickets.talk_path if protocol is SpeakerProtocol.TALK else tickets.live_path
-        return path(begun.stream_id, tickets.sign(self._ticket_key, ticket)), start_by
+        signed = tickets.sign(self._ticket_key, ticket)
+        if protocol is SpeakerProtocol.TALK:
+            return tickets.talk_path(begun.stream_id, signed), start_by
+        return tickets.viewer_path(protocol, begun.stream_id, signed), start_by
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""

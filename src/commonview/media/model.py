@@ -37,6 +37,8 @@ class ViewerProtocol(enum.StrEnum):
 
     WEBSOCKET = "ws"
     HTTP = "http"
+    HLS = "hls"
+    """HLS and Low-Latency HLS: many requests under one ticket, which the first of them uses up."""
 
 
 class SpeakerProtocol(enum.StrEnum):

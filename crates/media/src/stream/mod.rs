@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod health;
+mod hls;
 mod outputs;
 mod reports;
 mod sounds;
@@ -33,6 +34,7 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, text};
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
+use crate::outlets::hls::feed::HlsFeed;
 use crate::parameters::VideoParameters;
 use crate::recording::RecorderFeed;
 use crate::relaying::Relaying;
@@ -61,6 +63,7 @@ pub struct Stream {
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     sound: Sound,
+    hls: Option<HlsFeed>,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
     /// Packets lost up to the latest recorded key frame.
@@ -121,6 +124,7 @@ impl Stream {
             parameters: None,
             viewers: Slab::new(),
             sound: Sound::default(),
+            hls: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
             recorded_losses: 0,
@@ -249,6 +253,7 @@ impl Stream {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
+        self.feed_hls(&unit, now_us);
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);
         }

@@ -3,6 +3,7 @@
 use super::Stream;
 use crate::connection::ViewerConnection;
 use crate::events::{Event, Value, text};
+use crate::outlets::hls::feed::HlsFeed;
 use crate::stats::StreamStats;
 
 impl Stream {
@@ -51,13 +52,16 @@ impl Stream {
             width: parameters.map(|video| video.width),
             height: parameters.map(|video| video.height),
             tracks,
-            viewers: self.viewers.len(),
+            viewers: self.viewers.len() + self.hls.as_ref().map_or(0, HlsFeed::sessions),
             listeners: self.listeners(),
             sound: self.sound.stats(),
             cache_bytes: self.cache.bytes(),
             fragments: self.fragments,
             viewer_drops: self.viewer_drops + live(|viewer| viewer.queue.drops()),
-            viewer_bytes: self.viewer_bytes + live(|viewer| viewer.queue.bytes_sent()),
+            viewer_bytes: self.viewer_bytes
+                + live(|viewer| viewer.queue.bytes_sent())
+                + self.hls.as_ref().map_or(0, HlsFeed::bytes_sent),
+            hls: self.hls.as_ref().map(HlsFeed::details).unwrap_or_default(),
             viewer_falls: self.viewer_falls + live(|viewer| viewer.queue.falls()),
             ssrc: self.ingest.ssrc(),
             ssrc_mismatches: self.ssrc_mismatches,

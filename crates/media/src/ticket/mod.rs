@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size  field
 //! 0       1     version, 1
-//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
+//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 5 HLS
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
@@ -39,6 +39,8 @@ pub enum Protocol {
     WebSocket,
     /// Not reading but speaking: G.711 in WebSocket messages to a talk.
     Talk,
+    /// Playlists, segments and parts: many requests under one ticket.
+    Hls,
 }
 
 impl Protocol {
@@ -48,6 +50,7 @@ impl Protocol {
             Protocol::Http => "http",
             Protocol::WebSocket => "ws",
             Protocol::Talk => "talk",
+            Protocol::Hls => "hls",
         }
     }
 }

@@ -82,6 +82,7 @@ impl Verifier {
                 Protocol::Http => 1,
                 Protocol::WebSocket => 2,
                 Protocol::Talk => 3,
+                Protocol::Hls => 5,
             },
         ];
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
@@ -110,6 +111,7 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
         1 => Protocol::Http,
         2 => Protocol::WebSocket,
         3 => Protocol::Talk,
+        5 => Protocol::Hls,
         _ => return None,
     };
     let start_by_ms = u64::from_be_bytes(fixed[2..10].try_into().ok()?);

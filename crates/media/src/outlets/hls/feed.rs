@@ -12,7 +12,6 @@ use crate::connection::EndReason;
 use crate::events::{Event, unix_us};
 use crate::parameters::VideoParameters;
 use crate::shared::Shared;
-use crate::ticket::Ticket;
 
 /// What a stream has while it is read by HLS, and not longer.
 pub struct HlsFeed {
@@ -21,7 +20,6 @@ pub struct HlsFeed {
     shared: Arc<Shared>,
     /// The rate of the pictures is not known yet.
     is_untimed: bool,
-    ended_bytes: u64,
 }
 
 impl HlsFeed {
@@ -40,12 +38,11 @@ impl HlsFeed {
         };
         let cadence = Cadence::of(picture, cache.group_ticks());
         let output = HlsOutput::new(cadence, shared.settings.gop_max_bytes);
-        let mut feed = HlsFeed {
+        let feed = HlsFeed {
             output: Arc::new(output),
             sessions: Vec::new(),
             shared,
             is_untimed: picture.is_none(),
-            ended_bytes: 0,
         };
         if let Some(parameters) = parameters {
             let offset_us = unix_us() as i64 - now_us as i64;
@@ -55,7 +52,6 @@ impl HlsFeed {
             }
             ring.finish_first();
             drop(ring);
-            feed.is_untimed &= cached.is_empty();
         }
         feed
     }
@@ -83,11 +79,10 @@ impl HlsFeed {
             self.is_untimed = false;
             ring.retime(Cadence::of(Some(i64::from(unit.duration)), None));
         }
-        let mut is_new = ring.push(unit, parameters, arrived_us);
+        let is_new = ring.push(unit, parameters, arrived_us);
         if is_new && !ring.has_begun() {
             // Clients take no playlist without a whole segment: the first one is short, so that nobody waits for a group.
             ring.finish_first();
-            is_new = true;
         }
         drop(ring);
         if is_new {
@@ -95,24 +90,18 @@ impl HlsFeed {
         }
     }
 
-    /// End the sessions `why` gives a reason for, and tell what came of them.
-    pub fn end(&mut self, why: impl Fn(&HlsSession) -> Option<EndReason>) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// End the sessions `why` gives a reason for: what each was sent, and the event of its leaving.
+    pub fn end(&mut self, why: impl Fn(&HlsSession) -> Option<EndReason>) -> Vec<(u64, Event)> {
+        let mut ended = Vec::new();
         self.sessions.retain(|session| {
             let Some(reason) = why(session) else {
                 return true;
             };
             self.shared.hls_sessions().remove(&session.key);
-            self.ended_bytes += session.bytes_sent();
-            events.push(session.end(reason));
+            ended.push((session.bytes_sent(), session.end(reason)));
             false
         });
-        events
-    }
-
-    /// End those whose ticket `is_meant` says.
-    pub fn cut(&mut self, is_meant: impl Fn(&Ticket) -> bool, reason: EndReason) -> Vec<Event> {
-        self.end(|session| is_meant(&session.ticket).then_some(reason))
+        ended
     }
 
     /// Whether nobody reads.
@@ -125,10 +114,25 @@ impl HlsFeed {
         self.sessions.len()
     }
 
-    /// Bytes that left.
+    /// The stream has stalled: what it sent before is not what happens now.
+    pub fn forget(&self) {
+        self.output.ring().forget();
+        self.output.announce();
+    }
+
+    /// Counters by name.
+    pub fn details(&self) -> Vec<(&'static str, u64)> {
+        let ring = self.output.ring();
+        vec![
+            ("hls_sessions", self.sessions.len() as u64),
+            ("hls_ring_bytes", ring.bytes() as u64),
+            ("hls_ring_overflows", ring.overflows()),
+        ]
+    }
+
+    /// Bytes that left to those who still read.
     pub fn bytes_sent(&self) -> u64 {
-        let now: u64 = self.sessions.iter().map(|one| one.bytes_sent()).sum();
-        self.ended_bytes + now
+        self.sessions.iter().map(|one| one.bytes_sent()).sum()
     }
 }
 
