@@ -60,6 +60,9 @@ _STOP_STEP_S: Final = 0.02
 _STORM_S: Final = 20.0
 """After a restart tracks are started within this."""
 
+_ROOM: Final = 64 * 2**20
+"""So much a full disk gets back at least."""
+
 MOST_SEGMENTS: Final = 10_000
 _EVENT_US: Final = 1_000_000
 
@@ -274,7 +277,7 @@ class RecordingService:
         while True:
             needy = self.disks.check()
             for health in needy:
-                needed = max(0, 2 * health.disk.reserve_bytes - health.free_bytes)
+                needed = max(0, max(2 * health.disk.reserve_bytes, _ROOM) - health.free_bytes)
                 await self._delete(lambda: self.retention.make_room(health.disk, needed, self.disks.disks()))  # noqa: B023 - awaited at once
             await asyncio.sleep(CHECK_EVERY_S)
 
@@ -352,8 +355,8 @@ class RecordingService:
                 end = self._ends.get(status.track)
                 begin = since if end is None else max(since, stored_time(end))
                 found.append(Under(channel_id, "recorded", begin, now))
-            elif status.reason is not None:
-                found.append(Under(channel_id, "gap", since, now))
+            elif status.missing_since is not None:
+                found.append(Under(channel_id, "gap", stored_time(status.missing_since), now))
         return found
 
     async def segments(
@@ -375,8 +378,15 @@ class RecordingService:
         return None if found is None or found.tombstone_id is not None else found
 
     async def gaps(self, begin: datetime, end: datetime, channel_id: str | None = None) -> list[Gap]:
-        """Gaps that touch a span, newest first."""
-        return await self._read(lambda conn: store.read_gaps(conn, begin, end, channel_id))
+        """Gaps that touch a span, those that last first, then the newest."""
+        lasting = [
+            Gap(0, status.track, status.missing_since, None, status.reason, status.detail)
+            for status in self.keeper.status()
+            if status.missing_since is not None and status.reason is not None
+            if begin < self._clock.now() and status.missing_since < end
+            if channel_id in (None, status.track.channel_id)
+        ]
+        return lasting + await self._read(lambda conn: store.read_gaps(conn, begin, end, channel_id))
 
     async def tombstones(self, channel_id: str | None = None) -> list[Tombstone]:
         """What was deleted, newest first."""

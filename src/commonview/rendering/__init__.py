@@ -3,6 +3,7 @@
 Whatever decodes or encodes does so in worker processes of its own. Nothing here knows who may look.
 """
 
+from commonview.rendering.cutting import Source
 from commonview.rendering.errors import RenderBusy, RenderError, RenderFailed, RenderUnavailable
 from commonview.rendering.pool import Limits, RenderPool
 from commonview.rendering.studio import Place, Still, Strip, Studio
@@ -15,6 +16,7 @@ __all__ = [
     "RenderFailed",
     "RenderPool",
     "RenderUnavailable",
+    "Source",
     "Still",
     "Strip",
     "Studio",

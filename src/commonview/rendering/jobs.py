@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from commonview.rendering import pictures
+from commonview.rendering import clip, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from commonview.rendering.worker import Job
 
 JOBS: Final[Mapping[str, Job]] = {
+    "clip": clip.clip,
     "still": pictures.still,
     "strip": pictures.strip,
 }

@@ -1956,7 +1956,7 @@ export interface paths {
         };
         /**
          * List Recording Gaps
-         * @description Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000.
+         * @description Gaps with their reasons that touch a span of a year at most: those that last, then the newest 1,000.
          */
         get: operations["list_recording_gaps"];
         put?: never;

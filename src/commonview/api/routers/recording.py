@@ -200,7 +200,7 @@ async def list_recording_gaps(
     end: Annotated[AwareDatetime, Query(alias="to")],
     channel_id: Annotated[Id | None, Query()] = None,
 ) -> Items[GapOut]:
-    """Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000."""
+    """Gaps with their reasons that touch a span of a year at most: those that last, then the newest 1,000."""
     if not timedelta(0) < end - begin <= _MOST_GAPS_SPAN:
         raise RecordingInvalid("gaps are listed for a year at a time", field="to")
     return Items(items=[GapOut.of(gap) for gap in await context.recording.gaps(begin, end, channel_id)])

@@ -16,6 +16,7 @@ import plans from './plans.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
+import sound from './sound.json'
 import voice from './voice.json'
 
 export default {
@@ -37,5 +38,6 @@ export default {
   ...recording,
   ...recordings,
   ...shell,
+  ...sound,
   ...voice,
 }
