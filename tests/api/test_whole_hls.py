@@ -34,9 +34,10 @@ def reader(live: dict[str, Any]) -> HlsClient:
 
 def closed(scene: Scene, live: dict[str, Any]) -> dict[str, Any]:
     """The record of a look once it is closed."""
-    return wait_for(
+    record: dict[str, Any] = wait_for(
         lambda: (one := scene.record(live["access_id"]))["outcome"] != "open" and one, "the record to close"
     )
+    return record
 
 
 def test_revoking_a_grant_ends_the_session_and_closes_its_one_record(scene: Scene) -> None:

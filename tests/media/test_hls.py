@@ -22,7 +22,7 @@ from commonview.media import (
 from tests.media.camera import GROUP, Camera
 from tests.media.conftest import EventLog, NodeFactory
 from tests.media.hls_client import HlsClient
-from tests.media.test_viewing import live
+from tests.media.test_viewing import live, read_to_end
 from tests.media.viewers import decode, error_code, open_http, signed
 from tests.waiting import PATIENCE_S
 
@@ -36,7 +36,9 @@ def camera(node: CoreMediaNode, log: EventLog) -> Iterator[Camera]:
 def test_segments_are_the_pictures_of_the_camera(node: CoreMediaNode, log: EventLog) -> None:
     with live(node, log, pace=4.0), HlsClient.of(node) as client:
         opening = client.open()
-        assert re.search(r'BANDWIDTH=[1-9]\d+,CODECS="avc1\.\w{6}",RESOLUTION=320x240$', opening, re.MULTILINE)
+        assert re.search(
+            r'BANDWIDTH=[1-9]\d+,CODECS="avc1\.\w{6}",RESOLUTION=320x240$', opening, re.MULTILINE
+        )
         listing = client.listing()
         while len(listing.segments) < 4:
             segment, part = listing.edge
@@ -254,8 +256,7 @@ def test_a_client_that_does_not_read_gets_nothing_after_a_cut(node: CoreMediaNod
         node.cut_access("a1")
         log.wait_for(ViewerLeft)
         with pytest.raises(ConnectionResetError):
-            while stuck.recv(65_536):
-                pass
+            read_to_end(stuck)
 
 
 @pytest.mark.usefixtures("camera")

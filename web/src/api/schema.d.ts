@@ -5493,7 +5493,7 @@ export interface components {
         };
         /**
          * PlaybackRequest
-         * @description Asks to play a device recording.
+         * @description Asks to play a device recording, which jumps and pauses: only players that follow that may read it.
          */
         PlaybackRequest: {
             /** Channel Id */
@@ -5507,8 +5507,12 @@ export interface components {
             end: string;
             /** Grant Id */
             grant_id?: string | null;
-            /** @default ws */
-            protocol: components["schemas"]["ViewerProtocol"];
+            /**
+             * Protocol
+             * @default ws
+             * @enum {string}
+             */
+            protocol: "ws" | "http";
             /** Purpose Id */
             purpose_id?: string | null;
             /** Reason */
@@ -7765,7 +7769,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http";
+        ViewerProtocol: "ws" | "http" | "hls";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).
