@@ -10,6 +10,7 @@ use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
 use crate::outlets::hls::admission::NewSession;
 use crate::outlets::hls::connection::Visitor;
+use crate::outlets::rtsp::NewPlayer;
 use crate::receiver::ReceiverSockets;
 use crate::recording::Recorder;
 use crate::rtsp::target::RtspTarget;
@@ -149,6 +150,8 @@ pub enum Command {
     OpenHls(Box<NewSession>),
     /// Serve a client of such a viewing.
     ServeHls(Box<Visitor>),
+    /// Take a player in.
+    AttachPlayer(Box<NewPlayer>),
     /// End viewers.
     Cut {
         /// Which.
@@ -167,6 +170,8 @@ pub enum Command {
     Serve {
         /// The bound outlet.
         listener: std::net::TcpListener,
+        /// That of the players.
+        players: std::net::TcpListener,
         /// Every reactor's commands, in order.
         reactors: Vec<UnboundedSender<Command>>,
     },

@@ -7,6 +7,7 @@ use super::{Cut, Reactor, StreamCell};
 use crate::connection::EndReason;
 use crate::outlet::NewViewer;
 use crate::outlets::hls::admission::NewSession;
+use crate::outlets::rtsp::{self, NewPlayer};
 use crate::sender_task::{self, NewSender};
 use crate::talk::Carriage;
 use crate::talk_room::{self, TalkRoom};
@@ -38,6 +39,13 @@ impl Reactor {
         let session = self.guarded(&cell, |stream| stream.open_hls(who, new.reactor, times));
         if let Some(session) = session.flatten() {
             let _asker_may_be_gone = new.reply.send(session);
+        }
+    }
+
+    pub(super) fn attach_player(self: &Rc<Self>, player: NewPlayer) {
+        match self.find(&player.ticket.stream_id) {
+            Some(cell) => rtsp::start(self, cell, player),
+            None => self.shared.counters.count("viewers_without_stream"),
         }
     }
 
@@ -78,16 +86,23 @@ impl Reactor {
 
     pub(super) fn cut(&self, cut: &Cut) -> usize {
         let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let now_us = self.now_us();
         let in_stream = |cell: &Rc<StreamCell>| {
             self.guarded(cell, |stream| match cut {
                 Cut::Grant(id) => {
                     let reason = EndReason::GrantRevoked;
                     stream.cut(|ticket| ticket.grant_id == *id, reason)
+                        + stream.cut_players(|player| player.ticket.grant_id == *id, reason, now_us)
                         + stream.cut_senders(|sender| sender.request.grant_id == *id, reason.word())
                 }
                 Cut::Access(id) => {
                     let reason = EndReason::AccessCut;
                     stream.cut(|ticket| ticket.access_id == *id, reason)
+                        + stream.cut_players(
+                            |player| player.ticket.access_id == *id,
+                            reason,
+                            now_us,
+                        )
                         + stream
                             .cut_senders(|sender| sender.request.access_id == *id, reason.word())
                 }
