@@ -205,5 +205,6 @@ def test_somebody_on_duty_records_now_and_stops(yard: Server, window: Window) ->
     expect(now.get_by_test_id("record-now-start")).to_be_visible()
     expect(dots).to_have_count(0)
     console.open(f"/#/channels/{camera}")
-    expect(console.see("record-now-start")).to_be_visible()
+    page = console.see("channel-page")
+    expect(page.get_by_test_id("record-now-start")).to_be_visible()
     console.shot("record-now-channel")

@@ -16,12 +16,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::events::{Event, text, unix_us};
 use crate::http::{self, HEAD_MAX, LiveRequest, Method, Place, Rejection, Upgrade};
 use crate::reactor::Command;
-use crate::shared::{Owner, Shared, Slot};
+use crate::shared::{Owner, Shared, Slot, Slots};
 use crate::ticket::{Protocol, Refusal, Ticket};
 use crate::wire::{LooseWire, Unshaken, Wire};
 
 /// What the kernel may hold for one viewer: a few frames, and little that outlives the end of a grant.
-const SEND_BUFFER: usize = 512 * 1024;
+pub(crate) const SEND_BUFFER: usize = 512 * 1024;
 /// A viewer may be faster than the invitation of its camera; so long its stream may still appear.
 const STREAM_WAIT: Duration = Duration::from_secs(2);
 const STREAM_LOOK: Duration = Duration::from_millis(20);
@@ -48,19 +48,19 @@ pub struct NewViewer {
 /// When the door is crowded the one that has waited longest gives its place to the newcomer. A viewer says what it
 /// wants at once; whoever says nothing, or says it letter by letter, keeps nobody out.
 #[derive(Default)]
-struct Door {
+pub(crate) struct Door {
     waiting: RefCell<BTreeMap<u64, Waiting>>,
 }
 
-struct Waiting {
-    place: Slot,
-    task: AbortHandle,
+pub(crate) struct Waiting {
+    pub(crate) place: Slot,
+    pub(crate) task: AbortHandle,
 }
 
 impl Door {
     /// A place for a newcomer: a free one, or that of the connection that has waited longest.
-    fn place(&self, shared: &Shared) -> Option<Slot> {
-        let free = shared.unverified.take(shared.settings.max_unverified);
+    pub(crate) fn place(&self, shared: &Shared, places: &Slots) -> Option<Slot> {
+        let free = places.take(shared.settings.max_unverified);
         free.or_else(|| {
             let (_, longest) = self.waiting.borrow_mut().pop_first()?;
             shared.counters.count("connections_crowded_out");
@@ -69,14 +69,14 @@ impl Door {
         })
     }
 
-    fn wait(&self, number: u64, place: Slot, task: AbortHandle) {
+    pub(crate) fn wait(&self, number: u64, place: Slot, task: AbortHandle) {
         self.waiting
             .borrow_mut()
             .insert(number, Waiting { place, task });
     }
 
     /// The connection waits no longer; it keeps its place.
-    fn proceed(&self, number: u64) -> Option<Waiting> {
+    pub(crate) fn proceed(&self, number: u64) -> Option<Waiting> {
         self.waiting.borrow_mut().remove(&number)
     }
 }
@@ -108,7 +108,7 @@ pub async fn serve(
         match listener.accept().await {
             Ok((socket, peer)) => {
                 shared.counters.count("connections");
-                let Some(place) = door.place(&shared) else {
+                let Some(place) = door.place(&shared, &shared.unverified) else {
                     refuse_at_the_door(&shared, &socket);
                     continue;
                 };
@@ -205,7 +205,7 @@ async fn welcome(
 }
 
 /// The connection as it is to be spoken on: inside TLS where the outlet has a certificate.
-async fn shake_hands(
+pub(crate) async fn shake_hands(
     shared: &Shared,
     socket: TcpStream,
     deadline: Instant,
@@ -289,7 +289,7 @@ async fn admit(
     Ok((owner, ticket, slot))
 }
 
-async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -> Option<Owner> {
+pub(crate) async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -> Option<Owner> {
     let deadline = Instant::now() + STREAM_WAIT;
     loop {
         let owner = match place {

@@ -10,7 +10,7 @@ use crate::file_sink::FileSink;
 use crate::ports::PortAllocator;
 use crate::recording::{Disks, Recorder};
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
-use crate::ticket::{TicketBook, Verifier};
+use crate::ticket::{EXPECTED_MAX, ExpectedPlayers, TicketBook, Verifier};
 
 /// Which reactor owns a stream, and its port.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +35,14 @@ pub struct Shared {
     pub counters: Counters,
     /// Connections that have not presented a ticket.
     pub unverified: Slots,
+    /// The same at the door of the players.
+    pub unverified_players: Slots,
     /// Connections of viewers.
     pub viewers: Slots,
     /// The disks recordings lie on.
     pub disks: Disks,
     tickets: Mutex<TicketBook>,
+    expected_players: Mutex<ExpectedPlayers>,
     owners: Mutex<HashMap<String, Owner>>,
     ports: Mutex<PortAllocator>,
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
@@ -61,9 +64,11 @@ impl Shared {
             events: EventQueue::new(EVENTS_MAX)?,
             counters: Counters::default(),
             unverified: Slots::default(),
+            unverified_players: Slots::default(),
             viewers: Slots::default(),
             disks: Disks::default(),
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
+            expected_players: Mutex::new(ExpectedPlayers::new(EXPECTED_MAX)),
             owners: Mutex::new(HashMap::new()),
             ports: Mutex::new(ports),
             sinks: Mutex::default(),
@@ -77,6 +82,11 @@ impl Shared {
     /// The tickets used and cut.
     pub fn tickets(&self) -> MutexGuard<'_, TicketBook> {
         lock(&self.tickets)
+    }
+
+    /// Tickets deposited for players that sign in.
+    pub fn expected_players(&self) -> MutexGuard<'_, ExpectedPlayers> {
+        lock(&self.expected_players)
     }
 
     /// Streams and the reactors that own them.

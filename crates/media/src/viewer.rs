@@ -234,7 +234,7 @@ impl ViewerQueue {
     /// What a decoder needs before the first picture of a generation.
     fn push_start(&mut self, parameters: &VideoParameters, now_us: u64) {
         match self.protocol {
-            Protocol::WebSocket | Protocol::Talk => {
+            Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
                 let message = websocket::frame(Opcode::Text, init_message(parameters).as_bytes());
                 self.push(Chunk::preamble(message, now_us));
             }
@@ -321,7 +321,7 @@ pub fn init_message(parameters: &VideoParameters) -> String {
 /// What a viewer is told last, or nothing when the framing does not allow a word.
 pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
     match protocol {
-        Protocol::WebSocket | Protocol::Talk => {
+        Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
             let message = format!("{{\"type\":\"end\",\"reason\":\"{reason}\"}}");
             let mut bytes = websocket::frame(Opcode::Text, message.as_bytes());
             bytes.extend(websocket::close_frame(1000));

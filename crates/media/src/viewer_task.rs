@@ -113,7 +113,11 @@ async fn attend(
 }
 
 /// Wait for the socket, or (`None`) for a word of the connection.
-async fn ready_or_woken(wire: &Wire, interest: Interest, link: &Link) -> Option<io::Result<Ready>> {
+pub(crate) async fn ready_or_woken(
+    wire: &Wire,
+    interest: Interest,
+    link: &Link,
+) -> Option<io::Result<Ready>> {
     let mut woken = pin!(link.wake.notified());
     let mut ready = pin!(wire.ready(interest));
     poll_fn(|context| match woken.as_mut().poll(context) {

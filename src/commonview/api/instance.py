@@ -102,7 +102,13 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             clock=clock,
         )
         network.cascade.use(security)
-        live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
+        live = LiveDesk(
+            security=security,
+            network=network,
+            ticket_key=ticket_key,
+            clock=clock,
+            expect_player=media.expect_player,
+        )
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(
             security=security,
@@ -165,7 +171,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             security=security,
             network=network,
             media=media,
-            media_address=MediaAddress(settings, media.viewer_port),
+            media_address=MediaAddress(settings, media.viewer_port, media.rtsp_port),
             live=live,
             downloads=downloads,
             snapshots=snapshots,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from commonview.api.media_address import is_loopback
 from commonview.foundation.errors import StartupError
 from commonview.foundation.settings import Settings
-from commonview.media import MediaError, MediaNode, MediaNodeSettings
+from commonview.media import MediaError, MediaNode, MediaNodeSettings, RtspOutletUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
     wanted = MediaNodeSettings(
         viewer_host=settings.media_host,
         viewer_port=settings.media_port,
+        rtsp_port=settings.media_rtsp_port,
         rtp_host=settings.rtp_host,
         rtp_port_min=settings.rtp_port_min,
         rtp_port_max=settings.rtp_port_max,
@@ -80,6 +81,13 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
     )
     try:
         return CoreMediaNode(wanted, ticket_key=ticket_key)
+    except RtspOutletUnavailable as error:
+        raise StartupError(
+            f"the RTSP outlet cannot listen on {settings.media_host}:{settings.media_rtsp_port} "
+            f"({error.message}); change media_host or media_rtsp_port (--media-host, --media-rtsp-port; "
+            "COMMONVIEW_MEDIA_HOST, COMMONVIEW_MEDIA_RTSP_PORT)",
+            code="address_unusable",
+        ) from None
     except MediaError as error:
         raise StartupError(
             f"the video outlet cannot listen on {settings.media_host}:{settings.media_port} "

@@ -153,6 +153,11 @@ class Settings(BaseModel):
 
     media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")
     media_port: Port = _field(8001, _MEDIA, "Port viewers fetch video from; 0 picks a free one.")
+    media_rtsp_port: Port = _field(
+        8554,
+        _MEDIA,
+        "Port on media_host from which other programs' players fetch video by RTSP; 0 picks a free one.",
+    )
     media_public_url: str = _field(
         "",
         _MEDIA,

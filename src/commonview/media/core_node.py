@@ -20,6 +20,7 @@ from commonview.media.errors import (
     OutputExists,
     OutputUnknown,
     PortsExhausted,
+    RtspOutletUnavailable,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
@@ -62,6 +63,7 @@ _ERRORS: dict[str, type[MediaError]] = {
         OutputUnknown,
         InvalidMediaArgument,
         NodeUnavailable,
+        RtspOutletUnavailable,
     )
 }
 
@@ -115,6 +117,7 @@ class CoreMediaNode:
                 ticket_key=ticket_key,
                 viewer_host=settings.viewer_host,
                 viewer_port=settings.viewer_port,
+                rtsp_port=settings.rtsp_port,
                 rtp_host=settings.rtp_host,
                 rtp_port_min=settings.rtp_port_min,
                 rtp_port_max=settings.rtp_port_max,
@@ -146,6 +149,18 @@ class CoreMediaNode:
     def viewer_port(self) -> int:
         """The port viewers connect to."""
         return self._core.viewer_port
+
+    @property
+    def rtsp_port(self) -> int:
+        """The port RTSP players connect to."""
+        return self._core.rtsp_port
+
+    def expect_player(self, token: str) -> None:
+        """See `MediaNode.expect_player`."""
+        try:
+            self._core.expect_player(token)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
 
     def exchange_certificate(self, identity: TlsIdentity) -> None:
         """See `MediaNode.exchange_certificate`."""

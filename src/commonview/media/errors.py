@@ -66,6 +66,12 @@ class NodeUnavailable(MediaError):
     default_code = "media_node_unavailable"
 
 
+class RtspOutletUnavailable(NodeUnavailable):
+    """The outlet for RTSP players could not be bound."""
+
+    default_code = "media_rtsp_unavailable"
+
+
 class EventsInUse(MediaError):
     """`events()` has one consumer at a time; a second one was refused."""
 

@@ -7841,7 +7841,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http";
+        ViewerProtocol: "ws" | "http" | "rtsp";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).

@@ -23,6 +23,8 @@ pub enum NodeError {
     Invalid(String),
     /// Closed, not startable or not answering; says which.
     Unavailable(String),
+    /// The outlet for RTSP players cannot be bound; says why.
+    RtspUnavailable(String),
 }
 
 impl NodeError {
@@ -37,6 +39,7 @@ impl NodeError {
             NodeError::OutputExists(_) => "media_output_exists",
             NodeError::Invalid(_) => "media_invalid_argument",
             NodeError::Unavailable(_) => "media_node_unavailable",
+            NodeError::RtspUnavailable(_) => "media_rtsp_unavailable",
         }
     }
 }
@@ -57,7 +60,9 @@ impl fmt::Display for NodeError {
                 write!(out, "no sender, file or talk {id} on this node")
             }
             NodeError::OutputExists(id) => write!(out, "{id} is open already; close it first"),
-            NodeError::Invalid(what) | NodeError::Unavailable(what) => out.write_str(what),
+            NodeError::Invalid(what)
+            | NodeError::Unavailable(what)
+            | NodeError::RtspUnavailable(what) => out.write_str(what),
         }
     }
 }

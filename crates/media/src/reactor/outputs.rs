@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{Cut, Reactor, StreamCell};
 use crate::connection::EndReason;
 use crate::outlet::NewViewer;
+use crate::outlets::rtsp::{self, NewPlayer};
 use crate::sender_task::{self, NewSender};
 use crate::talk::Carriage;
 use crate::talk_room::{self, TalkRoom};
@@ -19,6 +20,13 @@ impl Reactor {
         }
         match self.find(&viewer.ticket.stream_id) {
             Some(cell) => viewer_task::start(self, cell, viewer),
+            None => self.shared.counters.count("viewers_without_stream"),
+        }
+    }
+
+    pub(super) fn attach_player(self: &Rc<Self>, player: NewPlayer) {
+        match self.find(&player.ticket.stream_id) {
+            Some(cell) => rtsp::start(self, cell, player),
             None => self.shared.counters.count("viewers_without_stream"),
         }
     }
@@ -60,16 +68,23 @@ impl Reactor {
 
     pub(super) fn cut(&self, cut: &Cut) -> usize {
         let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let now_us = self.now_us();
         let in_stream = |cell: &Rc<StreamCell>| {
             self.guarded(cell, |stream| match cut {
                 Cut::Grant(id) => {
                     let reason = EndReason::GrantRevoked;
                     stream.cut(|viewer| viewer.ticket.grant_id == *id, reason)
+                        + stream.cut_players(|player| player.ticket.grant_id == *id, reason, now_us)
                         + stream.cut_senders(|sender| sender.request.grant_id == *id, reason.word())
                 }
                 Cut::Access(id) => {
                     let reason = EndReason::AccessCut;
                     stream.cut(|viewer| viewer.ticket.access_id == *id, reason)
+                        + stream.cut_players(
+                            |player| player.ticket.access_id == *id,
+                            reason,
+                            now_us,
+                        )
                         + stream
                             .cut_senders(|sender| sender.request.access_id == *id, reason.word())
                 }

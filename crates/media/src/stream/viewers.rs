@@ -96,6 +96,8 @@ impl Stream {
             let made = match protocol {
                 Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http => &mut http,
+                // Players stand elsewhere.
+                Protocol::Rtsp => continue,
             };
             let chunk = made.get_or_insert_with(|| Chunk::picture(unit, protocol, now_us));
             viewer.queue.offer(unit, &parameters, chunk);

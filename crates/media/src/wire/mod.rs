@@ -10,7 +10,7 @@ pub use identity::{Identity, IdentityError};
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream as StdStream};
+use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::time::Duration;
 
 use rustls::ServerConnection;
@@ -97,6 +97,16 @@ impl Wire {
     /// Whether it runs inside TLS.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The address of ours that the peer found.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.stream.local_addr()
+    }
+
+    /// Octets that nobody acknowledges for so long mean that nobody is there any more (RFC 5482).
+    pub fn notice_vanishing(&self, after: Duration) {
+        let _best_effort = SockRef::from(&self.socket.stream).set_tcp_user_timeout(Some(after));
     }
 
     /// Until there is something to read.
