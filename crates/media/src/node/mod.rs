@@ -196,7 +196,9 @@ impl Node {
             reactors: self.lock().len(),
             streams: shared.owners().len(),
             viewers: shared.viewers.taken(),
-            connections: shared.viewers.taken() + shared.unverified.taken(),
+            connections: shared.viewers.taken()
+                + shared.hls_connections.taken()
+                + shared.unverified.taken(),
             ports_free,
             ports_quarantined,
             nonces: shared.tickets().len(),
