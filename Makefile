@@ -95,8 +95,8 @@ openapi: $(STAMPS)/dev ## write web/openapi.json and the typed client from the A
 lock: $(STAMPS)/venv ## pin the newest allowed Python packages again
 	$(BIN)/pip install --quiet pip-tools
 	compile() { $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras --no-header "$$@" pyproject.toml; }
-	compile --extra simulator --extra build --extra dev -o requirements/dev.txt
-	compile -c requirements/dev.txt --extra simulator --extra build -o requirements/run.txt
+	compile --extra simulator --extra rendering --extra build --extra dev -o requirements/dev.txt
+	compile -c requirements/dev.txt --extra simulator --extra rendering --extra build -o requirements/run.txt
 	compile -c requirements/dev.txt --extra fuzz -o requirements/fuzz.txt
 
 .PHONY: clean

@@ -15,6 +15,7 @@ from commonview.media import (
     SenderTarget,
     Talk,
     TalkCarriage,
+    TlsIdentity,
 )
 
 
@@ -26,6 +27,9 @@ class RecordedOutlets:
 
     def pause_stream(self, stream_id: str, paused: bool) -> None:
         self.played.append(("pause", stream_id, paused))
+
+    def exchange_certificate(self, identity: TlsIdentity) -> None:
+        self.played.append(("exchange_certificate", identity.certificate))
 
     def discontinue(self, stream_id: str) -> None:
         self.played.append(("discontinue", stream_id))

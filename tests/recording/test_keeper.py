@@ -264,6 +264,24 @@ def test_a_disk_that_refuses_is_told_and_waited_for(scene: Scene) -> None:
     assert scene.state is TrackState.RECORDING
 
 
+def test_a_gap_lasts_from_its_beginning_however_often_it_is_tried_again(scene: Scene) -> None:
+    scene.begin()
+    assert scene.keeper.status()[0].missing_since is None
+    scene.clock.advance(10)
+    scene.cameras.state, scene.cameras.failure = SessionState.FAILED, None
+    scene.cameras.sessions["s1"] = session(1, SessionState.FAILED)
+    scene.keeper.session_changed("s1")
+    begun = scene.clock.now()
+    for _ in range(3):
+        scene.clock.advance(60)
+        scene.keeper.tick()
+        assert scene.keeper.status()[0].missing_since == begun
+    scene.cameras.state = SessionState.STARTING
+    scene.clock.advance(60)
+    scene.begin()
+    assert scene.keeper.status()[0].missing_since is None
+
+
 def test_recording_goes_on_elsewhere_when_there_is_another_disk(scene: Scene) -> None:
     former = scene.begin()
     scene.disk = replace(DISK, id="d2")

@@ -134,3 +134,19 @@ async def test_somebody_asks_for_a_recording_and_it_is_on_record(wanted: Wanted)
     with wanted.books.database.read() as conn:
         entries = wanted.books.security.audit.entries(conn, None, 100)
     assert [entry.detail["minutes"] for entry in entries if entry.action == "recording.demanded"] == [0, 10]
+
+
+async def test_what_was_asked_for_goes_on_after_a_restart_until_its_time_is_over(wanted: Wanted) -> None:
+    wanted.plan(mode=PlanMode.ON_DEMAND)
+    until = await wanted.wishes.demand(SUBJECT, TRACK, 10)
+    assert until is not None
+    again = wanted.restarted()
+    again.evaluate()
+    assert list(wanted.tracks()) == [TRACK]
+    wanted.scene.clock.advance(601)
+    again.evaluate()
+    assert wanted.tracks() == {}
+    await again.demand(SUBJECT, TRACK, 10)
+    await again.demand(SUBJECT, TRACK, 0)
+    wanted.restarted().evaluate()
+    assert wanted.tracks() == {}

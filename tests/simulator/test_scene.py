@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from commonview.simulator import fonts
+from commonview.rendering import fonts
 from commonview.simulator.annexb import parameter_sets
 from commonview.simulator.controls_head import Look
 from commonview.simulator.frames import Frame, StreamType

@@ -126,6 +126,8 @@ describe.each(languages)('in %s the console has words for', (language) => {
     ['DeletionRule', 'recording.deletionRule'],
     ['DiskPolicy', 'recording.diskPolicy'],
     ['DiskAlarm', 'recording.diskAlarm'],
+    ['ForecastState', 'plans.forecastState'],
+    ['FullEffect', 'plans.fullEffect'],
     ['ApplicationState', 'admission.application'],
     ['RuleEffect', 'admission.effect'],
     ['RuleSubject', 'admission.subject'],

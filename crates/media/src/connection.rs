@@ -1,13 +1,10 @@
 //! A viewer's connection: its queue, its socket, its ticket, and what it says back.
 
 use std::cell::Cell;
-use std::io::{ErrorKind, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::events::{Event, Value, text};
@@ -15,6 +12,7 @@ use crate::shared::Slot;
 use crate::ticket::{Protocol, Ticket};
 use crate::viewer::{Chunk, SLICES_MAX, ViewerQueue, farewell};
 use crate::websocket::{self, Decoder, Opcode};
+use crate::wire::Wire;
 
 /// A viewer that takes nothing for this long is gone.
 const STUCK_US: u64 = 10_000_000;
@@ -42,6 +40,12 @@ pub enum EndReason {
     TooSlow,
     /// It broke the WebSocket protocol.
     Violation(websocket::Violation),
+    /// It broke the protocol of its outlet.
+    Malformed,
+    /// It showed no sign of life, or never came to play.
+    Silent,
+    /// The pictures are coded otherwise from now on, which its protocol cannot tell.
+    FormatChanged,
     /// Its connection failed.
     ConnectionLost,
 }
@@ -57,7 +61,9 @@ impl EndReason {
             EndReason::StreamEnded => "stream_ended",
             EndReason::NoMedia => "no_media",
             EndReason::TooSlow => "too_slow",
-            EndReason::Violation(_) => "protocol_error",
+            EndReason::Violation(_) | EndReason::Malformed => "protocol_error",
+            EndReason::Silent => "silent",
+            EndReason::FormatChanged => "format_changed",
             EndReason::ConnectionLost => "connection_lost",
         }
     }
@@ -82,13 +88,12 @@ pub struct ViewerConnection {
     pub queue: ViewerQueue,
     /// What it presented.
     pub ticket: Ticket,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     link: Rc<Link>,
     peer: SocketAddr,
     joined_us: u64,
     end_us: u64,
     progress_us: u64,
-    has_written: bool,
     input: Vec<u8>,
     decoder: Decoder,
     _slot: Slot,
@@ -99,20 +104,19 @@ impl ViewerConnection {
     pub fn new(
         queue: ViewerQueue,
         ticket: Ticket,
-        (socket, link, peer): (Rc<TcpStream>, Rc<Link>, SocketAddr),
+        (wire, link, peer): (Rc<Wire>, Rc<Link>, SocketAddr),
         (now_us, end_us): (u64, u64),
         slot: Slot,
     ) -> ViewerConnection {
         ViewerConnection {
             queue,
             ticket,
-            socket,
+            wire,
             link,
             peer,
             joined_us: now_us,
             end_us,
             progress_us: now_us,
-            has_written: false,
             input: Vec::new(),
             decoder: Decoder::default(),
             _slot: slot,
@@ -127,34 +131,34 @@ impl ViewerConnection {
     /// Write what waits. Returns the milliseconds since it joined when its first picture is out now.
     pub fn flush(&mut self, now_us: u64) -> Result<Option<f64>, EndReason> {
         let mut first_ms = None;
+        let outcome = self.write(now_us, &mut first_ms);
+        if self.wire.has_moved() {
+            self.progress_us = now_us;
+        }
+        match outcome {
+            Ok(()) => self.block(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.block(true),
+            Err(_) => return Err(EndReason::ConnectionLost),
+        }
+        Ok(first_ms)
+    }
+
+    fn write(&mut self, now_us: u64, first_ms: &mut Option<f64>) -> io::Result<()> {
         while !self.queue.is_empty() {
             let mut slices = Vec::with_capacity(SLICES_MAX.min(4));
             self.queue.slices(&mut slices);
-            // The runtime has not heard from a new socket and would say it is full; the kernel knows better.
-            let outcome = if self.has_written {
-                write(&self.socket, &slices)
-            } else {
-                SockRef::from(&*self.socket).send_vectored(&slices)
-            };
-            match outcome {
+            match self.wire.try_write_vectored(&slices) {
                 Ok(written) => {
                     drop(slices);
-                    self.has_written = true;
-                    self.progress_us = now_us;
                     if self.queue.advance(written) {
-                        first_ms = Some(now_us.saturating_sub(self.joined_us) as f64 / 1000.0);
+                        *first_ms = Some(now_us.saturating_sub(self.joined_us) as f64 / 1000.0);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.block(true);
-                    return Ok(first_ms);
-                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(EndReason::ConnectionLost),
+                Err(error) => return Err(error),
             }
         }
-        self.block(false);
-        Ok(first_ms)
+        self.wire.flush()
     }
 
     /// Take what the viewer sent; nothing means it closed.
@@ -184,7 +188,8 @@ impl ViewerConnection {
                     let pong = websocket::frame(Opcode::Pong, &frame.payload);
                     self.queue.push_preamble(Chunk::preamble(pong, now_us));
                 }
-                // A viewer has nothing to say that matters; it was read to keep the framing.
+                Opcode::Text if !self.decoder.is_in_message() => self.heed(&frame.payload),
+                // A viewer has nothing else to say that matters; it was read to keep the framing.
                 Opcode::Ping
                 | Opcode::Pong
                 | Opcode::Text
@@ -194,6 +199,15 @@ impl ViewerConnection {
         }
         self.input.drain(..taken);
         Ok(())
+    }
+
+    /// Do what a viewer's word says, if it is one we know.
+    fn heed(&mut self, word: &[u8]) {
+        match word {
+            b"audio on" => self.queue.listen(true),
+            b"audio off" => self.queue.listen(false),
+            _ => {}
+        }
     }
 
     /// Whether its time is up.
@@ -229,14 +243,13 @@ impl ViewerConnection {
                 self.queue.bytes_sent() > 0,
             ),
         };
-        let said =
-            self.queue.is_empty() && write(&self.socket, &[IoSlice::new(&last_words)]).is_ok();
-        if said {
-            let _peer_may_be_gone = SockRef::from(&*self.socket).shutdown(Shutdown::Write);
-        } else {
+        let said = self.queue.is_empty()
+            && self.wire.try_write(&last_words).is_ok()
+            && self.wire.finish().is_ok();
+        if !said {
             // Pictures wait in the kernel as well. A reset takes them back: a viewer whose right has ended must
             // not go on watching what was sent ahead of it.
-            let _peer_may_be_gone = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
+            self.wire.reset_on_close();
             self.link.is_aborted.set(true);
         }
         self.link.has_ended.set(true);
@@ -276,15 +289,6 @@ impl ViewerConnection {
     }
 }
 
-fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
-    match slices {
-        [] => Ok(0),
-        // One piece is the usual case, and the plain call is the cheaper one.
-        [one] => socket.try_write(one),
-        many => socket.try_write_vectored(many),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,9 +314,9 @@ mod tests {
             age_us: 1_000_000,
         };
         let queue = ViewerQueue::new(ticket.protocol, limits);
-        let socket = Rc::new(TcpStream::from_std(socket).unwrap());
+        let socket = tokio::net::TcpStream::from_std(socket).unwrap();
         let slot = Slots::default().take(1).unwrap();
-        let wires = (socket, Rc::default(), peer);
+        let wires = (Rc::new(Wire::plain(socket)), Rc::default(), peer);
         ViewerConnection::new(queue, ticket, wires, (0, u64::MAX), slot)
     }
 

@@ -14,8 +14,8 @@ use crate::parameters::VideoCodec;
 pub const WEBSOCKET_ROOM: usize = 10;
 /// Ticks per second of the video track, as in the program stream.
 pub const TIMESCALE: u32 = 90_000;
-/// The only track.
-const TRACK_ID: u32 = 1;
+/// The video track.
+pub const TRACK_ID: u32 = 1;
 
 const MFHD: usize = 16;
 const TFHD: usize = 16;
@@ -171,31 +171,48 @@ pub fn moved(
 
 /// Writes `ftyp` + `moov` for one video track. `record` is the `avcC` or `hvcC` payload.
 pub fn init_segment(codec: VideoCodec, width: u32, height: u32, record: &[u8]) -> Fragment {
-    let mut out = Vec::with_capacity(1024);
+    sealed(1024, |out| {
+        put_movie(out, &[TRACK_ID], |out| {
+            put_box(out, b"trak", |out| {
+                put_track(out, codec, width, height, record)
+            });
+        });
+    })
+}
+
+/// A fragment of what `content` writes.
+pub(crate) fn sealed(capacity: usize, content: impl FnOnce(&mut Vec<u8>)) -> Fragment {
+    let mut out = Vec::with_capacity(capacity);
     out.extend_from_slice(&[0; WEBSOCKET_ROOM]);
-    put_box(&mut out, b"ftyp", |out| {
+    content(&mut out);
+    // An init segment is held as long as its generation lives: keep no spare capacity.
+    out.shrink_to_fit();
+    Fragment::seal(out)
+}
+
+/// `ftyp` and `moov` for the tracks of these numbers, which `put_tracks` writes.
+pub(crate) fn put_movie(out: &mut Vec<u8>, tracks: &[u32], put_tracks: impl FnOnce(&mut Vec<u8>)) {
+    put_box(out, b"ftyp", |out| {
         out.extend_from_slice(b"iso6");
         put_u32(out, 1);
         out.extend_from_slice(b"iso6mp41");
     });
-    put_box(&mut out, b"moov", |out| {
+    put_box(out, b"moov", |out| {
+        let next = tracks.iter().max().map_or(1, |last| last + 1);
         put_full_box(out, b"mvhd", 0, 0, |out| {
             put_words(out, &[0, 0, TIMESCALE, 0, 0x0001_0000, 0x0100_0000, 0, 0]);
             put_words(out, &MATRIX);
-            put_words(out, &[0, 0, 0, 0, 0, 0, TRACK_ID + 1]);
+            put_words(out, &[0, 0, 0, 0, 0, 0, next]);
         });
-        put_box(out, b"trak", |out| {
-            put_track(out, codec, width, height, record)
-        });
+        put_tracks(out);
         put_box(out, b"mvex", |out| {
-            put_full_box(out, b"trex", 0, 0, |out| {
-                put_words(out, &[TRACK_ID, 1, 0, 0, 0])
-            });
+            for &track in tracks {
+                put_full_box(out, b"trex", 0, 0, |out| {
+                    put_words(out, &[track, 1, 0, 0, 0])
+                });
+            }
         });
     });
-    // Held as long as the generation lives: keep no spare capacity.
-    out.shrink_to_fit();
-    Fragment::seal(out)
 }
 
 /// The unity matrix (6.2.2).

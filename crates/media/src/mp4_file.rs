@@ -12,15 +12,13 @@
 use bytes::Bytes;
 
 use crate::access_unit::AccessUnit;
-use crate::audio::{AacConfig, AudioCodec, AudioFrame};
-use crate::fmp4::{
-    self, MATRIX, Sample, TIMESCALE, put_box, put_full_box, put_full_header, put_header, put_u32,
-    put_words,
-};
+use crate::audio::AudioFrame;
+pub use crate::audio_track::AudioTrack;
+use crate::audio_track::{self, AUDIO_TRACK};
+use crate::fmp4::{self, MATRIX, Sample, TIMESCALE, put_box, put_full_box, put_u32, put_words};
 use crate::parameters::VideoParameters;
 
 const VIDEO_TRACK: u32 = 1;
-const AUDIO_TRACK: u32 = 2;
 /// Audio is written in runs of this many ticks (90 kHz): half a second.
 const AUDIO_RUN: i64 = 45_000;
 /// Audio that lies further than this from where it should follow begins a new run at its own time: 0.1 s.
@@ -31,58 +29,8 @@ const AUDIO_WAIT: i64 = 90_000;
 const EARLY_AUDIO_MAX: usize = 256;
 /// Pictures that may wait meanwhile; time stamps may lie.
 const EARLY_MAX: usize = 200;
-/// G.711 has 8000 samples of one octet a second.
-const G711_RATE: u32 = 8000;
-/// Samples of an AAC frame.
-const AAC_SAMPLES: u32 = 1024;
 /// Entries of the index; further key frames are played and not found by seeking.
 const INDEX_MAX: usize = 1 << 20;
-
-/// The audio track of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioTrack {
-    /// AAC.
-    Aac(AacConfig),
-    /// G.711 A-law, sample entry `alaw` of the QuickTime file format.
-    Alaw,
-    /// G.711 mu-law, sample entry `ulaw`.
-    Ulaw,
-}
-
-impl AudioTrack {
-    /// The short lower-case name, as [`AudioCodec::name`].
-    pub fn name(self) -> &'static str {
-        match self {
-            AudioTrack::Aac(_) => "aac",
-            AudioTrack::Alaw => "g711a",
-            AudioTrack::Ulaw => "g711u",
-        }
-    }
-
-    /// The track that could hold this frame.
-    pub fn of(frame: &AudioFrame) -> Option<AudioTrack> {
-        match frame.codec {
-            AudioCodec::Aac => frame.aac.map(AudioTrack::Aac),
-            AudioCodec::G711A => Some(AudioTrack::Alaw),
-            AudioCodec::G711U => Some(AudioTrack::Ulaw),
-            AudioCodec::Other(_) => None,
-        }
-    }
-
-    fn rate(self) -> u32 {
-        match self {
-            AudioTrack::Aac(config) => config.sample_rate(),
-            AudioTrack::Alaw | AudioTrack::Ulaw => G711_RATE,
-        }
-    }
-
-    fn samples(self, data: &[u8]) -> u32 {
-        match self {
-            AudioTrack::Aac(_) => AAC_SAMPLES,
-            AudioTrack::Alaw | AudioTrack::Ulaw => data.len() as u32,
-        }
-    }
-}
 
 /// Why a picture cannot be written to this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,7 +311,9 @@ impl Mp4File {
             return;
         }
         self.sequence = self.sequence.wrapping_add(1);
-        let fragment = audio_fragment(self.sequence, begin, track, &run);
+        let samples = run.iter().map(|data| (track.samples(data), &data[..]));
+        let mut fragment = Vec::new();
+        audio_track::put_fragment(&mut fragment, self.sequence, begin, samples);
         self.push(fragment.into());
     }
 
@@ -429,7 +379,7 @@ fn head(
         });
         put_box(out, b"trak", |out| put_video_track(out, parameters));
         if let Some(audio) = audio {
-            put_box(out, b"trak", |out| put_audio_track(out, audio));
+            put_box(out, b"trak", |out| audio_track::put(out, audio));
         }
         put_box(out, b"mvex", |out| {
             if has_duration {
@@ -459,108 +409,4 @@ fn put_video_track(out: &mut Vec<u8>, parameters: &VideoParameters) {
         ..
     } = *parameters;
     fmp4::put_track(out, codec, width, height, &parameters.record);
-}
-
-fn put_audio_track(out: &mut Vec<u8>, track: AudioTrack) {
-    put_full_box(out, b"tkhd", 0, 3, |out| {
-        // alternate_group 0, volume 1.0 (8.3.2).
-        put_words(out, &[0, 0, AUDIO_TRACK, 0, 0, 0, 0, 0, 0x0100_0000]);
-        put_words(out, &MATRIX);
-        put_words(out, &[0, 0]);
-    });
-    put_box(out, b"mdia", |out| {
-        put_full_box(out, b"mdhd", 0, 0, |out| {
-            put_words(out, &[0, 0, track.rate(), 0, 0x55c4_0000]);
-        });
-        put_full_box(out, b"hdlr", 0, 0, |out| {
-            put_u32(out, 0);
-            out.extend_from_slice(b"soun");
-            put_words(out, &[0, 0, 0]);
-            out.extend_from_slice(b"audio\0");
-        });
-        put_box(out, b"minf", |out| {
-            put_full_box(out, b"smhd", 0, 0, |out| put_u32(out, 0));
-            put_box(out, b"dinf", |out| {
-                put_full_box(out, b"dref", 0, 0, |out| {
-                    put_u32(out, 1);
-                    put_full_box(out, b"url ", 0, 1, |_| {});
-                });
-            });
-            put_box(out, b"stbl", |out| {
-                put_full_box(out, b"stsd", 0, 0, |out| {
-                    put_u32(out, 1);
-                    put_audio_entry(out, track);
-                });
-                for kind in [b"stts", b"stsc", b"stco"] {
-                    put_full_box(out, kind, 0, 0, |out| put_u32(out, 0));
-                }
-                put_full_box(out, b"stsz", 0, 0, |out| put_words(out, &[0, 0]));
-            });
-        });
-    });
-}
-
-/// AudioSampleEntry (12.2.3).
-fn put_audio_entry(out: &mut Vec<u8>, track: AudioTrack) {
-    let (kind, channels) = match track {
-        AudioTrack::Aac(config) => (b"mp4a", u16::from(config.channels)),
-        AudioTrack::Alaw => (b"alaw", 1),
-        AudioTrack::Ulaw => (b"ulaw", 1),
-    };
-    put_box(out, kind, |out| {
-        out.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
-        put_words(out, &[0, 0]);
-        out.extend_from_slice(&channels.to_be_bytes());
-        out.extend_from_slice(&[0, 16, 0, 0, 0, 0]);
-        // 16.16 fixed point; rates above 65535 Hz do not fit and stand in the configuration.
-        put_u32(out, track.rate().min(0xffff) << 16);
-        if let AudioTrack::Aac(config) = track {
-            put_full_box(out, b"esds", 0, 0, |out| {
-                put_descriptors(out, &config.specific_config())
-            });
-        }
-    });
-}
-
-/// ES_Descriptor with DecoderConfigDescriptor and SLConfigDescriptor (ISO/IEC 14496-1 7.2.6.5).
-fn put_descriptors(out: &mut Vec<u8>, specific: &[u8; 2]) {
-    let [first, second] = *specific;
-    // Object type 0x40 is AAC, stream type 5 audio; rates and sizes are left open.
-    let decoder = [
-        0x04, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x05, 2, first, second,
-    ];
-    out.extend_from_slice(&[0x03, 3 + decoder.len() as u8 + 3, 0, AUDIO_TRACK as u8, 0]);
-    out.extend_from_slice(&decoder);
-    out.extend_from_slice(&[0x06, 1, 0x02]);
-}
-
-/// `moof` and `mdat` of a run of audio frames, one sample each.
-fn audio_fragment(sequence: u32, decode_time: u64, track: AudioTrack, run: &[Bytes]) -> Vec<u8> {
-    let payload: usize = run.iter().map(Bytes::len).sum();
-    let mut out = Vec::with_capacity(128 + run.len() * 8 + payload);
-    let mut offset_at = 0;
-    put_box(&mut out, b"moof", |out| {
-        put_full_header(out, 16, b"mfhd", 0, 0);
-        put_u32(out, sequence);
-        put_box(out, b"traf", |out| {
-            // default-base-is-moof; samples are independent (default_sample_flags).
-            put_full_header(out, 20, b"tfhd", 0, 0x02_0020);
-            put_words(out, &[AUDIO_TRACK, 0x0200_0000]);
-            put_full_header(out, 20, b"tfdt", 1, 0);
-            out.extend_from_slice(&decode_time.to_be_bytes());
-            put_full_box(out, b"trun", 0, 0x00_0301, |out| {
-                put_u32(out, run.len() as u32);
-                offset_at = out.len();
-                put_u32(out, 0);
-                for data in run {
-                    put_words(out, &[track.samples(data), data.len() as u32]);
-                }
-            });
-        });
-    });
-    let offset = (out.len() + 8) as u32;
-    out[offset_at..offset_at + 4].copy_from_slice(&offset.to_be_bytes());
-    put_header(&mut out, 8 + payload, b"mdat");
-    run.iter().for_each(|data| out.extend_from_slice(data));
-    out
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::wire::Identity;
+
 /// Settings of a node; `commonview.media.MediaNodeSettings` describes each.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -10,6 +12,8 @@ pub struct Settings {
     pub viewer_host: IpAddr,
     /// Its port, 0 for any.
     pub viewer_port: u16,
+    /// Port of the players' outlet (RTSP) on the same address, 0 for any.
+    pub rtsp_port: u16,
     /// Address the receivers bind.
     pub rtp_host: IpAddr,
     /// First port receivers may use.
@@ -34,6 +38,8 @@ pub struct Settings {
     pub request_head_timeout: Duration,
     /// Connections that have not presented a ticket yet, at once: they cost a stranger nothing, so they get their own bound.
     pub max_unverified: usize,
+    /// What viewers are shown inside TLS; none for an outlet without TLS.
+    pub tls: Option<Identity>,
 }
 
 /// Threads taken when the number is left open.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ingest::IngestStats;
+use crate::sound::SoundStats;
 use crate::stream::SocketCounters;
 
 /// Counters of one stream.
@@ -52,8 +53,16 @@ pub struct StreamStats {
     pub peer: Option<String>,
     /// Counters of the sockets.
     pub sockets: SocketCounters,
+    /// Counters of those who read by HLS, by name; none while nobody does.
+    pub hls: Vec<(&'static str, u64)>,
     /// Counters of the senders, by name.
     pub relaying: [(&'static str, u64); 5],
+    /// Counters of the players by RTSP, by name.
+    pub players: [(&'static str, u64); 4],
+    /// Viewers that listen.
+    pub listeners: usize,
+    /// Counters of what they hear.
+    pub sound: SoundStats,
     /// Groups of pictures that were too large for the cache.
     pub cache_overflows: u64,
     /// Since the last packet.
@@ -69,9 +78,15 @@ impl StreamStats {
     pub fn details(&self) -> Vec<(&'static str, u64)> {
         let pipeline = &self.ingest;
         let mut details = self.relaying.to_vec();
+        details.extend(&self.hls);
+        details.extend(self.players);
         details.extend([
             ("cache_overflows", self.cache_overflows),
             ("viewer_falls", self.viewer_falls),
+            ("listeners", self.listeners as u64),
+            ("sound_fragments", self.sound.fragments),
+            ("sound_skipped", self.sound.skipped),
+            ("sound_holes", self.sound.holes),
             ("used", pipeline.used),
             ("late", pipeline.late),
             ("out_of_range", pipeline.out_of_range),

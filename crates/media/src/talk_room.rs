@@ -1,13 +1,11 @@
 //! One talk inside its reactor: one sender towards the device, and at most one speaker.
 
 use std::cell::RefCell;
-use std::io::{ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
@@ -22,6 +20,7 @@ use crate::ticket::{Protocol, Ticket};
 use crate::viewer::{QueueLimits, farewell};
 use crate::viewer_task::{GOODBYE, drain};
 use crate::websocket::{self, Decoder, Opcode};
+use crate::wire::Wire;
 
 /// Sound that may wait for a device that does not take it: about half a second.
 const LIMITS: QueueLimits = QueueLimits {
@@ -44,7 +43,7 @@ pub struct TalkRoom {
 
 struct Speaker {
     ticket: Ticket,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     task: Option<AbortHandle>,
     voice: Voice,
     end_us: u64,
@@ -73,7 +72,7 @@ pub fn open(reactor: &Rc<Reactor>, new: NewSender, carriage: Carriage) -> Rc<Ref
 /// Let a speaker in, if the place is free.
 pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer) {
     let NewViewer {
-        socket,
+        mut wire,
         peer,
         ticket,
         handshake,
@@ -85,9 +84,8 @@ pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer)
     if left_us == 0 || reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
         return reactor.shared.counters.count("speakers_cut_before_start");
     }
-    let said = (&socket).write(&handshake).ok() == Some(handshake.len());
-    let Ok((socket, true)) = TcpStream::from_std(socket).map(|socket| (Rc::new(socket), said))
-    else {
+    let said = wire.say(&handshake);
+    let Ok((wire, true)) = wire.fasten().map(|wire| (Rc::new(wire), said)) else {
         return reactor.shared.counters.count("viewer_sockets_failed");
     };
     let mut talk = room.borrow_mut();
@@ -98,7 +96,7 @@ pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer)
             "occupied"
         };
         reactor.shared.counters.count("speakers_refused");
-        say_goodbye(socket, reason);
+        say_goodbye(wire, reason);
         return;
     }
     talk.report(
@@ -108,30 +106,30 @@ pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer)
     );
     let end_us = reactor.now_us().saturating_add(left_us);
     let voice = Voice::new(talk.carriage);
-    let wire = Rc::clone(&socket);
+    let heard = Rc::clone(&wire);
     talk.speaker = Some(Speaker {
         ticket,
-        socket,
+        wire,
         task: None,
         voice,
         end_us,
         _slot: slot,
     });
     drop(talk);
-    let task = spawn_local(listen(Rc::clone(reactor), Rc::clone(room), wire, leftover));
+    let task = spawn_local(listen(Rc::clone(reactor), Rc::clone(room), heard, leftover));
     if let Some(speaker) = &mut room.borrow_mut().speaker {
         speaker.task = Some(task.abort_handle());
     }
 }
 
 /// The last words, our end closed, and what still comes read: closing over unread sound would take the words back.
-fn say_goodbye(socket: Rc<TcpStream>, reason: &'static str) {
+fn say_goodbye(wire: Rc<Wire>, reason: &'static str) {
     spawn_local(async move {
         let goodbye = async {
-            if socket.writable().await.is_ok() {
-                let _best_effort = socket.try_write(&farewell(Protocol::Talk, reason, true));
-                let _peer_may_be_gone = SockRef::from(&*socket).shutdown(Shutdown::Write);
-                drain(&socket).await;
+            if wire.writable().await.is_ok() {
+                let _best_effort = wire.try_write(&farewell(Protocol::Talk, reason, true));
+                let _peer_may_be_gone = wire.finish();
+                drain(&wire).await;
             }
         };
         let _gone_or_late = timeout(GOODBYE, goodbye).await;
@@ -141,7 +139,7 @@ fn say_goodbye(socket: Rc<TcpStream>, reason: &'static str) {
 async fn listen(
     reactor: Rc<Reactor>,
     room: Rc<RefCell<TalkRoom>>,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     leftover: Vec<u8>,
 ) {
     let (mut input, mut decoder) = (leftover, Decoder::default());
@@ -153,10 +151,10 @@ async fn listen(
         {
             break reason;
         }
-        if socket.readable().await.is_err() {
+        if wire.readable().await.is_err() {
             break "connection_lost";
         }
-        match socket.try_read(&mut buffer) {
+        match wire.try_read(&mut buffer) {
             Ok(0) => break "speaker_closed",
             Ok(length) => input.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -319,7 +317,7 @@ impl TalkRoom {
             return;
         };
         if reason != "connection_lost" {
-            say_goodbye(Rc::clone(&speaker.socket), reason);
+            say_goodbye(Rc::clone(&speaker.wire), reason);
         }
         let VoiceStats { packets, late, .. } = speaker.voice.stats();
         let fields = vec![
@@ -368,7 +366,7 @@ impl TalkRoom {
             Opcode::Ping => {
                 // A speaker that does not read its answers does without.
                 let _best_effort = speaker
-                    .socket
+                    .wire
                     .try_write(&websocket::frame(Opcode::Pong, payload));
                 return Ok(());
             }

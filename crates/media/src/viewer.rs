@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Bytes;
-
 use crate::access_unit::AccessUnit;
-use crate::fmp4::Fragment;
+use crate::audio::AudioCodec;
+pub use crate::chunk::Chunk;
+use crate::chunk::{ChunkKind, fragment_parts};
 use crate::http;
 use crate::parameters::VideoParameters;
+use crate::sound::{self, SoundTrack};
 use crate::ticket::Protocol;
 use crate::websocket::{self, Opcode};
 
@@ -21,84 +22,12 @@ pub const SLICES_MAX: usize = 48;
 /// Room an empty queue keeps.
 const CHUNKS_KEPT: usize = 4;
 
-/// Bytes that reach the viewer whole or not at all.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    parts: [Bytes; 3],
-    len: usize,
-    kind: ChunkKind,
-    queued_us: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ChunkKind {
-    /// Handshakes, messages, init segments.
-    Preamble,
-    /// A picture decoding may start with.
-    KeyFrame,
-    /// A picture that needs the ones before it.
-    Delta,
-}
-
-impl Chunk {
-    fn new(kind: ChunkKind, parts: [Bytes; 3], now_us: u64) -> Chunk {
-        let len = parts.iter().map(Bytes::len).sum();
-        Chunk {
-            parts,
-            len,
-            kind,
-            queued_us: now_us,
-        }
-    }
-
-    /// Bytes that are neither picture nor container, such as a handshake.
-    pub fn preamble(bytes: impl Into<Bytes>, now_us: u64) -> Chunk {
-        Chunk::new(
-            ChunkKind::Preamble,
-            [bytes.into(), Bytes::new(), Bytes::new()],
-            now_us,
-        )
-    }
-
-    /// A picture for viewers of `protocol`. Made once per picture and protocol, cloned per viewer.
-    pub fn picture(unit: &AccessUnit, protocol: Protocol, now_us: u64) -> Chunk {
-        let kind = if unit.is_key_frame {
-            ChunkKind::KeyFrame
-        } else {
-            ChunkKind::Delta
-        };
-        Chunk::new(kind, fragment_parts(&unit.fragment, protocol), now_us)
-    }
-
-    /// Its size on the wire.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes; 3] {
-    match protocol {
-        // Nobody watches a talk; what a speaker gets are words of a WebSocket.
-        Protocol::WebSocket | Protocol::Talk => [fragment.websocket(), Bytes::new(), Bytes::new()],
-        Protocol::Http => {
-            let boxes = fragment.boxes();
-            let head = Bytes::from(http::chunk_head(boxes.len()));
-            [head, boxes, Bytes::from_static(http::CHUNK_END)]
-        }
-    }
-}
-
-/// What came of offering a picture.
+/// What came of offering a picture or sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is in the queue.
     Queued,
-    /// The viewer waits for a key frame and this is none.
+    /// The viewer waits for a key frame and this is none, or does not listen.
     Skipped,
 }
 
@@ -120,6 +49,9 @@ pub struct ViewerQueue {
     sent_of_first: usize,
     bytes: usize,
     generation: u32,
+    audio: Option<AudioCodec>,
+    is_listening: bool,
+    sound_generation: u32,
     awaits_key_frame: bool,
     has_started: bool,
     drops: u64,
@@ -138,6 +70,9 @@ impl ViewerQueue {
             sent_of_first: 0,
             bytes: 0,
             generation: 0,
+            audio: None,
+            is_listening: false,
+            sound_generation: 0,
             awaits_key_frame: true,
             has_started: false,
             drops: 0,
@@ -174,6 +109,42 @@ impl ViewerQueue {
         Offer::Queued
     }
 
+    /// The viewer wants to hear from now on, or no longer.
+    pub fn listen(&mut self, is_listening: bool) {
+        self.is_listening = is_listening;
+        self.sound_generation = 0;
+    }
+
+    /// Whether the viewer wants to hear.
+    pub fn is_listening(&self) -> bool {
+        self.is_listening
+    }
+
+    /// The stream's audio is of this coding. A viewer that understands messages is told: now, or with its first picture.
+    pub fn announce(&mut self, codec: AudioCodec, now_us: u64) {
+        self.audio = Some(codec);
+        if self.generation > 0 {
+            self.push_announcement(now_us);
+        }
+    }
+
+    /// Offer sound of `track`. `chunk` must be made for this viewer's protocol.
+    pub fn offer_sound(&mut self, track: &SoundTrack, chunk: &Chunk) -> Offer {
+        if !self.is_listening {
+            return Offer::Skipped;
+        }
+        self.fall_if_slow(chunk);
+        // Sound goes with pictures: without them there is nothing to hear either.
+        if self.awaits_key_frame {
+            return Offer::Skipped;
+        }
+        if self.sound_generation != track.generation {
+            self.push_sound_start(track, chunk.queued_us);
+        }
+        self.push(chunk.clone());
+        Offer::Queued
+    }
+
     /// The pieces to write next, at most [`SLICES_MAX`], into `slices`.
     pub fn slices<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>) {
         let mut skip = self.sent_of_first;
@@ -199,7 +170,7 @@ impl ViewerQueue {
             && sent >= first.len
         {
             sent -= first.len;
-            self.pictures += u64::from(first.kind != ChunkKind::Preamble);
+            self.pictures += u64::from(first.kind.is_picture());
             self.chunks.pop_front();
         }
         self.sent_of_first = sent;
@@ -263,7 +234,7 @@ impl ViewerQueue {
     /// What a decoder needs before the first picture of a generation.
     fn push_start(&mut self, parameters: &VideoParameters, now_us: u64) {
         match self.protocol {
-            Protocol::WebSocket | Protocol::Talk => {
+            Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
                 let message = websocket::frame(Opcode::Text, init_message(parameters).as_bytes());
                 self.push(Chunk::preamble(message, now_us));
             }
@@ -271,11 +242,29 @@ impl ViewerQueue {
             Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
                 self.push(Chunk::preamble(http::live_head(), now_us));
             }
-            Protocol::Http => {}
+            Protocol::Http | Protocol::Hls => {}
         }
         let parts = fragment_parts(&parameters.init, self.protocol);
         self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
         self.generation = parameters.generation;
+        self.push_announcement(now_us);
+    }
+
+    fn push_announcement(&mut self, now_us: u64) {
+        if let (Some(codec), Protocol::WebSocket) = (self.audio, self.protocol) {
+            let message = sound::announcement(codec);
+            let frame = websocket::frame(Opcode::Text, message.as_bytes());
+            self.push(Chunk::preamble(frame, now_us));
+        }
+    }
+
+    /// What a decoder needs before the first sound of a track.
+    fn push_sound_start(&mut self, track: &SoundTrack, now_us: u64) {
+        let message = websocket::frame(Opcode::Text, track.message().as_bytes());
+        self.push(Chunk::preamble(message, now_us));
+        let parts = fragment_parts(&track.init, self.protocol);
+        self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
+        self.sound_generation = track.generation;
     }
 
     fn push(&mut self, chunk: Chunk) {
@@ -300,9 +289,10 @@ impl ViewerQueue {
         for chunk in self.chunks.drain(begun..) {
             self.bytes -= chunk.len;
             match chunk.kind {
-                // It may have been the init segment: send it again before the next key frame.
-                ChunkKind::Preamble => self.generation = 0,
+                // It may have been an init segment: send them again before the next key frame and the next sound.
+                ChunkKind::Preamble => (self.generation, self.sound_generation) = (0, 0),
                 ChunkKind::KeyFrame | ChunkKind::Delta => self.drops += 1,
+                ChunkKind::Sound => {}
             }
         }
         self.falls += 1;
@@ -331,14 +321,14 @@ pub fn init_message(parameters: &VideoParameters) -> String {
 /// What a viewer is told last, or nothing when the framing does not allow a word.
 pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
     match protocol {
-        Protocol::WebSocket | Protocol::Talk => {
+        Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
             let message = format!("{{\"type\":\"end\",\"reason\":\"{reason}\"}}");
             let mut bytes = websocket::frame(Opcode::Text, message.as_bytes());
             bytes.extend(websocket::close_frame(1000));
             bytes
         }
         Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
-        Protocol::Http => http::error_response(504, "Gateway Timeout", reason),
+        Protocol::Http | Protocol::Hls => http::error_response(504, "Gateway Timeout", reason),
     }
 }
 

@@ -3,22 +3,23 @@
 //! Pictures are not written here: the stream writes them straight into every socket that has room.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::{Interest, Ready};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::connection::{EndReason, Link, ViewerConnection};
 use crate::events::unix_us;
 use crate::outlet::NewViewer;
 use crate::reactor::{Reactor, StreamCell};
+use crate::shared::Shared;
+use crate::ticket::Ticket;
 use crate::viewer::{QueueLimits, ViewerQueue};
+use crate::wire::Wire;
 
 /// How long a viewer may take to answer our end of the connection.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(1);
 /// Take a viewer into a stream of this reactor.
 pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     let NewViewer {
-        socket,
+        mut wire,
         peer,
         ticket,
         handshake,
@@ -34,20 +35,13 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         slot,
     } = viewer;
     let settings = &reactor.shared.settings;
-    // Cut between the check of the ticket and now: the command overtook the viewer.
-    if reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
-        return reactor.shared.counters.count("viewers_cut_before_start");
-    }
-    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
-    if left_us == 0 {
-        // Its time ran out while it waited for its stream; the cached pictures are not for it any more.
-        return reactor.shared.counters.count("viewers_ended_before_start");
-    }
+    let Some(left_us) = time_left_us(&reactor.shared, &ticket) else {
+        return;
+    };
     // Before the runtime knows the socket: it would want to wait for room, and a socket that has carried nothing
     // yet has room for a handshake.
-    let said = handshake.is_empty() || (&socket).write(&handshake).ok() == Some(handshake.len());
-    let Ok((socket, true)) = TcpStream::from_std(socket).map(|socket| (Rc::new(socket), said))
-    else {
+    let said = handshake.is_empty() || wire.say(&handshake);
+    let Ok((wire, true)) = wire.fasten().map(|wire| (Rc::new(wire), said)) else {
         return reactor.shared.counters.count("viewer_sockets_failed");
     };
     let limits = QueueLimits {
@@ -58,7 +52,7 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     let link = Rc::new(Link::default());
     let queue = ViewerQueue::new(ticket.protocol, limits);
     let ends = (now_us, now_us.saturating_add(left_us));
-    let wires = (Rc::clone(&socket), Rc::clone(&link), peer);
+    let wires = (Rc::clone(&wire), Rc::clone(&link), peer);
     let connection = ViewerConnection::new(queue, ticket, wires, ends, slot);
     let Some(key) = reactor.guarded(&cell, |stream| {
         let key = stream.attach(connection, now_us);
@@ -69,13 +63,29 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     }) else {
         return;
     };
-    tokio::task::spawn_local(attend(Rc::clone(reactor), cell, socket, link, key));
+    tokio::task::spawn_local(attend(Rc::clone(reactor), cell, wire, link, key));
+}
+
+/// How long the viewer of a redeemed ticket may stay; none when that is over before it began, which is counted.
+pub(crate) fn time_left_us(shared: &Shared, ticket: &Ticket) -> Option<u64> {
+    // Cut between the check of the ticket and now: the command overtook the viewer.
+    if shared.tickets().is_cut(ticket, unix_us() / 1000) {
+        shared.counters.count("viewers_cut_before_start");
+        return None;
+    }
+    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
+    if left_us == 0 {
+        // Its time ran out while it waited for its stream; the cached pictures are not for it any more.
+        shared.counters.count("viewers_ended_before_start");
+        return None;
+    }
+    Some(left_us)
 }
 
 async fn attend(
     reactor: Rc<Reactor>,
     cell: Rc<StreamCell>,
-    socket: Rc<TcpStream>,
+    wire: Rc<Wire>,
     link: Rc<Link>,
     key: usize,
 ) {
@@ -85,7 +95,7 @@ async fn attend(
         } else {
             Interest::READABLE
         };
-        match ready_or_woken(&socket, interest, &link).await {
+        match ready_or_woken(&wire, interest, &link).await {
             None => {}
             Some(_) if link.has_ended.get() => {}
             Some(Ok(ready)) => {
@@ -94,7 +104,7 @@ async fn attend(
                     reactor.guarded(&cell, |stream| stream.flush(key, now_us));
                 }
                 if ready.is_readable() {
-                    listen(&reactor, &cell, &socket, &link, key);
+                    listen(&reactor, &cell, &wire, &link, key);
                 }
             }
             Some(Err(_)) => {
@@ -106,22 +116,22 @@ async fn attend(
     }
     if !link.is_aborted.get() {
         // Reading to the end lets the last words arrive: closing over unread bytes would reset the connection.
-        let is_late = timeout(GOODBYE, drain(&socket)).await.is_err();
+        let is_late = timeout(GOODBYE, drain(&wire)).await.is_err();
         if is_late {
             // Closing would leave the kernel to deliver, for as long as it likes, what the viewer has not taken yet.
-            let _peer_may_be_gone = SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
+            wire.reset_on_close();
         }
     }
 }
 
 /// Wait for the socket, or (`None`) for a word of the connection.
-async fn ready_or_woken(
-    socket: &TcpStream,
+pub(crate) async fn ready_or_woken(
+    wire: &Wire,
     interest: Interest,
     link: &Link,
 ) -> Option<io::Result<Ready>> {
     let mut woken = pin!(link.wake.notified());
-    let mut ready = pin!(socket.ready(interest));
+    let mut ready = pin!(wire.ready(interest));
     poll_fn(|context| match woken.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(None),
         Poll::Pending => ready.as_mut().poll(context).map(Some),
@@ -130,20 +140,23 @@ async fn ready_or_woken(
 }
 
 /// Read once what the viewer says; more wakes the task again.
-fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, link: &Link, key: usize) {
+fn listen(reactor: &Reactor, cell: &StreamCell, wire: &Wire, link: &Link, key: usize) {
     if link.has_ended.get() {
         return;
     }
     let mut buffer = [0; 2048];
     let now_us = reactor.now_us();
-    match socket.try_read(&mut buffer) {
+    match wire.try_read(&mut buffer) {
         Ok(len) => {
             reactor.guarded(cell, |stream| {
                 stream.viewer_sent(key, &buffer[..len], now_us)
             });
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-        Err(_) => {
+        Err(error) => {
+            if error.kind() == ErrorKind::InvalidData {
+                reactor.shared.counters.count("tls_violations");
+            }
             reactor.guarded(cell, |stream| {
                 stream.end_viewer(key, EndReason::ConnectionLost)
             });
@@ -152,11 +165,11 @@ fn listen(reactor: &Reactor, cell: &StreamCell, socket: &TcpStream, link: &Link,
 }
 
 /// Read to the end what a peer still sends.
-pub(crate) async fn drain(socket: &TcpStream) {
+pub(crate) async fn drain(wire: &Wire) {
     // Small, because it lives in every viewer's task from the beginning.
     let mut buffer = [0; 64];
-    while socket.readable().await.is_ok() {
-        match socket.try_read(&mut buffer) {
+    while wire.readable().await.is_ok() {
+        match wire.try_read(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -1,5 +1,7 @@
 use super::*;
+use crate::fmp4::Fragment;
 use crate::parameters::VideoCodec;
+use bytes::Bytes;
 use proptest::prelude::*;
 
 const LIMITS: QueueLimits = QueueLimits {
@@ -266,5 +268,95 @@ proptest! {
             last = Some(number);
         }
         prop_assert_eq!(queue.pictures() + queue.drops(), offered);
+    }
+}
+
+fn sound_track(generation: u32) -> SoundTrack {
+    SoundTrack {
+        generation,
+        track: crate::audio_track::AudioTrack::Flac,
+        source: AudioCodec::G711A,
+        init: fragment(b"SOUND INIT"),
+    }
+}
+
+fn hear(queue: &mut ViewerQueue, generation: u32, payload: &[u8], now_us: u64) -> Offer {
+    let chunk = Chunk::sound(&fragment(payload), queue.protocol(), now_us);
+    queue.offer_sound(&sound_track(generation), &chunk)
+}
+
+fn sound_start(generation: u32) -> Vec<u8> {
+    let message = sound_track(generation).message();
+    let mut bytes = websocket::frame(Opcode::Text, message.as_bytes());
+    bytes.extend(websocket::frame(Opcode::Binary, b"SOUND INIT"));
+    bytes
+}
+
+#[test]
+fn sound_comes_to_those_who_ask_behind_its_own_start_and_never_before_a_picture() {
+    let mut queue = queue(Protocol::WebSocket);
+    queue.listen(true);
+    assert_eq!(hear(&mut queue, 1, b"early", 0), Offer::Skipped);
+    offer(&mut queue, &unit(1, true, b"key"), 0);
+    assert_eq!(hear(&mut queue, 1, b"one", 0), Offer::Queued);
+    assert_eq!(hear(&mut queue, 1, b"two", 0), Offer::Queued);
+    assert_eq!(hear(&mut queue, 2, b"other", 0), Offer::Queued);
+    queue.listen(false);
+    assert_eq!(hear(&mut queue, 2, b"unheard", 0), Offer::Skipped);
+    let mut expected = websocket_start(1);
+    expected.extend(websocket::frame(Opcode::Binary, b"key"));
+    expected.extend(sound_start(1));
+    expected.extend(websocket::frame(Opcode::Binary, b"one"));
+    expected.extend(websocket::frame(Opcode::Binary, b"two"));
+    expected.extend(sound_start(2));
+    expected.extend(websocket::frame(Opcode::Binary, b"other"));
+    assert_eq!(written(&mut queue, 5), expected);
+    assert_eq!(queue.pictures(), 1, "sound is no picture");
+}
+
+#[test]
+fn what_the_audio_is_is_said_with_the_first_picture_and_when_it_changes() {
+    let mut queue = queue(Protocol::WebSocket);
+    queue.announce(AudioCodec::G711A, 0);
+    assert!(queue.is_empty());
+    offer(&mut queue, &unit(1, true, b"key"), 0);
+    queue.announce(AudioCodec::Aac, 0);
+    let mut expected = websocket_start(1);
+    let said = |codec| websocket::frame(Opcode::Text, sound::announcement(codec).as_bytes());
+    expected.extend(said(AudioCodec::G711A));
+    expected.extend(websocket::frame(Opcode::Binary, b"key"));
+    expected.extend(said(AudioCodec::Aac));
+    assert_eq!(written(&mut queue, 9), expected);
+}
+
+#[test]
+fn a_slow_listener_loses_sound_with_its_pictures_and_gets_both_starts_again() {
+    let mut queue = queue(Protocol::WebSocket);
+    queue.listen(true);
+    offer(&mut queue, &unit(1, true, &[1; 300]), 0);
+    hear(&mut queue, 1, &[2; 300], 0);
+    assert_eq!(
+        hear(&mut queue, 1, &[3; 300], 0),
+        Offer::Skipped,
+        "too much waits"
+    );
+    assert_eq!((queue.bytes(), queue.drops(), queue.falls()), (0, 1, 1));
+    offer(&mut queue, &unit(1, true, b"key"), 0);
+    hear(&mut queue, 1, b"sound", 0);
+    let mut expected = websocket_start(1);
+    expected.extend(websocket::frame(Opcode::Binary, b"key"));
+    expected.extend(sound_start(1));
+    expected.extend(websocket::frame(Opcode::Binary, b"sound"));
+    assert_eq!(written(&mut queue, 1000), expected);
+}
+
+#[test]
+fn sound_without_pictures_is_bounded_too() {
+    let mut queue = queue(Protocol::WebSocket);
+    queue.listen(true);
+    offer(&mut queue, &unit(1, true, b"key"), 0);
+    for n in 0..1000 {
+        hear(&mut queue, 1, &[0; 100], n * 10);
+        assert!(queue.bytes() <= LIMITS.bytes);
     }
 }

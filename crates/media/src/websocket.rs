@@ -101,6 +101,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Whether the latest data frame left its message open.
+    pub fn is_in_message(&self) -> bool {
+        self.in_message
+    }
+
     /// Read one frame from the front of `bytes`: the frame and its length there, or `None` while more is needed.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Option<(Frame, usize)>, Violation> {
         let [first, second, ..] = *bytes else {

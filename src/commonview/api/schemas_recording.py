@@ -9,9 +9,6 @@ from commonview.api.schemas_network import LiveGrantOut
 from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
-    DiskAlarm,
-    DiskHealth,
-    DiskPolicy,
     Gap,
     GapReason,
     Hold,
@@ -183,6 +180,28 @@ class TrackOut(Answer):
         )
 
 
+class TrackStateOut(Answer):
+    """A stream that is to be recorded, and how it stands."""
+
+    channel_id: str
+    stream_number: int
+    state: TrackState
+
+
+class DemandableOut(Answer):
+    """A stream that a plan lets be recorded on demand, and until when somebody asked for it."""
+
+    stream_number: int
+    until: AwareDatetime | None
+
+
+class ChannelStandingOut(Answer):
+    """What is recorded of a channel, and what may be recorded on demand."""
+
+    tracks: list[TrackOut]
+    on_demand: list[DemandableOut]
+
+
 class DemandIn(Request):
     """Record a channel now for so many minutes; 0 stops."""
 
@@ -281,50 +300,6 @@ class TombstoneOut(Answer):
         """A tombstone."""
         values = {name: getattr(stone, name) for name in Tombstone.__slots__ if name != "track"}
         return cls(channel_id=stone.track.channel_id, stream_number=stone.track.stream_number, **values)
-
-
-class DiskIn(Request):
-    """Another folder to record to."""
-
-    root: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    policy: DiskPolicy = DiskPolicy.KEEP_MINIMUM
-    reserve_bytes: Annotated[int, Field(ge=0)] = 2 * 2**30
-
-
-class DiskChange(Request):
-    """What gives way when the disk is full, and how much is kept free."""
-
-    policy: DiskPolicy
-    reserve_bytes: Annotated[int, Field(ge=0)]
-
-
-class DiskOut(Answer):
-    """A disk as it was seen last."""
-
-    id: str
-    root: str
-    policy: DiskPolicy
-    reserve_bytes: int
-    total_bytes: int
-    free_bytes: int
-    recorded_bytes: int
-    checked_at: AwareDatetime | None
-    alarms: list[DiskAlarm]
-
-    @classmethod
-    def of(cls, health: DiskHealth) -> Self:
-        """A disk and its health."""
-        return cls(
-            id=health.disk.id,
-            root=health.disk.root,
-            policy=health.disk.policy,
-            reserve_bytes=health.disk.reserve_bytes,
-            total_bytes=health.total_bytes,
-            free_bytes=health.free_bytes,
-            recorded_bytes=health.recorded_bytes,
-            checked_at=health.checked_at,
-            alarms=list(health.alarms),
-        )
 
 
 class RecordedRequest(Request):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -37,6 +37,10 @@ class ViewerProtocol(enum.StrEnum):
 
     WEBSOCKET = "ws"
     HTTP = "http"
+    RTSP = "rtsp"
+    """For other programs' players."""
+    HLS = "hls"
+    """HLS and Low-Latency HLS: many requests under one ticket, which the first of them uses up."""
 
 
 class SpeakerProtocol(enum.StrEnum):
@@ -46,12 +50,22 @@ class SpeakerProtocol(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """What the outlet proves to be: a chain of certificates, its own first, and its private key; both PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaNodeSettings:
     """Where a media node listens and how much it may hold."""
 
     viewer_host: str = "127.0.0.1"
     viewer_port: int = 8001
     """0 takes any free port; `MediaNode.viewer_port` says which."""
+    rtsp_port: int = 0
+    """Port of the RTSP outlet on `viewer_host`; 0 takes any free one, `MediaNode.rtsp_port` says which."""
     rtp_host: str = "127.0.0.1"
     rtp_port_min: int = 30000
     rtp_port_max: int = 30499
@@ -67,6 +81,9 @@ class MediaNodeSettings:
     max_connections: int = 2000
     """Viewer connections at once; further ones are answered 503 and counted."""
     request_head_timeout_s: float = 5.0
+    """A TLS handshake and the head of the request have this long together."""
+    tls: TlsIdentity | None = None
+    """The outlet speaks TLS (1.2 or 1.3) and nothing else when this is given."""
 
 
 @dataclass(frozen=True, slots=True)

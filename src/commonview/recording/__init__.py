@@ -1,6 +1,7 @@
 """Central recordings: planned, chained, provable, found by a timeline. The front door of the room."""
 
 from commonview.recording.doctor import Doctor, Finding, FindingKind, Report
+from commonview.recording.forecast import Forecast, ForecastState, FullEffect, Outlook
 from commonview.recording.model import (
     DeletionRule,
     Disk,
@@ -36,12 +37,16 @@ __all__ = [
     "Doctor",
     "Finding",
     "FindingKind",
+    "Forecast",
+    "ForecastState",
+    "FullEffect",
     "Gap",
     "GapReason",
     "Hold",
     "HoldState",
     "LegalClass",
     "Line",
+    "Outlook",
     "Plan",
     "PlanMode",
     "RecordingError",

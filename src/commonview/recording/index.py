@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from commonview.foundation.database import stored_time
 from commonview.media import RecorderSegment, SegmentScan
-from commonview.recording import store
+from commonview.recording import days, store
 from commonview.recording.bands import Bands
 from commonview.recording.model import GapReason, Segment, Track
 from commonview.recording.rules import FOLLOWS_US, GENESIS, chained
@@ -131,6 +131,7 @@ class SegmentIndex:
         added = [self._append(conn, finished) for finished in batch]
         if added:
             conn.execute(insert(store.segments), [store.segment_values(segment) for segment in added])
+            days.add(conn, added)
         return added
 
     def last(self, conn: Connection, track: Track) -> Segment | None:

@@ -82,6 +82,8 @@ class _Run:
     retry_at: float = 0.0
     pause_s: float = _PAUSE_S
     began_at: float = 0.0
+    missing_since: datetime | None = None
+    """Since when nothing is recorded although it should be."""
 
 
 class Keeper:
@@ -134,6 +136,7 @@ class Keeper:
             now = self._clock.now()
             run = self._runs[track] = _Run(track, plan_id, now, absence, records)
             run.retry_at = self._clock.monotonic() + delay_s
+            run.missing_since = now if records else None
             self._on_changed(track)
             return
         run.plan_id = plan_id
@@ -142,9 +145,11 @@ class Keeper:
         run.records = records
         if records:
             run.absence = None
+            run.missing_since = self._clock.now()
             if run.stream_id and run.state is TrackState.READY:
                 self._open_recorder(run)
         else:
+            run.missing_since = None
             self._close_recorder(run)
             if run.stream_id:
                 self._turn(run, TrackState.READY)
@@ -168,11 +173,17 @@ class Keeper:
         """How each stands, by track."""
         return [self._shown(self._runs[track]) for track in sorted(self._runs)]
 
+    def state(self, track: Track) -> TrackState | None:
+        """How one stands; None for one that is not to be recorded."""
+        run = self._runs.get(track)
+        return None if run is None else run.state
+
     def _shown(self, run: _Run) -> TrackStatus:
         reason, detail = (None, "")
         if run.state not in (TrackState.RECORDING, TrackState.READY) and run.absence is not None:
             reason, detail = run.absence
-        return TrackStatus(run.track, run.plan_id, run.state, run.since, reason, detail)
+        missing = run.missing_since if reason is not None else None
+        return TrackStatus(run.track, run.plan_id, run.state, run.since, reason, detail, missing)
 
     def stop_all(self) -> None:
         """The server stops: finish every segment."""
@@ -347,4 +358,8 @@ class Keeper:
         if run.state is not state:
             run.state = state
             run.since = self._clock.now()
+            if state in (TrackState.RECORDING, TrackState.READY):
+                run.missing_since = None
+            elif run.missing_since is None and run.records:
+                run.missing_since = run.since
             self._on_changed(run.track)

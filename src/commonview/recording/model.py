@@ -192,7 +192,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Nothing recorded where something should be; ``end`` is None while it lasts."""
+    """Nothing recorded where something should be; ``end`` is None while it lasts, and then ``id`` is 0."""
 
     id: int
     track: Track
@@ -279,6 +279,8 @@ class TrackStatus:
     reason: GapReason | None
     """Why it is not recorded now."""
     detail: str
+    missing_since: datetime | None = None
+    """Since when, however often it was tried meanwhile."""
 
 
 class RecordingError(CommonviewError):

@@ -1,15 +1,16 @@
-"""The tables of what was decided: plans, legal classes, holds. The recording room's alone."""
+"""The tables of what was decided: plans, legal classes, holds, demands. The recording room's alone."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, Table, Text, delete, insert, select
 
 from commonview.foundation.database import UtcDateTime, metadata
-from commonview.recording.model import Hold, LegalClass, Plan, PlanMode, WeeklySpan
+from commonview.recording.model import Hold, LegalClass, Plan, PlanMode, Track, WeeklySpan
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -56,6 +57,14 @@ holds = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("released_at", UtcDateTime),
     Column("released_by", Text),
+)
+
+demands = Table(
+    "recording_demands",
+    metadata,
+    Column("channel_id", Text, primary_key=True),
+    Column("stream_number", Integer, primary_key=True, autoincrement=False),
+    Column("until", UtcDateTime, nullable=False),
 )
 
 
@@ -116,3 +125,20 @@ def put_hold(conn: Connection, hold: Hold) -> None:
     values["begin_at"], values["end_at"] = values.pop("begin"), values.pop("end")
     conn.execute(delete(holds).where(holds.c.id == hold.id))
     conn.execute(insert(holds).values(**values))
+
+
+def load_demands(conn: Connection) -> dict[Track, datetime]:
+    """Until when tracks are to be recorded because somebody asked for it."""
+    return {Track(row.channel_id, row.stream_number): row.until for row in conn.execute(select(demands))}
+
+
+def put_demand(conn: Connection, track: Track, until: datetime | None, now: datetime) -> None:
+    """Record a track until a moment, or no longer; those that are over are forgotten."""
+    of_track = (demands.c.channel_id == track.channel_id) & (demands.c.stream_number == track.stream_number)
+    conn.execute(delete(demands).where(of_track | (demands.c.until <= now)))
+    if until is not None:
+        conn.execute(
+            insert(demands).values(
+                channel_id=track.channel_id, stream_number=track.stream_number, until=until
+            )
+        )

@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 
 from commonview.foundation.database import stored_time
 from commonview.foundation.ids import new_id
-from commonview.recording import plan_store, store
+from commonview.recording import days, plan_store, store
 from commonview.recording.bands import Bands
 from commonview.recording.index import recorded_spans
 from commonview.recording.model import (
@@ -211,6 +211,7 @@ class Retention:
                     .where(store.of_track(track), store.segments.c.sequence == segment.sequence)
                     .values(tombstone_id=stone.id)
                 )
+            days.remove(conn, covered, now)
             self._redraw(conn, track.channel_id)
             detail: dict[str, str | int] = {
                 "tombstone": stone.id,

@@ -18,6 +18,7 @@ from commonview.recording import store
 from commonview.recording.bands import Bands
 from commonview.recording.disks import CHECK_EVERY_S, DiskWatch
 from commonview.recording.doctor import Doctor
+from commonview.recording.forecaster import Forecaster
 from commonview.recording.index import SegmentIndex
 from commonview.recording.keeper import Keeper
 from commonview.recording.model import (
@@ -58,6 +59,9 @@ _STOP_S: Final = 10.0
 _STOP_STEP_S: Final = 0.02
 _STORM_S: Final = 20.0
 """After a restart tracks are started within this."""
+
+_ROOM: Final = 64 * 2**20
+"""So much a full disk gets back at least."""
 
 MOST_SEGMENTS: Final = 10_000
 _EVENT_US: Final = 1_000_000
@@ -115,6 +119,7 @@ class RecordingService:
         )
         self.wishes = Wishes(database, security, clock, self.book, self.keeper, network.channel_tree)
         self.retention = Retention(database, security, clock, self.book, self._bands)
+        self.forecaster = Forecaster(database, self.book, self.disks, clock)
         self._timeline = Timeline(database, network)
 
     # -- life
@@ -250,8 +255,14 @@ class RecordingService:
             self._bus.publish("recording.segments", {"count": len(segments)})
 
     def _track_changed(self, track: Track) -> None:
+        state = self.keeper.state(track)
         self._bus.publish(
-            "recording.track", {"channel_id": track.channel_id, "stream_number": track.stream_number}
+            "recording.track",
+            {
+                "channel_id": track.channel_id,
+                "stream_number": track.stream_number,
+                "state": None if state is None else state.value,
+            },
         )
 
     def _disk_failed(self, disk_id: str, reason: GapReason) -> None:
@@ -272,7 +283,7 @@ class RecordingService:
         while True:
             needy = self.disks.check()
             for health in needy:
-                needed = max(0, 2 * health.disk.reserve_bytes - health.free_bytes)
+                needed = max(0, max(2 * health.disk.reserve_bytes, _ROOM) - health.free_bytes)
                 await self._delete(lambda: self.retention.make_room(health.disk, needed, self.disks.disks()))  # noqa: B023 - awaited at once
             await asyncio.sleep(CHECK_EVERY_S)
 
@@ -350,8 +361,8 @@ class RecordingService:
                 end = self._ends.get(status.track)
                 begin = since if end is None else max(since, stored_time(end))
                 found.append(Under(channel_id, "recorded", begin, now))
-            elif status.reason is not None:
-                found.append(Under(channel_id, "gap", since, now))
+            elif status.missing_since is not None:
+                found.append(Under(channel_id, "gap", stored_time(status.missing_since), now))
         return found
 
     async def segments(
@@ -373,8 +384,15 @@ class RecordingService:
         return None if found is None or found.tombstone_id is not None else found
 
     async def gaps(self, begin: datetime, end: datetime, channel_id: str | None = None) -> list[Gap]:
-        """Gaps that touch a span, newest first."""
-        return await self._read(lambda conn: store.read_gaps(conn, begin, end, channel_id))
+        """Gaps that touch a span, those that last first, then the newest."""
+        lasting = [
+            Gap(0, status.track, status.missing_since, None, status.reason, status.detail)
+            for status in self.keeper.status()
+            if status.missing_since is not None and status.reason is not None
+            if begin < self._clock.now() and status.missing_since < end
+            if channel_id in (None, status.track.channel_id)
+        ]
+        return lasting + await self._read(lambda conn: store.read_gaps(conn, begin, end, channel_id))
 
     async def tombstones(self, channel_id: str | None = None) -> list[Tombstone]:
         """What was deleted, newest first."""

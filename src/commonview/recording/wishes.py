@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from commonview.foundation.errors import CommonviewError, StorageUnavailable
-from commonview.recording import store
+from commonview.recording import plan_store, store
 from commonview.recording.keeper import Keeper
 from commonview.recording.model import GapReason, Plan, PlanMode, RecordingInvalid, Track, TrackState
 from commonview.recording.planning import PlanBook
@@ -58,7 +58,9 @@ class Wishes:
         self._wanted: dict[Track, datetime] = {}
 
     def load(self, conn: Connection) -> dict[Track, datetime]:
-        """The tracks that were to be recorded when the server was last at work, and since when."""
+        """What people asked for. Returns the tracks that were to be recorded when it was last at work,
+        and since when."""
+        self._demands = plan_store.load_demands(conn)
         self._wanted = store.load_wanted(conn)
         return dict(self._wanted)
 
@@ -135,6 +137,18 @@ class Wishes:
         """Something happened at a channel; `evaluate` says what follows."""
         self._events[channel_id] = self._clock.now()
 
+    def demandable(self, channel_id: str) -> list[tuple[Track, datetime | None]]:
+        """The tracks of a channel that may be recorded on demand, and until when they are."""
+        now = self._clock.now()
+        found: dict[Track, datetime | None] = {}
+        for plan in self._book.plans():
+            on_demand = plan.mode is PlanMode.ON_DEMAND and plan.enabled
+            if on_demand and channel_id in self._book.channels_of(plan):
+                track = Track(channel_id, plan.stream_number)
+                until = self._demands.get(track)
+                found[track] = until if until is not None and now < until else None
+        return [(track, found[track]) for track in sorted(found)]
+
     async def demand(self, subject: Subject, track: Track, minutes: int) -> datetime | None:
         """Record a track now, for so many minutes; 0 stops. It needs an on-demand plan.
 
@@ -149,20 +163,26 @@ class Wishes:
             )
         if not 0 <= minutes <= _MOST_MINUTES:
             raise RecordingInvalid(f"0 to {_MOST_MINUTES} minutes", field="minutes")
-        await asyncio.to_thread(
-            self._security.record,
-            subject,
-            "recording.demanded",
-            f"channel:{track.channel_id}",
-            "ok",
-            stream=track.stream_number,
-            minutes=minutes,
-        )
-        if not minutes:
+        now = self._clock.now()
+        until = now + timedelta(minutes=minutes) if minutes else None
+
+        def write() -> None:
+            with self._database.begin() as conn:
+                plan_store.put_demand(conn, track, until, now)
+                self._security.audit.append(
+                    conn,
+                    subject,
+                    "recording.demanded",
+                    f"channel:{track.channel_id}",
+                    "ok",
+                    {"stream": track.stream_number, "minutes": minutes},
+                )
+
+        await asyncio.to_thread(write)
+        if until is None:
             self._demands.pop(track, None)
-            self.evaluate()
-            return None
-        until = self._demands[track] = self._clock.now() + timedelta(minutes=minutes)
+        else:
+            self._demands[track] = until
         self.evaluate()
         self._keeper.tick()
         return until

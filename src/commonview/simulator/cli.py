@@ -78,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alarm-every", type=seconds, metavar="S", help="raise a motion alarm at the first camera every S"
     )
+    parser.add_argument(
+        "--sound",
+        choices=("none", "g711a", "g711u", "aac"),
+        default="none",
+        help="that a drawn street makes (%(default)s)",
+    )
     parser.add_argument("--fps", type=positive, default=15, help="of a drawn street (%(default)s)")
 
 
@@ -101,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         codec=arguments.codec,
         size=arguments.size,
         fps=arguments.fps,
+        sound=arguments.sound,
         version=EDITIONS[arguments.edition],
         mobile=arguments.mobile,
         tls_ca=arguments.tls_ca,

@@ -21,7 +21,7 @@ from commonview.simulator.settings import (
     SignallingTransport,
     say_nothing,
 )
-from commonview.simulator.sources import CodecChoice, open_painter, open_scene, open_video
+from commonview.simulator.sources import CodecChoice, SoundChoice, open_painter, open_scene, open_video
 from commonview.simulator.voice import Voice
 from commonview.wire.gbid import TypeCode, classify, compose, successor
 from commonview.wire.version import GbVersion
@@ -51,6 +51,7 @@ class FleetSettings:
     codec: CodecChoice = "as-is"
     size: tuple[int, int] = (1280, 720)
     fps: int = 15
+    sound: SoundChoice = "none"
     version: GbVersion = GbVersion.V2022
     mobile: bool = False
     tls_ca: Path | None = None
@@ -172,7 +173,12 @@ class SimulatedFleet:
 
     def _scene(self, name: str, seed: int) -> FrameSource:
         source = open_scene(
-            name, size=self.settings.size, fps=self.settings.fps, codec=self.settings.codec, seed=seed
+            name,
+            size=self.settings.size,
+            fps=self.settings.fps,
+            codec=self.settings.codec,
+            seed=seed,
+            sound=self.settings.sound,
         )
         self._sources.append(source)
         return source

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from commonview.rendering.fonts import caption_font, chinese_font_file, drawable, latin_font
 from commonview.simulator.controls_head import Look
-from commonview.simulator.fonts import caption_font, chinese_font_file, drawable, latin_font
 from commonview.simulator.scene_view import Picture, Plane, View, even, part_of
 
 Colour = tuple[int, int, int]

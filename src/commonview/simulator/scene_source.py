@@ -22,7 +22,9 @@ from commonview.simulator.encoder import make_encoder
 from commonview.simulator.errors import SimulatorError
 from commonview.simulator.frames import Frame, FrameKind, SourceFormat, StreamType
 from commonview.simulator.scene import Scene
+from commonview.simulator.scene_sound import SceneSound, sound_type
 from commonview.simulator.scene_view import Plane
+from commonview.simulator.sources import SoundChoice
 
 _CLOCK_90K: Final = 90_000
 _QUEUE_FRAMES: Final = 100
@@ -41,12 +43,15 @@ class SceneSource:
         fps: int = 15,
         codec: str = "h264",
         seed: int = 0,
+        sound: SoundChoice = "none",
     ) -> None:
         self._codec = "hevc" if codec == "h265" else "h264"
         video = StreamType.H265 if codec == "h265" else StreamType.H264
-        self._format = SourceFormat(video=video, width=width, height=height, fps=float(fps))
+        self._format = SourceFormat(
+            video=video, width=width, height=height, fps=float(fps), audio=sound_type(sound)
+        )
         self._fps = fps
-        self._name, self._seed = name, seed
+        self._name, self._seed, self._sound = name, seed, sound
         self._scene: Scene | None = None
         self._streams: set[asyncio.Queue[Frame | None]] = set()
         self._drawing = threading.Lock()
@@ -166,12 +171,15 @@ class SceneSource:
         picture.time_base = Fraction(1, self._fps)
         planes = plane_views(picture)
         scene.begin(planes)
+        sound = None if self._sound == "none" else SceneSound(self._sound, self._seed)
         start = time.monotonic()
         count = 0
         while not stop.wait(max(0.0, start + count / self._fps - time.monotonic())):
             behind = time.monotonic() - (start + count / self._fps)
             if behind > _LATE_S:
                 count += round(behind * self._fps)  # pictures missed while the machine stood still
+                if sound is not None:
+                    sound.skip(count / self._fps)
             if scene.look(self._look):
                 scene.begin(planes)
             scene.draw(planes, count / self._fps, datetime.now().astimezone())
@@ -183,6 +191,8 @@ class SceneSource:
                 at = round(packet.pts * _CLOCK_90K / self._fps)
                 self._post(stop, Frame(FrameKind.VIDEO, bytes(packet), at, at, key=bool(packet.is_keyframe)))
             count += 1
+            for frame in () if sound is None else sound.until(count / self._fps):
+                self._post(stop, frame)
 
 
 def plane_views(picture: Any) -> tuple[Plane, Plane, Plane]:

@@ -10,6 +10,7 @@ from commonview.simulator.frames import FrameSource
 from commonview.simulator.recorder import Painter
 
 CodecChoice = Literal["as-is", "h264", "h265"]
+SoundChoice = Literal["none", "g711a", "g711u", "aac"]
 
 
 async def open_video(path: Path, codec: CodecChoice, progress: Callable[[str], None]) -> FrameSource:
@@ -30,14 +31,20 @@ async def open_video(path: Path, codec: CodecChoice, progress: Callable[[str], N
 
 
 def open_scene(
-    name: str, *, size: tuple[int, int], fps: int, codec: CodecChoice = "as-is", seed: int = 0
+    name: str,
+    *,
+    size: tuple[int, int],
+    fps: int,
+    codec: CodecChoice = "as-is",
+    seed: int = 0,
+    sound: SoundChoice = "none",
 ) -> FrameSource:
     """A drawn street in H.264, or H.265 when asked for. Raises `SimulatorExtraMissing`."""
     try:
         from commonview.simulator.scene_source import SceneSource
     except ImportError as error:
         raise SimulatorExtraMissing(error.name or "PyAV, numpy and Pillow") from error
-    return SceneSource(name, width=size[0], height=size[1], fps=fps, codec=codec, seed=seed)
+    return SceneSource(name, width=size[0], height=size[1], fps=fps, codec=codec, seed=seed, sound=sound)
 
 
 def open_painter(name: str, *, seed: int = 0) -> Painter:

@@ -1827,6 +1827,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recording/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Channel Standing
+         * @description What is recorded of a channel now, and what may be recorded on demand.
+         */
+        get: operations["channel_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/classes": {
         parameters: {
             query?: never;
@@ -1931,6 +1951,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recording/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Forecast Recording
+         * @description How long the disks will do, by what was recorded in the last days; at most a minute old.
+         */
+        get: operations["forecast_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/gaps": {
         parameters: {
             query?: never;
@@ -1940,7 +1980,7 @@ export interface paths {
         };
         /**
          * List Recording Gaps
-         * @description Gaps with their reasons that touch a span of a year at most, newest first; at most 1,000.
+         * @description Gaps with their reasons that touch a span of a year at most: those that last, then the newest 1,000.
          */
         get: operations["list_recording_gaps"];
         put?: never;
@@ -2038,6 +2078,26 @@ export interface paths {
          * @description Record no longer by this plan; what was recorded is kept as its legal class asks.
          */
         delete: operations["remove_recording_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/standing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recording Standing
+         * @description The same in short, for marks beside many cameras.
+         */
+        get: operations["recording_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3376,6 +3436,16 @@ export interface components {
             urls: string[];
         };
         /**
+         * ChannelStandingOut
+         * @description What is recorded of a channel, and what may be recorded on demand.
+         */
+        ChannelStandingOut: {
+            /** On Demand */
+            on_demand: components["schemas"]["DemandableOut"][];
+            /** Tracks */
+            tracks: components["schemas"]["TrackOut"][];
+        };
+        /**
          * ChannelStatus
          * @description What the device's catalogue says about a channel.
          * @enum {string}
@@ -3685,6 +3755,16 @@ export interface components {
          * @description Until when it is recorded.
          */
         DemandOut: {
+            /** Until */
+            until: string | null;
+        };
+        /**
+         * DemandableOut
+         * @description A stream that a plan lets be recorded on demand, and until when somebody asked for it.
+         */
+        DemandableOut: {
+            /** Stream Number */
+            stream_number: number;
             /** Until */
             until: string | null;
         };
@@ -4153,6 +4233,40 @@ export interface components {
          */
         Flag: "charset_policy" | "sub_stream" | "ssrc" | "media_address" | "tcp_passive_refused" | "subject_uses_camera_id" | "scale_format" | "record_type_all" | "ignore_notify_status" | "alarm_event" | "guard_first" | "config_target" | "config_unanswered" | "i_frame_spelling" | "talk" | "no_reregistration" | "digest_algorithm" | "digest_qop" | "note";
         /**
+         * ForecastOut
+         * @description How long the disks will do, and what that stands on.
+         */
+        ForecastOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Disks */
+            disks: components["schemas"]["OutlookOut"][];
+            /** Holds */
+            holds: number;
+            /** Measured */
+            measured: number;
+            /** Measured Since */
+            measured_since: string | null;
+            /** Planned */
+            planned: number;
+            /** Silent */
+            silent: number;
+            total: components["schemas"]["OutlookOut"];
+            /** Window Days */
+            window_days: number;
+            /** Young */
+            young: number;
+        };
+        /**
+         * ForecastState
+         * @description What is foreseen of a disk, or of all.
+         * @enum {string}
+         */
+        ForecastState: "unknown" | "idle" | "holds" | "fills" | "full" | "gone";
+        /**
          * FormatCard
          * @description Format a memory card; 0 means all of them. What was on it is lost.
          */
@@ -4178,6 +4292,12 @@ export interface components {
             /** Mirror */
             mirror: number;
         };
+        /**
+         * FullEffect
+         * @description What follows when a disk is full.
+         * @enum {string}
+         */
+        FullEffect: "oldest_goes" | "shortens" | "stops";
         /**
          * GapOut
          * @description Nothing recorded where something should be.
@@ -4770,6 +4890,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["TrackOut"][];
         };
+        /** Items[TrackStateOut] */
+        Items_TrackStateOut_: {
+            /** Items */
+            items: components["schemas"]["TrackStateOut"][];
+        };
         JsonValue: unknown;
         /**
          * LegalClass
@@ -5151,6 +5276,34 @@ export interface components {
          */
         Outcome: "ok" | "degraded" | "failed" | "unfinished";
         /**
+         * OutlookOut
+         * @description What is foreseen of a disk, or of all disks as one (`disk_id` is null).
+         */
+        OutlookOut: {
+            /** Bytes Per Day */
+            bytes_per_day: number;
+            /** Days Until Full */
+            days_until_full: number | null;
+            /** Days Until Stop */
+            days_until_stop: number | null;
+            /** Disk Id */
+            disk_id: string | null;
+            effect: components["schemas"]["FullEffect"] | null;
+            /** Keeps Days */
+            keeps_days: number | null;
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Oldest Begin */
+            oldest_begin: string | null;
+            /** Oldest Goes At */
+            oldest_goes_at: string | null;
+            /** Peak Bytes */
+            peak_bytes: number | null;
+            /** Room Bytes */
+            room_bytes: number;
+            state: components["schemas"]["ForecastState"];
+        };
+        /**
          * PasswordChange
          * @description A new password, against the current one.
          */
@@ -5409,7 +5562,7 @@ export interface components {
         };
         /**
          * PlaybackRequest
-         * @description Asks to play a device recording.
+         * @description Asks to play a device recording, which jumps and pauses: only players that follow that may read it.
          */
         PlaybackRequest: {
             /** Channel Id */
@@ -5423,8 +5576,12 @@ export interface components {
             end: string;
             /** Grant Id */
             grant_id?: string | null;
-            /** @default ws */
-            protocol: components["schemas"]["ViewerProtocol"];
+            /**
+             * Protocol
+             * @default ws
+             * @enum {string}
+             */
+            protocol: "ws" | "http";
             /** Purpose Id */
             purpose_id?: string | null;
             /** Reason */
@@ -7490,6 +7647,17 @@ export interface components {
          */
         TrackState: "waiting" | "starting" | "recording" | "ready" | "failing";
         /**
+         * TrackStateOut
+         * @description A stream that is to be recorded, and how it stands.
+         */
+        TrackStateOut: {
+            /** Channel Id */
+            channel_id: string;
+            state: components["schemas"]["TrackState"];
+            /** Stream Number */
+            stream_number: number;
+        };
+        /**
          * TreeCountsOut
          * @description The whole tree in numbers; a device with `problems` may be online.
          */
@@ -7691,7 +7859,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http";
+        ViewerProtocol: "ws" | "http" | "rtsp" | "hls";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).
@@ -13272,6 +13440,55 @@ export interface operations {
             };
         };
     };
+    channel_standing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelStandingOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_legal_classes: {
         parameters: {
             query?: never;
@@ -13543,6 +13760,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DiskOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    forecast_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastOut"];
                 };
             };
             /** @description The request does not fit its description */
@@ -13944,6 +14208,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    recording_standing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TrackStateOut_"];
+                };
             };
             /** @description The request does not fit its description */
             422: {

@@ -5,6 +5,7 @@ import { answer, api, serverNow } from '@/api/client'
 import type { LiveGrant, LiveRequest } from '@/api/types'
 import { LivePlayer } from '@/player/livePlayer'
 import { active, idle, type PlayerState } from '@/player/machine'
+import { silent, type SoundState } from '@/sound/listening'
 
 export type Terms = Pick<LiveRequest, 'purpose_id' | 'reason' | 'duration_s' | 'grant_id'>
 
@@ -13,6 +14,9 @@ export interface LiveView {
   video: ShallowRef<HTMLVideoElement | null>
   grant: ShallowRef<LiveGrant | null>
   shown: Ref<boolean>
+  sound: ShallowRef<SoundState>
+  listen: (on: boolean) => void
+  setVolume: (volume: number) => void
   /** Throws the server's refusal. */
   open: (terms: Terms) => Promise<void>
   close: () => void
@@ -24,6 +28,7 @@ export function useLiveView(channelId: () => string): LiveView {
   const video = shallowRef<HTMLVideoElement | null>(null)
   const grant = shallowRef<LiveGrant | null>(null)
   const shown = ref(false)
+  const sound = shallowRef<SoundState>(silent)
   let player: LivePlayer | null = null
 
   function request(terms: Terms) {
@@ -44,6 +49,9 @@ export function useLiveView(channelId: () => string): LiveView {
         // The server also notices by itself; this only tells it at once.
         answer(api.DELETE('/api/live/{access_id}', { params: { path: { access_id: accessId } } })).catch(() => undefined)
       },
+      sounded: (next) => {
+        if (player === fresh) sound.value = next
+      },
       changed: (next) => {
         if (player !== fresh) return
         state.value = next
@@ -63,6 +71,7 @@ export function useLiveView(channelId: () => string): LiveView {
     video.value = null
     grant.value = null
     shown.value = false
+    sound.value = silent
     state.value = idle(serverNow())
   }
 
@@ -70,7 +79,10 @@ export function useLiveView(channelId: () => string): LiveView {
     player?.feed({ type: 'retry' })
   }
 
+  const listen = (on: boolean) => player?.listening.want(on)
+  const setVolume = (volume: number) => player?.listening.setVolume(volume)
+
   onUnmounted(close)
 
-  return { state, video, grant, shown, open, close, again }
+  return { state, video, grant, shown, sound, listen, setVolume, open, close, again }
 }

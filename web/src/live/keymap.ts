@@ -9,6 +9,7 @@ export type WallCommand =
   | { type: 'layout'; layout: Layout }
   | { type: 'move'; direction: Direction }
   | { type: 'swap'; direction: Direction }
+  | { type: 'listen'; also: boolean }
   | { type: 'full' | 'close' | 'extend' | 'panel' | 'help' | 'search' | 'tree' | 'wall' | 'steer' }
 
 export interface KeyPress {
@@ -43,6 +44,7 @@ export function commandOf(press: KeyPress): WallCommand | null {
   if (press.ctrlKey || press.altKey || press.metaKey) return null
   const direction = arrows[press.key]
   if (direction !== undefined) return { type: press.shiftKey ? 'swap' : 'move', direction }
+  if (press.key.toLowerCase() === 'm') return { type: 'listen', also: press.shiftKey }
   const layout = layoutKeys[press.key]
   if (layout !== undefined) return { type: 'layout', layout }
   return letters[press.key.length === 1 ? press.key.toLowerCase() : press.key] ?? null

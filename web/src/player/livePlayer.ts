@@ -2,6 +2,7 @@
 import { serverNow } from '@/api/client'
 import { asApiError } from '@/api/errors'
 import type { LiveAccess } from '@/api/types'
+import { Listening, type SoundState } from '@/sound/listening'
 
 import { active, advance, idle, type PlayerEvent, type PlayerState } from './machine'
 import { codecName, playable } from './mime'
@@ -13,6 +14,7 @@ export interface LiveDoor {
   report: (accessId: string, elapsedMs: number) => void
   release: (accessId: string) => void
   changed: (state: PlayerState) => void
+  sounded: (state: SoundState) => void
 }
 
 const tickMs = 250
@@ -20,6 +22,7 @@ const tickMs = 250
 export class LivePlayer {
   state: PlayerState = idle(serverNow())
   picture: Picture | null = null
+  readonly listening: Listening
   private socket: WebSocket | null = null
   private readonly timer: number
   private readonly door: LiveDoor
@@ -27,6 +30,14 @@ export class LivePlayer {
 
   constructor(door: LiveDoor) {
     this.door = door
+    this.listening = new Listening({
+      send: (word) => {
+        if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(word)
+      },
+      video: () => this.picture?.video ?? null,
+      changed: (state) => this.door.sounded(state),
+      now: serverNow,
+    })
     this.timer = window.setInterval(() => this.tick(), tickMs)
   }
 
@@ -51,11 +62,13 @@ export class LivePlayer {
   /** For good: nothing of this player runs afterwards. */
   dispose(): void {
     this.feed({ type: 'stop' })
+    this.listening.close()
     window.clearInterval(this.timer)
   }
 
   private tick(): void {
     this.picture?.keepUp()
+    this.listening.keepUp()
     if (active(this.state.phase)) this.feed({ type: 'tick', visible: document.visibilityState === 'visible' })
   }
 
@@ -92,7 +105,10 @@ export class LivePlayer {
     const socket = new WebSocket(this.state.url)
     socket.binaryType = 'arraybuffer'
     this.socket = socket
-    socket.onopen = () => this.feed({ type: 'opened' })
+    socket.onopen = () => {
+      this.feed({ type: 'opened' })
+      this.listening.opened()
+    }
     socket.onmessage = (message: MessageEvent<string | ArrayBuffer>) => {
       if (this.socket !== socket) return
       if (typeof message.data === 'string') this.said(message.data)
@@ -104,13 +120,14 @@ export class LivePlayer {
   }
 
   private said(text: string): void {
-    let word: { type?: unknown; mime?: unknown; reason?: unknown }
+    let word: { type?: unknown; mime?: unknown; reason?: unknown; codec?: unknown }
     try {
       word = JSON.parse(text) as typeof word
     } catch {
       this.feed({ type: 'lost', reason: 'protocol_error' })
       return
     }
+    if (this.listening.said(word)) return
     if (word.type === 'end') this.feed({ type: 'ending', reason: typeof word.reason === 'string' ? word.reason : 'unknown' })
     if (word.type === 'init' && typeof word.mime === 'string') this.prepare(word.mime)
   }
@@ -132,6 +149,7 @@ export class LivePlayer {
   }
 
   private received(segment: ArrayBuffer): void {
+    if (this.listening.received(segment)) return
     if (this.picture === null) return // bytes before their init message: nothing can be made of them
     this.feed({ type: 'data' })
     this.picture.append(segment)
@@ -143,6 +161,7 @@ export class LivePlayer {
     if (socket !== null && socket.readyState <= WebSocket.OPEN) socket.close(1000)
     this.picture?.close()
     this.picture = null
+    this.listening.lost()
   }
 
   private report(): void {

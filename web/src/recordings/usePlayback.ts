@@ -7,6 +7,7 @@ import { RESYNC } from '@/api/events'
 import { codecName, playable } from '@/player/mime'
 import { Picture } from '@/player/picture'
 import { useWords } from '@/shell/words'
+import { Listening, silent, type SoundState } from '@/sound/listening'
 import { useFeed } from '@/stores/feed'
 
 import { positionNow, type Piece, type Speed } from './timeline'
@@ -31,6 +32,15 @@ export function usePlayback(channelId: () => string) {
   /** Why the media node ended the picture, in its own word. */
   const ended = ref('')
   const position = ref(0)
+  const sound = shallowRef<SoundState>(silent)
+  const listening = new Listening({
+    send: (word) => {
+      if (socket?.readyState === WebSocket.OPEN) socket.send(word)
+    },
+    video: () => video.value,
+    changed: (state) => (sound.value = state),
+    now: serverNow,
+  })
   let told = { position: 0, speed: 1, flowing: false, at: 0 }
   let picture: Picture | null = null
   let socket: WebSocket | null = null
@@ -88,10 +98,11 @@ export function usePlayback(channelId: () => string) {
     const fresh = new WebSocket(url)
     fresh.binaryType = 'arraybuffer'
     socket = fresh
+    fresh.onopen = () => listening.opened()
     fresh.onmessage = (message: MessageEvent<string | ArrayBuffer>) => {
       if (socket !== fresh) return
       if (typeof message.data === 'string') said(message.data)
-      else picture?.append(message.data)
+      else if (!listening.received(message.data)) picture?.append(message.data)
     }
     fresh.onclose = () => {
       if (socket !== fresh) return
@@ -101,7 +112,8 @@ export function usePlayback(channelId: () => string) {
   }
 
   function said(text: string): void {
-    const word = JSON.parse(text) as { type?: unknown; mime?: unknown; reason?: unknown }
+    const word = JSON.parse(text) as { type?: unknown; mime?: unknown; reason?: unknown; codec?: unknown }
+    if (listening.said(word)) return
     if (word.type === 'end') {
       ended.value = typeof word.reason === 'string' ? word.reason : 'unknown'
       void ask()
@@ -156,6 +168,7 @@ export function usePlayback(channelId: () => string) {
     if (was !== null && was.readyState <= WebSocket.OPEN) was.close(1000)
     picture?.close()
     picture = null
+    listening.lost()
     video.value = null
     showing.value = false
     ended.value = ''
@@ -172,6 +185,7 @@ export function usePlayback(channelId: () => string) {
   let sinceAsked = 0
   const ticking = window.setInterval(() => {
     if (!paused.value) picture?.keepUp()
+    listening.keepUp()
     place()
     sinceAsked += tickMs
     if (sinceAsked >= askEveryMs && !over.value) {
@@ -184,7 +198,11 @@ export function usePlayback(channelId: () => string) {
     unlisten()
     window.clearInterval(ticking)
     close()
+    listening.close()
   })
 
-  return { playback, grant, video, showing, opening, commanding, wrong, ended, position, over, paused, speed, open, pause, resume, seek, setSpeed, close }
+  const listen = (on: boolean) => listening.want(on)
+  const setVolume = (volume: number) => listening.setVolume(volume)
+
+  return { playback, grant, sound, listen, setVolume, video, showing, opening, commanding, wrong, ended, position, over, paused, speed, open, pause, resume, seek, setSpeed, close }
 }

@@ -10,6 +10,7 @@ import { neighbour } from '@/live/keymap'
 import { emptySlots, landing, resized, swapped, type Slots } from '@/live/slots'
 import { LivePlayer } from '@/player/livePlayer'
 import { active, type PlayerState } from '@/player/machine'
+import { silent, type SoundState } from '@/sound/listening'
 import { useDevices } from '@/stores/devices'
 import { useFeed } from '@/stores/feed'
 
@@ -23,6 +24,7 @@ export interface Tile {
   grant: LiveGrant
   /** Changes whenever the player has another video element, or none. */
   picture: HTMLVideoElement | null
+  sound: SoundState
 }
 
 export type Terms = Pick<LiveRequest, 'purpose_id' | 'reason' | 'duration_s' | 'grant_id'>
@@ -69,6 +71,9 @@ export const useWall = defineStore('wall', () => {
       request: () => openLive(tile().channelId, { grant_id: tile().grant.id }, tile().stream),
       report: reportPicture,
       release: releaseAccess,
+      sounded: (state) => {
+        if (tile().player === player) tile().sound = state
+      },
       changed: (state) => {
         const own = tile()
         if (own.player !== player) return
@@ -87,7 +92,7 @@ export const useWall = defineStore('wall', () => {
     lastId += 1
     const holder: { tile?: Tile } = {}
     const player = newPlayer(() => holder.tile as Tile)
-    const tile: Tile = shallowReactive({ id: lastId, channelId, stream: 0, player, state: player.state, grant: access.grant, picture: null })
+    const tile: Tile = shallowReactive({ id: lastId, channelId, stream: 0, player, state: player.state, grant: access.grant, picture: null, sound: silent })
     holder.tile = tile
     const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
     slots.value[place]?.player.dispose()
@@ -103,6 +108,12 @@ export const useWall = defineStore('wall', () => {
     await extend(tile, { grant_id: tile.grant.id }, stream)
   }
 
+  /** Makes a tile heard or silences it. One is heard at a time, unless a further one is asked for. */
+  function listen(tile: Tile, on: boolean, also = false): void {
+    if (on && !also) for (const other of tiles.value) if (other !== tile) other.player.listening.want(false)
+    tile.player.listening.want(on)
+  }
+
   /** Goes on under a new grant: the old picture stays until the new one is there. */
   async function extend(tile: Tile, terms: Terms, stream = tile.stream): Promise<void> {
     const clickedAt = serverNow()
@@ -111,11 +122,15 @@ export const useWall = defineStore('wall', () => {
     const after = newPlayer(() => tile)
     const showing = before.state.phase === 'playing'
     const settle = (): void => {
+      const { on, volume } = before.listening.state
       before.dispose()
+      after.listening.setVolume(volume)
+      after.listening.want(on)
       tile.stream = stream
       tile.player = after
       tile.grant = access.grant
       tile.state = after.state
+      tile.sound = after.listening.state
       tile.picture = after.picture?.video ?? null
     }
     after.adopt(access, clickedAt)
@@ -228,5 +243,5 @@ export const useWall = defineStore('wall', () => {
     }
   }
 
-  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, chooseStream, close, closeAll, setLayout, swap, move, start }
+  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, listen, chooseStream, close, closeAll, setLayout, swap, move, start }
 })

@@ -24,6 +24,7 @@ fn settings(rtp_port_min: u16) -> Settings {
     Settings {
         viewer_host: LOOPBACK,
         viewer_port: 0,
+        rtsp_port: 0,
         rtp_host: LOOPBACK,
         rtp_port_min,
         rtp_port_max: rtp_port_min + 19,
@@ -36,6 +37,7 @@ fn settings(rtp_port_min: u16) -> Settings {
         max_connections: 10,
         request_head_timeout: Duration::from_secs(60),
         max_unverified: 4,
+        tls: None,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::sender::SenderRequest;
 use crate::settings::{Settings, UNVERIFIED_MAX};
 use crate::stream::{ExpectedSender, Transport};
 use crate::talk::{Carriage, Coding};
+use crate::wire::Identity;
 
 create_exception!(
     _core,
@@ -44,15 +45,16 @@ struct Node {
 #[pymethods]
 impl Node {
     #[new]
-    #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtp_host, rtp_port_min, rtp_port_max,
-        port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
-        max_connections, request_head_timeout_ms))]
+    #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtsp_port, rtp_host, rtp_port_min,
+        rtp_port_max, port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
+        max_connections, request_head_timeout_ms, tls_certificate = "", tls_key = ""))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn new(
         py: Python<'_>,
         ticket_key: Vec<u8>,
         viewer_host: &str,
         viewer_port: u16,
+        rtsp_port: u16,
         rtp_host: &str,
         rtp_port_min: u16,
         rtp_port_max: u16,
@@ -64,10 +66,20 @@ impl Node {
         media_timeout_ms: u64,
         max_connections: usize,
         request_head_timeout_ms: u64,
+        tls_certificate: &str,
+        tls_key: &str,
     ) -> PyResult<Node> {
+        let tls = match tls_certificate {
+            "" => None,
+            certificate => Some(
+                Identity::read(certificate, tls_key)
+                    .map_err(|error| raise(py, &NodeError::Certificate(error)))?,
+            ),
+        };
         let settings = Settings {
             viewer_host: address(py, "viewer_host", viewer_host)?,
             viewer_port,
+            rtsp_port,
             rtp_host: address(py, "rtp_host", rtp_host)?,
             rtp_port_min,
             rtp_port_max,
@@ -80,6 +92,7 @@ impl Node {
             max_connections,
             request_head_timeout: Duration::from_millis(request_head_timeout_ms),
             max_unverified: UNVERIFIED_MAX,
+            tls,
         };
         let core = CoreNode::start(settings, &ticket_key).map_err(|error| raise(py, &error))?;
         Ok(Node { core })
@@ -88,6 +101,22 @@ impl Node {
     #[getter]
     fn viewer_port(&self) -> u16 {
         self.core.viewer_port()
+    }
+
+    fn exchange_certificate(&self, py: Python<'_>, certificate: &str, key: &str) -> PyResult<()> {
+        self.core
+            .exchange_certificate(certificate, key)
+            .map_err(|error| raise(py, &error))
+    }
+
+    #[getter]
+    fn rtsp_port(&self) -> u16 {
+        self.core.rtsp_port()
+    }
+
+    fn expect_player(&self, py: Python<'_>, token: &str) -> PyResult<()> {
+        py.detach(|| self.core.expect_player(token))
+            .map_err(|error| raise(py, &error))
     }
 
     #[getter]

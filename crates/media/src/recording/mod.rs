@@ -22,6 +22,7 @@ mod writer;
 
 use std::io::{self, ErrorKind};
 
+pub(crate) use clock::civil;
 pub use disk::{DiskStats, Disks};
 pub use recorder::{Recorder, RecorderFeed, RecorderRequest, RecorderStats};
 

@@ -45,6 +45,7 @@ fn shared() -> Arc<Shared> {
     let settings = Settings {
         viewer_host: std::net::Ipv4Addr::LOCALHOST.into(),
         viewer_port: 0,
+        rtsp_port: 0,
         rtp_host: std::net::Ipv4Addr::LOCALHOST.into(),
         rtp_port_min: 20_000,
         rtp_port_max: 20_001,
@@ -57,6 +58,7 @@ fn shared() -> Arc<Shared> {
         max_connections: 1,
         request_head_timeout: Duration::from_secs(60),
         max_unverified: 1,
+        tls: None,
     };
     Arc::new(Shared::new(settings, Verifier::new(&[7; KEY_MIN]).unwrap()).unwrap())
 }

@@ -11,8 +11,11 @@
 
 mod arrivals;
 mod health;
+mod hls;
 mod outputs;
+mod players;
 mod reports;
+mod sounds;
 mod transport;
 mod viewers;
 
@@ -32,11 +35,14 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, text};
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
+use crate::outlets::hls::feed::HlsFeed;
+use crate::outlets::rtsp::feed::Feed;
 use crate::parameters::VideoParameters;
 use crate::recording::RecorderFeed;
 use crate::relaying::Relaying;
 use crate::rtsp::tracks::RtspTracks;
 use crate::shared::Shared;
+use crate::sound::Sound;
 use crate::stats::RateWindow;
 use crate::talk_room::TalkRoom;
 
@@ -58,11 +64,15 @@ pub struct Stream {
     cache: KeyFrameCache,
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
+    sound: Sound,
+    hls: Option<HlsFeed>,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
     /// Packets lost up to the latest recorded key frame.
     recorded_losses: u64,
     relaying: Relaying,
+    /// Players by RTSP.
+    players: Feed,
     /// Talks whose voice comes from here.
     talks: Vec<Rc<RefCell<TalkRoom>>>,
     peer: Option<SocketAddr>,
@@ -117,10 +127,13 @@ impl Stream {
             cache,
             parameters: None,
             viewers: Slab::new(),
+            sound: Sound::default(),
+            hls: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
             recorded_losses: 0,
             relaying,
+            players: Feed::default(),
             talks: Vec::new(),
             peer: None,
             opened_us: now_us,
@@ -166,12 +179,14 @@ impl Stream {
         self.ingest.discontinue(now_us, &mut self.outputs);
         self.deliver(now_us);
         self.cache.clear();
+        self.players.forget_group();
         self.relaying.discontinue();
     }
 
     /// Playback at another speed; see [`crate::pace`].
     pub fn set_scale(&mut self, scale: f64) {
         self.ingest.set_scale(scale);
+        self.sound.set_scale(scale);
     }
 
     /// Let time pass: reorder time-outs, viewers' ends, stalls, rates.
@@ -181,6 +196,7 @@ impl Stream {
             self.deliver(now_us);
         }
         self.end_overdue_viewers(now_us);
+        self.tick_players(now_us);
         if !self.relaying.is_idle() {
             self.relaying.tick(now_us);
             self.ingest.tap(self.relaying.wants_payloads());
@@ -193,6 +209,7 @@ impl Stream {
     /// End the stream: its viewers first, so that each leaves before the stream does.
     pub fn end(&mut self, reason: &'static str) {
         self.cut(|_| true, EndReason::StreamEnded);
+        self.cut_players(|_| true, EndReason::StreamEnded, 0);
         self.cut_senders(|_| true, "stream_ended");
         for feed in self.sinks.drain(..) {
             feed.sink().end(SinkEnd::StreamEnded);
@@ -227,7 +244,7 @@ impl Stream {
                     let parameters = self.parameters.as_deref();
                     self.relaying.payload(payload, parameters, now_us);
                 }
-                // Audio is a track in the counters; viewers do not get it.
+                // Audio is a track in the counters; viewers learn of it with its first frame.
                 IngestOutput::FormatDetected(_) | IngestOutput::AudioDetected(_) => {}
             }
         }
@@ -244,6 +261,8 @@ impl Stream {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
+        self.feed_hls(&unit, now_us);
+        self.feed_players(&unit, now_us);
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);
         }
@@ -261,6 +280,7 @@ impl Stream {
 
     fn audio(&mut self, frame: &AudioFrame, now_us: u64) {
         self.relaying.audio(frame, self.ingest.format(), now_us);
+        self.sound_to_players(frame, now_us);
         for feed in &self.recorders {
             feed.audio(frame);
         }
@@ -268,5 +288,6 @@ impl Stream {
             feed.audio(frame);
         }
         self.speak(frame, now_us);
+        self.sound_out(frame, now_us);
     }
 }

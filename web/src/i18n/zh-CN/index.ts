@@ -13,9 +13,11 @@ import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
 import playback from './playback.json'
+import plans from './plans.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
+import sound from './sound.json'
 import voice from './voice.json'
 
 export default {
@@ -34,8 +36,10 @@ export default {
   ...manage,
   ...network,
   ...playback,
+  ...plans,
   ...recording,
   ...recordings,
   ...shell,
+  ...sound,
   ...voice,
 }

@@ -1,0 +1,4 @@
+//! Ways out for other people's players, none of them at work before somebody asks.
+
+pub mod hls;
+pub mod rtsp;

@@ -1,0 +1,23 @@
+"""Pictures out of recordings and streams: thumbnails, strips, snapshots, exports. The front door of the room.
+
+Whatever decodes or encodes does so in worker processes of its own. Nothing here knows who may look.
+"""
+
+from commonview.rendering.cutting import Source
+from commonview.rendering.errors import RenderBusy, RenderError, RenderFailed, RenderUnavailable
+from commonview.rendering.pool import Limits, RenderPool
+from commonview.rendering.studio import Place, Still, Strip, Studio
+
+__all__ = [
+    "Limits",
+    "Place",
+    "RenderBusy",
+    "RenderError",
+    "RenderFailed",
+    "RenderPool",
+    "RenderUnavailable",
+    "Source",
+    "Still",
+    "Strip",
+    "Studio",
+]
