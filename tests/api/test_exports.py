@@ -257,8 +257,9 @@ async def test_what_was_deleted_is_not_exported_whether_its_file_is_there_or_not
 async def test_an_account_keeps_no_more_than_its_quota(tmp_path: Path) -> None:
     async with harness(tmp_path, export_quota_bytes=2**20) as made:
         [disk] = made.context.recording.disks.disks().values()
+        begin = moment(ORIGIN_US)
         large = Finished(
-            Track(CHANNEL_ID), disk.id, "large.mp4", moment(ORIGIN_US), moment(ORIGIN_US) + timedelta(minutes=1),
+            Track(CHANNEL_ID), disk.id, "large.mp4", begin, begin + timedelta(minutes=1),
             2**24, "ab", "h264", 640, 360, "", 1500, 30, "", None,
         )  # fmt: skip
         with made.db.begin() as conn:

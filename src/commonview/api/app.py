@@ -34,6 +34,7 @@ from commonview.api.routers import (
     session,
     setup,
     sources,
+    storage,
     system,
     talk,
     trace,
@@ -59,6 +60,7 @@ ROUTERS = (
     pictures,  # before recording: "still" is no sequence
     recording,
     exports,
+    storage,
     audit,
     system,
     events,
