@@ -169,7 +169,7 @@ class SimulatedFleet:
         """A drawn camera has recorded its last day; of a file's past nothing is known."""
         if self.settings.video is not None:
             return None
-        return Recorder(past_day(datetime.now(UTC)), open_painter(name, seed=seed))
+        return Recorder(past_day(datetime.now(UTC)), open_painter(name, seed=seed, sound=self.settings.sound))
 
     def _scene(self, name: str, seed: int) -> FrameSource:
         source = open_scene(
