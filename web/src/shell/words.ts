@@ -38,6 +38,7 @@ export function useWords() {
     if (Number.isFinite(wait)) params.wait = seconds(wait)
     const limit = params.maximum_s ?? params.minimum_s
     if (limit !== undefined) params.limit = seconds(Number(limit))
+    if (typeof params.field === 'string' && te(`field.${params.field}`)) params.field = t(`field.${params.field}`)
     if (params.wait !== undefined && te(`errors.${known.code}_wait`)) return t(`errors.${known.code}_wait`, params)
     if (te(`errors.${known.code}`)) return t(`errors.${known.code}`, params)
     return t('errors.unknown', { code: known.code, message: known.message })

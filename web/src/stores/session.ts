@@ -6,12 +6,13 @@ import { answer, api, setCsrfToken, whenSignedOut } from '@/api/client'
 import { ApiError } from '@/api/errors'
 import type { Account, Action, SignedIn } from '@/api/types'
 
-export type Area = 'live' | 'sharing' | 'recordings' | 'alarms' | 'devices' | 'accounts' | 'purposes' | 'access' | 'audit' | 'system' | 'me'
+export type Area = 'live' | 'sharing' | 'recordings' | 'plans' | 'alarms' | 'devices' | 'accounts' | 'purposes' | 'access' | 'audit' | 'system' | 'me'
 
 /** Which rights open which page. The server decides every request anyway; this only keeps useless doors out of sight. */
 const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
   live: ['live.view'],
   recordings: ['recording.view'],
+  plans: ['recording.read'],
   alarms: ['alarm.handle', 'device.manage'],
   devices: ['device.read'],
   sharing: ['sharing.read'],
@@ -23,7 +24,7 @@ const areaActions: Record<Area, readonly Action[] | 'everyone'> = {
   me: 'everyone',
 }
 
-const order: readonly Area[] = ['live', 'recordings', 'alarms', 'accounts', 'purposes', 'devices', 'sharing', 'access', 'audit', 'system']
+const order: readonly Area[] = ['live', 'recordings', 'alarms', 'accounts', 'purposes', 'devices', 'sharing', 'access', 'plans', 'audit', 'system']
 
 export function areasFor(actions: readonly Action[]): Area[] {
   return order.filter((area) => {
