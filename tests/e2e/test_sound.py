@@ -194,6 +194,8 @@ def test_a_device_recording_is_heard_at_its_own_speed_and_after_a_jump(
     console.page.add_init_script(_KEEP_AUDIO)
     console.come_in(GUARD)
     console.open(f"/#/recordings?channel={_channel(street, 'g711a')}")
+    console.see("range-7").click()
+    expect(console.see("completeness")).to_have_attribute("data-completeness", "complete")
     console.page.locator("summary").click()
     console.page.locator("tbody tr").first.locator("button").click()
     console.state_purpose("listening to an incident")
