@@ -100,6 +100,7 @@ class Server(Process):
             "data_dir": self.data_dir,
             "http_port": self.http_port,
             "media_port": self.media_port,
+            "media_rtsp_port": 0,
             "sip_port": self.sip_port,
             "rtp_port_min": first_rtp,
             "rtp_port_max": first_rtp + 99,

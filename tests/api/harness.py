@@ -418,9 +418,14 @@ class MediaDouble:
     """No media at all."""
 
     viewer_port = 8001
+    rtsp_port = 8554
 
     def __init__(self) -> None:
         self.cut: list[str] = []
+        self.expected: list[str] = []
+
+    def expect_player(self, token: str) -> None:
+        self.expected.append(token)
 
     def cut_grant(self, grant_id: str) -> int:
         self.cut.append(grant_id)
@@ -502,7 +507,11 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     )
     security.on_grant_end(lambda grant_id, _outcome: media.cut_grant(grant_id))
     live = LiveDesk(
-        security=security, network=cast(NetworkService, network), ticket_key=TICKET_KEY, clock=clock
+        security=security,
+        network=cast(NetworkService, network),
+        ticket_key=TICKET_KEY,
+        clock=clock,
+        expect_player=media.expect_player,
     )
     loop = asyncio.get_running_loop()
     downloads = DownloadDesk(security, cast(NetworkService, network))
@@ -540,7 +549,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         security=security,
         network=cast(NetworkService, network),
         media=cast(MediaNode, media),
-        media_address=MediaAddress(chosen, media.viewer_port),
+        media_address=MediaAddress(chosen, media.viewer_port, media.rtsp_port),
         live=live,
         downloads=downloads,
         snapshots=snapshots,

@@ -10,6 +10,7 @@ import pytest
 
 from commonview.api.live_desk import START_WITHIN
 from commonview.foundation.errors import StorageUnavailable
+from commonview.media import NodeUnavailable, tickets
 from commonview.network import FailureCode, ViewerEventKind
 from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
 from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
@@ -56,6 +57,42 @@ async def test_a_player_without_websockets_gets_an_http_url(made: Harness) -> No
     assert live["url"].startswith("http://127.0.0.1:8001/live/")
 
 
+async def test_a_player_of_hls_gets_the_playlist_that_opens_its_session(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    url = urlsplit((await _watch(client, protocol="hls")).json()["url"])
+    assert (url.scheme, url.netloc, url.path) == ("http", "127.0.0.1:8001", "/hls/stream1/index.m3u8")
+    assert len(parse_qs(url.query)["ticket"]) == 1
+    assert [record.protocol for record in _records(made)] == ["hls"]
+
+
+async def test_another_programs_player_gets_a_url_that_names_no_ticket(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    live = (await _watch(client, protocol="rtsp")).json()
+    url = urlsplit(live["url"])
+    assert (url.scheme, url.hostname, url.port, url.path) == ("rtsp", "127.0.0.1", 8554, "/live/stream1")
+    assert url.query == ""
+    [deposited] = made.media.expected
+    assert (url.username, url.password) == tickets.sign_in(deposited)
+    # What ffmpeg keeps of a URL's user information.
+    assert len(f"{url.username}:{url.password}") <= 127
+    [record] = _records(made)
+    assert (record.id, record.outcome) == (live["access_id"], AccessOutcome.OPEN)
+
+
+async def test_a_player_that_cannot_be_expected_gets_no_url_and_the_record_closes(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_token: str) -> None:
+        raise NodeUnavailable("too many players are expected already")
+
+    monkeypatch.setattr(made.live, "_expect_player", full)
+    client = await made.signed_in(Role.OPERATOR)
+    answer = await _watch(client, protocol="rtsp")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "media_node_unavailable")
+    await made.live.drain()
+    assert [record.outcome for record in _records(made)] == [AccessOutcome.FAILED]
+
+
 async def test_the_record_is_on_disk_before_the_camera_is_asked(
     made: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +120,7 @@ async def test_the_record_is_on_disk_before_the_camera_is_asked(
         ({"duration_s": 1}, 422, "duration_too_short"),
         ({"duration_s": 86400}, 422, "duration_too_long"),
         ({"purpose_id": None, "grant_id": "nothing"}, 404, "not_found"),
-        ({"protocol": "rtsp"}, 422, "invalid_request"),
+        ({"protocol": "rtmp"}, 422, "invalid_request"),
         ({"channel_id": "../etc/passwd"}, 422, "invalid_request"),
     ],
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commonview.api.media_address import MediaAddress, host_name
+from commonview.api.media_address import MediaAddress, Way, host_name
 from commonview.foundation.settings import Settings
 from commonview.media import ViewerProtocol
 
@@ -27,9 +27,29 @@ ANY = "0.0.0.0"  # noqa: S104 - a setting, nothing is bound
     ],
 )
 def test_http_origin(settings: dict[str, Any], asked_by: str, expected: str) -> None:
-    address = MediaAddress(Settings(**settings), 8001)
+    address = MediaAddress(Settings(**settings), 8001, 8554)
     assert address.origin(ViewerProtocol.HTTP, asked_by) == expected
     assert address.origin(ViewerProtocol.WEBSOCKET, asked_by) == "ws" + expected.removeprefix("http")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"media_host": ANY}, "rtsp://video.example:8554"),
+        ({"media_host": "::1"}, "rtsp://[::1]:8554"),
+        ({"media_public_url": "https://v.example:8443/"}, "rtsp://v.example:8554"),
+        ({"media_public_url": "https://[2001:db8::1]:8443"}, "rtsp://[2001:db8::1]:8554"),
+    ],
+)
+def test_players_of_rtsp_find_the_port_of_the_core_under_the_same_name(
+    settings: dict[str, Any], expected: str
+) -> None:
+    address = MediaAddress(Settings(**settings), 8001, 8554)
+    assert address.origin(ViewerProtocol.RTSP, "video.example:8000") == expected
+    way = Way("/live/s1", ("name", "word"))
+    assert address.url(ViewerProtocol.RTSP, "video.example:8000", way) == (
+        expected.replace("rtsp://", "rtsp://name:word@") + "/live/s1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -157,13 +157,13 @@ def test_a_server_does_not_go_on_when_a_part_of_it_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SecurityService, "run", _dies)
-    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, sip_port=0)
+    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, media_rtsp_port=0, sip_port=0)
     with pytest.raises(BackgroundFailed, match="grants and checkpoints"):
         asyncio.run(serve(settings, on_ready=lambda _: None))
 
 
 def test_a_stopped_server_gives_everything_back(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, sip_port=0)
+    settings = Settings(data_dir=tmp_path / "data", http_port=0, media_port=0, media_rtsp_port=0, sip_port=0)
 
     async def start_and_stop() -> list[Ready]:
         stop = asyncio.Event()
@@ -197,10 +197,11 @@ def test_the_setup_link_can_be_shown_again(tmp_path: Path) -> None:
 
 
 def test_a_busy_media_or_sip_port_is_told(tmp_path: Path) -> None:
-    for setting in ("media-port", "sip-port"):
+    for setting in ("media-port", "media-rtsp-port", "sip-port"):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            ports = {"http-port": 0, "media-port": free_port(), "sip-port": 0, setting: port}
+            free = {"http-port": 0, "media-port": free_port(), "media-rtsp-port": 0, "sip-port": 0}
+            ports = {**free, setting: port}
             flags = [word for name, value in ports.items() for word in (f"--{name}", value)]
             sentence = _refused(_commonview("serve", "--data-dir", tmp_path / setting, *flags))
         assert f"127.0.0.1:{port}" in sentence

@@ -40,7 +40,7 @@ class Scene:
 
 
 @contextmanager
-def _scene(folder: Path) -> Iterator[Scene]:
+def scene_in(folder: Path) -> Iterator[Scene]:
     server = Server(folder, session_idle_stop_s=1)
     with running(server):
         server.set_up()
@@ -57,7 +57,7 @@ def _scene(folder: Path) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with _scene(tmp_path_factory.mktemp("whole")) as one:
+    with scene_in(tmp_path_factory.mktemp("whole")) as one:
         yield one
 
 
@@ -142,7 +142,7 @@ def test_two_viewers_share_one_session_which_stops_after_the_last(scene: Scene) 
 
 
 def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_path: Path) -> None:
-    with _scene(tmp_path) as scene:
+    with scene_in(tmp_path) as scene:
         live = scene.watch()
         with httpx.stream("GET", live["url"], timeout=PATIENCE_S) as picture:
             parts = picture.iter_raw()

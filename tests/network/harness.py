@@ -44,10 +44,15 @@ class RecordedNode(RecordedOutlets):
     """Stands where a media node stands: hands out ports, keeps what it is told, says what a test says."""
 
     viewer_port = 8001
+    rtsp_port = 8554
+
+    def expect_player(self, token: str) -> None:
+        self.expected.append(token)
 
     def __init__(self, ports: int = 10) -> None:
         super().__init__()
         self.ports = ports
+        self.expected: list[str] = []
         self.open: dict[str, tuple[MediaTransport, int | None]] = {}
         self.closed: list[str] = []
         self.policies: dict[str, tuple[SsrcPolicy, str | None]] = {}

@@ -83,8 +83,10 @@ impl Chunk {
 pub(crate) fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes; 3] {
     match protocol {
         // Nobody watches a talk; what a speaker gets are words of a WebSocket.
-        Protocol::WebSocket | Protocol::Talk => [fragment.websocket(), Bytes::new(), Bytes::new()],
-        Protocol::Http => {
+        Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
+            [fragment.websocket(), Bytes::new(), Bytes::new()]
+        }
+        Protocol::Http | Protocol::Hls => {
             let boxes = fragment.boxes();
             let head = Bytes::from(http::chunk_head(boxes.len()));
             [head, boxes, Bytes::from_static(http::CHUNK_END)]

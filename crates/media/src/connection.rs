@@ -40,6 +40,12 @@ pub enum EndReason {
     TooSlow,
     /// It broke the WebSocket protocol.
     Violation(websocket::Violation),
+    /// It broke the protocol of its outlet.
+    Malformed,
+    /// It showed no sign of life, or never came to play.
+    Silent,
+    /// The pictures are coded otherwise from now on, which its protocol cannot tell.
+    FormatChanged,
     /// Its connection failed.
     ConnectionLost,
 }
@@ -55,7 +61,9 @@ impl EndReason {
             EndReason::StreamEnded => "stream_ended",
             EndReason::NoMedia => "no_media",
             EndReason::TooSlow => "too_slow",
-            EndReason::Violation(_) => "protocol_error",
+            EndReason::Violation(_) | EndReason::Malformed => "protocol_error",
+            EndReason::Silent => "silent",
+            EndReason::FormatChanged => "format_changed",
             EndReason::ConnectionLost => "connection_lost",
         }
     }

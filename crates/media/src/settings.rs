@@ -12,6 +12,8 @@ pub struct Settings {
     pub viewer_host: IpAddr,
     /// Its port, 0 for any.
     pub viewer_port: u16,
+    /// Port of the players' outlet (RTSP) on the same address, 0 for any.
+    pub rtsp_port: u16,
     /// Address the receivers bind.
     pub rtp_host: IpAddr,
     /// First port receivers may use.

@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use crate::events::EventQueue;
 use crate::file_sink::FileSink;
+use crate::outlets::hls::request::SessionKey;
+use crate::outlets::hls::session::HlsSession;
 use crate::ports::PortAllocator;
 use crate::recording::{Disks, Recorder};
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
-use crate::ticket::{TicketBook, Verifier};
+use crate::ticket::{EXPECTED_MAX, ExpectedPlayers, TicketBook, Verifier};
 
 /// Which reactor owns a stream, and its port.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +37,23 @@ pub struct Shared {
     pub counters: Counters,
     /// Connections that have not presented a ticket.
     pub unverified: Slots,
-    /// Connections of viewers.
+    /// The same at the door of the players.
+    pub unverified_players: Slots,
+    /// Connections of viewers, and their sessions by HLS.
     pub viewers: Slots,
+    /// Connections that carry requests of HLS sessions.
+    pub hls_connections: Slots,
     /// The disks recordings lie on.
     pub disks: Disks,
     tickets: Mutex<TicketBook>,
+    expected_players: Mutex<ExpectedPlayers>,
     owners: Mutex<HashMap<String, Owner>>,
     ports: Mutex<PortAllocator>,
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
     recorders: Mutex<HashMap<String, Arc<Recorder>>>,
     senders: Mutex<HashMap<String, String>>,
     talks: Mutex<HashMap<String, Owner>>,
+    hls_sessions: Mutex<HashMap<SessionKey, Arc<HlsSession>>>,
 }
 
 impl Shared {
@@ -61,15 +69,19 @@ impl Shared {
             events: EventQueue::new(EVENTS_MAX)?,
             counters: Counters::default(),
             unverified: Slots::default(),
+            unverified_players: Slots::default(),
             viewers: Slots::default(),
+            hls_connections: Slots::default(),
             disks: Disks::default(),
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
+            expected_players: Mutex::new(ExpectedPlayers::new(EXPECTED_MAX)),
             owners: Mutex::new(HashMap::new()),
             ports: Mutex::new(ports),
             sinks: Mutex::default(),
             recorders: Mutex::default(),
             senders: Mutex::default(),
             talks: Mutex::default(),
+            hls_sessions: Mutex::default(),
             settings,
         })
     }
@@ -77,6 +89,11 @@ impl Shared {
     /// The tickets used and cut.
     pub fn tickets(&self) -> MutexGuard<'_, TicketBook> {
         lock(&self.tickets)
+    }
+
+    /// Tickets deposited for players that sign in.
+    pub fn expected_players(&self) -> MutexGuard<'_, ExpectedPlayers> {
+        lock(&self.expected_players)
     }
 
     /// Streams and the reactors that own them.
@@ -97,6 +114,11 @@ impl Shared {
     /// Talks and the reactors that own them.
     pub fn talks(&self) -> MutexGuard<'_, HashMap<String, Owner>> {
         lock(&self.talks)
+    }
+
+    /// Sessions by HLS.
+    pub fn hls_sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<HlsSession>>> {
+        lock(&self.hls_sessions)
     }
 
     /// Files being written.

@@ -252,7 +252,7 @@ impl ViewerQueue {
     /// What a decoder needs before the first picture of a generation.
     fn push_start(&mut self, parameters: &VideoParameters, now_us: u64) {
         match self.protocol {
-            Protocol::WebSocket | Protocol::Talk => {
+            Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
                 let message = websocket::frame(Opcode::Text, init_message(parameters).as_bytes());
                 self.push(Chunk::preamble(message, now_us));
             }
@@ -260,7 +260,7 @@ impl ViewerQueue {
             Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
                 self.push(Chunk::preamble(http::live_head(), now_us));
             }
-            Protocol::Http => {}
+            Protocol::Http | Protocol::Hls => {}
         }
         let parts = fragment_parts(&parameters.init, self.protocol);
         self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
@@ -339,14 +339,14 @@ pub fn init_message(parameters: &VideoParameters) -> String {
 /// What a viewer is told last, or nothing when the framing does not allow a word.
 pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
     match protocol {
-        Protocol::WebSocket | Protocol::Talk => {
+        Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
             let message = format!("{{\"type\":\"end\",\"reason\":\"{reason}\"}}");
             let mut bytes = websocket::frame(Opcode::Text, message.as_bytes());
             bytes.extend(websocket::close_frame(1000));
             bytes
         }
         Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
-        Protocol::Http => http::error_response(504, "Gateway Timeout", reason),
+        Protocol::Http | Protocol::Hls => http::error_response(504, "Gateway Timeout", reason),
     }
 }
 

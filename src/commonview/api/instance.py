@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, fields
 
@@ -22,6 +22,7 @@ from commonview.api.import_desk import ImportBooks
 from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.media_certificate import CertificateWatch
 from commonview.api.middleware import GateCounters
 from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
@@ -102,7 +103,13 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             clock=clock,
         )
         network.cascade.use(security)
-        live = LiveDesk(security=security, network=network, ticket_key=ticket_key, clock=clock)
+        live = LiveDesk(
+            security=security,
+            network=network,
+            ticket_key=ticket_key,
+            clock=clock,
+            expect_player=media.expect_player,
+        )
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(
             security=security,
@@ -165,7 +172,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             security=security,
             network=network,
             media=media,
-            media_address=MediaAddress(settings, media.viewer_port),
+            media_address=MediaAddress(settings, media.viewer_port, media.rtsp_port),
             live=live,
             downloads=downloads,
             snapshots=snapshots,
@@ -182,6 +189,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         background = (
             asyncio.create_task(security.run(), name="grants and checkpoints"),
             asyncio.create_task(live.run(), name="unused tickets"),
+            *_certificate_watch(settings, media),
         )
         stack.push_async_callback(_cancel, background)
         stack.callback(bus.close)
@@ -200,6 +208,12 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             setup_link=setup_link,
             background=background,
         )
+
+
+def _certificate_watch(settings: Settings, media: MediaNode) -> Iterator["asyncio.Task[None]"]:
+    if settings.media_tls_certificate is not None and settings.media_tls_key is not None:
+        watch = CertificateWatch(settings.media_tls_certificate, settings.media_tls_key, media)
+        yield asyncio.create_task(watch.run(), name="certificate of the video outlet")
 
 
 def _counters(app: FastAPI, context: ApiContext) -> Counters:

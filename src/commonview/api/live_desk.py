@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from anyio import to_thread
 
+from commonview.api.media_address import Way
 from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
 from commonview.media import SpeakerProtocol, Ticket, ViewerProtocol, tickets
@@ -55,21 +56,21 @@ class LiveRefused(CommonviewError):
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """What a viewer was given. `path` holds the single-use ticket."""
+    """What a viewer was given. `way` holds the single-use ticket."""
 
     access: OpenedAccess
     session: LiveSession
-    path: str
+    way: Way
     start_by: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class PlayablePast:
-    """What a viewer of a device recording was given. `path` holds the single-use ticket."""
+    """What a viewer of a device recording was given. `way` holds the single-use ticket."""
 
     access: OpenedAccess
     playback: Playback
-    path: str
+    way: Way
     start_by: datetime
 
 
@@ -122,12 +123,14 @@ class LiveDesk:
         network: NetworkService,
         ticket_key: bytes,
         clock: Clock,
+        expect_player: Callable[[str], None],
         check_every_s: float = 1.0,
     ) -> None:
         self._security = security
         self._network = network
         self._ticket_key = ticket_key
         self._clock = clock
+        self._expect_player = expect_player
         self._check_every_s = check_every_s
         self._open: dict[str, _Open] = {}
         self._opening: Counter[str] = Counter()
@@ -174,10 +177,8 @@ class LiveDesk:
             )
 
         detail = {"stream_number": stream_number}
-        access, path, start_by = await self.open_wish(
-            subject, wish, Action.LIVE_VIEW, protocol, detail, begin
-        )
-        return Playable(access, sessions[0], path, start_by)
+        access, way, start_by = await self.open_wish(subject, wish, Action.LIVE_VIEW, protocol, detail, begin)
+        return Playable(access, sessions[0], way, start_by)
 
     async def open_playback(
         self, subject: Subject, wish: Wish, start: datetime, end: datetime, protocol: ViewerProtocol
@@ -201,10 +202,10 @@ class LiveDesk:
                 lambda: history.playbacks.playback(playback.id).state is PlaybackState.FAILED,
             )
 
-        access, path, start_by = await self.open_wish(
+        access, way, start_by = await self.open_wish(
             subject, wish, Action.RECORDING_VIEW, protocol, span_detail(start, end), begin
         )
-        return PlayablePast(access, playbacks[0], path, start_by)
+        return PlayablePast(access, playbacks[0], way, start_by)
 
     async def open_wish(
         self,
@@ -214,8 +215,8 @@ class LiveDesk:
         protocol: ViewerProtocol | SpeakerProtocol,
         detail: Mapping[str, str | int],
         begin: Callable[[OpenedAccess], Awaitable[Begun]],
-    ) -> tuple[OpenedAccess, str, datetime]:
-        """Grant and record, then ``begin(access)``, then the ticket: its path, and until when it is good.
+    ) -> tuple[OpenedAccess, Way, datetime]:
+        """Grant and record, then ``begin(access)``, then the ticket: its way, and until when it is good.
 
         Raises: as `open`.
         """
@@ -226,7 +227,7 @@ class LiveDesk:
             try:
                 begun = await begin(access)
                 self._require_signed_in(subject)
-                path, start_by = self._ticket(access, begun, protocol)
+                way, start_by = self._ticket(access, begun, protocol)
             except NotSignedIn:
                 await self._network.leave(access_id)
                 self._close(access_id, AccessOutcome.FAILED, 0)
@@ -237,7 +238,7 @@ class LiveDesk:
                 raise
             self._open[access_id] = _Open(begun.failed, start_by, subject.session_id)
             self.counters.opened += 1
-            return access, path, start_by
+            return access, way, start_by
 
     @contextmanager
     def _opening_for(self, sign_in: str | None) -> Iterator[None]:
@@ -268,7 +269,7 @@ class LiveDesk:
 
     def _ticket(
         self, access: OpenedAccess, begun: Begun, protocol: ViewerProtocol | SpeakerProtocol
-    ) -> tuple[str, datetime]:
+    ) -> tuple[Way, datetime]:
         access_id = access.record.id
         if begun.failure is not None:
             self.counters.refused_failed += 1
@@ -286,8 +287,13 @@ class LiveDesk:
             start_by=start_by,
             end_by=access.grant.ends_at,
         )
-        path = tickets.talk_path if protocol is SpeakerProtocol.TALK else tickets.live_path
-        return path(begun.stream_id, tickets.sign(self._ticket_key, ticket)), start_by
+        signed = tickets.sign(self._ticket_key, ticket)
+        if protocol is ViewerProtocol.RTSP:
+            self._expect_player(signed)
+            return Way(tickets.rtsp_path(begun.stream_id), tickets.sign_in(signed)), start_by
+        if protocol is SpeakerProtocol.TALK:
+            return Way(tickets.talk_path(begun.stream_id, signed)), start_by
+        return Way(tickets.viewer_path(protocol, begun.stream_id, signed)), start_by
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""

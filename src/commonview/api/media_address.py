@@ -2,6 +2,9 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
 
 from commonview.foundation.settings import Settings
 from commonview.media import ViewerProtocol
@@ -9,6 +12,18 @@ from commonview.media import ViewerProtocol
 _HOST = re.compile(
     r"((?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]))(?::[0-9]{1,5})?\Z"
 )
+
+
+BROWSER_PROTOCOLS: Final = (ViewerProtocol.WEBSOCKET, ViewerProtocol.HTTP)
+"""Those a page may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a player goes: the path, with a ticket in it, or name and password to sign in with instead."""
+
+    path: str
+    sign_in: tuple[str, str] | None = None
 
 
 class MediaAddress:
@@ -19,18 +34,36 @@ class MediaAddress:
     whose Origin has another host name, and `localhost` and `127.0.0.1` are two names of one place.
     """
 
-    def __init__(self, settings: Settings, viewer_port: int) -> None:
+    def __init__(self, settings: Settings, viewer_port: int, rtsp_port: int) -> None:
+        is_secure = settings.media_tls_certificate is not None
+        self._scheme, self._rtsp_scheme = ("https", "rtsps") if is_secure else ("http", "rtsp")
         self._public = settings.media_public_url.rstrip("/")
         self._port = viewer_port
+        self._rtsp_port = rtsp_port
         self._media_host = settings.media_host
         self._follows_console = _wildcard(settings.media_host) or settings.media_host == settings.http_host
 
     def origin(self, protocol: ViewerProtocol, host_header: str) -> str:
-        """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash."""
-        base = self._public or f"http://{self._host(host_header)}:{self._port}"
+        """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash.
+
+        `rtsp://host:port` (rtsps) is the core's own port under the same host name: no HTTP proxy carries it.
+        """
+        if protocol is ViewerProtocol.RTSP:
+            public = urlsplit(self._public).hostname
+            host = self._host(host_header) if public is None else _bracketed(public)
+            return f"{self._rtsp_scheme}://{host}:{self._rtsp_port}"
+        base = self._public or f"{self._scheme}://{self._host(host_header)}:{self._port}"
         if protocol is ViewerProtocol.WEBSOCKET:
             return "ws" + base.removeprefix("http")
         return base
+
+    def url(self, protocol: ViewerProtocol, host_header: str, way: Way) -> str:
+        """The URL a player opens."""
+        origin = self.origin(protocol, host_header)
+        if way.sign_in is None:
+            return origin + way.path
+        scheme, place = origin.split("://")
+        return f"{scheme}://{':'.join(way.sign_in)}@{place}{way.path}"
 
     def _host(self, host_header: str) -> str:
         name = host_name(host_header)
@@ -40,13 +73,17 @@ class MediaAddress:
             return name
         if _wildcard(self._media_host):
             return "127.0.0.1"
-        return f"[{self._media_host}]" if ":" in self._media_host else self._media_host
+        return _bracketed(self._media_host)
 
 
 def host_name(host_header: str) -> str | None:
     """The name in a Host header without its port; None when it is not one."""
     found = _HOST.match(host_header)
     return found[1] if found is not None else None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _wildcard(host: str) -> bool:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from commonview.api.context import ApiContext
 from commonview.api.errors import error_response
-from commonview.media import ViewerProtocol
+from commonview.api.media_address import BROWSER_PROTOCOLS
 from commonview.network.tree.sheets import MAX_UPLOAD_BYTES
 
 log = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ def _too_large(counters: GateCounters, limit: int) -> _Refused:
 def _add_headers(headers: MutableHeaders, context: ApiContext, host: str, *, api: bool) -> None:
     for name, value in _FIXED_HEADERS.items():
         headers[name] = value
-    media = " ".join(context.media_address.origin(protocol, host) for protocol in ViewerProtocol)
+    media = " ".join(context.media_address.origin(protocol, host) for protocol in BROWSER_PROTOCOLS)
     headers["Content-Security-Policy"] = (
         f"default-src 'self'; connect-src 'self' {media}; img-src 'self' data: blob:; "
         "media-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "

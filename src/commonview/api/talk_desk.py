@@ -52,12 +52,12 @@ class TalkDesk:
             return Begun(talk.id, talk.id, talk.failure, lambda: voice.talk(talk.id).state is failed)
 
         try:
-            access, path, start_by = await self._live.open_wish(
+            access, way, start_by = await self._live.open_wish(
                 subject, wish, Action.CAMERA_TALK, SpeakerProtocol.TALK, {}, begin
             )
         except TalkBusy as error:
             raise await self._named(error) from None
-        return access, voice.talk(begun[0].id), path, start_by
+        return access, voice.talk(begun[0].id), way.path, start_by
 
     async def _named(self, error: TalkBusy) -> TalkBusy:
         """The same, with the name of who has the word: two people on duty must be able to agree."""

@@ -153,6 +153,11 @@ class Settings(BaseModel):
 
     media_host: str = _field("127.0.0.1", _MEDIA, "Address viewers fetch video from.")
     media_port: Port = _field(8001, _MEDIA, "Port viewers fetch video from; 0 picks a free one.")
+    media_rtsp_port: Port = _field(
+        8554,
+        _MEDIA,
+        "Port on media_host from which other programs' players fetch video by RTSP; 0 picks a free one.",
+    )
     media_public_url: str = _field(
         "",
         _MEDIA,
@@ -160,6 +165,13 @@ class Settings(BaseModel):
         "https://video.example.org:8443.",
         pattern=r"^(https?://[^/\s]+)?/?$",
     )
+    media_tls_certificate: Path | None = _field(
+        None,
+        _MEDIA,
+        "Certificate shown to viewers, with its chain, as a PEM file; with it every outlet speaks TLS and "
+        "nothing else. A renewed file is taken up within a minute. Needs media_tls_key.",
+    )
+    media_tls_key: Path | None = _field(None, _MEDIA, "Private key of media_tls_certificate, as a PEM file.")
     rtp_host: str = _field("127.0.0.1", _MEDIA, "Address devices send video to.")
     rtp_public_host: str = _field(
         "", _MEDIA, "Address told to devices in the SDP connection line, when it differs from rtp_host."
@@ -252,6 +264,8 @@ class Settings(BaseModel):
             )
         if self.sip_tls_port and (self.sip_tls_certificate is None or self.sip_tls_key is None):
             raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
+        if (self.media_tls_certificate is None) != (self.media_tls_key is None):
+            raise ValueError("media_tls_certificate and media_tls_key need each other")
         self.proxy_networks()
         self.tcp_active_dial_networks()
         self.cascade_receiving_networks()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonview.media import events, tickets
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -13,6 +14,7 @@ from commonview.media.errors import (
     OutputExists,
     OutputUnknown,
     PortsExhausted,
+    RtspOutletUnavailable,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from commonview.media.core_node import CoreMediaNode
 
 __all__ = [
+    "CertificateUnusable",
     "CoreMediaNode",
     "EventsInUse",
     "EventsLost",
@@ -117,6 +120,7 @@ __all__ = [
     "RecordingDiskStats",
     "RtspConnected",
     "RtspFailed",
+    "RtspOutletUnavailable",
     "SegmentFragment",
     "SegmentGroup",
     "SegmentHead",

@@ -22,6 +22,7 @@ class Node:
         ticket_key: bytes,
         viewer_host: str,
         viewer_port: int,
+        rtsp_port: int,
         rtp_host: str,
         rtp_port_min: int,
         rtp_port_max: int,
@@ -39,6 +40,9 @@ class Node:
     def exchange_certificate(self, certificate: str, key: str) -> None: ...
     @property
     def viewer_port(self) -> int: ...
+    @property
+    def rtsp_port(self) -> int: ...
+    def expect_player(self, token: str) -> None: ...
     @property
     def event_fd(self) -> int: ...
     @property

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from commonview.media import _core, events
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -20,6 +21,7 @@ from commonview.media.errors import (
     OutputExists,
     OutputUnknown,
     PortsExhausted,
+    RtspOutletUnavailable,
     StreamExists,
     StreamUnknown,
     TransportMismatch,
@@ -60,8 +62,10 @@ _ERRORS: dict[str, type[MediaError]] = {
         TransportMismatch,
         OutputExists,
         OutputUnknown,
+        CertificateUnusable,
         InvalidMediaArgument,
         NodeUnavailable,
+        RtspOutletUnavailable,
     )
 }
 
@@ -106,8 +110,8 @@ class CoreMediaNode:
     def __init__(self, settings: MediaNodeSettings, *, ticket_key: bytes) -> None:
         """Start the threads and bind the outlet.
 
-        Raises `InvalidMediaArgument` for settings that make no sense and `NodeUnavailable` when the outlet's
-        address cannot be bound.
+        Raises `InvalidMediaArgument` for settings that make no sense, `CertificateUnusable` for a certificate
+        or key that is none, and `NodeUnavailable` when the outlet's address cannot be bound.
         """
         _allow_descriptors(settings)
         try:
@@ -115,6 +119,7 @@ class CoreMediaNode:
                 ticket_key=ticket_key,
                 viewer_host=settings.viewer_host,
                 viewer_port=settings.viewer_port,
+                rtsp_port=settings.rtsp_port,
                 rtp_host=settings.rtp_host,
                 rtp_port_min=settings.rtp_port_min,
                 rtp_port_max=settings.rtp_port_max,
@@ -146,6 +151,18 @@ class CoreMediaNode:
     def viewer_port(self) -> int:
         """The port viewers connect to."""
         return self._core.viewer_port
+
+    @property
+    def rtsp_port(self) -> int:
+        """The port RTSP players connect to."""
+        return self._core.rtsp_port
+
+    def expect_player(self, token: str) -> None:
+        """See `MediaNode.expect_player`."""
+        try:
+            self._core.expect_player(token)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
 
     def exchange_certificate(self, identity: TlsIdentity) -> None:
         """See `MediaNode.exchange_certificate`."""

@@ -37,6 +37,10 @@ class ViewerProtocol(enum.StrEnum):
 
     WEBSOCKET = "ws"
     HTTP = "http"
+    RTSP = "rtsp"
+    """For other programs' players."""
+    HLS = "hls"
+    """HLS and Low-Latency HLS: many requests under one ticket, which the first of them uses up."""
 
 
 class SpeakerProtocol(enum.StrEnum):
@@ -60,6 +64,8 @@ class MediaNodeSettings:
     viewer_host: str = "127.0.0.1"
     viewer_port: int = 8001
     """0 takes any free port; `MediaNode.viewer_port` says which."""
+    rtsp_port: int = 0
+    """Port of the RTSP outlet on `viewer_host`; 0 takes any free one, `MediaNode.rtsp_port` says which."""
     rtp_host: str = "127.0.0.1"
     rtp_port_min: int = 30000
     rtp_port_max: int = 30499

@@ -34,11 +34,22 @@ class MediaNode(Protocol):
     def viewer_port(self) -> int:
         """The port viewers connect to."""
 
+    @property
+    def rtsp_port(self) -> int:
+        """The port RTSP players connect to."""
+
+    def expect_player(self, token: str) -> None:
+        """Let a player sign in with a ticket of the protocol `rtsp` by name and password (`tickets.sign_in`).
+
+        It is forgotten when the player has come, or when it could no longer start. Raises `NodeUnavailable`
+        when thousands are expected already, `InvalidMediaArgument` for what is no such ticket.
+        """
+
     def exchange_certificate(self, identity: TlsIdentity) -> None:
         """Show new connections another certificate; who is connected stays so.
 
-        Raises `InvalidMediaArgument`, and keeps the former one, when this one cannot be used or the outlet
-        does not speak TLS.
+        Raises `CertificateUnusable`, and keeps the former one, when this one cannot be used, and
+        `InvalidMediaArgument` when the outlet does not speak TLS.
         """
 
     def open_receiver(

@@ -4,7 +4,7 @@ A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. T
 
     offset  size  field
     0       1     version, 1
-    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
+    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
@@ -35,12 +35,17 @@ START_WITHIN_MAX = timedelta(seconds=60)
 
 KEY_BYTES_MIN = 32
 
+_MAC_BYTES = 32
+_NONCE_AT = 18
+_PASSWORD_CHARACTERS = 22
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROTOCOL_CODES: dict[ViewerProtocol | SpeakerProtocol, int] = {
     ViewerProtocol.HTTP: 1,
     ViewerProtocol.WEBSOCKET: 2,
     SpeakerProtocol.TALK: 3,
+    ViewerProtocol.RTSP: 4,
+    ViewerProtocol.HLS: 5,
 }
 
 
@@ -80,6 +85,32 @@ def sign(key: bytes, ticket: Ticket) -> str:
 def live_path(stream_id: str, signed: str) -> str:
     """The path and query of a playable URL, to be put behind `ws://host:port` or `http://host:port`."""
     return f"/live/{stream_id}.mp4?ticket={signed}"
+
+
+def hls_path(stream_id: str, signed: str) -> str:
+    """The path and query of the playlist that opens a viewing by HLS, to be put behind `http://host:port`."""
+    return f"/hls/{stream_id}/index.m3u8?ticket={signed}"
+
+
+def viewer_path(protocol: ViewerProtocol, stream_id: str, signed: str) -> str:
+    """The path and query of the URL that a viewer of `protocol` opens."""
+    return (hls_path if protocol is ViewerProtocol.HLS else live_path)(stream_id, signed)
+
+
+def rtsp_path(stream_id: str) -> str:
+    """The path of a player's URL, to be put behind `rtsp://name:password@host:port`."""
+    return f"/live/{stream_id}"
+
+
+def sign_in(signed: str) -> tuple[str, str]:
+    """The name and password with which a player proves that it knows a deposited ticket (`expect_player`).
+
+    The nonce in hexadecimal and the first 22 characters of the signature in base64url: ffmpeg cuts the user
+    information of a URL off after 127 characters, and a whole ticket is longer.
+    """
+    raw = base64.urlsafe_b64decode(signed + "=" * (-len(signed) % 4))
+    signature = base64.urlsafe_b64encode(raw[-_MAC_BYTES:]).decode("ascii")
+    return raw[_NONCE_AT : _NONCE_AT + 16].hex(), signature[:_PASSWORD_CHARACTERS]
 
 
 def talk_path(talk_id: str, signed: str) -> str:

@@ -255,8 +255,14 @@ class RecordingService:
             self._bus.publish("recording.segments", {"count": len(segments)})
 
     def _track_changed(self, track: Track) -> None:
+        state = self.keeper.state(track)
         self._bus.publish(
-            "recording.track", {"channel_id": track.channel_id, "stream_number": track.stream_number}
+            "recording.track",
+            {
+                "channel_id": track.channel_id,
+                "stream_number": track.stream_number,
+                "state": None if state is None else state.value,
+            },
         )
 
     def _disk_failed(self, disk_id: str, reason: GapReason) -> None:

@@ -1823,6 +1823,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recording/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Channel Standing
+         * @description What is recorded of a channel now, and what may be recorded on demand.
+         */
+        get: operations["channel_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/classes": {
         parameters: {
             query?: never;
@@ -2054,6 +2074,26 @@ export interface paths {
          * @description Record no longer by this plan; what was recorded is kept as its legal class asks.
          */
         delete: operations["remove_recording_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recording/standing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recording Standing
+         * @description The same in short, for marks beside many cameras.
+         */
+        get: operations["recording_standing"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3392,6 +3432,16 @@ export interface components {
             urls: string[];
         };
         /**
+         * ChannelStandingOut
+         * @description What is recorded of a channel, and what may be recorded on demand.
+         */
+        ChannelStandingOut: {
+            /** On Demand */
+            on_demand: components["schemas"]["DemandableOut"][];
+            /** Tracks */
+            tracks: components["schemas"]["TrackOut"][];
+        };
+        /**
          * ChannelStatus
          * @description What the device's catalogue says about a channel.
          * @enum {string}
@@ -3701,6 +3751,16 @@ export interface components {
          * @description Until when it is recorded.
          */
         DemandOut: {
+            /** Until */
+            until: string | null;
+        };
+        /**
+         * DemandableOut
+         * @description A stream that a plan lets be recorded on demand, and until when somebody asked for it.
+         */
+        DemandableOut: {
+            /** Stream Number */
+            stream_number: number;
             /** Until */
             until: string | null;
         };
@@ -4826,6 +4886,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["TrackOut"][];
         };
+        /** Items[TrackStateOut] */
+        Items_TrackStateOut_: {
+            /** Items */
+            items: components["schemas"]["TrackStateOut"][];
+        };
         JsonValue: unknown;
         /**
          * LegalClass
@@ -5493,7 +5558,7 @@ export interface components {
         };
         /**
          * PlaybackRequest
-         * @description Asks to play a device recording.
+         * @description Asks to play a device recording, which jumps and pauses: only players that follow that may read it.
          */
         PlaybackRequest: {
             /** Channel Id */
@@ -5507,8 +5572,12 @@ export interface components {
             end: string;
             /** Grant Id */
             grant_id?: string | null;
-            /** @default ws */
-            protocol: components["schemas"]["ViewerProtocol"];
+            /**
+             * Protocol
+             * @default ws
+             * @enum {string}
+             */
+            protocol: "ws" | "http";
             /** Purpose Id */
             purpose_id?: string | null;
             /** Reason */
@@ -7564,6 +7633,17 @@ export interface components {
          */
         TrackState: "waiting" | "starting" | "recording" | "ready" | "failing";
         /**
+         * TrackStateOut
+         * @description A stream that is to be recorded, and how it stands.
+         */
+        TrackStateOut: {
+            /** Channel Id */
+            channel_id: string;
+            state: components["schemas"]["TrackState"];
+            /** Stream Number */
+            stream_number: number;
+        };
+        /**
          * TreeCountsOut
          * @description The whole tree in numbers; a device with `problems` may be online.
          */
@@ -7765,7 +7845,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http";
+        ViewerProtocol: "ws" | "http" | "rtsp" | "hls";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).
@@ -13295,6 +13375,55 @@ export interface operations {
             };
         };
     };
+    channel_standing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelStandingOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_legal_classes: {
         parameters: {
             query?: never;
@@ -14014,6 +14143,53 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    recording_standing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_TrackStateOut_"];
+                };
             };
             /** @description The request does not fit its description */
             422: {

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::events::unix_us;
 use crate::file_sink::SinkEnd;
@@ -25,7 +25,7 @@ use crate::recording::RecorderEnd;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
-use crate::ticket::{KEY_MIN, Verifier, is_valid_id};
+use crate::ticket::{KEY_MIN, Protocol, Verifier, is_valid_id};
 
 /// A reactor that does not answer within this is in trouble; the control plane must not hang with it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -37,6 +37,7 @@ const BACKLOG: i32 = 1024;
 pub struct Node {
     shared: Arc<Shared>,
     viewer_port: u16,
+    rtsp_port: u16,
     reactors: Mutex<Vec<Handle>>,
     /// Shakes hands where TLS is spoken: what strangers make it reckon delays no stream.
     door: Mutex<Option<Handle>>,
@@ -56,6 +57,13 @@ impl Node {
         };
         let listener = bind_outlet(address).map_err(unavailable)?;
         let viewer_port = listener.local_addr().map_err(unavailable)?.port();
+        let players_at = SocketAddr::new(settings.viewer_host, settings.rtsp_port);
+        let players = bind_outlet(players_at).map_err(|error| {
+            NodeError::RtspUnavailable(format!(
+                "cannot listen for players on {players_at}: {error}"
+            ))
+        })?;
+        let rtsp_port = players.local_addr().map_err(unavailable)?.port();
         let count = settings.reactor_count();
         let is_secure = settings.tls.is_some();
         let shared = Arc::new(Shared::new(settings, verifier).map_err(unavailable)?);
@@ -69,6 +77,7 @@ impl Node {
             .collect();
         let serve = Command::Serve {
             listener,
+            players,
             reactors: senders,
         };
         // Threads that were just started listen.
@@ -79,6 +88,7 @@ impl Node {
         Ok(Node {
             shared,
             viewer_port,
+            rtsp_port,
             reactors: Mutex::new(reactors),
             door: Mutex::new(door),
             is_closed: AtomicBool::new(false),
@@ -90,6 +100,29 @@ impl Node {
         self.viewer_port
     }
 
+    /// The port RTSP players connect to.
+    pub fn rtsp_port(&self) -> u16 {
+        self.rtsp_port
+    }
+
+    /// Let a player sign in with a ticket of the protocol RTSP that it does not show; see [`crate::ticket::ExpectedPlayers`].
+    pub fn expect_player(&self, token: &str) -> Result<(), NodeError> {
+        let now_ms = unix_us() / 1000;
+        let verified = self
+            .shared
+            .verifier
+            .verify_any(token, Protocol::Rtsp, now_ms);
+        let ticket = verified.map_err(|refusal| {
+            NodeError::Invalid(format!("no ticket for a player: {}", refusal.word()))
+        })?;
+        if self.shared.expected_players().expect(ticket, token, now_ms) {
+            return Ok(());
+        }
+        self.shared.counters.count("rtsp_players_unexpected");
+        let why = "too many players are expected already; some expire every second";
+        Err(NodeError::Unavailable(why.to_owned()))
+    }
+
     /// Show new connections another certificate; an error when it cannot be used, or TLS is not spoken here.
     pub fn exchange_certificate(&self, certificate: &str, key: &str) -> Result<(), NodeError> {
         let Some(identity) = &self.shared.settings.tls else {
@@ -98,7 +131,7 @@ impl Node {
             ));
         };
         let exchanged = identity.exchange(certificate, key);
-        exchanged.map_err(|error| NodeError::Invalid(error.to_string()))
+        exchanged.map_err(NodeError::Certificate)
     }
 
     /// What the threads share: events, counters.
@@ -163,7 +196,9 @@ impl Node {
             reactors: self.lock().len(),
             streams: shared.owners().len(),
             viewers: shared.viewers.taken(),
-            connections: shared.viewers.taken() + shared.unverified.taken(),
+            connections: shared.viewers.taken()
+                + shared.hls_connections.taken()
+                + shared.unverified.taken(),
             ports_free,
             ports_quarantined,
             nonces: shared.tickets().len(),
@@ -308,7 +343,7 @@ fn bind_outlet(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
-        Some(Protocol::TCP),
+        Some(socket2::Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
     // A restarted server must not wait for its former viewers' connections to be forgotten.

@@ -24,6 +24,7 @@ fn settings(rtp_port_min: u16) -> Settings {
     Settings {
         viewer_host: LOOPBACK,
         viewer_port: 0,
+        rtsp_port: 0,
         rtp_host: LOOPBACK,
         rtp_port_min,
         rtp_port_max: rtp_port_min + 19,

@@ -1,3 +1,4 @@
-//! Ways out for other people's players, each from the fragments that everybody gets and none of them before somebody asks.
+//! Ways out for other people's players, none of them at work before somebody asks.
 
 pub mod hls;
+pub mod rtsp;

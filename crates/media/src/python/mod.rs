@@ -45,8 +45,8 @@ struct Node {
 #[pymethods]
 impl Node {
     #[new]
-    #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtp_host, rtp_port_min, rtp_port_max,
-        port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
+    #[pyo3(signature = (*, ticket_key, viewer_host, viewer_port, rtsp_port, rtp_host, rtp_port_min,
+        rtp_port_max, port_quarantine_ms, reactors, gop_max_bytes, viewer_queue_bytes, viewer_queue_ms, media_timeout_ms,
         max_connections, request_head_timeout_ms, tls_certificate = "", tls_key = ""))]
     #[allow(clippy::too_many_arguments)] // keyword-only on the Python side
     fn new(
@@ -54,6 +54,7 @@ impl Node {
         ticket_key: Vec<u8>,
         viewer_host: &str,
         viewer_port: u16,
+        rtsp_port: u16,
         rtp_host: &str,
         rtp_port_min: u16,
         rtp_port_max: u16,
@@ -70,14 +71,15 @@ impl Node {
     ) -> PyResult<Node> {
         let tls = match tls_certificate {
             "" => None,
-            certificate => Some(Identity::read(certificate, tls_key).map_err(|error| {
-                let why = NodeError::Invalid(error.to_string());
-                raise(py, &why)
-            })?),
+            certificate => Some(
+                Identity::read(certificate, tls_key)
+                    .map_err(|error| raise(py, &NodeError::Certificate(error)))?,
+            ),
         };
         let settings = Settings {
             viewer_host: address(py, "viewer_host", viewer_host)?,
             viewer_port,
+            rtsp_port,
             rtp_host: address(py, "rtp_host", rtp_host)?,
             rtp_port_min,
             rtp_port_max,
@@ -104,6 +106,16 @@ impl Node {
     fn exchange_certificate(&self, py: Python<'_>, certificate: &str, key: &str) -> PyResult<()> {
         self.core
             .exchange_certificate(certificate, key)
+            .map_err(|error| raise(py, &error))
+    }
+
+    #[getter]
+    fn rtsp_port(&self) -> u16 {
+        self.core.rtsp_port()
+    }
+
+    fn expect_player(&self, py: Python<'_>, token: &str) -> PyResult<()> {
+        py.detach(|| self.core.expect_player(token))
             .map_err(|error| raise(py, &error))
     }
 

@@ -8,6 +8,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
+use crate::outlets::hls::admission::NewSession;
+use crate::outlets::hls::connection::Visitor;
+use crate::outlets::rtsp::NewPlayer;
 use crate::receiver::ReceiverSockets;
 use crate::recording::Recorder;
 use crate::rtsp::target::RtspTarget;
@@ -143,6 +146,12 @@ pub enum Command {
     },
     /// Take a viewer in.
     Attach(Box<NewViewer>),
+    /// Begin a viewing by HLS.
+    OpenHls(Box<NewSession>),
+    /// Serve a client of such a viewing.
+    ServeHls(Box<Visitor>),
+    /// Take a player in.
+    AttachPlayer(Box<NewPlayer>),
     /// End viewers.
     Cut {
         /// Which.
@@ -161,6 +170,8 @@ pub enum Command {
     Serve {
         /// The bound outlet.
         listener: std::net::TcpListener,
+        /// That of the players.
+        players: std::net::TcpListener,
         /// Every reactor's commands, in order.
         reactors: Vec<UnboundedSender<Command>>,
     },

@@ -45,6 +45,7 @@ fn shared() -> Arc<Shared> {
     let settings = Settings {
         viewer_host: std::net::Ipv4Addr::LOCALHOST.into(),
         viewer_port: 0,
+        rtsp_port: 0,
         rtp_host: std::net::Ipv4Addr::LOCALHOST.into(),
         rtp_port_min: 20_000,
         rtp_port_max: 20_001,

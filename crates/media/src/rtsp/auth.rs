@@ -227,7 +227,7 @@ fn parse(value: &str) -> Option<Challenge> {
 }
 
 /// `name=value` pairs with or without quotes. What cannot be read ends the list; values are bounded.
-fn parameters(mut rest: &str) -> Vec<(String, String)> {
+pub(crate) fn parameters(mut rest: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     while found.len() < 32 {
         rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -268,7 +268,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,4 +1,4 @@
-//! RTSP messages and interleaved frames on one connection (RFC 2326 4, 6, 7, 10.12), any split.
+//! RTSP messages and interleaved frames on one connection (RFC 2326 4, 6, 7, 10.12), any split, for both sides.
 
 use std::ops::Range;
 
@@ -21,10 +21,17 @@ pub enum StartLine {
     /// An answer to one of our requests.
     Status(u16),
     /// Servers ask as well: OPTIONS, ANNOUNCE, REDIRECT, TEARDOWN.
-    Request(String),
+    Request {
+        /// What is asked for.
+        method: String,
+        /// Of what: an absolute URI or `*`.
+        uri: String,
+        /// Whether it is asked in RTSP 1.x.
+        is_version_1: bool,
+    },
 }
 
-/// One message of the server.
+/// One message of the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What it is.
@@ -81,7 +88,7 @@ pub enum ReadError {
     NoFraming,
 }
 
-/// Reads what a server sends. Feed with [`Reader::push`], then take items until there is none.
+/// Reads what a peer sends. Feed with [`Reader::push`], then take items until there is none.
 #[derive(Debug, Default)]
 pub struct Reader {
     buffer: Vec<u8>,
@@ -108,6 +115,11 @@ impl Reader {
             self.taken = 0;
         }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Bytes that were pushed and not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.buffer.len() - self.taken
     }
 
     /// The bytes of a frame that [`Reader::take`] has just given.
@@ -246,9 +258,13 @@ fn start_line(line: &[u8]) -> Option<StartLine> {
         && first
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let _uri = words.next()?;
-    (is_method && words.next()?.starts_with("RTSP/1."))
-        .then(|| StartLine::Request(first.to_owned()))
+    let uri = words.next()?;
+    let version = words.next()?;
+    (is_method && version.starts_with("RTSP/")).then(|| StartLine::Request {
+        method: first.to_owned(),
+        uri: uri.to_owned(),
+        is_version_1: version.starts_with("RTSP/1."),
+    })
 }
 
 fn looks_like_start(bytes: &[u8]) -> bool {
@@ -303,9 +319,25 @@ pub fn request(method: &str, uri: &str, cseq: u32, headers: &[(&str, &str)]) -> 
     text.into_bytes()
 }
 
-/// Write an answer to a server's request.
-pub fn response(status: u16, phrase: &str, cseq: u32) -> Vec<u8> {
-    format!("RTSP/1.0 {status} {phrase}\r\nCSeq: {cseq}\r\n\r\n").into_bytes()
+/// Write an answer. The caller has made sure that no value holds line breaks.
+pub fn response(
+    status: u16,
+    phrase: &str,
+    cseq: u32,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
+    let mut text = format!("RTSP/1.0 {status} {phrase}\r\nCSeq: {cseq}\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    text.push_str("\r\n");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 #[cfg(test)]
@@ -353,7 +385,8 @@ mod tests {
         let items = all(&mut reader);
         assert_eq!(items.len(), 4);
         assert!(
-            matches!(&items[3], Item::Message(message) if message.start == StartLine::Request("OPTIONS".into()))
+            matches!(&items[3], Item::Message(Message { start: StartLine::Request { method, uri, .. }, .. })
+                if method == "OPTIONS" && uri == "*")
         );
         assert_eq!(reader.skipped_bytes, 0);
     }

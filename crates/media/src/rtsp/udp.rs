@@ -1,4 +1,4 @@
-//! The UDP sockets of an RTSP session.
+//! The UDP sockets of an RTSP session, whichever side asked for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::net::UdpSocket;
 
-use crate::ports::AllocationError;
 use crate::reactor::Reactor;
 use crate::receiver::bind_udp;
 use crate::rtsp::RtspFailure;
@@ -31,30 +30,25 @@ impl UdpPair {
     /// A pair for each track that may come.
     pub fn open_all(reactor: &Reactor, server: IpAddr) -> Result<Vec<UdpPair>, RtspFailure> {
         (0..MAX_TRACKS)
-            .map(|_| Self::open(&reactor.shared, server))
+            .map(|_| {
+                let host = reactor.shared.settings.rtp_host;
+                if host.is_ipv4() != server.is_ipv4() {
+                    return Err(RtspFailure::Unreachable);
+                }
+                Self::open(&reactor.shared, host).ok_or(RtspFailure::Ports)
+            })
             .collect()
     }
 
-    fn open(shared: &Arc<Shared>, server: IpAddr) -> Result<UdpPair, RtspFailure> {
-        let host = shared.settings.rtp_host;
-        if host.is_ipv4() != server.is_ipv4() {
-            return Err(RtspFailure::Unreachable);
-        }
+    /// A pair on an address of ours; `None` when there is none left.
+    pub fn open(shared: &Arc<Shared>, host: IpAddr) -> Option<UdpPair> {
         let bind = |port: u16| {
             let rtp = bind_udp(SocketAddr::new(host, port))?;
             let rtcp = bind_udp(SocketAddr::new(host, port + 1))?;
             Ok((UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?))
         };
-        let (port, (rtp, rtcp)) =
-            shared
-                .ports()
-                .allocate(Instant::now(), bind)
-                .map_err(|error| match error {
-                    AllocationError::Exhausted(_) | AllocationError::System(_) => {
-                        RtspFailure::Ports
-                    }
-                })?;
-        Ok(UdpPair {
+        let (port, (rtp, rtcp)) = shared.ports().allocate(Instant::now(), bind).ok()?;
+        Some(UdpPair {
             port,
             rtp: Rc::new(rtp),
             rtcp: Rc::new(rtcp),

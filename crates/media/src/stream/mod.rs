@@ -11,7 +11,9 @@
 
 mod arrivals;
 mod health;
+mod hls;
 mod outputs;
+mod players;
 mod reports;
 mod sounds;
 mod transport;
@@ -33,6 +35,8 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, text};
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
+use crate::outlets::hls::feed::HlsFeed;
+use crate::outlets::rtsp::feed::Feed;
 use crate::parameters::VideoParameters;
 use crate::recording::RecorderFeed;
 use crate::relaying::Relaying;
@@ -61,11 +65,14 @@ pub struct Stream {
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     sound: Sound,
+    hls: Option<HlsFeed>,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
     /// Packets lost up to the latest recorded key frame.
     recorded_losses: u64,
     relaying: Relaying,
+    /// Players by RTSP.
+    players: Feed,
     /// Talks whose voice comes from here.
     talks: Vec<Rc<RefCell<TalkRoom>>>,
     peer: Option<SocketAddr>,
@@ -121,10 +128,12 @@ impl Stream {
             parameters: None,
             viewers: Slab::new(),
             sound: Sound::default(),
+            hls: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
             recorded_losses: 0,
             relaying,
+            players: Feed::default(),
             talks: Vec::new(),
             peer: None,
             opened_us: now_us,
@@ -170,6 +179,7 @@ impl Stream {
         self.ingest.discontinue(now_us, &mut self.outputs);
         self.deliver(now_us);
         self.cache.clear();
+        self.players.forget_group();
         self.relaying.discontinue();
     }
 
@@ -186,6 +196,7 @@ impl Stream {
             self.deliver(now_us);
         }
         self.end_overdue_viewers(now_us);
+        self.tick_players(now_us);
         if !self.relaying.is_idle() {
             self.relaying.tick(now_us);
             self.ingest.tap(self.relaying.wants_payloads());
@@ -198,6 +209,7 @@ impl Stream {
     /// End the stream: its viewers first, so that each leaves before the stream does.
     pub fn end(&mut self, reason: &'static str) {
         self.cut(|_| true, EndReason::StreamEnded);
+        self.cut_players(|_| true, EndReason::StreamEnded, 0);
         self.cut_senders(|_| true, "stream_ended");
         for feed in self.sinks.drain(..) {
             feed.sink().end(SinkEnd::StreamEnded);
@@ -249,6 +261,8 @@ impl Stream {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
+        self.feed_hls(&unit, now_us);
+        self.feed_players(&unit, now_us);
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);
         }
@@ -266,6 +280,7 @@ impl Stream {
 
     fn audio(&mut self, frame: &AudioFrame, now_us: u64) {
         self.relaying.audio(frame, self.ingest.format(), now_us);
+        self.sound_to_players(frame, now_us);
         for feed in &self.recorders {
             feed.audio(frame);
         }

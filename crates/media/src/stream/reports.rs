@@ -3,6 +3,8 @@
 use super::Stream;
 use crate::connection::ViewerConnection;
 use crate::events::{Event, Value, text};
+use crate::outlets::hls::feed::HlsFeed;
+use crate::outlets::rtsp::Player;
 use crate::stats::StreamStats;
 
 impl Stream {
@@ -28,6 +30,10 @@ impl Stream {
                 .map(|(_, viewer)| of(viewer))
                 .sum::<u64>()
         };
+        let players = |of: fn(&Player) -> u64| {
+            let players = self.players.players();
+            players.map(|(_, player)| of(player)).sum::<u64>()
+        };
         let parameters = self.parameters.as_deref();
         let mut tracks: Vec<String> = parameters
             .map(|video| video.codec_string.clone())
@@ -51,19 +57,30 @@ impl Stream {
             width: parameters.map(|video| video.width),
             height: parameters.map(|video| video.height),
             tracks,
-            viewers: self.viewers.len(),
+            viewers: self.viewers.len()
+                + self.players.len()
+                + self.hls.as_ref().map_or(0, HlsFeed::sessions),
             listeners: self.listeners(),
             sound: self.sound.stats(),
             cache_bytes: self.cache.bytes(),
             fragments: self.fragments,
-            viewer_drops: self.viewer_drops + live(|viewer| viewer.queue.drops()),
-            viewer_bytes: self.viewer_bytes + live(|viewer| viewer.queue.bytes_sent()),
-            viewer_falls: self.viewer_falls + live(|viewer| viewer.queue.falls()),
+            viewer_drops: self.viewer_drops
+                + live(|viewer| viewer.queue.drops())
+                + players(|player| player.media().drops),
+            viewer_bytes: self.viewer_bytes
+                + live(|viewer| viewer.queue.bytes_sent())
+                + players(Player::bytes_sent)
+                + self.hls.as_ref().map_or(0, HlsFeed::bytes_sent),
+            hls: self.hls.as_ref().map(HlsFeed::details).unwrap_or_default(),
+            viewer_falls: self.viewer_falls
+                + live(|viewer| viewer.queue.falls())
+                + players(|player| player.media().falls),
             ssrc: self.ingest.ssrc(),
             ssrc_mismatches: self.ssrc_mismatches,
             peer: self.peer.map(|peer| peer.to_string()),
             sockets: self.sockets,
             relaying: self.relaying.details(),
+            players: self.players.details(),
             cache_overflows: self.cache.overflows(),
             media_ms: self.last_dts.map(|dts| dts / 90),
             last_packet_age_ms: self

@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size  field
 //! 0       1     version, 1
-//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk)
+//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
@@ -15,11 +15,14 @@
 //! `src/commonview/media/tickets.py` is the signing side.
 //!
 //! [`Verifier`] checks signatures and times, [`TicketBook`] that a ticket is used once and not after a cut.
+//! [`ExpectedPlayers`] keeps the tickets of players that sign in with a name and a password.
 
 mod book;
+mod expected;
 mod verifier;
 
 pub use book::TicketBook;
+pub use expected::{EXPECTED_MAX, ExpectedPlayers};
 pub use verifier::{KEY_MIN, Verifier};
 
 /// The longest id a ticket can carry.
@@ -39,6 +42,10 @@ pub enum Protocol {
     WebSocket,
     /// Not reading but speaking: G.711 in WebSocket messages to a talk.
     Talk,
+    /// RTSP, for other programs' players.
+    Rtsp,
+    /// Playlists, segments and parts: many requests under one ticket.
+    Hls,
 }
 
 impl Protocol {
@@ -48,6 +55,8 @@ impl Protocol {
             Protocol::Http => "http",
             Protocol::WebSocket => "ws",
             Protocol::Talk => "talk",
+            Protocol::Rtsp => "rtsp",
+            Protocol::Hls => "hls",
         }
     }
 }

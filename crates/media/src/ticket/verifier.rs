@@ -39,21 +39,27 @@ impl Verifier {
         protocol: Protocol,
         now_ms: u64,
     ) -> Result<Ticket, Refusal> {
-        let ticket = self.authenticate(token)?;
-        if ticket.protocol != protocol {
-            return Err(Refusal::WrongProtocol);
-        }
+        let ticket = self.open(token, protocol)?;
         if ticket.stream_id != stream_id {
             return Err(Refusal::WrongStream);
         }
-        if ticket.start_by_ms <= now_ms {
-            return Err(Refusal::Expired);
-        }
-        if ticket.start_by_ms - now_ms > START_WITHIN_MAX_MS {
-            return Err(Refusal::StartTooFar);
-        }
-        if ticket.end_by_ms <= now_ms {
-            return Err(Refusal::Ended);
+        in_time(ticket, now_ms)
+    }
+
+    /// As [`Verifier::verify`], for whatever stream the ticket names.
+    pub fn verify_any(
+        &self,
+        token: &str,
+        protocol: Protocol,
+        now_ms: u64,
+    ) -> Result<Ticket, Refusal> {
+        in_time(self.open(token, protocol)?, now_ms)
+    }
+
+    fn open(&self, token: &str, protocol: Protocol) -> Result<Ticket, Refusal> {
+        let ticket = self.authenticate(token)?;
+        if ticket.protocol != protocol {
+            return Err(Refusal::WrongProtocol);
         }
         Ok(ticket)
     }
@@ -82,6 +88,8 @@ impl Verifier {
                 Protocol::Http => 1,
                 Protocol::WebSocket => 2,
                 Protocol::Talk => 3,
+                Protocol::Rtsp => 4,
+                Protocol::Hls => 5,
             },
         ];
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
@@ -101,6 +109,19 @@ impl Verifier {
     }
 }
 
+fn in_time(ticket: Ticket, now_ms: u64) -> Result<Ticket, Refusal> {
+    if ticket.start_by_ms <= now_ms {
+        return Err(Refusal::Expired);
+    }
+    if ticket.start_by_ms - now_ms > START_WITHIN_MAX_MS {
+        return Err(Refusal::StartTooFar);
+    }
+    if ticket.end_by_ms <= now_ms {
+        return Err(Refusal::Ended);
+    }
+    Ok(ticket)
+}
+
 fn parse_payload(payload: &[u8]) -> Option<Ticket> {
     let (fixed, mut rest) = payload.split_at_checked(FIXED_LEN)?;
     if fixed[0] != VERSION {
@@ -110,6 +131,8 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
         1 => Protocol::Http,
         2 => Protocol::WebSocket,
         3 => Protocol::Talk,
+        4 => Protocol::Rtsp,
+        5 => Protocol::Hls,
         _ => return None,
     };
     let start_by_ms = u64::from_be_bytes(fixed[2..10].try_into().ok()?);

@@ -10,7 +10,7 @@ pub use identity::{Identity, IdentityError};
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream as StdStream};
+use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::time::Duration;
 
 use rustls::ServerConnection;
@@ -68,7 +68,8 @@ impl Wire {
         let mut tls = Box::new(tls);
         tls.set_buffer_limit(Some(HELD_MAX));
         let socket = Socket::new(socket);
-        while tls.is_handshaking() {
+        // To the last octet of ours: the peer may say nothing before it has our Finished (RFC 5246 7.3).
+        while tls.is_handshaking() || tls.wants_write() {
             let step = if tls.wants_write() {
                 let _tried_below = socket.stream.writable().await;
                 tls.write_tls(&mut &socket)
@@ -97,6 +98,16 @@ impl Wire {
     /// Whether it runs inside TLS.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The address of ours that the peer found.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.stream.local_addr()
+    }
+
+    /// Octets that nobody acknowledges for so long mean that nobody is there any more (RFC 5482).
+    pub fn notice_vanishing(&self, after: Duration) {
+        let _best_effort = SockRef::from(&self.socket.stream).set_tcp_user_timeout(Some(after));
     }
 
     /// Until there is something to read.

@@ -53,6 +53,7 @@ fn node(first_port: u16, head_timeout: Duration, papers: &Papers) -> Node {
     let settings = Settings {
         viewer_host: LOOPBACK,
         viewer_port: 0,
+        rtsp_port: 0,
         rtp_host: LOOPBACK,
         rtp_port_min: first_port,
         rtp_port_max: first_port + 19,

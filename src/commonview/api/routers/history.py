@@ -53,11 +53,10 @@ async def open_playback(
     playable = await context.live.open_playback(
         caller.subject, _wish(body), body.start, body.end, body.protocol
     )
-    origin = context.media_address.origin(body.protocol, request.headers.get("host", ""))
     return PlaybackOpened(
         playback=PlaybackOut.model_validate(playable.playback),
         grant=_grant_out(playable.access.grant, playable.access.purpose),
-        url=origin + playable.path,
+        url=context.media_address.url(body.protocol, request.headers.get("host", ""), playable.way),
         start_by=playable.start_by,
     )
 

@@ -50,7 +50,6 @@ async def open_live(
         stream_number=body.stream_number,
     )
     grant, purpose = playable.access.grant, playable.access.purpose
-    origin = context.media_address.origin(body.protocol, request.headers.get("host", ""))
     return LiveOut(
         access_id=playable.access.record.id,
         session_id=playable.session.id,
@@ -63,7 +62,7 @@ async def open_live(
             starts_at=grant.starts_at,
             ends_at=grant.ends_at,
         ),
-        url=origin + playable.path,
+        url=context.media_address.url(body.protocol, request.headers.get("host", ""), playable.way),
         start_by=playable.start_by,
     )
 

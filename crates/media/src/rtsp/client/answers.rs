@@ -18,7 +18,7 @@ impl Client {
         sink: &mut dyn FnMut(ClientEvent<'_>),
     ) {
         match &message.start {
-            StartLine::Request(method) => self.asked(method, message, sink),
+            StartLine::Request { method, .. } => self.asked(method, message, sink),
             StartLine::Status(100..=199) => {}
             StartLine::Status(status) => {
                 // Some servers leave the number out or count by themselves; requests are never pipelined, so an answer
@@ -42,7 +42,8 @@ impl Client {
             | "REDIRECT" => (200, "OK"),
             _ => (501, "Not Implemented"),
         };
-        self.output.extend(message::response(status, phrase, cseq));
+        self.output
+            .extend(message::response(status, phrase, cseq, &[], &[]));
         match method {
             "TEARDOWN" => self.fail(RtspFailure::Closed, None, sink),
             "REDIRECT" => self.redirect(message, sink),
