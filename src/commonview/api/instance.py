@@ -26,6 +26,7 @@ from commonview.api.media_address import MediaAddress, ticket_peers
 from commonview.api.media_certificate import CertificateWatch
 from commonview.api.middleware import GateCounters
 from commonview.api.recorded_desk import RecordedDesk
+from commonview.api.rendering_rooms import open_rendering
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -159,6 +160,18 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         security.on_session_end(lambda ended: loop.call_soon_threadsafe(recorded.end_sessions, ended))
         stack.push_async_callback(recorded.drain)
         await recording.start()
+        rendering = await open_rendering(
+            settings,
+            database=db,
+            clock=clock,
+            bus=bus,
+            security=security,
+            network=network,
+            media=media,
+            recording=recording,
+            recorded=recorded,
+        )
+        stack.push_async_callback(rendering.close)
         # Before the network room: streams that end because of a shutdown are no gap.
         stack.push_async_callback(recording.close)
 
@@ -181,6 +194,9 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             imports=imports,
             recording=recording,
             recorded=recorded,
+            exports=rendering.exports,
+            export_downloads=rendering.downloads,
+            pictures=rendering.pictures,
             talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
