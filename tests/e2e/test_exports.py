@@ -1,4 +1,4 @@
-"""Recordings taken away in the console: ordered, rendered, saved as a flawless file; a still of the live picture."""
+"""Recordings taken away in the console: ordered, rendered, saved without a fault; a still of what is live."""
 
 from __future__ import annotations
 
