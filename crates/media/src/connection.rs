@@ -317,6 +317,7 @@ mod tests {
             start_by_ms: 0,
             end_by_ms: 0,
             nonce: [0; 16],
+            peers: None,
         };
         let limits = QueueLimits {
             bytes: 1 << 20,

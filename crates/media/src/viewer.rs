@@ -247,6 +247,11 @@ impl ViewerQueue {
         self.chunks.len()
     }
 
+    /// Since when the oldest of them waits.
+    pub fn waits_since(&self) -> Option<u64> {
+        self.chunks.front().map(|chunk| chunk.queued_us)
+    }
+
     /// Bytes waiting.
     pub fn bytes(&self) -> usize {
         self.bytes

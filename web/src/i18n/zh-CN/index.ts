@@ -13,6 +13,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import playback from './playback.json'
 import plans from './plans.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
@@ -36,6 +37,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...playback,
   ...plans,
   ...recording,
   ...recordings,
