@@ -13,6 +13,7 @@ import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
 import plans from './plans.json'
+import player from './player.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
@@ -35,6 +36,7 @@ export default {
   ...manage,
   ...network,
   ...plans,
+  ...player,
   ...recording,
   ...recordings,
   ...shell,
