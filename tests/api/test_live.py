@@ -57,6 +57,14 @@ async def test_a_player_without_websockets_gets_an_http_url(made: Harness) -> No
     assert live["url"].startswith("http://127.0.0.1:8001/live/")
 
 
+async def test_a_player_of_hls_gets_the_playlist_that_opens_its_session(made: Harness) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    url = urlsplit((await _watch(client, protocol="hls")).json()["url"])
+    assert (url.scheme, url.netloc, url.path) == ("http", "127.0.0.1:8001", "/hls/stream1/index.m3u8")
+    assert len(parse_qs(url.query)["ticket"]) == 1
+    assert [record.protocol for record in _records(made)] == ["hls"]
+
+
 async def test_another_programs_player_gets_a_url_that_names_no_ticket(made: Harness) -> None:
     client = await made.signed_in(Role.OPERATOR)
     live = (await _watch(client, protocol="rtsp")).json()

@@ -381,3 +381,27 @@ async def test_the_forecast_says_what_it_stands_on(made: Harness) -> None:
     assert (young["total"]["state"], young["total"]["days_until_full"]) == ("unknown", None)
     assert [one["state"] for one in young["disks"]] == ["unknown"]
     assert young["total"]["kept_bytes"] == 3 * len(CONTENT)
+
+
+async def test_what_may_be_recorded_on_demand_is_told_and_until_when(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made.context.recording.keeper, "tick", lambda: None)  # no camera is asked here
+    supervisor = await made.signed_in(Role.SUPERVISOR)
+    await supervisor.post("/api/recording/plans", json=PLAN | {"mode": "on_demand", "stream_number": 1})
+    operator = await made.signed_in(Role.OPERATOR)
+    place = f"/api/recording/channels/{CHANNEL_ID}"
+    assert (await operator.get(place)).json() == {
+        "tracks": [],
+        "on_demand": [{"stream_number": 1, "until": None}],
+    }
+    body = {"channel_id": CHANNEL_ID, "stream_number": 1, "minutes": 10}
+    until = (await operator.post("/api/recording/demand", json=body)).json()["until"]
+    told = (await operator.get(place)).json()
+    assert [one["until"] for one in told["on_demand"]] == [until]
+    assert [one["stream_number"] for one in told["tracks"]] == [1]
+    standing = (await operator.get("/api/recording/standing")).json()["items"]
+    assert [(one["channel_id"], one["stream_number"]) for one in standing] == [(CHANNEL_ID, 1)]
+    await operator.post("/api/recording/demand", json=body | {"minutes": 0})
+    assert [one["until"] for one in (await operator.get(place)).json()["on_demand"]] == [None]
+    assert (await operator.get("/api/recording/standing")).json()["items"] == []

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.console import Console
-from tests.processes import ADMINISTRATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
+from tests.processes import ADMINISTRATOR, OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
 
 Window = Callable[..., Console]
 ROOMS = ("plans", "tracks", "storage", "gaps", "holds", "deletions")
@@ -179,3 +179,32 @@ def test_every_room_is_accessible_at_every_width(
     expect(console.see("plan-dialog")).to_be_visible()
     assert console.accessibility_faults() == []
     console.shot(f"plan-dialog-{width}")
+
+
+def test_somebody_on_duty_records_now_and_stops(yard: Server, window: Window) -> None:
+    supervisor = yard.sign_in(SUPERVISOR)
+    camera = channels(supervisor)[1]["id"]
+    plan = {"name": "on demand", "mode": "on_demand", "purpose": "what happens now", "stream_number": 1}
+    made = supervisor.post("/api/recording/plans", json=plan | {"channel_id": camera})
+    assert made.status_code == 201, made.text
+    console = window(yard)
+    console.come_in(OPERATOR)
+    console.open("/#/live")
+    console.watch(camera, 1)
+    console.tile(1).get_by_test_id("tile-steer").click()
+    now = console.see("record-now")
+    now.get_by_test_id("record-now-minutes").select_option("5")
+    now.get_by_test_id("record-now-start").click()
+    expect(now).to_have_attribute("data-records", "true")
+    dots = console.see(f"recording-{camera}")
+    expect(dots).to_have_count(2)
+    expect(dots.first).to_have_attribute("data-mark", "recording")
+    console.shot("record-now")
+    assert console.accessibility_faults() == []
+    now.get_by_test_id("record-now-stop").click()
+    expect(now.get_by_test_id("record-now-start")).to_be_visible()
+    expect(dots).to_have_count(0)
+    console.open(f"/#/channels/{camera}")
+    page = console.see("channel-page")
+    expect(page.get_by_test_id("record-now-start")).to_be_visible()
+    console.shot("record-now-channel")

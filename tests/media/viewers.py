@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,10 +88,20 @@ def last_words(connection: ClientConnection, *, timeout: float = 10.0) -> dict[s
 
 
 def open_http(
-    node: CoreMediaNode, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
+    node: CoreMediaNode,
+    path: str,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> http.client.HTTPResponse:
-    """Send one request and read the head of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", node.viewer_port, timeout=PATIENCE_S)
+    """Send one request, inside ``tls`` if given, and read the head of its answer."""
+    place = ("127.0.0.1", node.viewer_port)
+    connection = (
+        http.client.HTTPConnection(*place, timeout=PATIENCE_S)
+        if tls is None
+        else http.client.HTTPSConnection(*place, timeout=PATIENCE_S, context=tls)
+    )
     connection.request(method, path, headers=headers or {})
     return connection.getresponse()
 

@@ -4,6 +4,7 @@ import { bodyOf, draftOf, faultOf, minimumOf } from '@/plans/draft'
 import { roughly, saidOf, sharesOf } from '@/plans/foresight'
 import { reasonsOf } from '@/plans/gaps'
 import { countsOf, filtered } from '@/plans/tracks'
+import { changed, markOf } from '@/stores/recording'
 import type { Gap, Outlook, Plan, TrackStatus } from '@/plans/types'
 import { clockOf, coverage, emptyWeekDays, hoursOf, painted, parsed, spansOf, textOf, weekOf } from '@/plans/week'
 
@@ -155,5 +156,15 @@ describe('lists', () => {
       { reason: 'device_offline', count: 1, seconds: 600 },
       { reason: 'packet_loss', count: 2, seconds: 5 },
     ])
+  })
+})
+
+describe('the mark beside a camera', () => {
+  test('is of all its streams', () => {
+    const both = changed(changed(undefined, 0, 'failing') ?? undefined, 1, 'recording')
+    expect(markOf(both ?? undefined)).toBe('recording')
+    expect(markOf(changed(both ?? undefined, 1, 'waiting') ?? undefined)).toBe('failing')
+    expect(markOf(changed(undefined, 0, 'ready') ?? undefined)).toBeNull()
+    expect(changed(changed(undefined, 0, 'recording') ?? undefined, 0, null)).toBeNull()
   })
 })

@@ -15,6 +15,7 @@ pub struct KeyFrameCache {
     bytes: usize,
     max_bytes: usize,
     overflows: u64,
+    last_group_ticks: Option<i64>,
 }
 
 impl KeyFrameCache {
@@ -25,12 +26,15 @@ impl KeyFrameCache {
             bytes: 0,
             max_bytes,
             overflows: 0,
+            last_group_ticks: None,
         }
     }
 
     /// Adds the next access unit of the stream; a key frame forgets everything before it.
     pub fn push(&mut self, unit: AccessUnit) {
         if unit.is_key_frame {
+            let first = self.units.front();
+            self.last_group_ticks = first.map(|first| unit.dts - first.dts);
             self.clear();
         } else if self.units.is_empty() {
             return;
@@ -58,6 +62,16 @@ impl KeyFrameCache {
     /// The cached key frame, if any.
     pub fn key_frame(&self) -> Option<&AccessUnit> {
         self.units.front()
+    }
+
+    /// How long a group of pictures lasts, 90 kHz: the last whole one, or the present one when that is longer already.
+    pub fn group_ticks(&self) -> Option<i64> {
+        let last = self.last_group_ticks?;
+        let now = match (self.units.front(), self.units.back()) {
+            (Some(first), Some(latest)) => latest.dts - first.dts,
+            _ => 0,
+        };
+        Some(last.max(now))
     }
 
     /// Bytes held.

@@ -86,7 +86,7 @@ pub(crate) fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes;
         Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
             [fragment.websocket(), Bytes::new(), Bytes::new()]
         }
-        Protocol::Http => {
+        Protocol::Http | Protocol::Hls => {
             let boxes = fragment.boxes();
             let head = Bytes::from(http::chunk_head(boxes.len()));
             [head, boxes, Bytes::from_static(http::CHUNK_END)]

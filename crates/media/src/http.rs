@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::outlets::hls::request as hls;
+
 /// The longest request head that is read.
 pub const HEAD_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 64;
@@ -37,6 +39,8 @@ pub enum Place {
     Live,
     /// `/talk/{talk_id}`: a talk to speak in.
     Talk,
+    /// `/hls/{stream_id}/...`: a stream to read in pieces.
+    Hls(hls::Target),
 }
 
 /// A request for a live stream, or to speak.
@@ -52,6 +56,10 @@ pub struct LiveRequest {
     pub ticket: Option<String>,
     /// Whether the request wants a WebSocket.
     pub upgrade: Upgrade,
+    /// The page that asks, which is one of our host.
+    pub origin: Option<String>,
+    /// Whether another request may follow on the connection.
+    pub keeps_alive: bool,
 }
 
 /// A request that is answered with an error status.
@@ -63,6 +71,8 @@ pub enum Rejection {
     TlsRequired,
     /// 403: a browser page of another host asks.
     ForeignOrigin,
+    /// 403: a session that never was, or has ended.
+    SessionUnknown,
     /// 404: nothing lives at this path.
     NotFound,
     /// 405: only GET and HEAD.
@@ -75,6 +85,8 @@ pub enum Rejection {
     HeadTooLong,
     /// 503: too many connections.
     Busy,
+    /// 503: what is awaited did not come in time.
+    Late,
     /// 504: the stream has no picture.
     NoMedia,
     /// 505: not HTTP/1.1.
@@ -88,12 +100,14 @@ impl Rejection {
             Rejection::BadRequest => (400, "Bad Request", "bad_request"),
             Rejection::TlsRequired => (400, "Bad Request", "tls_required"),
             Rejection::ForeignOrigin => (403, "Forbidden", "foreign_origin"),
+            Rejection::SessionUnknown => (403, "Forbidden", "session_unknown"),
             Rejection::NotFound => (404, "Not Found", "not_found"),
             Rejection::MethodNotAllowed => (405, "Method Not Allowed", "method_not_allowed"),
             Rejection::Timeout => (408, "Request Timeout", "request_timeout"),
             Rejection::UpgradeRequired => (426, "Upgrade Required", "websocket_version"),
             Rejection::HeadTooLong => (431, "Request Header Fields Too Large", "head_too_long"),
             Rejection::Busy => (503, "Service Unavailable", "too_many_connections"),
+            Rejection::Late => (503, "Service Unavailable", "media_late"),
             Rejection::NoMedia => (504, "Gateway Timeout", "no_media"),
             Rejection::Version => (505, "HTTP Version Not Supported", "http_version"),
         }
@@ -124,7 +138,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
     if fields.origin.is_some_and(|origin| !same_host(origin, host)) {
         return Err(Rejection::ForeignOrigin);
     }
-    let (place, stream_id, ticket) = route(target).ok_or(Rejection::NotFound)?;
+    let (place, stream_id, ticket) = route(target)?;
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -138,6 +152,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
             stream_id,
             ticket,
             upgrade,
+            origin: fields.origin.map(str::to_owned),
+            keeps_alive: !fields.wants_close,
         },
         head_len,
     )))
@@ -149,6 +165,7 @@ struct Fields<'a> {
     host: Option<&'a str>,
     origin: Option<&'a str>,
     wants_upgrade: bool,
+    wants_close: bool,
     upgrade_websocket: bool,
     websocket_key: Option<&'a str>,
     websocket_version: Option<&'a str>,
@@ -176,7 +193,10 @@ impl<'a> Fields<'a> {
                 "origin" => single(&mut fields.origin)?,
                 "sec-websocket-key" => single(&mut fields.websocket_key)?,
                 "sec-websocket-version" => single(&mut fields.websocket_version)?,
-                "connection" => fields.wants_upgrade |= has_token(value()?, "upgrade"),
+                "connection" => {
+                    fields.wants_upgrade |= has_token(value()?, "upgrade");
+                    fields.wants_close |= has_token(value()?, "close");
+                }
                 "upgrade" => fields.upgrade_websocket |= has_token(value()?, "websocket"),
                 "content-length" => fields.has_body |= value()? != "0",
                 "transfer-encoding" => fields.has_body = true,
@@ -216,23 +236,27 @@ fn has_token(value: &str, token: &str) -> bool {
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// `/live/{stream_id}.mp4?ticket=...` or `/talk/{talk_id}?ticket=...`: the place, its id and the ticket.
-fn route(target: &str) -> Option<(Place, String, Option<String>)> {
+/// `/live/{stream_id}.mp4?ticket=...`, `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
+fn route(target: &str) -> Result<(Place, String, Option<String>), Rejection> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (place, id) = match path.strip_prefix("/talk/") {
-        Some(talk_id) => (Place::Talk, talk_id),
-        None => (
-            Place::Live,
-            path.strip_prefix("/live/")?.strip_suffix(".mp4")?,
-        ),
-    };
-    if !crate::ticket::is_valid_id(id) {
-        return None;
-    }
     let ticket = query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("ticket="));
-    Some((place, id.to_owned(), ticket.map(str::to_owned)))
+        .find_map(|pair| pair.strip_prefix("ticket="))
+        .map(str::to_owned);
+    if let Some(rest) = path.strip_prefix("/hls/") {
+        let (stream_id, target) = hls::parse(rest, query)?;
+        return Ok((Place::Hls(target), stream_id, ticket));
+    }
+    let (place, id) = match path.strip_prefix("/talk/") {
+        Some(talk_id) => (Place::Talk, Some(talk_id)),
+        None => {
+            let name = path.strip_prefix("/live/");
+            (Place::Live, name.and_then(|name| name.strip_suffix(".mp4")))
+        }
+    };
+    let id = id.filter(|id| crate::ticket::is_valid_id(id));
+    let id = id.ok_or(Rejection::NotFound)?.to_owned();
+    Ok((place, id, ticket))
 }
 
 /// Whether an Origin names the same host as Host, whatever the ports (the console and the outlet differ in port).
@@ -262,8 +286,13 @@ fn host_of(authority: &str) -> Option<&str> {
     (port_fits && plain).then_some(host)
 }
 
-/// A whole error response with a JSON body in the API's shape.
+/// A whole error response with a JSON body in the API's shape; the connection ends with it.
 pub fn error_response(status: u16, phrase: &str, code: &str) -> Vec<u8> {
+    error_answer(status, phrase, code, false)
+}
+
+/// As [`error_response`], and whether another request may follow.
+pub fn error_answer(status: u16, phrase: &str, code: &str, keeps_alive: bool) -> Vec<u8> {
     let body =
         format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"{phrase}\",\"params\":{{}}}}}}");
     let mut head = format!("HTTP/1.1 {status} {phrase}\r\n");
@@ -274,8 +303,9 @@ pub fn error_response(status: u16, phrase: &str, code: &str) -> Vec<u8> {
     }
     let _infallible = write!(
         head,
-        "Content-Type: application/json\r\nContent-Length: {}\r\n{COMMON_FIELDS}Connection: close\r\n\r\n",
-        body.len()
+        "Content-Type: application/json\r\nContent-Length: {}\r\n{COMMON_FIELDS}{}\r\n",
+        body.len(),
+        close_field(keeps_alive)
     );
     head.push_str(&body);
     head.into_bytes()
@@ -294,11 +324,46 @@ pub fn live_head() -> Vec<u8> {
 }
 
 /// The answer to HEAD: what GET would say, without touching the ticket.
-pub fn head_head() -> Vec<u8> {
+pub fn head_head(content_type: &str) -> Vec<u8> {
     format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n{COMMON_FIELDS}Connection: close\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{COMMON_FIELDS}Connection: close\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The head of a response of `len` bytes, which a page of this origin may read.
+pub fn response_head(
+    content_type: &str,
+    len: usize,
+    origin: Option<&str>,
+    keeps_alive: bool,
+) -> Vec<u8> {
+    let close = close_field(keeps_alive);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len}\r\n{COMMON_FIELDS}{close}\r\n"
+    );
+    allow_origin(head.into_bytes(), origin)
+}
+
+/// What an answer says of the connection: nothing when it goes on (RFC 9112 9.3).
+fn close_field(keeps_alive: bool) -> &'static str {
+    if keeps_alive {
+        ""
+    } else {
+        "Connection: close\r\n"
+    }
+}
+
+/// Let a page of this origin read a response: it differs from ours in its port.
+pub fn allow_origin(mut response: Vec<u8>, origin: Option<&str>) -> Vec<u8> {
+    let Some(origin) = origin else {
+        return response;
+    };
+    let fields = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
+    let status = response.iter().position(|&byte| byte == b'\n');
+    let behind = status.map_or(0, |end| end + 1);
+    response.splice(behind..behind, fields.into_bytes());
+    response
 }
 
 /// The answer that turns the connection into a WebSocket (RFC 6455 4.2.2).

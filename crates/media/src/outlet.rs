@@ -15,6 +15,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::events::{Event, text, unix_us};
 use crate::http::{self, HEAD_MAX, LiveRequest, Method, Place, Rejection, Upgrade};
+use crate::outlets::hls;
+use crate::outlets::hls::connection::Visitor;
+use crate::outlets::hls::session::HlsSession;
 use crate::reactor::Command;
 use crate::shared::{Owner, Shared, Slot, Slots};
 use crate::ticket::{Protocol, Refusal, Ticket};
@@ -82,7 +85,7 @@ impl Door {
 }
 
 /// Why a connection did not become a viewer.
-enum Turned {
+pub(crate) enum Turned {
     /// By the rules of HTTP.
     Rejected(Rejection),
     /// By its ticket.
@@ -166,36 +169,24 @@ async fn welcome(
         return;
     };
     let Some(wire) = wire else { return };
-    let turned = match request {
-        Ok((request, head_len)) => match admit(&shared, &request, &wire).await {
-            Ok((owner, ticket, slot)) => {
+    let answer = match request {
+        Ok((request, head_len)) => match admit(&shared, &reactors, &request, peer).await {
+            Ok(admitted) => {
                 drop(place);
+                wire.prepare_to_send(SEND_BUFFER);
                 bytes.drain(..head_len);
-                hand_over(
-                    &shared,
-                    &reactors[owner.reactor],
-                    wire,
-                    peer,
-                    (request, ticket, bytes, slot),
-                );
+                hand_over(&shared, &reactors, wire, peer, (request, admitted, bytes));
                 return;
             }
-            Err(turned) => turned,
-        },
-        Err(turned) => turned,
-    };
-    let answer = match turned {
-        Turned::Rejected(rejection) => {
-            let (status, phrase, code) = rejection.parts();
-            shared.counters.count(&format!("http_{status}"));
-            if rejection == Rejection::ForeignOrigin {
-                shared.counters.count("foreign_origins");
+            Err(turned) => {
+                let answer = turned_away(&shared, turned, Some(request.place), peer);
+                answer.map(|answer| http::allow_origin(answer, request.origin.as_deref()))
             }
-            http::error_response(status, phrase, code)
-        }
-        Turned::Refused(refusal) => refused(&shared, refusal, peer),
-        Turned::Answered => http::head_head(),
-        Turned::Gone => return shared.counters.count("connections_without_request"),
+        },
+        Err(turned) => turned_away(&shared, turned, None, peer),
+    };
+    let Some(answer) = answer else {
+        return shared.counters.count("connections_without_request");
     };
     if wire.try_write(&answer).is_ok() {
         door.wait(number, place, task);
@@ -224,12 +215,16 @@ pub(crate) async fn shake_hands(
     shaken.unwrap_or(Err(Unshaken::Failed))
 }
 
-async fn read_request(
+/// Read a request head behind what is in `bytes` already: the request and where its head ends.
+pub(crate) async fn read_request(
     wire: &Wire,
     bytes: &mut Vec<u8>,
     deadline: Instant,
 ) -> Result<(LiveRequest, usize), Turned> {
     loop {
+        if let Some(request) = http::parse_request(bytes).map_err(Turned::Rejected)? {
+            return Ok(request);
+        }
         let readable = timeout_at(deadline, wire.readable()).await;
         readable
             .map_err(|_| Turned::Rejected(Rejection::Timeout))?
@@ -241,20 +236,32 @@ async fn read_request(
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(_) => return Err(Turned::Gone),
         }
-        if let Some(request) = http::parse_request(bytes).map_err(Turned::Rejected)? {
-            return Ok(request);
-        }
         // The parser refuses a head that has outgrown HEAD_MAX, so `bytes` stays bounded by one read more.
         debug_assert!(bytes.len() < HEAD_MAX + buffer.len());
     }
 }
 
-/// Check a request's ticket and use it up.
+/// What a request may become.
+enum Admitted {
+    /// A viewer of a stream, or a speaker.
+    Viewer(Owner, Ticket, Slot),
+    /// A client of an HLS session, with its place among such connections.
+    Hls(Arc<HlsSession>, Slot),
+}
+
 async fn admit(
     shared: &Shared,
+    reactors: &[UnboundedSender<Command>],
     request: &LiveRequest,
-    wire: &Wire,
-) -> Result<(Owner, Ticket, Slot), Turned> {
+    peer: SocketAddr,
+) -> Result<Admitted, Turned> {
+    if let Place::Hls(target) = request.place {
+        let limit = shared.settings.max_connections;
+        let place = shared.hls_connections.take(limit);
+        let place = place.ok_or(Turned::Rejected(Rejection::Busy))?;
+        let session = hls::admission::admit(shared, reactors, (request, target), peer).await?;
+        return Ok(Admitted::Hls(session, place));
+    }
     if request.method == Method::Head {
         return Err(Turned::Answered);
     }
@@ -263,7 +270,18 @@ async fn admit(
         (Place::Live, Upgrade::WebSocket { .. }) => Protocol::WebSocket,
         (Place::Talk, Upgrade::WebSocket { .. }) => Protocol::Talk,
         (Place::Talk, Upgrade::None) => return Err(Turned::Rejected(Rejection::UpgradeRequired)),
+        (Place::Hls(_), _) => Protocol::Hls,
     };
+    let (owner, ticket, slot) = redeem(shared, request, protocol).await?;
+    Ok(Admitted::Viewer(owner, ticket, slot))
+}
+
+/// Check a request's ticket and use it up.
+pub(crate) async fn redeem(
+    shared: &Shared,
+    request: &LiveRequest,
+    protocol: Protocol,
+) -> Result<(Owner, Ticket, Slot), Turned> {
     let token = request
         .ticket
         .as_deref()
@@ -285,7 +303,6 @@ async fn admit(
     let owner = find_owner(shared, request.place, &ticket.stream_id)
         .await
         .ok_or(Turned::Refused(Refusal::StreamUnknown))?;
-    wire.prepare_to_send(SEND_BUFFER);
     Ok((owner, ticket, slot))
 }
 
@@ -293,7 +310,7 @@ pub(crate) async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -
     let deadline = Instant::now() + STREAM_WAIT;
     loop {
         let owner = match place {
-            Place::Live => shared.owners().get(stream_id).copied(),
+            Place::Live | Place::Hls(_) => shared.owners().get(stream_id).copied(),
             Place::Talk => shared.talks().get(stream_id).copied(),
         };
         if owner.is_some() || Instant::now() >= deadline {
@@ -305,30 +322,73 @@ pub(crate) async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -
 
 fn hand_over(
     shared: &Shared,
-    reactor: &UnboundedSender<Command>,
+    reactors: &Arc<[UnboundedSender<Command>]>,
     wire: Wire,
     peer: SocketAddr,
-    (request, ticket, mut leftover, slot): (LiveRequest, Ticket, Vec<u8>, Slot),
+    (request, admitted, mut leftover): (LiveRequest, Admitted, Vec<u8>),
 ) {
-    let handshake = match &request.upgrade {
-        Upgrade::None => Vec::new(),
-        Upgrade::WebSocket { key } => http::switching_protocols(key),
-    };
     let Ok((wire, unread)) = wire.loosen() else {
         return shared.counters.count("viewer_sockets_failed");
     };
     leftover.extend(unread);
-    let viewer = NewViewer {
-        wire,
-        peer,
-        ticket,
-        handshake,
-        leftover,
-        slot,
+    let (reactor, command) = match admitted {
+        Admitted::Viewer(owner, ticket, slot) => {
+            let handshake = match &request.upgrade {
+                Upgrade::None => Vec::new(),
+                Upgrade::WebSocket { key } => http::switching_protocols(key),
+            };
+            let viewer = NewViewer {
+                wire,
+                peer,
+                ticket,
+                handshake,
+                leftover,
+                slot,
+            };
+            (owner.reactor, Command::Attach(Box::new(viewer)))
+        }
+        Admitted::Hls(session, place) => {
+            let reactor = session.reactor;
+            let visitor = Visitor {
+                wire,
+                peer,
+                request,
+                session,
+                leftover,
+                place,
+                reactors: Arc::clone(reactors),
+            };
+            (reactor, Command::ServeHls(Box::new(visitor)))
+        }
     };
-    if reactor.send(Command::Attach(Box::new(viewer))).is_err() {
+    if reactors[reactor].send(command).is_err() {
         shared.counters.count("viewers_without_stream");
     }
+}
+
+/// The answer to who is turned away, counted; none when there is nobody to answer.
+pub(crate) fn turned_away(
+    shared: &Shared,
+    turned: Turned,
+    place: Option<Place>,
+    peer: SocketAddr,
+) -> Option<Vec<u8>> {
+    Some(match turned {
+        Turned::Rejected(rejection) => {
+            let (status, phrase, code) = rejection.parts();
+            shared.counters.count(&format!("http_{status}"));
+            if rejection == Rejection::ForeignOrigin {
+                shared.counters.count("foreign_origins");
+            }
+            http::error_response(status, phrase, code)
+        }
+        Turned::Refused(refusal) => refused(shared, refusal, peer),
+        Turned::Answered => http::head_head(match place {
+            Some(Place::Hls(_)) => hls::PLAYLIST_TYPE,
+            _ => "video/mp4",
+        }),
+        Turned::Gone => return None,
+    })
 }
 
 fn refused(shared: &Shared, refusal: Refusal, peer: SocketAddr) -> Vec<u8> {
@@ -346,7 +406,7 @@ fn refused(shared: &Shared, refusal: Refusal, peer: SocketAddr) -> Vec<u8> {
 }
 
 /// Close our end and read what is left, so that the answer is not lost to a reset.
-async fn say_goodbye(wire: &Wire) {
+pub(crate) async fn say_goodbye(wire: &Wire) {
     let _peer_may_be_gone = wire.finish();
     let drained = async {
         let mut buffer = [0; 2048];

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use crate::events::EventQueue;
 use crate::file_sink::FileSink;
+use crate::outlets::hls::request::SessionKey;
+use crate::outlets::hls::session::HlsSession;
 use crate::ports::PortAllocator;
 use crate::recording::{Disks, Recorder};
 use crate::settings::{EVENTS_MAX, Settings, TICKETS_PER_MINUTE_MAX};
@@ -37,8 +39,10 @@ pub struct Shared {
     pub unverified: Slots,
     /// The same at the door of the players.
     pub unverified_players: Slots,
-    /// Connections of viewers.
+    /// Connections of viewers, and their sessions by HLS.
     pub viewers: Slots,
+    /// Connections that carry requests of HLS sessions.
+    pub hls_connections: Slots,
     /// The disks recordings lie on.
     pub disks: Disks,
     tickets: Mutex<TicketBook>,
@@ -49,6 +53,7 @@ pub struct Shared {
     recorders: Mutex<HashMap<String, Arc<Recorder>>>,
     senders: Mutex<HashMap<String, String>>,
     talks: Mutex<HashMap<String, Owner>>,
+    hls_sessions: Mutex<HashMap<SessionKey, Arc<HlsSession>>>,
 }
 
 impl Shared {
@@ -66,6 +71,7 @@ impl Shared {
             unverified: Slots::default(),
             unverified_players: Slots::default(),
             viewers: Slots::default(),
+            hls_connections: Slots::default(),
             disks: Disks::default(),
             tickets: Mutex::new(TicketBook::new(TICKETS_PER_MINUTE_MAX)),
             expected_players: Mutex::new(ExpectedPlayers::new(EXPECTED_MAX)),
@@ -75,6 +81,7 @@ impl Shared {
             recorders: Mutex::default(),
             senders: Mutex::default(),
             talks: Mutex::default(),
+            hls_sessions: Mutex::default(),
             settings,
         })
     }
@@ -107,6 +114,11 @@ impl Shared {
     /// Talks and the reactors that own them.
     pub fn talks(&self) -> MutexGuard<'_, HashMap<String, Owner>> {
         lock(&self.talks)
+    }
+
+    /// Sessions by HLS.
+    pub fn hls_sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<HlsSession>>> {
+        lock(&self.hls_sessions)
     }
 
     /// Files being written.

@@ -53,6 +53,8 @@ pub struct StreamStats {
     pub peer: Option<String>,
     /// Counters of the sockets.
     pub sockets: SocketCounters,
+    /// Counters of those who read by HLS, by name; none while nobody does.
+    pub hls: Vec<(&'static str, u64)>,
     /// Counters of the senders, by name.
     pub relaying: [(&'static str, u64); 5],
     /// Counters of the players by RTSP, by name.
@@ -76,6 +78,7 @@ impl StreamStats {
     pub fn details(&self) -> Vec<(&'static str, u64)> {
         let pipeline = &self.ingest;
         let mut details = self.relaying.to_vec();
+        details.extend(&self.hls);
         details.extend(self.players);
         details.extend([
             ("cache_overflows", self.cache_overflows),

@@ -242,7 +242,7 @@ impl ViewerQueue {
             Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
                 self.push(Chunk::preamble(http::live_head(), now_us));
             }
-            Protocol::Http => {}
+            Protocol::Http | Protocol::Hls => {}
         }
         let parts = fragment_parts(&parameters.init, self.protocol);
         self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
@@ -328,7 +328,7 @@ pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
             bytes
         }
         Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
-        Protocol::Http => http::error_response(504, "Gateway Timeout", reason),
+        Protocol::Http | Protocol::Hls => http::error_response(504, "Gateway Timeout", reason),
     }
 }
 

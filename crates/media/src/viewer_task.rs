@@ -16,6 +16,8 @@ use crate::connection::{EndReason, Link, ViewerConnection};
 use crate::events::unix_us;
 use crate::outlet::NewViewer;
 use crate::reactor::{Reactor, StreamCell};
+use crate::shared::Shared;
+use crate::ticket::Ticket;
 use crate::viewer::{QueueLimits, ViewerQueue};
 use crate::wire::Wire;
 
@@ -33,15 +35,9 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         slot,
     } = viewer;
     let settings = &reactor.shared.settings;
-    // Cut between the check of the ticket and now: the command overtook the viewer.
-    if reactor.shared.tickets().is_cut(&ticket, unix_us() / 1000) {
-        return reactor.shared.counters.count("viewers_cut_before_start");
-    }
-    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
-    if left_us == 0 {
-        // Its time ran out while it waited for its stream; the cached pictures are not for it any more.
-        return reactor.shared.counters.count("viewers_ended_before_start");
-    }
+    let Some(left_us) = time_left_us(&reactor.shared, &ticket) else {
+        return;
+    };
     // Before the runtime knows the socket: it would want to wait for room, and a socket that has carried nothing
     // yet has room for a handshake.
     let said = handshake.is_empty() || wire.say(&handshake);
@@ -68,6 +64,22 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         return;
     };
     tokio::task::spawn_local(attend(Rc::clone(reactor), cell, wire, link, key));
+}
+
+/// How long the viewer of a redeemed ticket may stay; none when that is over before it began, which is counted.
+pub(crate) fn time_left_us(shared: &Shared, ticket: &Ticket) -> Option<u64> {
+    // Cut between the check of the ticket and now: the command overtook the viewer.
+    if shared.tickets().is_cut(ticket, unix_us() / 1000) {
+        shared.counters.count("viewers_cut_before_start");
+        return None;
+    }
+    let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
+    if left_us == 0 {
+        // Its time ran out while it waited for its stream; the cached pictures are not for it any more.
+        shared.counters.count("viewers_ended_before_start");
+        return None;
+    }
+    Some(left_us)
 }
 
 async fn attend(

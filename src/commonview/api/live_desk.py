@@ -291,8 +291,9 @@ class LiveDesk:
         if protocol is ViewerProtocol.RTSP:
             self._expect_player(signed)
             return Way(tickets.rtsp_path(begun.stream_id), tickets.sign_in(signed)), start_by
-        path = tickets.talk_path if protocol is SpeakerProtocol.TALK else tickets.live_path
-        return Way(path(begun.stream_id, signed)), start_by
+        if protocol is SpeakerProtocol.TALK:
+            return Way(tickets.talk_path(begun.stream_id, signed)), start_by
+        return Way(tickets.viewer_path(protocol, begun.stream_id, signed)), start_by
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""

@@ -35,6 +35,8 @@ class MediaAddress:
     """
 
     def __init__(self, settings: Settings, viewer_port: int, rtsp_port: int) -> None:
+        is_secure = settings.media_tls_certificate is not None
+        self._scheme, self._rtsp_scheme = ("https", "rtsps") if is_secure else ("http", "rtsp")
         self._public = settings.media_public_url.rstrip("/")
         self._port = viewer_port
         self._rtsp_port = rtsp_port
@@ -44,13 +46,13 @@ class MediaAddress:
     def origin(self, protocol: ViewerProtocol, host_header: str) -> str:
         """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash.
 
-        `rtsp://host:port` is the core's own port under the same host name: no HTTP proxy carries it.
+        `rtsp://host:port` (rtsps) is the core's own port under the same host name: no HTTP proxy carries it.
         """
         if protocol is ViewerProtocol.RTSP:
             public = urlsplit(self._public).hostname
             host = self._host(host_header) if public is None else _bracketed(public)
-            return f"rtsp://{host}:{self._rtsp_port}"
-        base = self._public or f"http://{self._host(host_header)}:{self._port}"
+            return f"{self._rtsp_scheme}://{host}:{self._rtsp_port}"
+        base = self._public or f"{self._scheme}://{self._host(host_header)}:{self._port}"
         if protocol is ViewerProtocol.WEBSOCKET:
             return "ws" + base.removeprefix("http")
         return base

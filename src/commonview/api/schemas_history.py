@@ -1,7 +1,7 @@
 """Bodies of device recordings: what a device says it has, playbacks and downloads."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -67,9 +67,9 @@ class _Wish(Request):
 
 
 class PlaybackRequest(_Wish):
-    """Asks to play a device recording."""
+    """Asks to play a device recording, which jumps and pauses: only players that follow that may read it."""
 
-    protocol: ViewerProtocol = ViewerProtocol.WEBSOCKET
+    protocol: Literal[ViewerProtocol.WEBSOCKET, ViewerProtocol.HTTP] = ViewerProtocol.WEBSOCKET
 
 
 class ControlOut(Answer):

@@ -9,19 +9,12 @@ from commonview.api.schemas_network import LiveGrantOut
 from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
-    DiskAlarm,
-    DiskHealth,
-    DiskPolicy,
-    Forecast,
-    ForecastState,
-    FullEffect,
     Gap,
     GapReason,
     Hold,
     HoldState,
     LegalClass,
     Line,
-    Outlook,
     Plan,
     PlanMode,
     Segment,
@@ -187,6 +180,28 @@ class TrackOut(Answer):
         )
 
 
+class TrackStateOut(Answer):
+    """A stream that is to be recorded, and how it stands."""
+
+    channel_id: str
+    stream_number: int
+    state: TrackState
+
+
+class DemandableOut(Answer):
+    """A stream that a plan lets be recorded on demand, and until when somebody asked for it."""
+
+    stream_number: int
+    until: AwareDatetime | None
+
+
+class ChannelStandingOut(Answer):
+    """What is recorded of a channel, and what may be recorded on demand."""
+
+    tracks: list[TrackOut]
+    on_demand: list[DemandableOut]
+
+
 class DemandIn(Request):
     """Record a channel now for so many minutes; 0 stops."""
 
@@ -285,103 +300,6 @@ class TombstoneOut(Answer):
         """A tombstone."""
         values = {name: getattr(stone, name) for name in Tombstone.__slots__ if name != "track"}
         return cls(channel_id=stone.track.channel_id, stream_number=stone.track.stream_number, **values)
-
-
-class DiskIn(Request):
-    """Another folder to record to."""
-
-    root: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    policy: DiskPolicy = DiskPolicy.KEEP_MINIMUM
-    reserve_bytes: Annotated[int, Field(ge=0)] = 2 * 2**30
-
-
-class DiskChange(Request):
-    """What gives way when the disk is full, and how much is kept free."""
-
-    policy: DiskPolicy
-    reserve_bytes: Annotated[int, Field(ge=0)]
-
-
-class DiskOut(Answer):
-    """A disk as it was seen last."""
-
-    id: str
-    root: str
-    policy: DiskPolicy
-    reserve_bytes: int
-    total_bytes: int
-    free_bytes: int
-    recorded_bytes: int
-    checked_at: AwareDatetime | None
-    alarms: list[DiskAlarm]
-
-    @classmethod
-    def of(cls, health: DiskHealth) -> Self:
-        """A disk and its health."""
-        return cls(
-            id=health.disk.id,
-            root=health.disk.root,
-            policy=health.disk.policy,
-            reserve_bytes=health.disk.reserve_bytes,
-            total_bytes=health.total_bytes,
-            free_bytes=health.free_bytes,
-            recorded_bytes=health.recorded_bytes,
-            checked_at=health.checked_at,
-            alarms=list(health.alarms),
-        )
-
-
-class OutlookOut(Answer):
-    """What is foreseen of a disk, or of all disks as one (`disk_id` is null)."""
-
-    disk_id: str | None
-    state: ForecastState
-    bytes_per_day: int
-    room_bytes: int
-    kept_bytes: int
-    peak_bytes: int | None
-    """So much will be kept at most, where it does not fill."""
-    days_until_full: float | None
-    effect: FullEffect | None
-    days_until_stop: float | None
-    keeps_days: float | None
-    """For so many days recordings are there once it is full."""
-    oldest_begin: AwareDatetime | None
-    oldest_goes_at: AwareDatetime | None
-
-    @classmethod
-    def of(cls, outlook: Outlook) -> Self:
-        """An outlook."""
-        return cls(**{name: getattr(outlook, name) for name in Outlook.__slots__})
-
-
-class ForecastOut(Answer):
-    """How long the disks will do, and what that stands on."""
-
-    at: AwareDatetime
-    window_days: int
-    """It goes by what was recorded in so many days, today among them."""
-    measured_since: AwareDatetime | None
-    planned: int
-    """Tracks that plans want recorded."""
-    measured: int
-    young: int
-    """Tracks that were not watched for a day yet: they are left out."""
-    silent: int
-    """Tracks of which nothing came although plans want them recorded."""
-    holds: int
-    total: OutlookOut
-    disks: list[OutlookOut]
-
-    @classmethod
-    def of(cls, forecast: Forecast) -> Self:
-        """A forecast."""
-        names = ("at", "window_days", "measured_since", "planned", "measured", "young", "silent", "holds")
-        return cls(
-            **{name: getattr(forecast, name) for name in names},
-            total=OutlookOut.of(forecast.total),
-            disks=[OutlookOut.of(one) for one in forecast.disks],
-        )
 
 
 class RecordedRequest(Request):

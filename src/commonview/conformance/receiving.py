@@ -15,6 +15,8 @@ _RECEIVE_BUFFER: Final = 1 << 21
 _READ_BYTES: Final = 1 << 16
 _RTP_HEADER: Final = 12
 _RTP_VERSION: Final = 2
+_SLICE_S: Final = 0.1
+_STOOD_STILL_S: Final = 0.25
 
 
 class Collector:
@@ -66,12 +68,18 @@ class Collector:
         return self.total > before
 
     async def falls_silent(self, quiet_s: float, within_s: float) -> bool:
-        """Whether nothing comes for `quiet_s`, at the latest after `within_s`."""
+        """Whether nothing comes for `quiet_s`, at the latest after `within_s`.
+
+        A silence in which this machine itself stood still tells nothing of the device: it listens again.
+        """
         end = time.monotonic() + within_s
-        while time.monotonic() < end:
-            if not await self.arrives(quiet_s):
-                return True
-        return False
+        quiet = 0.0
+        while quiet < quiet_s and (begun := time.monotonic()) < end:
+            if await self.arrives(_SLICE_S) or time.monotonic() - begun > _STOOD_STILL_S:
+                quiet = 0.0
+            else:
+                quiet += _SLICE_S
+        return time.monotonic() - self.last_at >= quiet_s
 
 
 class Receiver(Protocol):

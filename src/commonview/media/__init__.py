@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonview.media import events, tickets
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from commonview.media.core_node import CoreMediaNode
 
 __all__ = [
+    "CertificateUnusable",
     "CoreMediaNode",
     "EventsInUse",
     "EventsLost",

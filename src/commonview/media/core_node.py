@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from commonview.media import _core, events
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -61,6 +62,7 @@ _ERRORS: dict[str, type[MediaError]] = {
         TransportMismatch,
         OutputExists,
         OutputUnknown,
+        CertificateUnusable,
         InvalidMediaArgument,
         NodeUnavailable,
         RtspOutletUnavailable,
@@ -108,8 +110,8 @@ class CoreMediaNode:
     def __init__(self, settings: MediaNodeSettings, *, ticket_key: bytes) -> None:
         """Start the threads and bind the outlet.
 
-        Raises `InvalidMediaArgument` for settings that make no sense and `NodeUnavailable` when the outlet's
-        address cannot be bound.
+        Raises `InvalidMediaArgument` for settings that make no sense, `CertificateUnusable` for a certificate
+        or key that is none, and `NodeUnavailable` when the outlet's address cannot be bound.
         """
         _allow_descriptors(settings)
         try:

@@ -39,6 +39,8 @@ class ViewerProtocol(enum.StrEnum):
     HTTP = "http"
     RTSP = "rtsp"
     """For other programs' players."""
+    HLS = "hls"
+    """HLS and Low-Latency HLS: many requests under one ticket, which the first of them uses up."""
 
 
 class SpeakerProtocol(enum.StrEnum):

@@ -48,8 +48,8 @@ class MediaNode(Protocol):
     def exchange_certificate(self, identity: TlsIdentity) -> None:
         """Show new connections another certificate; who is connected stays so.
 
-        Raises `InvalidMediaArgument`, and keeps the former one, when this one cannot be used or the outlet
-        does not speak TLS.
+        Raises `CertificateUnusable`, and keeps the former one, when this one cannot be used, and
+        `InvalidMediaArgument` when the outlet does not speak TLS.
         """
 
     def open_receiver(

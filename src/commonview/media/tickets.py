@@ -4,7 +4,7 @@ A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. T
 
     offset  size  field
     0       1     version, 1
-    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP
+    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
@@ -45,6 +45,7 @@ _PROTOCOL_CODES: dict[ViewerProtocol | SpeakerProtocol, int] = {
     ViewerProtocol.WEBSOCKET: 2,
     SpeakerProtocol.TALK: 3,
     ViewerProtocol.RTSP: 4,
+    ViewerProtocol.HLS: 5,
 }
 
 
@@ -84,6 +85,16 @@ def sign(key: bytes, ticket: Ticket) -> str:
 def live_path(stream_id: str, signed: str) -> str:
     """The path and query of a playable URL, to be put behind `ws://host:port` or `http://host:port`."""
     return f"/live/{stream_id}.mp4?ticket={signed}"
+
+
+def hls_path(stream_id: str, signed: str) -> str:
+    """The path and query of the playlist that opens a viewing by HLS, to be put behind `http://host:port`."""
+    return f"/hls/{stream_id}/index.m3u8?ticket={signed}"
+
+
+def viewer_path(protocol: ViewerProtocol, stream_id: str, signed: str) -> str:
+    """The path and query of the URL that a viewer of `protocol` opens."""
+    return (hls_path if protocol is ViewerProtocol.HLS else live_path)(stream_id, signed)
 
 
 def rtsp_path(stream_id: str) -> str:

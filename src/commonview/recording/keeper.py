@@ -173,6 +173,11 @@ class Keeper:
         """How each stands, by track."""
         return [self._shown(self._runs[track]) for track in sorted(self._runs)]
 
+    def state(self, track: Track) -> TrackState | None:
+        """How one stands; None for one that is not to be recorded."""
+        run = self._runs.get(track)
+        return None if run is None else run.state
+
     def _shown(self, run: _Run) -> TrackStatus:
         reason, detail = (None, "")
         if run.state not in (TrackState.RECORDING, TrackState.READY) and run.absence is not None:

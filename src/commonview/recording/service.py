@@ -255,8 +255,14 @@ class RecordingService:
             self._bus.publish("recording.segments", {"count": len(segments)})
 
     def _track_changed(self, track: Track) -> None:
+        state = self.keeper.state(track)
         self._bus.publish(
-            "recording.track", {"channel_id": track.channel_id, "stream_number": track.stream_number}
+            "recording.track",
+            {
+                "channel_id": track.channel_id,
+                "stream_number": track.stream_number,
+                "state": None if state is None else state.value,
+            },
         )
 
     def _disk_failed(self, disk_id: str, reason: GapReason) -> None:
@@ -376,6 +382,11 @@ class RecordingService:
         """One segment that is still there."""
         found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
         return None if found is None or found.tombstone_id is not None else found
+
+    async def link_of(self, track: Track, sequence: int) -> str | None:
+        """The link of a segment, deleted or not."""
+        found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
+        return None if found is None else found.link
 
     async def gaps(self, begin: datetime, end: datetime, channel_id: str | None = None) -> list[Gap]:
         """Gaps that touch a span, those that last first, then the newest."""

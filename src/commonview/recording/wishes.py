@@ -137,6 +137,18 @@ class Wishes:
         """Something happened at a channel; `evaluate` says what follows."""
         self._events[channel_id] = self._clock.now()
 
+    def demandable(self, channel_id: str) -> list[tuple[Track, datetime | None]]:
+        """The tracks of a channel that may be recorded on demand, and until when they are."""
+        now = self._clock.now()
+        found: dict[Track, datetime | None] = {}
+        for plan in self._book.plans():
+            on_demand = plan.mode is PlanMode.ON_DEMAND and plan.enabled
+            if on_demand and channel_id in self._book.channels_of(plan):
+                track = Track(channel_id, plan.stream_number)
+                until = self._demands.get(track)
+                found[track] = until if until is not None and now < until else None
+        return [(track, found[track]) for track in sorted(found)]
+
     async def demand(self, subject: Subject, track: Track, minutes: int) -> datetime | None:
         """Record a track now, for so many minutes; 0 stops. It needs an on-demand plan.
 

@@ -131,7 +131,7 @@ impl Node {
             ));
         };
         let exchanged = identity.exchange(certificate, key);
-        exchanged.map_err(|error| NodeError::Invalid(error.to_string()))
+        exchanged.map_err(NodeError::Certificate)
     }
 
     /// What the threads share: events, counters.
@@ -196,7 +196,9 @@ impl Node {
             reactors: self.lock().len(),
             streams: shared.owners().len(),
             viewers: shared.viewers.taken(),
-            connections: shared.viewers.taken() + shared.unverified.taken(),
+            connections: shared.viewers.taken()
+                + shared.hls_connections.taken()
+                + shared.unverified.taken(),
             ports_free,
             ports_quarantined,
             nonces: shared.tickets().len(),

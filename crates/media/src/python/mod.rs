@@ -71,10 +71,10 @@ impl Node {
     ) -> PyResult<Node> {
         let tls = match tls_certificate {
             "" => None,
-            certificate => Some(Identity::read(certificate, tls_key).map_err(|error| {
-                let why = NodeError::Invalid(error.to_string());
-                raise(py, &why)
-            })?),
+            certificate => Some(
+                Identity::read(certificate, tls_key)
+                    .map_err(|error| raise(py, &NodeError::Certificate(error)))?,
+            ),
         };
         let settings = Settings {
             viewer_host: address(py, "viewer_host", viewer_host)?,

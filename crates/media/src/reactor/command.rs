@@ -8,6 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
+use crate::outlets::hls::admission::NewSession;
+use crate::outlets::hls::connection::Visitor;
 use crate::outlets::rtsp::NewPlayer;
 use crate::receiver::ReceiverSockets;
 use crate::recording::Recorder;
@@ -144,6 +146,10 @@ pub enum Command {
     },
     /// Take a viewer in.
     Attach(Box<NewViewer>),
+    /// Begin a viewing by HLS.
+    OpenHls(Box<NewSession>),
+    /// Serve a client of such a viewing.
+    ServeHls(Box<Visitor>),
     /// Take a player in.
     AttachPlayer(Box<NewPlayer>),
     /// End viewers.

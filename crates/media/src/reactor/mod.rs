@@ -26,6 +26,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::file_sink::SinkEnd;
 use crate::outlet;
+use crate::outlets::hls;
 use crate::outlets::rtsp;
 use crate::recording::RecorderEnd;
 use crate::shared::{Shared, Slots};
@@ -233,6 +234,8 @@ impl Reactor {
                 spawn_local(async move { answer(&reply, ()) });
             }
             Command::Attach(viewer) => self.attach(*viewer),
+            Command::OpenHls(new) => self.open_hls(*new),
+            Command::ServeHls(visitor) => hls::connection::start(self, *visitor),
             Command::AttachPlayer(player) => self.attach_player(*player),
             Command::Cut { cut, reply } => answer(&reply, self.cut(&cut)),
             Command::Stats { stream_id, reply } => answer(&reply, self.stats(stream_id.as_deref())),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{Cut, Reactor, StreamCell};
 use crate::connection::EndReason;
 use crate::outlet::NewViewer;
+use crate::outlets::hls::admission::NewSession;
 use crate::outlets::rtsp::{self, NewPlayer};
 use crate::sender_task::{self, NewSender};
 use crate::talk::Carriage;
@@ -21,6 +22,23 @@ impl Reactor {
         match self.find(&viewer.ticket.stream_id) {
             Some(cell) => viewer_task::start(self, cell, viewer),
             None => self.shared.counters.count("viewers_without_stream"),
+        }
+    }
+
+    /// Begin a viewing by HLS. Whoever asked learns by the silence that there is none.
+    pub(super) fn open_hls(&self, new: NewSession) {
+        let Some(cell) = self.find(&new.ticket.stream_id) else {
+            return self.shared.counters.count("viewers_without_stream");
+        };
+        let Some(left_us) = viewer_task::time_left_us(&self.shared, &new.ticket) else {
+            return;
+        };
+        let now_us = self.now_us();
+        let times = (now_us, now_us.saturating_add(left_us));
+        let who = (new.ticket, new.peer, new.place);
+        let session = self.guarded(&cell, |stream| stream.open_hls(who, new.reactor, times));
+        if let Some(session) = session.flatten() {
+            let _asker_may_be_gone = new.reply.send(session);
         }
     }
 
@@ -73,13 +91,13 @@ impl Reactor {
             self.guarded(cell, |stream| match cut {
                 Cut::Grant(id) => {
                     let reason = EndReason::GrantRevoked;
-                    stream.cut(|viewer| viewer.ticket.grant_id == *id, reason)
+                    stream.cut(|ticket| ticket.grant_id == *id, reason)
                         + stream.cut_players(|player| player.ticket.grant_id == *id, reason, now_us)
                         + stream.cut_senders(|sender| sender.request.grant_id == *id, reason.word())
                 }
                 Cut::Access(id) => {
                     let reason = EndReason::AccessCut;
-                    stream.cut(|viewer| viewer.ticket.access_id == *id, reason)
+                    stream.cut(|ticket| ticket.access_id == *id, reason)
                         + stream.cut_players(
                             |player| player.ticket.access_id == *id,
                             reason,

@@ -37,6 +37,7 @@ impl Stream {
                 if self.last_picture_us.is_some() {
                     // What a new viewer would get is an old picture passing for a live one.
                     self.cache.clear();
+                    self.hls.as_ref().inspect(|feed| feed.forget());
                     self.players.forget_group();
                 }
             }

@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod health;
+mod hls;
 mod outputs;
 mod players;
 mod reports;
@@ -34,6 +35,7 @@ use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, text};
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
+use crate::outlets::hls::feed::HlsFeed;
 use crate::outlets::rtsp::feed::Feed;
 use crate::parameters::VideoParameters;
 use crate::recording::RecorderFeed;
@@ -63,6 +65,7 @@ pub struct Stream {
     parameters: Option<Arc<VideoParameters>>,
     viewers: Slab<ViewerConnection>,
     sound: Sound,
+    hls: Option<HlsFeed>,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
     /// Packets lost up to the latest recorded key frame.
@@ -125,6 +128,7 @@ impl Stream {
             parameters: None,
             viewers: Slab::new(),
             sound: Sound::default(),
+            hls: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
             recorded_losses: 0,
@@ -257,6 +261,7 @@ impl Stream {
             self.first_key_frame();
         }
         self.fan_out(&unit, now_us);
+        self.feed_hls(&unit, now_us);
         self.feed_players(&unit, now_us);
         if !self.sinks.is_empty() {
             self.feed_sinks(&unit);

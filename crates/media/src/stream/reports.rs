@@ -3,6 +3,7 @@
 use super::Stream;
 use crate::connection::ViewerConnection;
 use crate::events::{Event, Value, text};
+use crate::outlets::hls::feed::HlsFeed;
 use crate::outlets::rtsp::Player;
 use crate::stats::StreamStats;
 
@@ -56,7 +57,9 @@ impl Stream {
             width: parameters.map(|video| video.width),
             height: parameters.map(|video| video.height),
             tracks,
-            viewers: self.viewers.len() + self.players.len(),
+            viewers: self.viewers.len()
+                + self.players.len()
+                + self.hls.as_ref().map_or(0, HlsFeed::sessions),
             listeners: self.listeners(),
             sound: self.sound.stats(),
             cache_bytes: self.cache.bytes(),
@@ -66,7 +69,9 @@ impl Stream {
                 + players(|player| player.media().drops),
             viewer_bytes: self.viewer_bytes
                 + live(|viewer| viewer.queue.bytes_sent())
-                + players(Player::bytes_sent),
+                + players(Player::bytes_sent)
+                + self.hls.as_ref().map_or(0, HlsFeed::bytes_sent),
+            hls: self.hls.as_ref().map(HlsFeed::details).unwrap_or_default(),
             viewer_falls: self.viewer_falls
                 + live(|viewer| viewer.queue.falls())
                 + players(|player| player.media().falls),

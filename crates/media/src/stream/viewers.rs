@@ -4,7 +4,7 @@ use super::Stream;
 use crate::access_unit::AccessUnit;
 use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, Value, text};
-use crate::ticket::Protocol;
+use crate::ticket::{Protocol, Ticket};
 use crate::viewer::Chunk;
 
 impl Stream {
@@ -61,22 +61,19 @@ impl Stream {
         self.report(event);
     }
 
-    /// End every viewer `is_meant` says, and return how many.
-    pub fn cut(
-        &mut self,
-        is_meant: impl Fn(&ViewerConnection) -> bool,
-        reason: EndReason,
-    ) -> usize {
+    /// End every viewer whose ticket `is_meant` says, and return how many.
+    pub fn cut(&mut self, is_meant: impl Fn(&Ticket) -> bool, reason: EndReason) -> usize {
         let meant: Vec<usize> = self
             .viewers
             .iter()
-            .filter(|(_, viewer)| is_meant(viewer))
+            .filter(|(_, viewer)| is_meant(&viewer.ticket))
             .map(|(key, _)| key)
             .collect();
         for &key in &meant {
             self.end_viewer(key, reason);
         }
-        meant.len()
+        let sessions = self.end_hls(|session| is_meant(&session.ticket).then_some(reason));
+        meant.len() + sessions
     }
 
     pub(super) fn fan_out(&mut self, unit: &AccessUnit, now_us: u64) {
@@ -95,7 +92,7 @@ impl Stream {
             let protocol = viewer.queue.protocol();
             let made = match protocol {
                 Protocol::WebSocket | Protocol::Talk => &mut websocket,
-                Protocol::Http => &mut http,
+                Protocol::Http | Protocol::Hls => &mut http,
                 // Players stand elsewhere.
                 Protocol::Rtsp => continue,
             };
@@ -152,5 +149,6 @@ impl Stream {
         for (key, reason) in overdue {
             self.end_viewer(key, reason);
         }
+        self.end_hls(|session| session.overdue(now_us, since_us, wait_us));
     }
 }

@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size  field
 //! 0       1     version, 1
-//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP
+//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
@@ -44,6 +44,8 @@ pub enum Protocol {
     Talk,
     /// RTSP, for other programs' players.
     Rtsp,
+    /// Playlists, segments and parts: many requests under one ticket.
+    Hls,
 }
 
 impl Protocol {
@@ -54,6 +56,7 @@ impl Protocol {
             Protocol::WebSocket => "ws",
             Protocol::Talk => "talk",
             Protocol::Rtsp => "rtsp",
+            Protocol::Hls => "hls",
         }
     }
 }

@@ -89,6 +89,7 @@ impl Verifier {
                 Protocol::WebSocket => 2,
                 Protocol::Talk => 3,
                 Protocol::Rtsp => 4,
+                Protocol::Hls => 5,
             },
         ];
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
@@ -131,6 +132,7 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
         2 => Protocol::WebSocket,
         3 => Protocol::Talk,
         4 => Protocol::Rtsp,
+        5 => Protocol::Hls,
         _ => return None,
     };
     let start_by_ms = u64::from_be_bytes(fixed[2..10].try_into().ok()?);

@@ -1,7 +1,6 @@
 """Central recordings: plans, the timeline, storage, holds, and looks at what was recorded."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,14 +13,12 @@ from commonview.api.live_desk import Wish
 from commonview.api.schemas import Id, Items
 from commonview.api.schemas_network import LiveGrantOut
 from commonview.api.schemas_recording import (
+    ChannelStandingOut,
     ClassIn,
     ClassOut,
+    DemandableOut,
     DemandIn,
     DemandOut,
-    DiskChange,
-    DiskIn,
-    DiskOut,
-    ForecastOut,
     GapOut,
     HoldIn,
     HoldOut,
@@ -37,6 +34,7 @@ from commonview.api.schemas_recording import (
     TimelineOut,
     TombstoneOut,
     TrackOut,
+    TrackStateOut,
 )
 from commonview.recording import Plan, RecordingInvalid, Track
 from commonview.security import Action
@@ -90,6 +88,33 @@ async def remove_recording_plan(
 async def list_recording_tracks(context: Context) -> Items[TrackOut]:
     """Every stream that is to be recorded, as it stands."""
     return Items(items=[TrackOut.of(status) for status in context.recording.status()])
+
+
+@router.get("/recording/standing", dependencies=[require(Action.RECORDING_READ)])
+async def recording_standing(context: Context) -> Items[TrackStateOut]:
+    """The same in short, for marks beside many cameras."""
+    return Items(
+        items=[
+            TrackStateOut(
+                channel_id=one.track.channel_id, stream_number=one.track.stream_number, state=one.state
+            )
+            for one in context.recording.status()
+        ]
+    )
+
+
+@router.get("/recording/channels/{channel_id}", dependencies=[require(Action.RECORDING_READ)])
+async def channel_standing(channel_id: Id, context: Context) -> ChannelStandingOut:
+    """What is recorded of a channel now, and what may be recorded on demand."""
+    context.network.channel(channel_id)
+    recording = context.recording
+    return ChannelStandingOut(
+        tracks=[TrackOut.of(one) for one in recording.status() if one.track.channel_id == channel_id],
+        on_demand=[
+            DemandableOut(stream_number=track.stream_number, until=until)
+            for track, until in recording.wishes.demandable(channel_id)
+        ],
+    )
 
 
 @router.post("/recording/demand")
@@ -178,7 +203,7 @@ async def list_tombstones(
     return Items(items=[TombstoneOut.of(stone) for stone in found])
 
 
-# -- the timeline and storage
+# -- the timeline
 
 
 @router.post("/recording/timeline", dependencies=[require(Action.RECORDING_READ)])
@@ -204,42 +229,6 @@ async def list_recording_gaps(
     if not timedelta(0) < end - begin <= _MOST_GAPS_SPAN:
         raise RecordingInvalid("gaps are listed for a year at a time", field="to")
     return Items(items=[GapOut.of(gap) for gap in await context.recording.gaps(begin, end, channel_id)])
-
-
-@router.get("/recording/disks", dependencies=[require(Action.RECORDING_READ)])
-async def list_recording_disks(context: Context) -> Items[DiskOut]:
-    """Every disk and how it does."""
-    return Items(items=[DiskOut.of(health) for health in context.recording.disks.health()])
-
-
-@router.post("/recording/disks", status_code=201)
-async def add_recording_disk(
-    body: DiskIn, context: Context, caller: Annotated[Caller, require(Action.STORAGE_MANAGE)]
-) -> DiskOut:
-    """Record to another folder as well; it must be empty or new."""
-    health = await context.recording.disks.add(
-        caller.subject, Path(body.root), body.policy, body.reserve_bytes
-    )
-    return DiskOut.of(health)
-
-
-@router.put("/recording/disks/{disk_id}")
-async def change_recording_disk(
-    disk_id: Id,
-    body: DiskChange,
-    context: Context,
-    caller: Annotated[Caller, require(Action.STORAGE_MANAGE)],
-) -> DiskOut:
-    """Decide what gives way when a disk is full."""
-    return DiskOut.of(
-        await context.recording.disks.change(caller.subject, disk_id, body.policy, body.reserve_bytes)
-    )
-
-
-@router.get("/recording/forecast", dependencies=[require(Action.RECORDING_READ)])
-async def forecast_recording(context: Context) -> ForecastOut:
-    """How long the disks will do, by what was recorded in the last days; at most a minute old."""
-    return ForecastOut.of(await context.recording.forecaster.read())
 
 
 # -- looking at what was recorded

@@ -7,6 +7,7 @@ import channel from './channel.json'
 import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
+import exportWords from './exports.json'
 import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
@@ -30,6 +31,7 @@ export default {
   ...device,
   ...diagnosis,
   ...entry,
+  ...exportWords,
   ...failures,
   ...history,
   ...live,

@@ -1,8 +1,26 @@
 //! HLS and Low-Latency HLS (RFC 8216, draft-pantos-hls-rfc8216bis): a stream as playlists, segments and parts.
 
+//!
+//! ```text
+//! stream (its reactor) --feed--> ring --output--> connections (on any reactor): playlists, parts, segments
+//! ticket --admission--> session, known by its key from then on
+//! ```
+//!
+//! [`ring`], [`cadence`], [`playlist`] and [`request`] are without I/O. A stream has a ring from the first session on and until
+//! the last one ends, by its grant, by a cut, or because its client asked for nothing for half a minute.
+
+pub mod admission;
 pub mod cadence;
+pub mod connection;
+pub mod feed;
+pub mod output;
 pub mod playlist;
+pub mod request;
 pub mod ring;
+pub mod session;
+
+/// The media type of playlists (RFC 8216 10).
+pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,17 @@ pub enum Reach<T> {
     Nowhere,
 }
 
+impl<T> Reach<T> {
+    /// The same of something else.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Reach<U> {
+        match self {
+            Reach::Here(found) => Reach::Here(make(found)),
+            Reach::Awaited => Reach::Awaited,
+            Reach::Nowhere => Reach::Nowhere,
+        }
+    }
+}
+
 /// A few pictures.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -113,6 +124,8 @@ pub struct Ring {
     /// Where the next picture is expected.
     expected_dts: i64,
     overflows: u64,
+    /// There was something before, which is forgotten.
+    is_resuming: bool,
 }
 
 impl Ring {
@@ -132,6 +145,7 @@ impl Ring {
             anchor: None,
             expected_dts: 0,
             overflows: 0,
+            is_resuming: false,
         }
     }
 
@@ -174,9 +188,34 @@ impl Ring {
         }
     }
 
+    /// Nothing more is to be had of what was listed: it would pass for what is happening now. What comes next is a discontinuity.
+    pub fn forget(&mut self) {
+        self.finish_segment(self.expected_dts);
+        let listed = self.segments.iter().skip(self.unlisted);
+        let gone = listed.filter(|one| one.is_discontinuous).count();
+        self.discontinuities_gone += gone as u64;
+        (self.unlisted, self.bytes) = (0, 0);
+        self.segments.clear();
+        self.is_resuming = self.next_number > 0;
+    }
+
     /// How the stream is cut.
     pub fn cadence(&self) -> Cadence {
         self.cadence
+    }
+
+    /// Another cadence, while nobody was told of one.
+    pub fn retime(&mut self, cadence: Cadence) {
+        if self.open.is_none() && self.segments.is_empty() {
+            self.cadence = cadence;
+        }
+    }
+
+    /// The largest bit rate of a listed segment (RFC 8216 4.3.4.2).
+    pub fn peak_bits_per_second(&self) -> u64 {
+        let finished = self.segments.iter().skip(self.unlisted);
+        let rate = |one: &Segment| one.size as i64 * 8 * TICKS_PER_SECOND / one.ticks.max(1);
+        finished.map(rate).max().unwrap_or(0).max(1).unsigned_abs()
     }
 
     /// Bytes held.
@@ -298,6 +337,7 @@ impl Ring {
         arrived_us: i64,
         is_discontinuous: bool,
     ) {
+        let is_discontinuous = is_discontinuous || std::mem::take(&mut self.is_resuming);
         let by_timeline = self
             .anchor
             .map(|(dts, at_us)| at_us + (unit.dts - dts) * 100 / 9);

@@ -231,6 +231,22 @@ fn the_clock_on_the_wall_sets_the_date_when_the_cameras_runs_off() {
 }
 
 #[test]
+fn after_a_stall_nothing_old_is_listed_and_the_numbers_go_on() {
+    let mut camera = Camera::new(25);
+    camera.run(3, 25);
+    camera.ring.forget();
+    assert!(!camera.ring.has_begun() && camera.ring.bytes() == 0);
+    assert!(camera.playlist().segments.is_empty());
+    camera.send(false, FRAME);
+    assert_eq!(camera.ring.bytes(), 0, "a key frame is awaited");
+    camera.run(2, 25);
+    let list = camera.playlist();
+    assert_eq!((list.first, list.discontinuities), (3, 0));
+    assert!(list.segments[0].is_discontinuous);
+    assert_eq!(list.segments[0].seconds, Some(1.0));
+}
+
+#[test]
 fn one_variant_says_what_it_takes() {
     let text = playlist::multivariant(&parameters(1), 4_000_000, "k/live.m3u8");
     assert_eq!(
