@@ -50,12 +50,14 @@ class Process:
     environment: dict[str, str] = field(default_factory=dict)
     child: subprocess.Popen[bytes] | None = None
     stopped: bool = False
+    prefix: list[str] = field(default_factory=list)
+    """Words in front of the command."""
 
     def start(self) -> None:
         self.stopped = False
         output = self.log.open("ab")
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "commonview", *self.arguments],
+            [*self.prefix, sys.executable, "-m", "commonview", *self.arguments],
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},
@@ -181,7 +183,8 @@ class Cameras(Process):
             str(server.data_dir / "keys" / "device-enrolment.password"),
         ]
         for key, value in options.items():
-            arguments += [f"--{key.replace('_', '-')}", str(value)]
+            flag = f"--{key.replace('_', '-')}"
+            arguments += [flag] if value is True else [flag, str(value)]
         super().__init__(name, arguments, server.data_dir.parent / f"{name}.log")
 
 

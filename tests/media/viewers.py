@@ -8,6 +8,7 @@ import json
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import av
@@ -26,13 +27,15 @@ def signed(
     *,
     access_id: str = "access",
     grant_id: str = "grant",
+    peers: str | None = None,
     start_in: float = 30.0,
     end_in: float = 600.0,
     key: bytes = KEY,
 ) -> str:
     now = datetime.now(UTC)
     start_by, end_by = now + timedelta(seconds=start_in), now + timedelta(seconds=end_in)
-    return tickets.sign(key, Ticket(stream_id, access_id, grant_id, protocol, start_by, end_by))
+    where = None if peers is None else ip_network(peers)
+    return tickets.sign(key, Ticket(stream_id, access_id, grant_id, protocol, start_by, end_by, where))
 
 
 def websocket(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -21,7 +22,7 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.import_desk import ImportBooks
 from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
-from commonview.api.media_address import MediaAddress
+from commonview.api.media_address import MediaAddress, ticket_peers
 from commonview.api.media_certificate import CertificateWatch
 from commonview.api.middleware import GateCounters
 from commonview.api.recorded_desk import RecordedDesk
@@ -110,6 +111,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             ticket_key=ticket_key,
             clock=clock,
             expect_player=media.expect_player,
+            peers_of=partial(ticket_peers, settings),
         )
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from commonview.foundation.settings import Settings
+from commonview.foundation.settings import IpNetwork, Settings
 from commonview.media import ViewerProtocol
 
 _HOST = re.compile(
@@ -74,6 +74,21 @@ class MediaAddress:
         if _wildcard(self._media_host):
             return "127.0.0.1"
         return _bracketed(self._media_host)
+
+
+def ticket_peers(settings: Settings, asker: str) -> IpNetwork | None:
+    """From where a ticket may be used that ``asker`` (an address) gets; None for anywhere.
+
+    An asker of the other family than the outlet listens on comes to it from an address nobody knows yet.
+    """
+    if not settings.binds_tickets():
+        return None
+    try:
+        address, outlet = ipaddress.ip_address(asker), ipaddress.ip_address(settings.media_host)
+    except ValueError:
+        return None
+    is_met = address.version == outlet.version or settings.media_host == "::"
+    return ipaddress.ip_network(address) if is_met else None
 
 
 def host_name(host_header: str) -> str | None:

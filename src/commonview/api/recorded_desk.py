@@ -107,6 +107,20 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.FAILED)
             raise
 
+    async def segments(
+        self, subject: Subject, access_id: str, begin: datetime | None
+    ) -> tuple[list[Segment], datetime | None]:
+        """What there is under a look now, from a moment on; as `open` tells it.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+        """
+        look = self._look(subject, access_id)
+        from_ = look.begin if begin is None else max(begin, look.begin)
+        if from_ >= look.end:
+            return [], None
+        return await self._recording.segments(look.channel_id, from_, look.end)
+
     async def part(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, asked: str | None
     ) -> Part:
@@ -210,9 +224,7 @@ class RecordedDesk:
 
     async def leave(self, subject: Subject, access_id: str) -> None:
         """The look is over. Raises: NotFound."""
-        look = self._looks.get(access_id)
-        if look is None or look.account_id != subject.account_id:
-            raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
+        self._look(subject, access_id)
         self._end(access_id, AccessOutcome.CLOSED)
 
     def end_grant(self, grant_id: str, outcome: AccessOutcome) -> None:

@@ -173,6 +173,14 @@ class Settings(BaseModel):
         "nothing else. A renewed file is taken up within a minute. Needs media_tls_key.",
     )
     media_tls_key: Path | None = _field(None, _MEDIA, "Private key of media_tls_certificate, as a PEM file.")
+    media_ticket_addresses: Literal["auto", "asker", "any"] = _field(
+        "auto",
+        _MEDIA,
+        "From where the URL of a picture or voice may be used: asker, from the address that asked for it, or "
+        "any. auto is asker, unless a proxy is configured (media_public_url, trusted_proxies), which may "
+        "show the outlet another address than the console. The URLs of RTSP players are good from anywhere: "
+        "they are asked for in one place and played in another.",
+    )
     rtp_host: str = _field("127.0.0.1", _MEDIA, "Address devices send video to.")
     rtp_public_host: str = _field(
         "", _MEDIA, "Address told to devices in the SDP connection line, when it differs from rtp_host."
@@ -239,6 +247,13 @@ class Settings(BaseModel):
     recording_reserve_bytes: int = _field(
         2 * 2**30, _RECORDING, "Room that is kept free on the first disk, in bytes.", ge=0
     )
+    recording_heads_s: int = _field(
+        900,
+        _RECORDING,
+        "Seconds between entries of the audit log that name the newest link of every chain that grew.",
+        ge=60,
+        le=86400,
+    )
     recording_starts_per_s: int = _field(
         20, _RECORDING, "Streams asked for in a second at most, so that a restart is no storm.", ge=2, le=1000
     )
@@ -301,6 +316,12 @@ class Settings(BaseModel):
     def proxy_networks(self) -> tuple[IpNetwork, ...]:
         """`trusted_proxies` as networks. Raises ValueError for what is none."""
         return _networks(self.trusted_proxies)
+
+    def binds_tickets(self) -> bool:
+        """Whether a ticket is good only from the address that asked for it."""
+        if self.media_ticket_addresses == "auto":
+            return not self.media_public_url and not self.trusted_proxies
+        return self.media_ticket_addresses == "asker"
 
     def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`tcp_active_networks` as networks. Raises ValueError for what is none."""

@@ -71,6 +71,7 @@ from commonview.media.model import (
     TalkCarriage,
     TlsIdentity,
     ViewerProtocol,
+    ViewerStats,
 )
 from commonview.media.node import MediaNode
 from commonview.media.segments import (
@@ -156,6 +157,7 @@ __all__ = [
     "ViewerJoined",
     "ViewerLeft",
     "ViewerProtocol",
+    "ViewerStats",
     "events",
     "hash_segment",
     "mend_segment",

@@ -43,6 +43,7 @@ from commonview.media.model import (
     Talk,
     TalkCarriage,
     TlsIdentity,
+    ViewerStats,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -452,6 +453,13 @@ class CoreMediaNode:
         """See `MediaNode.all_stats`."""
         try:
             return [_stream_stats(values) for values in self._core.all_stats()]
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def viewer_stats(self) -> list[ViewerStats]:
+        """See `MediaNode.viewer_stats`."""
+        try:
+            return [ViewerStats(**cast(dict[str, Any], values)) for values in self._core.viewer_stats()]
         except _core.CoreError as error:
             raise _media_error(error) from None
 

@@ -24,6 +24,7 @@ from commonview.media.model import (
     Talk,
     TalkCarriage,
     TlsIdentity,
+    ViewerStats,
 )
 
 
@@ -248,6 +249,9 @@ class MediaNode(Protocol):
 
     def all_stats(self) -> list[StreamStats]:
         """Counters of every stream."""
+
+    def viewer_stats(self) -> list[ViewerStats]:
+        """Counters of everybody who watches now."""
 
     def node_stats(self) -> NodeStats:
         """Counters of the node."""

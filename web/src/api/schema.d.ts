@@ -1884,7 +1884,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Recorded Segments
+         * @description What there is under a look now, from a moment on: recording goes on while one looks.
+         */
+        get: operations["list_recorded_segments"];
         put?: never;
         post?: never;
         /**
@@ -6236,6 +6240,16 @@ export interface components {
             reason?: string | null;
         };
         /**
+         * RecordedSegments
+         * @description The segments under a look as they are now; ``more_from`` as in `RecordedOut`.
+         */
+        RecordedSegments: {
+            /** More From */
+            more_from: string | null;
+            /** Segments */
+            segments: components["schemas"]["SegmentOut"][];
+        };
+        /**
          * RecordingKind
          * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
          * @enum {string}
@@ -6564,8 +6578,8 @@ export interface components {
          * SegmentIndexOut
          * @description What a segment holds, and where.
          *
-         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
-         *     ``init_bytes`` and any group can be appended to a player's buffer.
+         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
+         *     before ``init_bytes`` and any group can be appended to a player's buffer.
          */
         SegmentIndexOut: {
             /** Audio Codec */
@@ -13865,6 +13879,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RecordedOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    list_recorded_segments: {
+        parameters: {
+            query?: {
+                from?: string | null;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedSegments"];
                 };
             };
             /** @description The request does not fit its description */

@@ -13,6 +13,7 @@ import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import playback from './playback.json'
 import plans from './plans.json'
 import player from './player.json'
 import recording from './recording.json'
@@ -37,6 +38,7 @@ export default {
   ...live,
   ...manage,
   ...network,
+  ...playback,
   ...plans,
   ...player,
   ...recording,
