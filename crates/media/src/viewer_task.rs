@@ -31,6 +31,7 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         peer,
         ticket,
         handshake,
+        origin,
         leftover,
         slot,
     } = viewer;
@@ -50,7 +51,8 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     };
     let now_us = reactor.now_us();
     let link = Rc::new(Link::default());
-    let queue = ViewerQueue::new(ticket.protocol, limits);
+    let mut queue = ViewerQueue::new(ticket.protocol, limits);
+    queue.for_page(origin);
     let ends = (now_us, now_us.saturating_add(left_us));
     let wires = (Rc::clone(&wire), Rc::clone(&link), peer);
     let connection = ViewerConnection::new(queue, ticket, wires, ends, slot);

@@ -51,7 +51,7 @@ class MediaAddress:
             host = self._host(host_header) if public is None else _bracketed(public)
             return f"rtsp://{host}:{self._rtsp_port}"
         base = self._public or f"http://{self._host(host_header)}:{self._port}"
-        if protocol is ViewerProtocol.WEBSOCKET:
+        if protocol.is_websocket:
             return "ws" + base.removeprefix("http")
         return base
 
