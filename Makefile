@@ -83,7 +83,7 @@ interop: $(STAMPS)/dev $(STAMPS)/test-packages $(PEERS) ## only the tests that d
 	exit $$status
 
 .PHONY: soak
-soak: $(STAMPS)/dev $(STAMPS)/test-packages ## what takes long: servers killed in the middle of everything
+soak: $(STAMPS)/dev $(STAMPS)/test-packages ## what takes long: servers killed in the middle of everything, disks that fail, two hours of coming and going
 	@$(BIN)/python -m pytest -m soak tests
 
 .PHONY: openapi

@@ -35,6 +35,11 @@ class Papers:
         context.load_cert_chain(self.certificate, self.key)
         return context
 
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What a client connects with that trusts their authority and nobody else."""
+        return ssl.create_default_context(cadata=self.authority)
+
 
 def make(folder: Path, *, address: str = "127.0.0.1", ends: datetime.datetime = _END) -> Papers:
     """A server's certificate for ``address``, signed by an authority made for it."""

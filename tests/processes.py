@@ -181,7 +181,8 @@ class Cameras(Process):
             str(server.data_dir / "keys" / "device-enrolment.password"),
         ]
         for key, value in options.items():
-            arguments += [f"--{key.replace('_', '-')}", str(value)]
+            flag = f"--{key.replace('_', '-')}"
+            arguments += [flag] if value is True else [flag, str(value)]
         super().__init__(name, arguments, server.data_dir.parent / f"{name}.log")
 
 

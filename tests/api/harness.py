@@ -28,6 +28,7 @@ from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.recorded_desk import RecordedDesk
+from commonview.api.rendering_rooms import open_rendering
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -540,6 +541,18 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         clock=clock,
     )
     await asyncio.to_thread(recording.prepare)
+    recorded = RecordedDesk(security, cast(NetworkService, network), recording)
+    rendering = await open_rendering(
+        chosen,
+        database=db,
+        clock=clock,
+        bus=bus,
+        security=security,
+        network=cast(NetworkService, network),
+        media=cast(MediaNode, media),
+        recording=recording,
+        recorded=recorded,
+    )
     context = ApiContext(
         settings=chosen,
         instance_id=data.instance_id(),
@@ -555,7 +568,10 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         snapshots=snapshots,
         imports=imports,
         recording=recording,
-        recorded=RecordedDesk(security, cast(NetworkService, network), recording),
+        recorded=recorded,
+        exports=rendering.exports,
+        export_downloads=rendering.downloads,
+        pictures=rendering.pictures,
         talks=TalkDesk(security, cast(NetworkService, network), live),
         counters=_counters(bus),
         sip_port=lambda: 5060,
@@ -570,6 +586,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
     async with made.stack:
         yield made
         await live.drain()
+        await rendering.close()
         await network.imports.close()
         await imports.drain()
         await room.control.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commonview.api.media_address import MediaAddress, Way, host_name
+from commonview.api.media_address import MediaAddress, Way, host_name, ticket_peers
 from commonview.foundation.settings import Settings
 from commonview.media import ViewerProtocol
 
@@ -68,3 +68,27 @@ def test_players_of_rtsp_find_the_port_of_the_core_under_the_same_name(
 )
 def test_the_name_in_a_host_header(header: str, name: str | None) -> None:
     assert host_name(header) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "asker", "peers"),
+    [
+        ({}, "127.0.0.1", "127.0.0.1/32"),
+        ({"media_host": ANY}, "192.0.2.7", "192.0.2.7/32"),
+        # Comes to an outlet of IPv4 from an address nobody knows yet.
+        ({"media_host": ANY}, "2001:db8::7", None),
+        ({"media_host": "::"}, "2001:db8::7", "2001:db8::7/128"),
+        ({"media_host": "::"}, "192.0.2.7", "192.0.2.7/32"),
+        ({"media_host": "::1"}, "192.0.2.7", None),
+        ({}, "no address", None),
+        ({"media_public_url": "https://v.example"}, "192.0.2.7", None),
+        ({"trusted_proxies": "192.0.2.1"}, "192.0.2.7", None),
+        ({"trusted_proxies": "192.0.2.1", "media_ticket_addresses": "asker"}, "192.0.2.7", "192.0.2.7/32"),
+        ({"media_ticket_addresses": "any"}, "192.0.2.7", None),
+    ],
+)
+def test_a_ticket_is_good_where_it_was_asked_for_unless_a_proxy_hides_that(
+    settings: dict[str, Any], asker: str, peers: str | None
+) -> None:
+    found = ticket_peers(Settings(**settings), asker)
+    assert (None if found is None else str(found)) == peers

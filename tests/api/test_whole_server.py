@@ -157,3 +157,21 @@ def test_stopping_the_server_while_somebody_watches_leaves_no_open_record(tmp_pa
             [record] = operator.get("/api/access-records").json()["items"]
         assert record["outcome"] in {"stream_ended", "interrupted"}
         assert record["ended_at"] is not None
+
+
+def test_a_still_of_a_live_stream_is_a_look_of_its_own(scene: Scene) -> None:
+    purpose_id = scene.operator.get("/api/purposes").json()["items"][0]["id"]
+    body = {"channel_id": scene.channel_id, "purpose_id": purpose_id, "reason": "a picture of the gate"}
+    still = scene.operator.post("/api/live/still", json=body)
+    assert (still.status_code, still.headers["content-type"]) == (200, "image/jpeg"), still.text
+    assert still.content[:2] == b"\xff\xd8"
+    access_id = still.headers["x-commonview-access"]
+    record = wait_for(
+        lambda: (one := scene.record(access_id))["outcome"] != "open" and one, "the record to close"
+    )
+    assert (record["protocol"], record["outcome"], record["bytes_sent"]) == (
+        "snapshot",
+        "closed",
+        len(still.content),
+    )
+    assert list((scene.server.data_dir / "stills").iterdir()) == []

@@ -27,9 +27,9 @@ _KEEP_AUDIO = """(() => {
 })()"""
 
 # Loudness and pitch of what the newest sound element plays, and how far it is from its picture.
-_HEARD = """async number => {
+_HEARD = """async place => {
     const element = window.sounds.findLast(one => one.src !== '' && !one.paused)
-    const video = document.querySelector(`[data-testid=tile-${number}] video`)
+    const video = document.querySelector(`[data-testid=${place}] video`)
     if (element === undefined || video === null) return { level: 0, pitch: 0, drift: 99 }
     window.context ??= new AudioContext()
     await window.context.resume()
@@ -56,7 +56,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("sound"), session_idle_stop_s=2)
     with running(server):
         server.set_up()
-        made = server.sign_in(ADMINISTRATOR).post("/api/accounts", json={**GUARD, "roles": ["operator"]})
+        made = server.sign_in(ADMINISTRATOR).post(
+            "/api/accounts", json={**GUARD, "roles": ["operator", "investigator"]}
+        )
         assert made.status_code == 201, made.text
         fleets = [
             Cameras(
@@ -74,19 +76,28 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield server
 
 
+def _cameras(server: Server) -> list[dict[str, Any]]:
+    client = server.sign_in(GUARD)
+    count = len(CODECS) + 1
+    found: list[dict[str, Any]] = wait_for(
+        lambda: (known := channels(client)) and len(known) == count and known, "the cameras in the tree"
+    )
+    return found
+
+
+def _channel(server: Server, codec: str) -> str:
+    """The camera that sends this."""
+    return next(str(channel["id"]) for channel in _cameras(server) if codec in str(channel["name"]))
+
+
 def _watching(server: Server, window: Window, language: str = "en") -> tuple[Console, dict[str, int]]:
     """All cameras on a wall of four; the tile of each by what it sends."""
-    client = server.sign_in(GUARD)
-    found: list[dict[str, Any]] = wait_for(
-        lambda: (known := channels(client)) and len(known) == len(CODECS) + 1 and known,
-        "the cameras in the tree",
-    )
     console = window(server, language)
     console.page.add_init_script(_KEEP_AUDIO)
     console.come_in(GUARD)
     console.see("layout-4").click()
     tiles = {}
-    for number, channel in enumerate(found, 1):
+    for number, channel in enumerate(_cameras(server), 1):
         console.watch(str(channel["id"]), number)
         tiles[next(word for word in (*CODECS, "none") if word in str(channel))] = number
     return console, tiles
@@ -95,6 +106,16 @@ def _watching(server: Server, window: Window, language: str = "en") -> tuple[Con
 def _listen(console: Console, number: int, **how: Any) -> None:
     console.tile(number).hover()
     console.tile(number).get_by_test_id("sound-button").click(**how)
+
+
+def _hear(console: Console, place: str) -> None:
+    """Wait until the tone is heard, in step with the picture in this place."""
+
+    def heard() -> bool:
+        seen = console.page.evaluate(_HEARD, place)
+        return bool(seen["level"] > 0.05 and abs(seen["pitch"] - PITCH_HZ) < 15 and seen["drift"] < 0.15)
+
+    wait_for(heard, f"a tone of {PITCH_HZ} Hz beside {place}")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -107,12 +128,7 @@ def test_every_coding_is_decoded_and_in_step_with_its_picture(
         _listen(console, number)
         expect(console.tile(number)).to_have_attribute("data-sound", "playing")
 
-        def heard(number: int = number) -> Any:
-            seen = console.page.evaluate(_HEARD, number)
-            fine = seen["level"] > 0.05 and abs(seen["pitch"] - PITCH_HZ) < 15 and seen["drift"] < 0.15
-            return fine and seen
-
-        wait_for(heard, f"a tone of {PITCH_HZ} Hz from {codec}")
+        _hear(console, f"tile-{number}")
         playing = console.page.locator("[data-sound=playing]")
         assert playing.count() == 1, "one camera is heard at a time"
     console.shot("sound")
@@ -153,3 +169,48 @@ def test_sound_outlives_another_stream_and_ends_with_the_wall(street: Server, wi
     console.page.get_by_role("link", name="Devices").click()
     paused = "window.sounds.every(one => one.paused)"
     wait_for(lambda: console.page.evaluate(paused), "silence on another page")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_of_a_channel_is_heard(street: Server, window: Window, language: str) -> None:
+    console = window(street, language)
+    console.page.add_init_script(_KEEP_AUDIO)
+    console.come_in(GUARD)
+    console.open(f"/#/channels/{_channel(street, 'g711u')}")
+    console.see("live-open").click()
+    console.state_purpose("listening at the gate")
+    expect(console.see("live-pane")).to_have_attribute("data-phase", "playing")
+    console.see("live-pane").get_by_test_id("sound-button").click()
+    _hear(console, "live-pane")
+    console.shot("sound-channel")
+    assert console.accessibility_faults() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_device_recording_is_heard_at_its_own_speed_and_after_a_jump(
+    street: Server, window: Window, language: str
+) -> None:
+    console = window(street, language)
+    console.page.add_init_script(_KEEP_AUDIO)
+    console.come_in(GUARD)
+    console.open(f"/#/recordings?channel={_channel(street, 'g711a')}")
+    console.see("range-7").click()
+    expect(console.see("completeness")).to_have_attribute("data-completeness", "complete")
+    console.page.locator("summary").click()
+    console.page.locator("tbody tr").first.locator("button").click()
+    console.state_purpose("listening to an incident")
+    player = console.see("player")
+    expect(player).to_have_attribute("data-state", "playing")
+    player.get_by_test_id("sound-button").click()
+    _hear(console, "player")
+    player.get_by_role("button", name="10").last.click()
+    _hear(console, "player")
+    console.shot("sound-playback")
+    assert console.accessibility_faults() == []
+    console.see("speed-2").click()
+    expect(player).to_have_attribute("data-speed", "2")
+    wait_for(
+        lambda: console.page.evaluate("window.sounds.every(one => one.paused)"), "silence at another speed"
+    )
+    console.see("speed-1").click()
+    _hear(console, "player")

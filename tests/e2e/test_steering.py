@@ -26,7 +26,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "/api/accounts", json={**KEEPER, "roles": ["operator", "investigator", "maintainer"]}
         )
         assert made.status_code == 201, made.text
-        with running(Cameras(server, count=1, keepalive=5)):
+        with running(Cameras(server, count=1, keepalive=5, sound="g711a")):
             yield server
 
 
@@ -206,6 +206,7 @@ def test_a_voice_goes_to_the_camera_until_it_is_hung_up(yard: Server, window: Wi
     expect(talk).to_have_attribute("data-speaking", "true")
     wait_for(lambda: float(console.see("talk-level").evaluate("meter => meter.value")) > 0.1, "a loud voice")
     expect(talk).to_have_attribute("data-state", "speaking")
+    expect(console.tile(1)).to_have_attribute("data-sound", "playing")
     console.shot("talk")
     console.see("talk-stop").click()
     expect(talk).to_have_attribute("data-state", "ended")

@@ -17,7 +17,7 @@ from commonview.media import (
 )
 from tests.media.camera import Camera
 from tests.media.conftest import EventLog, NodeFactory
-from tests.media.viewers import error_code, open_http, signed, watch, websocket
+from tests.media.viewers import error_code, last_words, open_http, signed, watch, websocket
 from tests.waiting import PATIENCE_S
 
 HTTP = ViewerProtocol.HTTP
@@ -50,6 +50,21 @@ def test_each_bad_ticket_is_refused_by_its_own_word(node: CoreMediaNode, stream:
     for word in cases:
         log.wait_for(TicketRefused, lambda event, word=word: event.reason == word)  # type: ignore[misc]
         assert node.node_stats().counters[f"ticket_refused_{word}"] == 1
+
+
+def test_a_ticket_is_good_from_its_address_alone_and_is_not_used_up_elsewhere(
+    node: CoreMediaNode, stream: str, log: EventLog
+) -> None:
+    token = signed(stream, HTTP, peers="127.0.0.2/32")
+    assert refusal(node, token) == "ticket_wrong_address"
+    head = f"GET {tickets.live_path(stream, token)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", node.viewer_port), source_address=("127.0.0.2", 0)) as right:
+        right.sendall(head)
+        assert log.wait_for(ViewerJoined).peer.startswith("127.0.0.2:")
+    near = signed(stream, WS, peers="127.0.0.0/8")
+    with websocket(node, stream, near) as viewer:
+        node.close_stream(stream)
+        assert last_words(viewer)["reason"] == "stream_ended"
 
 
 def test_a_ticket_opens_the_stream_once(node: CoreMediaNode, stream: str, log: EventLog) -> None:

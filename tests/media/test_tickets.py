@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def ticket(**changes: object) -> Ticket:
 def test_the_bytes_are_those_the_rust_side_is_tested_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_bytes", lambda count: b"\x09" * count)
     assert tickets.sign(b"\x07" * 32, ticket()) == GOLDEN.read_text().strip()
+
+
+def test_the_bytes_of_a_ticket_for_one_address_are_those_of_the_rust_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("secrets.token_bytes", lambda count: b"\x09" * count)
+    bound = tickets.sign(b"\x07" * 32, ticket(peers=ip_network("192.0.2.7")))
+    assert bound == GOLDEN.with_name("ticket_bound.txt").read_text().strip()
 
 
 def test_two_signatures_of_one_ticket_differ_because_the_nonce_does() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import av
@@ -25,13 +27,15 @@ def signed(
     *,
     access_id: str = "access",
     grant_id: str = "grant",
+    peers: str | None = None,
     start_in: float = 30.0,
     end_in: float = 600.0,
     key: bytes = KEY,
 ) -> str:
     now = datetime.now(UTC)
     start_by, end_by = now + timedelta(seconds=start_in), now + timedelta(seconds=end_in)
-    return tickets.sign(key, Ticket(stream_id, access_id, grant_id, protocol, start_by, end_by))
+    where = None if peers is None else ip_network(peers)
+    return tickets.sign(key, Ticket(stream_id, access_id, grant_id, protocol, start_by, end_by, where))
 
 
 def websocket(
@@ -87,10 +91,20 @@ def last_words(connection: ClientConnection, *, timeout: float = 10.0) -> dict[s
 
 
 def open_http(
-    node: CoreMediaNode, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
+    node: CoreMediaNode,
+    path: str,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> http.client.HTTPResponse:
-    """Send one request and read the head of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", node.viewer_port, timeout=PATIENCE_S)
+    """Send one request, inside ``tls`` if given, and read the head of its answer."""
+    place = ("127.0.0.1", node.viewer_port)
+    connection = (
+        http.client.HTTPConnection(*place, timeout=PATIENCE_S)
+        if tls is None
+        else http.client.HTTPSConnection(*place, timeout=PATIENCE_S, context=tls)
+    )
     connection.request(method, path, headers=headers or {})
     return connection.getresponse()
 

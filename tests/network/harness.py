@@ -22,6 +22,7 @@ from commonview.media import (
     Receiver,
     SsrcPolicy,
     StreamStats,
+    ViewerStats,
 )
 from commonview.network import NetworkService, ViewerEvent
 from commonview.network.aggregation import AggregationLimits
@@ -123,6 +124,9 @@ class RecordedNode(RecordedOutlets):
         return None
 
     def all_stats(self) -> list[StreamStats]:
+        return []
+
+    def viewer_stats(self) -> list[ViewerStats]:
         return []
 
     def node_stats(self) -> NodeStats:

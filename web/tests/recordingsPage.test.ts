@@ -18,6 +18,7 @@ test('the title names the camera of the address, however one came there', async 
     history: createMemoryHistory(),
     routes: [
       { path: '/recordings', name: 'recordings', component: RecordingsPage },
+      { path: '/playback', name: 'playback', component: RecordingsPage },
       { path: '/channels/:id', name: 'channel', component: RecordingsPage },
     ],
   })

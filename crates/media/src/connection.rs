@@ -181,14 +181,11 @@ impl ViewerConnection {
             taken += len;
             match frame.opcode {
                 Opcode::Close => return Err(EndReason::ViewerClosed),
-                Opcode::Ping
-                    if self.queue.bytes() < PONG_QUEUE_MAX
-                        && self.queue.waiting() < PONG_CHUNKS_MAX =>
-                {
+                Opcode::Ping if self.may_answer() => {
                     let pong = websocket::frame(Opcode::Pong, &frame.payload);
                     self.queue.push_preamble(Chunk::preamble(pong, now_us));
                 }
-                Opcode::Text if !self.decoder.is_in_message() => self.heed(&frame.payload),
+                Opcode::Text if !self.decoder.is_in_message() => self.heed(&frame.payload, now_us),
                 // A viewer has nothing else to say that matters; it was read to keep the framing.
                 Opcode::Ping
                 | Opcode::Pong
@@ -202,15 +199,27 @@ impl ViewerConnection {
     }
 
     /// Do what a viewer's word says, if it is one we know.
-    fn heed(&mut self, word: &[u8]) {
+    fn heed(&mut self, word: &[u8], now_us: u64) {
         if self.queue.protocol() != Protocol::WebSocket {
             return;
         }
         match word {
             b"audio on" => self.queue.listen(true),
             b"audio off" => self.queue.listen(false),
-            _ => {}
+            word => {
+                let asked = word.strip_prefix(b"age ");
+                let number =
+                    asked.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+                if let Some(question) = number.filter(|_| self.may_answer()) {
+                    self.queue.tell_age(question, now_us);
+                }
+            }
         }
+    }
+
+    /// Whether there is room for an answer; pictures go first.
+    fn may_answer(&self) -> bool {
+        self.queue.bytes() < PONG_QUEUE_MAX && self.queue.waiting() < PONG_CHUNKS_MAX
     }
 
     /// Whether its time is up.
@@ -311,6 +320,7 @@ mod tests {
             start_by_ms: 0,
             end_by_ms: 0,
             nonce: [0; 16],
+            peers: None,
         };
         let limits = QueueLimits {
             bytes: 1 << 20,
@@ -334,7 +344,8 @@ mod tests {
         // Final, ping, masked with zeros: no payload, and the longest one.
         let empty = [0x89, 0x80, 0, 0, 0, 0];
         let long = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
-        for ping in [&empty[..], &long] {
+        let question = [&[0x81, 0x80 | 6, 0, 0, 0, 0][..], b"age 77"].concat();
+        for ping in [&empty[..], &long, &question] {
             viewer.receive(&ping.repeat(100_000), 0).unwrap();
         }
         assert_eq!(viewer.queue.waiting(), PONG_CHUNKS_MAX);

@@ -276,7 +276,7 @@ async fn admit(
         (Place::Talk, Upgrade::None) => return Err(Turned::Rejected(Rejection::UpgradeRequired)),
         (Place::Hls(_), _) => Protocol::Hls,
     };
-    let (owner, ticket, slot) = redeem(shared, request, protocol).await?;
+    let (owner, ticket, slot) = redeem(shared, request, protocol, peer).await?;
     Ok(Admitted::Viewer(owner, ticket, slot))
 }
 
@@ -285,6 +285,7 @@ pub(crate) async fn redeem(
     shared: &Shared,
     request: &LiveRequest,
     protocol: Protocol,
+    peer: SocketAddr,
 ) -> Result<(Owner, Ticket, Slot), Turned> {
     let token = request
         .ticket
@@ -302,7 +303,7 @@ pub(crate) async fn redeem(
         .ok_or(Turned::Rejected(Rejection::Busy))?;
     shared
         .tickets()
-        .redeem(&ticket, now_ms)
+        .redeem(&ticket, peer.ip(), now_ms)
         .map_err(Turned::Refused)?;
     let owner = find_owner(shared, request.place, &ticket.stream_id)
         .await

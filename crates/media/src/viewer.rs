@@ -50,6 +50,8 @@ pub struct ViewerQueue {
     sent_of_first: usize,
     bytes: usize,
     generation: u32,
+    /// Presentation (90 kHz) and arrival of the latest picture offered.
+    latest: Option<(i64, u64)>,
     audio: Option<AudioCodec>,
     is_listening: bool,
     sound_generation: u32,
@@ -72,6 +74,7 @@ impl ViewerQueue {
             sent_of_first: 0,
             bytes: 0,
             generation: 0,
+            latest: None,
             audio: None,
             is_listening: false,
             sound_generation: 0,
@@ -97,6 +100,7 @@ impl ViewerQueue {
         parameters: &VideoParameters,
         chunk: &Chunk,
     ) -> Offer {
+        self.latest = Some((unit.pts, unit.received_us));
         self.fall_if_slow(chunk);
         if self.awaits_key_frame && !unit.is_key_frame {
             // Before the first picture nothing is lost by waiting.
@@ -131,6 +135,20 @@ impl ViewerQueue {
         self.audio = Some(codec);
         if self.generation > 0 {
             self.push_announcement(now_us);
+        }
+    }
+
+    /// Tell the viewer how old the stream's latest picture is, so that it knows how late it shows its own. `question` is
+    /// the viewer's number for having asked.
+    pub fn tell_age(&mut self, question: u32, now_us: u64) {
+        if let Some((pts, received_us)) = self.latest {
+            let media_ms = pts / 90;
+            let age_ms = now_us.saturating_sub(received_us) / 1000;
+            let message = format!(
+                "{{\"type\":\"age\",\"question\":{question},\"media_ms\":{media_ms},\"age_ms\":{age_ms}}}"
+            );
+            let frame = websocket::frame(Opcode::Text, message.as_bytes());
+            self.push(Chunk::preamble(frame, now_us));
         }
     }
 
@@ -222,6 +240,11 @@ impl ViewerQueue {
     /// Chunks waiting.
     pub fn waiting(&self) -> usize {
         self.chunks.len()
+    }
+
+    /// Since when the oldest of them waits.
+    pub fn waits_since(&self) -> Option<u64> {
+        self.chunks.front().map(|chunk| chunk.queued_us)
     }
 
     /// Bytes waiting.

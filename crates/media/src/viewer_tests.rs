@@ -360,3 +360,20 @@ fn sound_without_pictures_is_bounded_too() {
         assert!(queue.bytes() <= LIMITS.bytes);
     }
 }
+
+#[test]
+fn a_viewer_that_asks_is_told_how_old_the_latest_picture_is() {
+    let mut queue = queue(Protocol::WebSocket);
+    queue.tell_age(1, 0);
+    assert!(queue.is_empty(), "there is none");
+    let mut latest = unit(1, true, b"key");
+    (latest.pts, latest.received_us) = (180_000, 5_000_000);
+    offer(&mut queue, &latest, 5_000_000);
+    written(&mut queue, 1000);
+    queue.tell_age(7, 5_040_000);
+    let said = "{\"type\":\"age\",\"question\":7,\"media_ms\":2000,\"age_ms\":40}";
+    assert_eq!(
+        written(&mut queue, 1000),
+        websocket::frame(Opcode::Text, said.as_bytes())
+    );
+}

@@ -10,9 +10,12 @@ from fastapi import Depends, Request
 
 from commonview.api.download_desk import DownloadDesk
 from commonview.api.event_streams import EventStreams
+from commonview.api.export_desk import ExportDesk
+from commonview.api.export_downloads import ExportDownloads
 from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
+from commonview.api.picture_desk import PictureDesk
 from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
@@ -48,6 +51,9 @@ class ApiContext:
     imports: ImportBooks
     recording: RecordingService
     recorded: RecordedDesk
+    exports: ExportDesk
+    export_downloads: ExportDownloads
+    pictures: PictureDesk
     talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]

@@ -6,9 +6,10 @@ import re
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -21,9 +22,11 @@ from commonview.api.event_streams import EventStreams
 from commonview.api.import_desk import ImportBooks
 from commonview.api.listen import bind_http, console_url, open_media, require_local, warn_of_plain_http
 from commonview.api.live_desk import LiveDesk
-from commonview.api.media_address import MediaAddress
+from commonview.api.media_address import MediaAddress, ticket_peers
+from commonview.api.media_certificate import CertificateWatch
 from commonview.api.middleware import GateCounters
 from commonview.api.recorded_desk import RecordedDesk
+from commonview.api.rendering_rooms import open_rendering
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
 from commonview.foundation.bus import Bus
@@ -108,6 +111,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             ticket_key=ticket_key,
             clock=clock,
             expect_player=media.expect_player,
+            peers_of=partial(ticket_peers, settings),
         )
         network.set_viewer_listener(live.on_viewer)
         snapshots = SnapshotDesk(
@@ -156,6 +160,18 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         security.on_session_end(lambda ended: loop.call_soon_threadsafe(recorded.end_sessions, ended))
         stack.push_async_callback(recorded.drain)
         await recording.start()
+        rendering = await open_rendering(
+            settings,
+            database=db,
+            clock=clock,
+            bus=bus,
+            security=security,
+            network=network,
+            media=media,
+            recording=recording,
+            recorded=recorded,
+        )
+        stack.push_async_callback(rendering.close)
         # Before the network room: streams that end because of a shutdown are no gap.
         stack.push_async_callback(recording.close)
 
@@ -178,6 +194,9 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             imports=imports,
             recording=recording,
             recorded=recorded,
+            exports=rendering.exports,
+            export_downloads=rendering.downloads,
+            pictures=rendering.pictures,
             talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,
@@ -188,6 +207,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         background = (
             asyncio.create_task(security.run(), name="grants and checkpoints"),
             asyncio.create_task(live.run(), name="unused tickets"),
+            *_certificate_watch(settings, media),
         )
         stack.push_async_callback(_cancel, background)
         stack.callback(bus.close)
@@ -206,6 +226,12 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             setup_link=setup_link,
             background=background,
         )
+
+
+def _certificate_watch(settings: Settings, media: MediaNode) -> Iterator["asyncio.Task[None]"]:
+    if settings.media_tls_certificate is not None and settings.media_tls_key is not None:
+        watch = CertificateWatch(settings.media_tls_certificate, settings.media_tls_key, media)
+        yield asyncio.create_task(watch.run(), name="certificate of the video outlet")
 
 
 def _counters(app: FastAPI, context: ApiContext) -> Counters:

@@ -6,9 +6,16 @@ import socket
 from urllib.parse import urlsplit
 
 from commonview.api.media_address import is_loopback
+from commonview.api.media_certificate import read_identity, unusable
 from commonview.foundation.errors import StartupError
 from commonview.foundation.settings import Settings
-from commonview.media import MediaError, MediaNode, MediaNodeSettings, RtspOutletUnavailable
+from commonview.media import (
+    CertificateUnusable,
+    MediaError,
+    MediaNode,
+    MediaNodeSettings,
+    RtspOutletUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +63,8 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
     """The media node inside this process.
 
     Raises:
-        StartupError: its outlet cannot be bound, or the Rust core was not built.
+        StartupError: its outlet cannot be bound or cannot speak TLS as it is told to, or the Rust core was
+            not built.
     """
     try:
         from commonview.media import CoreMediaNode
@@ -78,9 +86,12 @@ def open_media(settings: Settings, ticket_key: bytes) -> MediaNode:
         viewer_queue_bytes=settings.viewer_queue_bytes,
         viewer_queue_ms=settings.viewer_queue_ms,
         media_timeout_s=settings.media_timeout_s,
+        tls=read_identity(settings),
     )
     try:
         return CoreMediaNode(wanted, ticket_key=ticket_key)
+    except CertificateUnusable as error:
+        raise unusable(error.message) from None
     except RtspOutletUnavailable as error:
         raise StartupError(
             f"the RTSP outlet cannot listen on {settings.media_host}:{settings.media_rtsp_port} "

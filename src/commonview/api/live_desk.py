@@ -17,6 +17,7 @@ from anyio import to_thread
 from commonview.api.media_address import Way
 from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
+from commonview.foundation.settings import IpNetwork
 from commonview.media import SpeakerProtocol, Ticket, ViewerProtocol, tickets
 from commonview.network import (
     Failure,
@@ -124,6 +125,7 @@ class LiveDesk:
         ticket_key: bytes,
         clock: Clock,
         expect_player: Callable[[str], None],
+        peers_of: Callable[[str], IpNetwork | None] = lambda _asker: None,
         check_every_s: float = 1.0,
     ) -> None:
         self._security = security
@@ -131,6 +133,7 @@ class LiveDesk:
         self._ticket_key = ticket_key
         self._clock = clock
         self._expect_player = expect_player
+        self._peers_of = peers_of
         self._check_every_s = check_every_s
         self._open: dict[str, _Open] = {}
         self._opening: Counter[str] = Counter()
@@ -286,6 +289,7 @@ class LiveDesk:
             protocol=protocol,
             start_by=start_by,
             end_by=access.grant.ends_at,
+            peers=self._peers(access, protocol),
         )
         signed = tickets.sign(self._ticket_key, ticket)
         if protocol is ViewerProtocol.RTSP:
@@ -294,6 +298,10 @@ class LiveDesk:
         if protocol is SpeakerProtocol.TALK:
             return Way(tickets.talk_path(begun.stream_id, signed)), start_by
         return Way(tickets.viewer_path(protocol, begun.stream_id, signed)), start_by
+
+    def _peers(self, access: OpenedAccess, protocol: ViewerProtocol | SpeakerProtocol) -> IpNetwork | None:
+        """From where the ticket may be used. A player by RTSP stands elsewhere than who asks for it."""
+        return None if protocol is ViewerProtocol.RTSP else self._peers_of(access.record.client_address)
 
     async def leave(self, access_id: str) -> None:
         """The viewer says good-bye: its stream is cut; the record closes with what was sent."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from commonview.foundation.settings import Settings
+from commonview.foundation.settings import IpNetwork, Settings
 from commonview.media import ViewerProtocol
 
 _HOST = re.compile(
@@ -35,6 +35,8 @@ class MediaAddress:
     """
 
     def __init__(self, settings: Settings, viewer_port: int, rtsp_port: int) -> None:
+        is_secure = settings.media_tls_certificate is not None
+        self._scheme, self._rtsp_scheme = ("https", "rtsps") if is_secure else ("http", "rtsp")
         self._public = settings.media_public_url.rstrip("/")
         self._port = viewer_port
         self._rtsp_port = rtsp_port
@@ -44,13 +46,13 @@ class MediaAddress:
     def origin(self, protocol: ViewerProtocol, host_header: str) -> str:
         """`ws://host:port` or `http://host:port` (wss, https behind TLS), without a trailing slash.
 
-        `rtsp://host:port` is the core's own port under the same host name: no HTTP proxy carries it.
+        `rtsp://host:port` (rtsps) is the core's own port under the same host name: no HTTP proxy carries it.
         """
         if protocol is ViewerProtocol.RTSP:
             public = urlsplit(self._public).hostname
             host = self._host(host_header) if public is None else _bracketed(public)
-            return f"rtsp://{host}:{self._rtsp_port}"
-        base = self._public or f"http://{self._host(host_header)}:{self._port}"
+            return f"{self._rtsp_scheme}://{host}:{self._rtsp_port}"
+        base = self._public or f"{self._scheme}://{self._host(host_header)}:{self._port}"
         if protocol.is_websocket:
             return "ws" + base.removeprefix("http")
         return base
@@ -72,6 +74,21 @@ class MediaAddress:
         if _wildcard(self._media_host):
             return "127.0.0.1"
         return _bracketed(self._media_host)
+
+
+def ticket_peers(settings: Settings, asker: str) -> IpNetwork | None:
+    """From where a ticket may be used that ``asker`` (an address) gets; None for anywhere.
+
+    An asker of the other family than the outlet listens on comes to it from an address nobody knows yet.
+    """
+    if not settings.binds_tickets():
+        return None
+    try:
+        address, outlet = ipaddress.ip_address(asker), ipaddress.ip_address(settings.media_host)
+    except ValueError:
+        return None
+    is_met = address.version == outlet.version or settings.media_host == "::"
+    return ipaddress.ip_network(address) if is_met else None
 
 
 def host_name(host_header: str) -> str | None:

@@ -10,9 +10,9 @@ import asyncio
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
@@ -32,6 +32,7 @@ PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
+_MOMENT: Final = timedelta(microseconds=1)
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -106,6 +107,20 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.FAILED)
             raise
 
+    async def segments(
+        self, subject: Subject, access_id: str, begin: datetime | None
+    ) -> tuple[list[Segment], datetime | None]:
+        """What there is under a look now, from a moment on; as `open` tells it.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+        """
+        look = self._look(subject, access_id)
+        from_ = look.begin if begin is None else max(begin, look.begin)
+        if from_ >= look.end:
+            return [], None
+        return await self._recording.segments(look.channel_id, from_, look.end)
+
     async def part(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, asked: str | None
     ) -> Part:
@@ -145,11 +160,15 @@ class RecordedDesk:
             self._indexes.popitem(last=False)
         return known
 
-    async def _path(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Path:
-        """Where a segment lies that may be looked at under this look."""
+    def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
         if look is None or look.account_id != subject.account_id or look.outcome is not None:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
+        return look
+
+    async def _path(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Path:
+        """Where a segment lies that may be looked at under this look."""
+        look = self._look(subject, access_id)
         meant = await self._recording.segment(Track(look.channel_id, stream_number), sequence)
         path = None
         if meant is not None and meant.begin < look.end and meant.end > look.begin:
@@ -157,6 +176,32 @@ class RecordedDesk:
         if path is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
         return path
+
+    async def at(
+        self, subject: Subject, access_id: str, stream_number: int, moments: Sequence[datetime]
+    ) -> list[tuple[Segment, Path] | None]:
+        """The segment of each of these moments, in their order, as far as the look covers it; else None.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+        """
+        look = self._look(subject, access_id)
+        begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
+        if begin >= end:
+            return [None] * len(moments)
+        segments, _ = await self._recording.segments(look.channel_id, begin, end)
+        kept = [one for one in segments if one.track.stream_number == stream_number]
+        return [self._covering(kept, at) if begin <= at < end else None for at in moments]
+
+    def _covering(self, segments: Sequence[Segment], at: datetime) -> tuple[Segment, Path] | None:
+        for segment in segments:
+            if segment.begin <= at < segment.end and (path := self._recording.file_of(segment)) is not None:
+                return segment, path
+        return None
+
+    def shown(self, subject: Subject, access_id: str, size_bytes: int) -> None:
+        """Pictures are given out under a look. Raises NotFound: it is over meanwhile."""
+        self._look(subject, access_id).bytes_sent += size_bytes
 
     async def send(self, part: Part) -> AsyncIterator[bytes]:
         """The bytes, for as long as the look lasts."""
@@ -179,9 +224,7 @@ class RecordedDesk:
 
     async def leave(self, subject: Subject, access_id: str) -> None:
         """The look is over. Raises: NotFound."""
-        look = self._looks.get(access_id)
-        if look is None or look.account_id != subject.account_id:
-            raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
+        self._look(subject, access_id)
         self._end(access_id, AccessOutcome.CLOSED)
 
     def end_grant(self, grant_id: str, outcome: AccessOutcome) -> None:

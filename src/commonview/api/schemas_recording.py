@@ -356,8 +356,8 @@ class SegmentOut(Answer):
 class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
-    ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
-    ``init_bytes`` and any group can be appended to a player's buffer.
+    ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
+    before ``init_bytes`` and any group can be appended to a player's buffer.
     """
 
     bytes: int
@@ -384,5 +384,12 @@ class RecordedOut(Answer):
     access_id: str
     channel_id: str
     grant: LiveGrantOut
+    segments: list[SegmentOut]
+    more_from: AwareDatetime | None
+
+
+class RecordedSegments(Answer):
+    """The segments under a look as they are now; ``more_from`` as in `RecordedOut`."""
+
     segments: list[SegmentOut]
     more_from: AwareDatetime | None

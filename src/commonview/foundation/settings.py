@@ -24,12 +24,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 GbId = Annotated[str, Field(pattern=r"^[0-9]{20}$")]
 
-_DATA, _WEB, _SIP, _MEDIA, _RECORDING, _ACCESS, _LOG = (
+_DATA, _WEB, _SIP, _MEDIA, _RECORDING, _RENDERING, _ACCESS, _LOG = (
     "Data directory",
     "Console and HTTP API",
     "SIP signalling (GB/T 28181)",
     "Media",
     "Recordings",
+    "Stills and exports",
     "Accountable access",
     "Logging",
 )
@@ -165,6 +166,21 @@ class Settings(BaseModel):
         "https://video.example.org:8443.",
         pattern=r"^(https?://[^/\s]+)?/?$",
     )
+    media_tls_certificate: Path | None = _field(
+        None,
+        _MEDIA,
+        "Certificate shown to viewers, with its chain, as a PEM file; with it every outlet speaks TLS and "
+        "nothing else. A renewed file is taken up within a minute. Needs media_tls_key.",
+    )
+    media_tls_key: Path | None = _field(None, _MEDIA, "Private key of media_tls_certificate, as a PEM file.")
+    media_ticket_addresses: Literal["auto", "asker", "any"] = _field(
+        "auto",
+        _MEDIA,
+        "From where the URL of a picture or voice may be used: asker, from the address that asked for it, or "
+        "any. auto is asker, unless a proxy is configured (media_public_url, trusted_proxies), which may "
+        "show the outlet another address than the console. The URLs of RTSP players are good from anywhere: "
+        "they are asked for in one place and played in another.",
+    )
     rtp_host: str = _field("127.0.0.1", _MEDIA, "Address devices send video to.")
     rtp_public_host: str = _field(
         "", _MEDIA, "Address told to devices in the SDP connection line, when it differs from rtp_host."
@@ -235,6 +251,27 @@ class Settings(BaseModel):
         20, _RECORDING, "Streams asked for in a second at most, so that a restart is no storm.", ge=2, le=1000
     )
 
+    render_workers: int = _field(
+        1, _RENDERING, "Processes that make stills and thumbnails at the same time.", ge=1, le=16
+    )
+    render_memory_bytes: int = _field(
+        2 * 2**30,
+        _RENDERING,
+        "Address space a process may take that decodes or encodes, in bytes.",
+        ge=512 * 2**20,
+        le=64 * 2**30,
+    )
+    export_dir: Path | None = _field(
+        None, _RENDERING, "Folder exports are kept in; by default `rendered` in data_dir."
+    )
+    export_workers: int = _field(1, _RENDERING, "Exports rendered at the same time.", ge=1, le=16)
+    export_keep_days: int = _field(
+        7, _RENDERING, "Days after which a finished export is removed.", ge=1, le=90
+    )
+    export_quota_bytes: int = _field(
+        20 * 2**30, _RENDERING, "Room the exports of one account may take, in bytes.", ge=2**20
+    )
+
     grant_default_s: Seconds = _field(
         3600, _ACCESS, "Length of a grant when the viewer names none, in seconds."
     )
@@ -257,6 +294,8 @@ class Settings(BaseModel):
             )
         if self.sip_tls_port and (self.sip_tls_certificate is None or self.sip_tls_key is None):
             raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
+        if (self.media_tls_certificate is None) != (self.media_tls_key is None):
+            raise ValueError("media_tls_certificate and media_tls_key need each other")
         self.proxy_networks()
         self.tcp_active_dial_networks()
         self.cascade_receiving_networks()
@@ -270,6 +309,12 @@ class Settings(BaseModel):
     def proxy_networks(self) -> tuple[IpNetwork, ...]:
         """`trusted_proxies` as networks. Raises ValueError for what is none."""
         return _networks(self.trusted_proxies)
+
+    def binds_tickets(self) -> bool:
+        """Whether a ticket is good only from the address that asked for it."""
+        if self.media_ticket_addresses == "auto":
+            return not self.media_public_url and not self.trusted_proxies
+        return self.media_ticket_addresses == "asker"
 
     def tcp_active_dial_networks(self) -> tuple[IpNetwork, ...]:
         """`tcp_active_networks` as networks. Raises ValueError for what is none."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonview.media import events, tickets
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -70,6 +71,7 @@ from commonview.media.model import (
     TalkCarriage,
     TlsIdentity,
     ViewerProtocol,
+    ViewerStats,
 )
 from commonview.media.node import MediaNode
 from commonview.media.segments import (
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from commonview.media.core_node import CoreMediaNode
 
 __all__ = [
+    "CertificateUnusable",
     "CoreMediaNode",
     "EventsInUse",
     "EventsLost",
@@ -154,6 +157,7 @@ __all__ = [
     "ViewerJoined",
     "ViewerLeft",
     "ViewerProtocol",
+    "ViewerStats",
     "events",
     "hash_segment",
     "mend_segment",

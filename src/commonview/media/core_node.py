@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from commonview.media import _core, events
 from commonview.media.errors import (
+    CertificateUnusable,
     EventsInUse,
     InvalidMediaArgument,
     MediaError,
@@ -42,6 +43,7 @@ from commonview.media.model import (
     Talk,
     TalkCarriage,
     TlsIdentity,
+    ViewerStats,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +63,7 @@ _ERRORS: dict[str, type[MediaError]] = {
         TransportMismatch,
         OutputExists,
         OutputUnknown,
+        CertificateUnusable,
         InvalidMediaArgument,
         NodeUnavailable,
         RtspOutletUnavailable,
@@ -108,8 +111,8 @@ class CoreMediaNode:
     def __init__(self, settings: MediaNodeSettings, *, ticket_key: bytes) -> None:
         """Start the threads and bind the outlet.
 
-        Raises `InvalidMediaArgument` for settings that make no sense and `NodeUnavailable` when the outlet's
-        address cannot be bound.
+        Raises `InvalidMediaArgument` for settings that make no sense, `CertificateUnusable` for a certificate
+        or key that is none, and `NodeUnavailable` when the outlet's address cannot be bound.
         """
         _allow_descriptors(settings)
         try:
@@ -450,6 +453,13 @@ class CoreMediaNode:
         """See `MediaNode.all_stats`."""
         try:
             return [_stream_stats(values) for values in self._core.all_stats()]
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def viewer_stats(self) -> list[ViewerStats]:
+        """See `MediaNode.viewer_stats`."""
+        try:
+            return [ViewerStats(**cast(dict[str, Any], values)) for values in self._core.viewer_stats()]
         except _core.CoreError as error:
             raise _media_error(error) from None
 

@@ -60,6 +60,13 @@ class InvalidMediaArgument(MediaError):
     http_status = 400
 
 
+class CertificateUnusable(MediaError):
+    """The certificate or key that viewers are to be shown is none, or they do not belong together."""
+
+    default_code = "media_certificate_unusable"
+    http_status = 400
+
+
 class NodeUnavailable(MediaError):
     """The node is closed, could not bind its outlet, or does not answer."""
 

@@ -146,6 +146,25 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewerStats:
+    """Counters of one viewer since it came, whatever the outlet. Sizes in bytes, ages in milliseconds."""
+
+    stream_id: str
+    access_id: str
+    protocol: str
+    """As in `ViewerProtocol`."""
+    bytes_sent: int
+    drops: int
+    """Pictures not sent because it was too slow."""
+    falls: int
+    """How often it was moved to the next key frame."""
+    waiting_bytes: int
+    """What waits for it in the core; a viewer by HLS fetches what it wants, and nothing waits for it."""
+    waiting_ms: int
+    """How long the oldest of that waits already."""
+
+
+@dataclass(frozen=True, slots=True)
 class SenderTarget:
     """Where a stream is forwarded to (GB/T 28181-2022 9.2, annex D), seen from our side."""
 

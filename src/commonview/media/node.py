@@ -24,6 +24,7 @@ from commonview.media.model import (
     Talk,
     TalkCarriage,
     TlsIdentity,
+    ViewerStats,
 )
 
 
@@ -48,8 +49,8 @@ class MediaNode(Protocol):
     def exchange_certificate(self, identity: TlsIdentity) -> None:
         """Show new connections another certificate; who is connected stays so.
 
-        Raises `InvalidMediaArgument`, and keeps the former one, when this one cannot be used or the outlet
-        does not speak TLS.
+        Raises `CertificateUnusable`, and keeps the former one, when this one cannot be used, and
+        `InvalidMediaArgument` when the outlet does not speak TLS.
         """
 
     def open_receiver(
@@ -248,6 +249,9 @@ class MediaNode(Protocol):
 
     def all_stats(self) -> list[StreamStats]:
         """Counters of every stream."""
+
+    def viewer_stats(self) -> list[ViewerStats]:
+        """Counters of everybody who watches now."""
 
     def node_stats(self) -> NodeStats:
         """Counters of the node."""

@@ -3,17 +3,19 @@
 A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. The payload, big-endian:
 
     offset  size  field
-    0       1     version, 1
+    0       1     version: 1, or 2 for one that names from where it may be used
     1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS,
                   6 FLV over HTTP, 7 FLV over WebSocket
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
-    34      ...   stream_id, access_id, grant_id: each one length byte (1-128) and as many characters of
+    34      ...   in version 2 only: family (4 or 6), prefix length, network address of 4 or 16 bytes
+    ...     ...   stream_id, access_id, grant_id: each one length byte (1-128) and as many characters of
                   `A-Z a-z 0-9 . _ ~ -`
 
 The core refuses a ticket with one of these reasons: `missing`, `malformed`, `forged`, `wrong_protocol`,
 `wrong_stream`, `start_too_far`, `expired`, `ended`, `reused`, `cut` (its grant or access was cut),
+`wrong_address` (it was used from elsewhere than it is good for),
 `stream_unknown`, `overloaded` (the memory of used tickets is full).
 """
 
@@ -28,6 +30,7 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from commonview.foundation.settings import IpNetwork
 from commonview.media.errors import InvalidMediaArgument
 from commonview.media.model import SpeakerProtocol, ViewerProtocol
 
@@ -62,6 +65,8 @@ class Ticket:
     protocol: ViewerProtocol | SpeakerProtocol
     start_by: datetime
     end_by: datetime
+    peers: IpNetwork | None = None
+    """From where it may be used; None for anywhere."""
 
 
 def sign(key: bytes, ticket: Ticket) -> str:
@@ -73,12 +78,15 @@ def sign(key: bytes, ticket: Ticket) -> str:
         raise InvalidMediaArgument(f"the ticket key has {len(key)} bytes, it needs {KEY_BYTES_MIN} or more")
     payload = struct.pack(
         ">BBQQ16s",
-        1,
+        1 if ticket.peers is None else 2,
         _PROTOCOL_CODES[ticket.protocol],
         _milliseconds("start_by", ticket.start_by),
         _milliseconds("end_by", ticket.end_by),
         secrets.token_bytes(16),
     )
+    if ticket.peers is not None:
+        network = ticket.peers
+        payload += bytes([network.version, network.prefixlen]) + network.network_address.packed
     for name in ("stream_id", "access_id", "grant_id"):
         payload += _field(name, getattr(ticket, name))
     mac = hmac.digest(key, payload, hashlib.sha256)

@@ -383,6 +383,11 @@ class RecordingService:
         found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
         return None if found is None or found.tombstone_id is not None else found
 
+    async def link_of(self, track: Track, sequence: int) -> str | None:
+        """The link of a segment, deleted or not."""
+        found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
+        return None if found is None else found.link
+
     async def gaps(self, begin: datetime, end: datetime, channel_id: str | None = None) -> list[Gap]:
         """Gaps that touch a span, those that last first, then the newest."""
         lasting = [

@@ -5,11 +5,31 @@ Whatever decodes or encodes does so in worker processes of its own. Nothing here
 
 from commonview.rendering.cutting import Source
 from commonview.rendering.errors import RenderBusy, RenderError, RenderFailed, RenderUnavailable
+from commonview.rendering.export_model import (
+    ChannelPart,
+    CutMode,
+    Export,
+    ExportFile,
+    ExportState,
+    Terms,
+)
+from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
+from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
 from commonview.rendering.studio import Place, Still, Strip, Studio
 
 __all__ = [
+    "ChannelPart",
+    "CutMode",
+    "Export",
+    "ExportFile",
+    "ExportRefused",
+    "ExportState",
+    "ExportUnknown",
+    "Exports",
     "Limits",
+    "Package",
+    "Piece",
     "Place",
     "RenderBusy",
     "RenderError",
@@ -20,4 +40,5 @@ __all__ = [
     "Still",
     "Strip",
     "Studio",
+    "Terms",
 ]

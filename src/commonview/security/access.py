@@ -108,7 +108,34 @@ class Access(Grants):
             NotFound: no such purpose, or no such grant of one's own.
             StorageUnavailable: `storage_full` and others.
         """
-        if action not in NEEDS_GRANT or len(detail) > DETAIL_MAX:
+        [opened] = self.open_accesses(
+            subject,
+            (channel_id,),
+            action,
+            grant_id=grant_id,
+            purpose_id=purpose_id,
+            reason=reason,
+            duration_s=duration_s,
+            protocol=protocol,
+            detail=detail,
+        )
+        return opened
+
+    def open_accesses(
+        self,
+        subject: Subject,
+        channel_ids: Sequence[str],
+        action: Action,
+        *,
+        purpose_id: str | None = None,
+        reason: str | None = None,
+        duration_s: int | None = None,
+        grant_id: str | None = None,
+        protocol: str,
+        detail: Mapping[str, str | int] = NO_DETAIL,
+    ) -> list[OpenedAccess]:
+        """As `open_access`, on several channels under one grant: a record for each, all of them or none."""
+        if action not in NEEDS_GRANT or len(detail) > DETAIL_MAX or not channel_ids:
             raise ValueError(f"{action.value} is not opened, or its detail is too long")
         if grant_id is None and purpose_id is None:
             raise Invalid("say what for: a purpose or a running grant", code="purpose_required")
@@ -116,30 +143,34 @@ class Access(Grants):
             with self._write() as conn:
                 actor = self._fresh(conn, subject)
                 if grant_id is not None:
-                    grant, purpose = self._running_grant(conn, actor, action, grant_id, channel_id)
+                    for channel_id in channel_ids:
+                        grant, purpose = self._running_grant(conn, actor, action, grant_id, channel_id)
                 else:
                     grant, purpose = self._new_grant(
                         conn,
                         actor,
                         frozenset({action}),
-                        frozenset({channel_id}),
+                        frozenset(channel_ids),
                         purpose_id or "",
                         reason or "",
                         duration_s,
                     )
-                record = self._open_record(conn, actor, action, grant, channel_id, protocol, detail)
+                records = [
+                    self._open_record(conn, actor, action, grant, channel_id, protocol, detail)
+                    for channel_id in channel_ids
+                ]
         except Forbidden as error:
             self.record(
                 subject,
                 "access.opened",
-                f"channel:{channel_id[:64]}",
+                f"channel:{channel_ids[0][:64]}",
                 "denied",
                 reason=error.code,
                 right=action.value,
             )
             raise
         self._bus.publish("grant.changed", {"grant_id": grant.id})
-        return OpenedAccess(grant, purpose, record)
+        return [OpenedAccess(grant, purpose, record) for record in records]
 
     def _running_grant(
         self, conn: Connection, actor: Subject, action: Action, grant_id: str, channel_id: str

@@ -204,9 +204,12 @@ class Accounts(Room):
         return account, self._revoke_where(conn, actor, grants.c.id.in_(lost), "role taken away")
 
     def _revoke_where(
-        self, conn: Connection, actor: Subject, which: ColumnElement[bool], reason: str
+        self, conn: Connection, actor: Subject | None, which: ColumnElement[bool], reason: str
     ) -> list[str]:
-        """Revoke every running grant that matches; returns their ids, to be announced after the commit."""
+        """Revoke every running grant that matches; returns their ids, to be announced after the commit.
+
+        Without an ``actor`` it is the house itself that revokes.
+        """
         now = self._clock.now()
         running = load_grants(conn, select(grants).where(which, grants.c.ended_recorded.is_(False)))
         ended = []
@@ -217,7 +220,10 @@ class Accounts(Room):
                 update(grants)
                 .where(grants.c.id == grant.id)
                 .values(
-                    revoked_at=now, revoked_by=actor.account_id, revoked_reason=reason, ended_recorded=True
+                    revoked_at=now,
+                    revoked_by=actor.account_id if actor is not None else None,
+                    revoked_reason=reason,
+                    ended_recorded=True,
                 )
             )
             detail = {

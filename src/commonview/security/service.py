@@ -23,6 +23,7 @@ from commonview.security.audit import AuditLog
 from commonview.security.keys import load_enrolment_password, load_instance_key, load_signing_key
 from commonview.security.model import Action, AuditEntry, AuditHealth, Subject
 from commonview.security.passwords import Passwords
+from commonview.security.recheck import RECHECK_S, Rechecks
 from commonview.security.secrets import Vault
 from commonview.security.setup import SetUp
 from commonview.security.sharing import Sharings
@@ -37,7 +38,7 @@ TICK_S: Final = 1.0
 _AUDIT_PAGE_MAX: Final = 500
 
 
-class SecurityService(SetUp, SignIn, Sharings):
+class SecurityService(SetUp, SignIn, Sharings, Rechecks):
     """Made by `SecurityService.open`. `subject` is always the authenticated asker."""
 
     enrolment_password: str
@@ -116,15 +117,20 @@ class SecurityService(SetUp, SignIn, Sharings):
     # --- life --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until cancelled: end grants when their time comes, sign checkpoints, forget ended sessions."""
+        """Until cancelled: end grants when their time comes, ask open looks again, sign checkpoints, forget
+        ended sessions."""
         next_checkpoint = self._clock.monotonic() + self._settings.audit_checkpoint_s
         next_sweep = 0.0
+        next_recheck = self._clock.monotonic() + RECHECK_S
         while True:
             await self._step(self.end_due_grants)
             now = self._clock.monotonic()
             if now >= next_sweep:
                 next_sweep = now + 10 * TICK_S
                 await self._step(self.sweep)
+            if now >= next_recheck:
+                next_recheck = now + RECHECK_S
+                await self._step(self.recheck)
             if now >= next_checkpoint:
                 next_checkpoint = now + self._settings.audit_checkpoint_s
                 await self._step(self.audit.checkpoint)

@@ -295,7 +295,8 @@ class Call:
         return ssrc if faults.sent_ssrc is None else faults.sent_ssrc
 
     async def _stream(self, link: MediaLink, ssrc: int) -> None:
-        source = self.player or self.channel.source
+        sub = self.channel.sub if self.offer.sdp.stream_number else None
+        source = self.player or sub or self.channel.source
         faults = self._faults()
         muxer = make_muxer(source.format, faults)
         packetiser = make_packetiser(ssrc, self.offer.payload_type, faults)

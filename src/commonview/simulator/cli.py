@@ -79,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alarm-every", type=seconds, metavar="S", help="raise a motion alarm at the first camera every S"
     )
     parser.add_argument(
+        "--sub", action="store_true", help="have a sub stream of its own: small, and in H.264"
+    )
+    parser.add_argument(
         "--sound",
         choices=("none", "g711a", "g711u", "aac"),
         default="none",
@@ -108,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         fps=arguments.fps,
         sound=arguments.sound,
+        sub=arguments.sub,
         version=EDITIONS[arguments.edition],
         mobile=arguments.mobile,
         tls_ca=arguments.tls_ca,

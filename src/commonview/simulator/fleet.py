@@ -27,6 +27,7 @@ from commonview.wire.gbid import TypeCode, classify, compose, successor
 from commonview.wire.version import GbVersion
 
 _PREPARED_SCENES: Final = 32
+SUB_SIZE: Final = (352, 288)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class FleetSettings:
     size: tuple[int, int] = (1280, 720)
     fps: int = 15
     sound: SoundChoice = "none"
+    sub: bool = False
     version: GbVersion = GbVersion.V2022
     mobile: bool = False
     tls_ca: Path | None = None
@@ -140,7 +142,9 @@ class SimulatedFleet:
             place = index * fleet.channels_per_device + number
             label = channel_name(name, number, fleet.channels_per_device)
             source = shared or self._scene(label, place)
-            channels.append(Channel(self._channel_id(place), label, source, self._recorder(label, place)))
+            sub = self._sub_scene(label, place) if fleet.sub else None
+            recorder = self._recorder(label, place)
+            channels.append(Channel(self._channel_id(place), label, source, recorder, sub=sub))
         return CameraSettings(
             device_id=device_id,
             name=name,
@@ -169,7 +173,13 @@ class SimulatedFleet:
         """A drawn camera has recorded its last day; of a file's past nothing is known."""
         if self.settings.video is not None:
             return None
-        return Recorder(past_day(datetime.now(UTC)), open_painter(name, seed=seed))
+        return Recorder(past_day(datetime.now(UTC)), open_painter(name, seed=seed, sound=self.settings.sound))
+
+    def _sub_scene(self, name: str, seed: int) -> FrameSource:
+        """The same street, small and in H.264 whatever the main stream is, as cameras are set up."""
+        source = open_scene(name, size=SUB_SIZE, fps=self.settings.fps, seed=seed, sound=self.settings.sound)
+        self._sources.append(source)
+        return source
 
     def _scene(self, name: str, seed: int) -> FrameSource:
         source = open_scene(

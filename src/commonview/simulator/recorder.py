@@ -39,6 +39,10 @@ class Painter(Protocol):
         """The pictures of the second that begins at `start`: Annex B, the first a key frame. May block."""
         ...
 
+    def sounds(self, start: datetime) -> list[bytes]:
+        """The sound of that second in packets of equal length; none when it was recorded without."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -162,6 +166,8 @@ class RecordingPlayer:
             self._jumped = False
             second = seconds[self._at]
             pictures = await asyncio.to_thread(self.recorder.painter.group, second)
+            # At another speed devices send pictures only.
+            sounds = self.recorder.painter.sounds(second) if self.scale == 1.0 else []
             for number, picture in enumerate(pictures):
                 due = await self._wait(due)
                 if self._jumped:
@@ -171,6 +177,11 @@ class RecordingPlayer:
                 if self.download_speed or self.faults.timestamps_unscaled:
                     clock_90k = round((moment - self.start).total_seconds() * _CLOCK_90K)
                 yield Frame(FrameKind.VIDEO, _marked(picture, moment), clock_90k, clock_90k, number == 0)
+                for sound in range(
+                    number * len(sounds) // len(pictures), (number + 1) * len(sounds) // len(pictures)
+                ):
+                    at = clock_90k + round((sound / len(sounds) - number / len(pictures)) * _CLOCK_90K)
+                    yield Frame(FrameKind.AUDIO, sounds[sound], max(0, at), max(0, at), key=False)
                 step_s /= self.download_speed or abs(self.scale)
                 clock_90k += round(step_s * _CLOCK_90K)
                 due += step_s
@@ -219,6 +230,10 @@ class StillPainter:
             [7] * 64
         )
         return [key, *(b"\x00\x00\x00\x01\x41" + bytes([number] * 32) for number in range(1, 5))]
+
+    def sounds(self, _start: datetime) -> list[bytes]:
+        """None."""
+        return []
 
 
 def recorded(spans: Iterable[tuple[datetime, datetime]], painter: Painter) -> Recorder:

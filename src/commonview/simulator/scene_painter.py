@@ -11,7 +11,9 @@ from av.video.frame import PictureType
 from commonview.simulator.encoder import make_encoder
 from commonview.simulator.frames import SourceFormat, StreamType
 from commonview.simulator.scene import Scene
+from commonview.simulator.scene_sound import second_of_sound, sound_type
 from commonview.simulator.scene_source import plane_views
+from commonview.simulator.sources import SoundChoice
 
 _FPS: Final = 10
 
@@ -19,11 +21,20 @@ _FPS: Final = 10
 class ScenePainter:
     """Paints `name`'s street, ten pictures a second, a second at a time, with the clock of that second."""
 
-    def __init__(self, name: str, *, width: int = 352, height: int = 288, seed: int = 0) -> None:
-        self.format = SourceFormat(StreamType.H264, width, height, float(_FPS))
+    def __init__(
+        self, name: str, *, width: int = 352, height: int = 288, seed: int = 0, sound: SoundChoice = "none"
+    ) -> None:
+        # A recorder keeps G.711: packets of AAC do not end with the second.
+        self._sounds = second_of_sound(sound, seed) if sound in ("g711a", "g711u") else []
+        audio = sound_type(sound) if self._sounds else None
+        self.format = SourceFormat(StreamType.H264, width, height, float(_FPS), audio=audio)
         self._name, self._seed = name, seed
         self._scene: Scene | None = None
         self._drawing = threading.Lock()
+
+    def sounds(self, _start: datetime) -> list[bytes]:
+        """Every second sounds alike."""
+        return self._sounds
 
     def group(self, start: datetime) -> list[bytes]:
         """The ten pictures of one second, the first a key frame."""

@@ -26,6 +26,11 @@ def sound_type(choice: SoundChoice) -> StreamType | None:
     return _TYPES.get(choice)
 
 
+def second_of_sound(choice: SoundChoice, seed: int = 0) -> list[bytes]:
+    """The packets of one second that follow one another, whatever second it is (G.711)."""
+    return [frame.data for frame in SceneSound(choice, seed).until(1.0)]
+
+
 class SceneSound:
     """Frames of sound, one after the other: 40 ms of G.711 at 8 kHz or 64 ms of AAC at 16 kHz."""
 

@@ -48,6 +48,7 @@ class Channel:
     name: str
     source: FrameSource
     recorder: "Recorder | None" = None
+    sub: FrameSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

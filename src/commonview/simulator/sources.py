@@ -47,10 +47,10 @@ def open_scene(
     return SceneSource(name, width=size[0], height=size[1], fps=fps, codec=codec, seed=seed, sound=sound)
 
 
-def open_painter(name: str, *, seed: int = 0) -> Painter:
+def open_painter(name: str, *, seed: int = 0, sound: SoundChoice = "none") -> Painter:
     """The same street at any moment of the past, for a recorder. Raises `SimulatorExtraMissing`."""
     try:
         from commonview.simulator.scene_painter import ScenePainter
     except ImportError as error:
         raise SimulatorExtraMissing(error.name or "PyAV, numpy and Pillow") from error
-    return ScenePainter(name, seed=seed)
+    return ScenePainter(name, seed=seed, sound=sound)

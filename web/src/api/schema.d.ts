@@ -1200,6 +1200,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Exports
+         * @description One's own exports, newest first.
+         */
+        get: operations["list_exports"];
+        put?: never;
+        /**
+         * Order Export
+         * @description Take a span of recordings away, under a new grant (purpose and reason) or a running one.
+         *
+         *     It is rendered in its turn; `export.changed` on the events tells how far it is. Nobody in it is
+         *     covered up.
+         */
+        post: operations["order_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Export
+         * @description One's own export and how far it is.
+         */
+        get: operations["get_export"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Export
+         * @description Stop an export, or remove the files of a finished one.
+         */
+        delete: operations["delete_export"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{export_id}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Export File
+         * @description One file of it (MP4, or the manifest), in the same way.
+         */
+        get: operations["get_export_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{export_id}/package": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Export Package
+         * @description Everything in one archive (zip, stored), in whole or by Range with If-Range; only under a running grant
+         *     to export every channel in it: its own, or another of one's own.
+         */
+        get: operations["get_export_package"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/grants": {
         parameters: {
             query?: never;
@@ -1513,6 +1605,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/live/still": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Live Still
+         * @description The latest key frame of a live stream as JPEG, a look of its own. Nobody in it is covered up.
+         *
+         *     `X-Commonview-Access` names its access record.
+         */
+        post: operations["take_live_still"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/live/{access_id}": {
         parameters: {
             query?: never;
@@ -1770,7 +1884,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Recorded Segments
+         * @description What there is under a look now, from a moment on: recording goes on while one looks.
+         */
+        get: operations["list_recorded_segments"];
         put?: never;
         post?: never;
         /**
@@ -1778,6 +1896,51 @@ export interface paths {
          * @description Stop looking.
          */
         delete: operations["leave_recorded"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}/{stream_number}/still": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Still
+         * @description The key frame at or before a moment as JPEG, under a look that is open; `width` 0 is its own size.
+         *
+         *     `X-Commonview-At` says when it is (ISO 8601). 404 `nothing_recorded` where there is none.
+         */
+        get: operations["get_recorded_still"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}/{stream_number}/strip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Strip
+         * @description Key frames at even distances in a span, side by side in one JPEG of `count` x `width` by `height`.
+         *
+         *     Tile n stands for the middle of the nth part of the span. `X-Commonview-At` says when each is:
+         *     milliseconds since 1970 UTC, separated by commas, and `-` for an empty tile.
+         */
+        get: operations["get_recorded_strip"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3708,6 +3871,12 @@ export interface components {
             kind: "cruise_stop";
         };
         /**
+         * CutMode
+         * @description Where a cut may be.
+         * @enum {string}
+         */
+        CutMode: "key_frames" | "exact";
+        /**
          * DaySchedule
          * @description One day of the week, 1 Monday to 7 Sunday, with at most 8 segments.
          */
@@ -4172,6 +4341,137 @@ export interface components {
             /** Total */
             total: number;
         };
+        /**
+         * ExportFileOut
+         * @description One file of an export, and where to fetch it.
+         */
+        ExportFileOut: {
+            /** Bytes */
+            bytes: number;
+            /** Channel Id */
+            channel_id: string;
+            /** Name */
+            name: string;
+            /** Sha256 */
+            sha256: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * ExportIn
+         * @description A span of some channels to be taken away: a purpose and a reason, or a running grant for them.
+         */
+        ExportIn: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /**
+             * Burn Time
+             * @default false
+             */
+            burn_time: boolean;
+            /** Channel Ids */
+            channel_ids: string[];
+            /** @default key_frames */
+            cut: components["schemas"]["CutMode"];
+            /** Duration S */
+            duration_s?: number | null;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
+            /**
+             * Time Zone
+             * @default Asia/Shanghai
+             */
+            time_zone: string;
+            /**
+             * Watermark
+             * @default false
+             */
+            watermark: boolean;
+        };
+        /**
+         * ExportOrdered
+         * @description An export that was taken, and the grant it stands on.
+         */
+        ExportOrdered: {
+            export: components["schemas"]["ExportOut"];
+            grant: components["schemas"]["LiveGrantOut"];
+        };
+        /**
+         * ExportOut
+         * @description An export as it stands.
+         */
+        ExportOut: {
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
+            /** Bytes */
+            bytes: number;
+            /** Channel Ids */
+            channel_ids: string[];
+            /** Channel Names */
+            channel_names: string[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            cut: components["schemas"]["CutMode"];
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Failure */
+            failure: string | null;
+            /** Files */
+            files: components["schemas"]["ExportFileOut"][];
+            /** Grant Id */
+            grant_id: string;
+            /** Id */
+            id: string;
+            /** Kept Until */
+            kept_until: string | null;
+            /** Package Url */
+            package_url: string | null;
+            /** Progress */
+            progress: number;
+            /** Reason */
+            reason: string;
+            state: components["schemas"]["ExportState"];
+            /** Stream Number */
+            stream_number: number;
+            /** Time Zone */
+            time_zone: string | null;
+            /** Watermark */
+            watermark: string;
+        };
+        /**
+         * ExportState
+         * @description How an export stands.
+         * @enum {string}
+         */
+        ExportState: "waiting" | "running" | "finished" | "failed" | "cancelled" | "expired";
         /**
          * FailureCode
          * @description Why a live session has no picture, or a talk no voice; the console says cause and next check.
@@ -4765,6 +5065,11 @@ export interface components {
         Items_DownloadOut_: {
             /** Items */
             items: components["schemas"]["DownloadOut"][];
+        };
+        /** Items[ExportOut] */
+        Items_ExportOut_: {
+            /** Items */
+            items: components["schemas"]["ExportOut"][];
         };
         /** Items[GapOut] */
         Items_GapOut_: {
@@ -5935,6 +6240,16 @@ export interface components {
             reason?: string | null;
         };
         /**
+         * RecordedSegments
+         * @description The segments under a look as they are now; ``more_from`` as in `RecordedOut`.
+         */
+        RecordedSegments: {
+            /** More From */
+            more_from: string | null;
+            /** Segments */
+            segments: components["schemas"]["SegmentOut"][];
+        };
+        /**
          * RecordingKind
          * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
          * @enum {string}
@@ -6263,8 +6578,8 @@ export interface components {
          * SegmentIndexOut
          * @description What a segment holds, and where.
          *
-         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes before
-         *     ``init_bytes`` and any group can be appended to a player's buffer.
+         *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
+         *     before ``init_bytes`` and any group can be appended to a player's buffer.
          */
         SegmentIndexOut: {
             /** Audio Codec */
@@ -6911,6 +7226,27 @@ export interface components {
          * @enum {string}
          */
         Step: "registered" | "invited" | "trying" | "answered" | "tcp_connected" | "first_packet" | "first_key_frame" | "viewer_joined" | "first_picture" | "viewer_left" | "note" | "retrying" | "ended" | "failed";
+        /**
+         * StillRequest
+         * @description The latest key frame of a live stream: a purpose and a reason, or a running grant.
+         */
+        StillRequest: {
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
+        };
         /**
          * StreamProfileOut
          * @description One stream of a channel; 0 is the main stream.
@@ -11482,6 +11818,301 @@ export interface operations {
             };
         };
     };
+    list_exports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Items_ExportOut_"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    order_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOrdered"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_export_file: {
+        parameters: {
+            query?: {
+                grant_id?: string | null;
+            };
+            header?: never;
+            path: {
+                export_id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_export_package: {
+        parameters: {
+            query?: {
+                grant_id?: string | null;
+            };
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_grants: {
         parameters: {
             query?: {
@@ -12535,6 +13166,57 @@ export interface operations {
             };
         };
     };
+    take_live_still: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StillRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     leave_live: {
         parameters: {
             query?: never;
@@ -13228,6 +13910,57 @@ export interface operations {
             };
         };
     };
+    list_recorded_segments: {
+        parameters: {
+            query?: {
+                from?: string | null;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedSegments"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     leave_recorded: {
         parameters: {
             query?: never;
@@ -13245,6 +13978,115 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_still: {
+        parameters: {
+            query: {
+                at: string;
+                width?: number;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_strip: {
+        parameters: {
+            query: {
+                begin: string;
+                end: string;
+                count?: number;
+                width?: number;
+                height?: number;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
             };
             /** @description The request does not fit its description */
             422: {

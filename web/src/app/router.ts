@@ -2,7 +2,7 @@ import { createRouter, createWebHashHistory } from 'vue-router'
 
 import { keepSetupToken } from '@/entry/setupToken'
 import SignInPage from '@/entry/SignInPage.vue'
-import { useSession, type Area } from '@/stores/session'
+import { doorOf, useSession, type Area } from '@/stores/session'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -33,6 +33,7 @@ export const router = createRouter({
         { path: 'devices/:id', name: 'device', component: () => import('@/channel/DevicePage.vue'), props: true, meta: { area: 'devices' } },
         { path: 'channels/:id', name: 'channel', component: () => import('@/channel/ChannelPage.vue'), props: true, meta: { area: 'devices' } },
         { path: 'sharing', name: 'sharing', component: () => import('@/network/SharingPage.vue'), meta: { area: 'sharing' } },
+        { path: 'playback', name: 'playback', component: () => import('@/playback/PlaybackPage.vue'), meta: { area: 'recordings' } },
         { path: 'recordings', name: 'recordings', component: () => import('@/recordings/RecordingsPage.vue'), meta: { area: 'recordings' } },
         { path: 'plans', name: 'plans', component: () => import('@/plans/PlansPage.vue'), meta: { area: 'plans' } },
         { path: 'plans/tracks', name: 'tracks', component: () => import('@/plans/TracksPage.vue'), meta: { area: 'plans' } },
@@ -64,7 +65,7 @@ router.beforeEach(async (to) => {
   if (session.account === null) {
     return { name: 'sign-in', query: to.name === 'home' ? {} : { next: to.fullPath } }
   }
-  if (to.name === 'home') return { name: session.home, replace: true }
-  if (to.meta.area !== undefined && !session.may(to.meta.area)) return { name: session.home }
+  if (to.name === 'home') return { name: doorOf(session.home), replace: true }
+  if (to.meta.area !== undefined && !session.may(to.meta.area)) return { name: doorOf(session.home) }
   return true
 })

@@ -4,6 +4,8 @@ import { asApiError } from '@/api/errors'
 import type { LiveAccess } from '@/api/types'
 import { Listening, type SoundState } from '@/sound/listening'
 
+import { decodingOf, type Decoding } from './decoding'
+import { Delay } from './delay'
 import { active, advance, idle, type PlayerEvent, type PlayerState } from './machine'
 import { codecName, playable } from './mime'
 import { Picture, type PictureStats } from './picture'
@@ -15,6 +17,13 @@ export interface LiveDoor {
   release: (accessId: string) => void
   changed: (state: PlayerState) => void
   sounded: (state: SoundState) => void
+  /** What the browser says of decoding the stream that comes. */
+  judged?: (decoding: Decoding) => void
+}
+
+export interface LiveStats extends PictureStats {
+  /** From the arrival of what is shown at the server to the screen; null while it is not known. */
+  delayMs: number | null
 }
 
 const tickMs = 250
@@ -23,6 +32,7 @@ export class LivePlayer {
   state: PlayerState = idle(serverNow())
   picture: Picture | null = null
   readonly listening: Listening
+  private readonly delay = new Delay()
   private socket: WebSocket | null = null
   private readonly timer: number
   private readonly door: LiveDoor
@@ -55,8 +65,9 @@ export class LivePlayer {
     if (state.phase !== before.phase || state.cause !== before.cause || state.attempt !== before.attempt) this.door.changed(this.state)
   }
 
-  stats(): PictureStats | null {
-    return this.state.phase === 'playing' || this.state.phase === 'stalled' ? (this.picture?.stats() ?? null) : null
+  stats(): LiveStats | null {
+    if (this.picture === null || (this.state.phase !== 'playing' && this.state.phase !== 'stalled')) return null
+    return { ...this.picture.stats(), delayMs: this.delay.of(this.picture.video.currentTime * 1000, performance.now()) }
   }
 
   /** For good: nothing of this player runs afterwards. */
@@ -69,7 +80,13 @@ export class LivePlayer {
   private tick(): void {
     this.picture?.keepUp()
     this.listening.keepUp()
+    if (this.state.phase === 'playing' && document.visibilityState === 'visible') this.askAge()
     if (active(this.state.phase)) this.feed({ type: 'tick', visible: document.visibilityState === 'visible' })
+  }
+
+  private askAge(): void {
+    const question = this.socket?.readyState === WebSocket.OPEN ? this.delay.ask(performance.now()) : null
+    if (question !== null) this.socket?.send(`age ${question}`)
   }
 
   private granted(access: LiveAccess): void {
@@ -120,7 +137,7 @@ export class LivePlayer {
   }
 
   private said(text: string): void {
-    let word: { type?: unknown; mime?: unknown; reason?: unknown; codec?: unknown }
+    let word: { type?: unknown; mime?: unknown; reason?: unknown; codec?: unknown; width?: unknown; height?: unknown; question?: unknown; media_ms?: unknown; age_ms?: unknown }
     try {
       word = JSON.parse(text) as typeof word
     } catch {
@@ -128,8 +145,13 @@ export class LivePlayer {
       return
     }
     if (this.listening.said(word)) return
+    if (word.type === 'age') this.delay.heard(Number(word.question), Number(word.media_ms), Number(word.age_ms), performance.now())
     if (word.type === 'end') this.feed({ type: 'ending', reason: typeof word.reason === 'string' ? word.reason : 'unknown' })
-    if (word.type === 'init' && typeof word.mime === 'string') this.prepare(word.mime)
+    if (word.type === 'init' && typeof word.mime === 'string') {
+      this.prepare(word.mime)
+      const { judged } = this.door
+      if (judged !== undefined) void decodingOf(word.mime, Number(word.width), Number(word.height), playable(word.mime)).then(judged)
+    }
   }
 
   private prepare(mime: string): void {
@@ -162,6 +184,7 @@ export class LivePlayer {
     this.picture?.close()
     this.picture = null
     this.listening.lost()
+    this.delay.forget()
   }
 
   private report(): void {

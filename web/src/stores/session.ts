@@ -33,6 +33,11 @@ export function areasFor(actions: readonly Action[]): Area[] {
   })
 }
 
+/** The page that an area opens with, where it is not named like it. */
+export function doorOf(area: Area): string {
+  return area === 'recordings' ? 'playback' : area
+}
+
 export const useSession = defineStore('session', () => {
   const account = ref<Account | null>(null)
   const known = ref(false)

@@ -7,7 +7,9 @@ import { RESYNC } from '@/api/events'
 import type { LiveAccess, LiveGrant, LiveRequest } from '@/api/types'
 import type { Direction, Layout } from '@/live/keymap'
 import { neighbour } from '@/live/keymap'
+import { learnt, newFit, settleMs, stayMs, wantedStream, type Choice, type Fit, type Why } from '@/live/streamChoice'
 import { emptySlots, landing, resized, swapped, type Slots } from '@/live/slots'
+import type { Decoding } from '@/player/decoding'
 import { LivePlayer } from '@/player/livePlayer'
 import { active, type PlayerState } from '@/player/machine'
 import { silent, type SoundState } from '@/sound/listening'
@@ -19,6 +21,11 @@ export interface Tile {
   readonly channelId: string
   /** 0 main, 1 first sub stream. */
   stream: number
+  /** What decides on the stream, and what it went by. */
+  choice: Choice
+  why: Why
+  fit: Fit
+  decoding: Decoding | null
   player: LivePlayer
   state: PlayerState
   grant: LiveGrant
@@ -61,6 +68,8 @@ export const useWall = defineStore('wall', () => {
   /** A camera somebody asked for on another page; the wall takes it up with its usual questions. */
   const wanted = ref<string | null>(null)
   let lastId = 0
+  /** Widths of the tiles' places in the screen's own pixels, and when they came to be so. */
+  const widths = new Map<number, { pixels: number; at: number }>()
 
   const tiles = computed(() => slots.value.filter((tile): tile is Tile => tile !== null))
   const focusedTile = computed(() => slots.value[focused.value] ?? null)
@@ -73,6 +82,12 @@ export const useWall = defineStore('wall', () => {
       release: releaseAccess,
       sounded: (state) => {
         if (tile().player === player) tile().sound = state
+      },
+      judged: (decoding) => {
+        const own = tile()
+        if (own.player !== player) return
+        own.decoding = decoding
+        if (own.stream === 0) own.fit.rough = decoding.supported && !decoding.smooth
       },
       changed: (state) => {
         const own = tile()
@@ -88,13 +103,16 @@ export const useWall = defineStore('wall', () => {
   /** Puts a camera on the wall. Throws the server's refusal, so that whoever asked can say it. */
   async function open(channelId: string, terms: Terms, slot?: number): Promise<Tile> {
     const clickedAt = serverNow()
-    const access = await openLive(channelId, terms, 0)
+    const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
+    const fit = newFit(clickedAt)
+    const { stream, why } = wantedStream({ ...fit, choice: 'auto', stream: 0, pixels: widths.get(place)?.pixels ?? 0 })
+    const access = await openLive(channelId, terms, stream)
     lastId += 1
     const holder: { tile?: Tile } = {}
     const player = newPlayer(() => holder.tile as Tile)
-    const tile: Tile = shallowReactive({ id: lastId, channelId, stream: 0, player, state: player.state, grant: access.grant, picture: null, sound: silent })
+    const shown = { player, state: player.state, grant: access.grant, picture: null, sound: silent, decoding: null }
+    const tile: Tile = shallowReactive({ id: lastId, channelId, stream, choice: 'auto' as Choice, why, fit, ...shown })
     holder.tile = tile
-    const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
     slots.value[place]?.player.dispose()
     slots.value = slots.value.map((old, index) => (index === place ? tile : old))
     focused.value = place
@@ -102,10 +120,46 @@ export const useWall = defineStore('wall', () => {
     return tile
   }
 
-  /** Goes on with another stream of the camera, under the same grant. */
-  async function chooseStream(tile: Tile, stream: number): Promise<void> {
-    if (stream === tile.stream) return
-    await extend(tile, { grant_id: tile.grant.id }, stream)
+  /** Goes on with another stream of the camera, under the same grant, or with whichever fits. */
+  async function chooseStream(tile: Tile, choice: Choice): Promise<void> {
+    tile.choice = choice
+    if (choice === 'auto') {
+      tile.fit = newFit(0)
+      await adapt(tile)
+      return
+    }
+    tile.why = 'chosen'
+    if (choice !== tile.stream) await extend(tile, { grant_id: tile.grant.id }, choice)
+  }
+
+  function measure(slot: number, pixels: number): void {
+    widths.set(slot, { pixels, at: serverNow() })
+  }
+
+  /** Shows the stream that fits the tile and the browser, where nobody has chosen one. */
+  async function adapt(tile: Tile): Promise<void> {
+    const { state } = tile
+    if (tile.choice !== 'auto' || tile.fit.switching || (!active(state.phase) && state.phase !== 'failed')) return
+    tile.fit = learnt(tile.fit, tile.stream, { phase: state.phase, cause: state.cause?.code ?? null, shown: state.measuredMs !== null })
+    const width = widths.get(slots.value.indexOf(tile))
+    const next = wantedStream({ ...tile.fit, choice: 'auto', stream: tile.stream, pixels: width?.pixels ?? 0 })
+    tile.why = next.why
+    if (next.stream === tile.stream) return
+    const now = serverNow()
+    const steady = now - tile.fit.since >= stayMs && now - (width?.at ?? 0) >= settleMs
+    const failing = state.phase === 'failed' || state.phase === 'reconnecting'
+    if (!failing && !(state.phase === 'playing' && steady)) return
+    const { fit } = tile
+    fit.switching = true
+    fit.since = now
+    try {
+      const arrived = await extend(tile, { grant_id: tile.grant.id }, next.stream, !failing)
+      if (!arrived && next.stream === 1) fit.noSub = true
+    } catch {
+      // Refused now; what is shown stays, and it is tried again when the time has come.
+    } finally {
+      fit.switching = false
+    }
   }
 
   /** Makes a tile heard or silences it. One is heard at a time, unless a further one is asked for. */
@@ -114,8 +168,11 @@ export const useWall = defineStore('wall', () => {
     tile.player.listening.want(on)
   }
 
-  /** Goes on under a new grant: the old picture stays until the new one is there. */
-  async function extend(tile: Tile, terms: Terms, stream = tile.stream): Promise<void> {
+  /**
+   * Goes on under a new grant: the old picture stays until the new one is there; for good when `tentative` and it does not
+   * come. Returns whether the new one is what the tile has now.
+   */
+  async function extend(tile: Tile, terms: Terms, stream = tile.stream, tentative = false): Promise<boolean> {
     const clickedAt = serverNow()
     const access = await openLive(tile.channelId, terms, stream)
     const before = tile.player
@@ -136,7 +193,7 @@ export const useWall = defineStore('wall', () => {
     after.adopt(access, clickedAt)
     if (!showing) {
       settle()
-      return
+      return true
     }
     await new Promise<void>((done) => {
       const timer = window.setInterval(() => {
@@ -145,8 +202,10 @@ export const useWall = defineStore('wall', () => {
         done()
       }, 50)
     })
-    if (slots.value.includes(tile)) settle()
-    else after.dispose()
+    const stays = !slots.value.includes(tile) || (tentative && after.state.phase !== 'playing')
+    if (stays) after.dispose()
+    else settle()
+    return !stays
   }
 
   function close(slot: number): void {
@@ -226,6 +285,9 @@ export const useWall = defineStore('wall', () => {
       if (event.topic === 'grant.changed' || event.topic === RESYNC) void lookAtGrants()
     })
     // Where notifications are lost, looking every few seconds still finds the truth.
+    const fitting = window.setInterval(() => {
+      for (const tile of tiles.value) void adapt(tile)
+    }, 500)
     const looking = window.setInterval(() => {
       for (const tile of tiles.value) {
         if (tile.state.phase === 'waiting' || tile.state.phase === 'stalled') void lookAtSession(tile)
@@ -239,9 +301,10 @@ export const useWall = defineStore('wall', () => {
     return () => {
       unlisten()
       window.clearInterval(looking)
+      window.clearInterval(fitting)
       closeAll()
     }
   }
 
-  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, listen, chooseStream, close, closeAll, setLayout, swap, move, start }
+  return { layout, slots, focused, wanted, focusedTile, tiles, shown, open, extend, listen, measure, chooseStream, close, closeAll, setLayout, swap, move, start }
 })

@@ -1,7 +1,9 @@
 //! Tickets: no input is taken for one of ours, and a signed payload is read back as it was or refused.
 #![no_main]
 
-use commonview_media::ticket::{Protocol, Refusal, Ticket, Verifier};
+use std::net::IpAddr;
+
+use commonview_media::ticket::{Peers, Protocol, Refusal, Ticket, Verifier};
 use libfuzzer_sys::fuzz_target;
 
 const NOW_MS: u64 = 1_795_000_000_000;
@@ -29,6 +31,7 @@ fuzz_target!(|data: &[u8]| {
         start_by_ms: NOW_MS + 1 + u64::from(nonce[0]) * 200,
         end_by_ms: NOW_MS + 1 + u64::from(nonce[1]),
         nonce: *nonce,
+        peers: Peers::new(IpAddr::from([nonce[0], nonce[1], nonce[2], nonce[3]]), nonce[4]),
     };
     if let Some(token) = verifier.sign(&ticket) {
         let verdict = verifier.verify(&token, &ticket.stream_id, Protocol::Http, NOW_MS);

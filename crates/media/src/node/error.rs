@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ports::PortsExhausted;
+use crate::wire::IdentityError;
 
 /// Why a command was not carried out.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub enum NodeError {
     OutputExists(String),
     /// A value that makes no sense; says which and why.
     Invalid(String),
+    /// The certificate or key that the outlet is to show.
+    Certificate(IdentityError),
     /// Closed, not startable or not answering; says which.
     Unavailable(String),
     /// The outlet for RTSP players cannot be bound; says why.
@@ -38,6 +41,7 @@ impl NodeError {
             NodeError::OutputUnknown(_) => "media_output_unknown",
             NodeError::OutputExists(_) => "media_output_exists",
             NodeError::Invalid(_) => "media_invalid_argument",
+            NodeError::Certificate(_) => "media_certificate_unusable",
             NodeError::Unavailable(_) => "media_node_unavailable",
             NodeError::RtspUnavailable(_) => "media_rtsp_unavailable",
         }
@@ -60,6 +64,7 @@ impl fmt::Display for NodeError {
                 write!(out, "no sender, file or talk {id} on this node")
             }
             NodeError::OutputExists(id) => write!(out, "{id} is open already; close it first"),
+            NodeError::Certificate(error) => error.fmt(out),
             NodeError::Invalid(what)
             | NodeError::Unavailable(what)
             | NodeError::RtspUnavailable(what) => out.write_str(what),

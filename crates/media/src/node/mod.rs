@@ -25,6 +25,7 @@ use crate::recording::RecorderEnd;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
 use crate::stats::{NodeStats, StreamStats};
+use crate::stream::ViewerStats;
 use crate::ticket::{KEY_MIN, Protocol, Verifier, is_valid_id};
 
 /// A reactor that does not answer within this is in trouble; the control plane must not hang with it.
@@ -131,7 +132,7 @@ impl Node {
             ));
         };
         let exchanged = identity.exchange(certificate, key);
-        exchanged.map_err(|error| NodeError::Invalid(error.to_string()))
+        exchanged.map_err(NodeError::Certificate)
     }
 
     /// What the threads share: events, counters.
@@ -182,6 +183,12 @@ impl Node {
             stream_id: None,
             reply,
         })?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Counters of everybody who watches.
+    pub fn viewer_stats(&self) -> Result<Vec<ViewerStats>, NodeError> {
+        let answers = self.ask_all(|reply| Command::ViewerStats { reply })?;
         Ok(answers.into_iter().flatten().collect())
     }
 

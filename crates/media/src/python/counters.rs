@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 use crate::file_sink::SinkStats;
 use crate::sender::SenderStats;
 use crate::stats::{NodeStats, StreamStats};
+use crate::stream::ViewerStats;
 
 pub fn stream_dict<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
@@ -100,5 +101,18 @@ pub fn node_dict<'py>(py: Python<'py>, stats: &NodeStats) -> PyResult<Bound<'py,
     dict.set_item("nonces", stats.nonces)?;
     dict.set_item("events_lost", stats.events_lost)?;
     dict.set_item("counters", &stats.counters)?;
+    Ok(dict)
+}
+
+pub fn viewer_dict<'py>(py: Python<'py>, stats: &ViewerStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("access_id", &stats.access_id)?;
+    dict.set_item("protocol", stats.protocol)?;
+    dict.set_item("bytes_sent", stats.bytes_sent)?;
+    dict.set_item("drops", stats.drops)?;
+    dict.set_item("falls", stats.falls)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
+    dict.set_item("waiting_ms", stats.waiting_ms)?;
     Ok(dict)
 }

@@ -15,7 +15,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use counters::{node_dict, sender_dict, sink_dict, stream_dict};
+use counters::{node_dict, sender_dict, sink_dict, stream_dict, viewer_dict};
 
 use crate::events::Value;
 use crate::ingest::SsrcPolicy;
@@ -71,10 +71,10 @@ impl Node {
     ) -> PyResult<Node> {
         let tls = match tls_certificate {
             "" => None,
-            certificate => Some(Identity::read(certificate, tls_key).map_err(|error| {
-                let why = NodeError::Invalid(error.to_string());
-                raise(py, &why)
-            })?),
+            certificate => Some(
+                Identity::read(certificate, tls_key)
+                    .map_err(|error| raise(py, &NodeError::Certificate(error)))?,
+            ),
         };
         let settings = Settings {
             viewer_host: address(py, "viewer_host", viewer_host)?,
@@ -421,6 +421,13 @@ impl Node {
             .detach(|| self.core.all_stats())
             .map_err(|error| raise(py, &error))?;
         stats.iter().map(|stats| stream_dict(py, stats)).collect()
+    }
+
+    fn viewer_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let stats = py
+            .detach(|| self.core.viewer_stats())
+            .map_err(|error| raise(py, &error))?;
+        stats.iter().map(|stats| viewer_dict(py, stats)).collect()
     }
 
     fn node_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

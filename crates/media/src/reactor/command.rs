@@ -17,7 +17,7 @@ use crate::rtsp::target::RtspTarget;
 use crate::sender::SenderStats;
 use crate::sender_task::NewSender;
 use crate::stats::StreamStats;
-use crate::stream::{ExpectedSender, Transport};
+use crate::stream::{ExpectedSender, Transport, ViewerStats};
 use crate::talk::Carriage;
 
 /// Which viewers to cut.
@@ -165,6 +165,11 @@ pub enum Command {
         stream_id: Option<String>,
         /// The counters.
         reply: SyncSender<Vec<StreamStats>>,
+    },
+    /// Counters of every viewer.
+    ViewerStats {
+        /// The counters.
+        reply: SyncSender<Vec<ViewerStats>>,
     },
     /// Accept viewers for every reactor.
     Serve {

@@ -238,6 +238,7 @@ impl Reactor {
             Command::ServeHls(visitor) => hls::connection::start(self, *visitor),
             Command::AttachPlayer(player) => self.attach_player(*player),
             Command::Cut { cut, reply } => answer(&reply, self.cut(&cut)),
+            Command::ViewerStats { reply } => answer(&reply, self.viewer_stats()),
             Command::Stats { stream_id, reply } => answer(&reply, self.stats(stream_id.as_deref())),
             Command::Serve {
                 listener,

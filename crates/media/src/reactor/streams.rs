@@ -12,7 +12,7 @@ use crate::receiver::{self, ReceiverSockets};
 use crate::rtsp::session;
 use crate::rtsp::target::RtspTarget;
 use crate::stats::StreamStats;
-use crate::stream::{ExpectedSender, Stream, Transport};
+use crate::stream::{ExpectedSender, Stream, Transport, ViewerStats};
 
 impl Reactor {
     pub(super) fn open(self: &Rc<Self>, stream: Stream, sockets: ReceiverSockets) {
@@ -86,6 +86,16 @@ impl Reactor {
             Playback::Discontinue => stream.discontinue(now_us),
             Playback::Scale(scale) => stream.set_scale(scale),
         });
+    }
+
+    pub(super) fn viewer_stats(&self) -> Vec<ViewerStats> {
+        let cells: Vec<_> = self.streams.borrow().values().cloned().collect();
+        let now_us = self.now_us();
+        cells
+            .iter()
+            .filter_map(|cell| self.guarded(cell, |stream| stream.viewer_stats(now_us)))
+            .flatten()
+            .collect()
     }
 
     pub(super) fn stats(&self, stream_id: Option<&str>) -> Vec<StreamStats> {

@@ -19,8 +19,10 @@ mod reports;
 mod sounds;
 mod transport;
 mod viewers;
+mod viewings;
 
 pub use transport::{ExpectedSender, SocketCounters, Transport};
+pub use viewings::ViewerStats;
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};

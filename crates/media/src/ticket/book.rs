@@ -1,6 +1,7 @@
 //! What has been used and what was cut, remembered in bounded memory.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use super::{Nonce, Refusal, START_WITHIN_MAX_MS, Ticket};
 
@@ -61,7 +62,11 @@ impl TicketBook {
     }
 
     /// Use a verified ticket up. A full book refuses: forgetting would let a ticket be used twice.
-    pub fn redeem(&mut self, ticket: &Ticket, now_ms: u64) -> Result<(), Refusal> {
+    pub fn redeem(&mut self, ticket: &Ticket, peer: IpAddr, now_ms: u64) -> Result<(), Refusal> {
+        // First: a ticket in wrong hands is not used up for the one it was made for.
+        if !ticket.admits(peer) {
+            return Err(Refusal::WrongAddress);
+        }
         if self.is_cut(ticket, now_ms) {
             return Err(Refusal::Cut);
         }
@@ -119,26 +124,34 @@ impl TicketBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ticket::Peers;
+    use std::net::Ipv4Addr;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     use crate::ticket::verifier::tests::{NOW, ticket};
 
     #[test]
     fn a_ticket_is_good_once_and_remembered_as_long_as_it_could_come_again() {
         let mut book = TicketBook::new(10);
-        assert_eq!(book.redeem(&ticket(), NOW), Ok(()));
+        assert_eq!(book.redeem(&ticket(), PEER, NOW), Ok(()));
         for later in [0, 30_000, 60_000] {
-            assert_eq!(book.redeem(&ticket(), NOW + later), Err(Refusal::Reused));
+            assert_eq!(
+                book.redeem(&ticket(), PEER, NOW + later),
+                Err(Refusal::Reused)
+            );
         }
     }
 
     #[test]
     fn used_tickets_are_forgotten_after_two_minutes() {
         let mut book = TicketBook::new(10);
-        book.redeem(&ticket(), NOW).unwrap();
+        book.redeem(&ticket(), PEER, NOW).unwrap();
         book.redeem(
             &Ticket {
                 nonce: [1; 16],
                 ..ticket()
             },
+            PEER,
             NOW + 130_000,
         )
         .unwrap();
@@ -154,6 +167,7 @@ mod tests {
                     nonce: [nonce; 16],
                     ..ticket()
                 },
+                PEER,
                 NOW,
             )
             .unwrap();
@@ -162,13 +176,14 @@ mod tests {
             nonce: [2; 16],
             ..ticket()
         };
-        assert_eq!(book.redeem(&third, NOW), Err(Refusal::Overloaded));
+        assert_eq!(book.redeem(&third, PEER, NOW), Err(Refusal::Overloaded));
         assert_eq!(
             book.redeem(
                 &Ticket {
                     nonce: [0; 16],
                     ..ticket()
                 },
+                PEER,
                 NOW
             ),
             Err(Refusal::Reused)
@@ -179,13 +194,31 @@ mod tests {
     fn tickets_of_a_cut_grant_or_access_are_refused_before_use() {
         let mut book = TicketBook::new(10);
         assert!(book.cut_grant("grant-1", NOW));
-        assert_eq!(book.redeem(&ticket(), NOW + 59_000), Err(Refusal::Cut));
+        assert_eq!(
+            book.redeem(&ticket(), PEER, NOW + 59_000),
+            Err(Refusal::Cut)
+        );
         let other = Ticket {
             grant_id: "grant-2".into(),
             ..ticket()
         };
-        assert_eq!(book.redeem(&other, NOW), Ok(()));
+        assert_eq!(book.redeem(&other, PEER, NOW), Ok(()));
         assert!(book.cut_access("access-1", NOW));
         assert!(book.is_cut(&other, NOW));
+    }
+
+    #[test]
+    fn a_ticket_in_wrong_hands_stays_good_for_the_right_ones() {
+        let mut book = TicketBook::new(10);
+        let bound = Ticket {
+            peers: Peers::new(PEER, 32),
+            ..ticket()
+        };
+        let stranger = "192.0.2.8".parse().unwrap();
+        assert_eq!(
+            book.redeem(&bound, stranger, NOW),
+            Err(Refusal::WrongAddress)
+        );
+        assert_eq!(book.redeem(&bound, PEER, NOW), Ok(()));
     }
 }

@@ -4,13 +4,14 @@
 //!
 //! ```text
 //! offset  size  field
-//! 0       1     version, 1
+//! 0       1     version: 1, or 2 for one that names from where it may be used
 //! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS,
 //!               6 FLV over HTTP, 7 FLV over WebSocket
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
-//! 34      ...   stream_id, access_id, grant_id: each a length byte (1-128) and as many characters
+//! 34      ...   in version 2 only: family (4 or 6), prefix length, network address of 4 or 16 bytes
+//! ...     ...   stream_id, access_id, grant_id: each a length byte (1-128) and as many characters
 //! ```
 //!
 //! `src/commonview/media/tickets.py` is the signing side.
@@ -20,11 +21,15 @@
 
 mod book;
 mod expected;
+mod peers;
 mod verifier;
 
 pub use book::TicketBook;
 pub use expected::{EXPECTED_MAX, ExpectedPlayers};
+pub use peers::Peers;
 pub use verifier::{KEY_MIN, Verifier};
+
+use std::net::IpAddr;
 
 /// The longest id a ticket can carry.
 pub const ID_MAX: usize = 128;
@@ -95,6 +100,15 @@ pub struct Ticket {
     pub end_by_ms: u64,
     /// The one-time number.
     pub nonce: Nonce,
+    /// From where it may be used; none for anywhere.
+    pub peers: Option<Peers>,
+}
+
+impl Ticket {
+    /// Whether it may be used from this address.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.peers.is_none_or(|peers| peers.admits(address))
+    }
 }
 
 /// Why a ticket was refused.
@@ -120,6 +134,8 @@ pub enum Refusal {
     Reused,
     /// Its grant or access was cut.
     Cut,
+    /// Used from another address than it is good for.
+    WrongAddress,
     /// The node has no such stream.
     StreamUnknown,
     /// Too many used tickets to remember another one.
@@ -128,7 +144,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, for counters.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 13] = [
         Refusal::Missing,
         Refusal::Malformed,
         Refusal::Forged,
@@ -139,6 +155,7 @@ impl Refusal {
         Refusal::Ended,
         Refusal::Reused,
         Refusal::Cut,
+        Refusal::WrongAddress,
         Refusal::StreamUnknown,
         Refusal::Overloaded,
     ];
@@ -156,6 +173,7 @@ impl Refusal {
             Refusal::Ended => "ended",
             Refusal::Reused => "reused",
             Refusal::Cut => "cut",
+            Refusal::WrongAddress => "wrong_address",
             Refusal::StreamUnknown => "stream_unknown",
             Refusal::Overloaded => "overloaded",
         }

@@ -5,15 +5,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{ID_MAX, Protocol, Refusal, START_WITHIN_MAX_MS, Ticket, is_valid_id};
+use super::{ID_MAX, Peers, Protocol, Refusal, START_WITHIN_MAX_MS, Ticket, is_valid_id};
 
 /// The shortest key a node accepts.
 pub const KEY_MIN: usize = 32;
 
-const VERSION: u8 = 1;
+/// Good from anywhere.
+const ANYWHERE: u8 = 1;
+/// Good from a network it names.
+const BOUND: u8 = 2;
 const MAC_LEN: usize = 32;
 const FIXED_LEN: usize = 34;
-const TOKEN_MAX: usize = (FIXED_LEN + 3 * (1 + ID_MAX) + MAC_LEN).div_ceil(3) * 4;
+/// Family, prefix and an IPv6 address.
+const PEERS_MAX: usize = 18;
+const TOKEN_MAX: usize = (FIXED_LEN + PEERS_MAX + 3 * (1 + ID_MAX) + MAC_LEN).div_ceil(3) * 4;
 
 /// Checks signatures with one key.
 #[derive(Clone)]
@@ -83,7 +88,11 @@ impl Verifier {
     /// Sign `ticket`; the counterpart for tests and load generators. `None` when an id does not fit.
     pub fn sign(&self, ticket: &Ticket) -> Option<String> {
         let mut bytes = vec![
-            VERSION,
+            if ticket.peers.is_some() {
+                BOUND
+            } else {
+                ANYWHERE
+            },
             match ticket.protocol {
                 Protocol::Http => 1,
                 Protocol::WebSocket => 2,
@@ -97,6 +106,9 @@ impl Verifier {
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
         bytes.extend_from_slice(&ticket.end_by_ms.to_be_bytes());
         bytes.extend_from_slice(&ticket.nonce);
+        if let Some(peers) = &ticket.peers {
+            peers.write(&mut bytes);
+        }
         for id in [&ticket.stream_id, &ticket.access_id, &ticket.grant_id] {
             if !is_valid_id(id) {
                 return None;
@@ -126,9 +138,15 @@ fn in_time(ticket: Ticket, now_ms: u64) -> Result<Ticket, Refusal> {
 
 fn parse_payload(payload: &[u8]) -> Option<Ticket> {
     let (fixed, mut rest) = payload.split_at_checked(FIXED_LEN)?;
-    if fixed[0] != VERSION {
-        return None;
-    }
+    let peers = match fixed[0] {
+        ANYWHERE => None,
+        BOUND => {
+            let (peers, behind) = Peers::read(rest)?;
+            rest = behind;
+            Some(peers)
+        }
+        _ => return None,
+    };
     let protocol = match fixed[1] {
         1 => Protocol::Http,
         2 => Protocol::WebSocket,
@@ -161,6 +179,7 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
         start_by_ms,
         end_by_ms,
         nonce,
+        peers,
     })
 }
 
@@ -184,6 +203,7 @@ pub(super) mod tests {
             start_by_ms: NOW + 30_000,
             end_by_ms: NOW + 600_000,
             nonce: [9; 16],
+            peers: None,
         }
     }
 
@@ -198,10 +218,35 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_ticket_says_from_where_it_may_be_used() {
+        for (network, prefix, near, far) in [
+            ("192.0.2.7", 32, "192.0.2.7", "192.0.2.8"),
+            ("2001:db8::", 64, "2001:db8::9", "2001:db8:0:1::9"),
+        ] {
+            let bound = Ticket {
+                peers: Peers::new(network.parse().unwrap(), prefix),
+                ..ticket()
+            };
+            let read = verify(&bound).unwrap();
+            assert_eq!(read, bound);
+            assert!(read.admits(near.parse().unwrap()));
+            assert!(!read.admits(far.parse().unwrap()));
+            assert!(ticket().admits(far.parse().unwrap()));
+        }
+    }
+
+    #[test]
     fn python_and_rust_agree_on_the_bytes() {
         // The same ticket signed by commonview.media.tickets with the nonce 09 * 16 (tests/media/test_tickets.py).
         let token = verifier().sign(&ticket()).unwrap();
         assert_eq!(token, include_str!("../../testdata/ticket.txt").trim_end());
+        let bound = Ticket {
+            peers: Peers::new("192.0.2.7".parse().unwrap(), 32),
+            ..ticket()
+        };
+        let token = verifier().sign(&bound).unwrap();
+        let expected = include_str!("../../testdata/ticket_bound.txt");
+        assert_eq!(token, expected.trim_end());
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Wire {
         let mut tls = Box::new(tls);
         tls.set_buffer_limit(Some(HELD_MAX));
         let socket = Socket::new(socket);
-        while tls.is_handshaking() {
+        // To the last octet of ours: the peer may say nothing before it has our Finished (RFC 5246 7.3).
+        while tls.is_handshaking() || tls.wants_write() {
             let step = if tls.wants_write() {
                 let _tried_below = socket.stream.writable().await;
                 tls.write_tls(&mut &socket)

@@ -30,6 +30,7 @@ RIGHTS: Final = {
     "session.": frozenset({Action.SESSION_READ}),
     "playback.": frozenset({Action.RECORDING_VIEW}),
     "download.": frozenset({Action.EXPORT}),
+    "export.": frozenset({Action.EXPORT}),
     "recording.": frozenset({Action.RECORDING_READ}),
     "import.": frozenset({Action.DEVICE_MANAGE}),
     "talk.": frozenset({Action.CAMERA_TALK}),

@@ -28,6 +28,7 @@ from commonview.api.schemas_recording import (
     PlanOut,
     RecordedOut,
     RecordedRequest,
+    RecordedSegments,
     SegmentIndexOut,
     SegmentOut,
     TimelineIn,
@@ -257,6 +258,19 @@ async def open_recorded(
         segments=[SegmentOut.of(segment, access.record.id) for segment in segments],
         more_from=more_from,
     )
+
+
+@router.get("/recorded/{access_id}")
+async def list_recorded_segments(
+    access_id: Id,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+    begin: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+) -> RecordedSegments:
+    """What there is under a look now, from a moment on: recording goes on while one looks."""
+    segments, more_from = await context.recorded.segments(caller.subject, access_id, begin)
+    told = [SegmentOut.of(segment, access_id) for segment in segments]
+    return RecordedSegments(segments=told, more_from=more_from)
 
 
 @router.get("/recorded/{access_id}/{stream_number}/{sequence}", response_class=StreamingResponse)

@@ -7,11 +7,13 @@ import channel from './channel.json'
 import device from './device.json'
 import diagnosis from './diagnosis.json'
 import entry from './entry.json'
+import exportWords from './exports.json'
 import failures from './failures.json'
 import history from './history.json'
 import live from './live.json'
 import manage from './manage.json'
 import network from './network.json'
+import playback from './playback.json'
 import plans from './plans.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
@@ -29,11 +31,13 @@ export default {
   ...device,
   ...diagnosis,
   ...entry,
+  ...exportWords,
   ...failures,
   ...history,
   ...live,
   ...manage,
   ...network,
+  ...playback,
   ...plans,
   ...recording,
   ...recordings,

@@ -44,6 +44,7 @@ pub(crate) async fn admit(
     let session = shared.hls_sessions().get(&key).cloned();
     session
         .filter(|session| session.ticket.stream_id == request.stream_id)
+        .filter(|session| session.ticket.admits(peer.ip()))
         .ok_or(Turned::Rejected(Rejection::SessionUnknown))
 }
 
@@ -53,7 +54,7 @@ async fn open(
     request: &LiveRequest,
     peer: SocketAddr,
 ) -> Result<Arc<HlsSession>, Turned> {
-    let (owner, ticket, place) = redeem(shared, request, Protocol::Hls).await?;
+    let (owner, ticket, place) = redeem(shared, request, Protocol::Hls, peer).await?;
     let (reply, answer) = oneshot::channel();
     let new = NewSession {
         ticket,

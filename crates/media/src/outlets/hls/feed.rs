@@ -109,6 +109,11 @@ impl HlsFeed {
         self.sessions.is_empty()
     }
 
+    /// Who reads it.
+    pub fn viewings(&self) -> &[Arc<HlsSession>] {
+        &self.sessions
+    }
+
     /// Viewings now.
     pub fn sessions(&self) -> usize {
         self.sessions.len()

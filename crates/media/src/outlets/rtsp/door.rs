@@ -172,7 +172,7 @@ async fn converse(
             else {
                 return Err(Turned::Broken(Violation::Malformed));
             };
-            match admit(shared, session.nonce(), &stream_id, &credential).await {
+            match admit(shared, session.nonce(), &stream_id, &credential, peer).await {
                 Ok(admitted) => {
                     session.admit();
                     return Ok(admitted);
@@ -213,6 +213,7 @@ async fn admit(
     nonce: &str,
     stream_id: &str,
     credential: &Credential,
+    peer: SocketAddr,
 ) -> Result<(usize, Ticket, Slot), Denied> {
     let now_ms = unix_us() / 1000;
     let ticket = match credential {
@@ -239,7 +240,7 @@ async fn admit(
     }
     let limit = shared.settings.max_connections;
     let slot = shared.viewers.take(limit).ok_or(Denied::Busy)?;
-    let redeemed = shared.tickets().redeem(&ticket, now_ms);
+    let redeemed = shared.tickets().redeem(&ticket, peer.ip(), now_ms);
     shared.expected_players().forget(&ticket);
     redeemed.map_err(Denied::Refused)?;
     let owner = find_owner(shared, Place::Live, &ticket.stream_id)

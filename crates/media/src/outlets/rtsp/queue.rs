@@ -132,6 +132,11 @@ impl Queue {
         self.chunks.iter().any(|chunk| chunk.kind != Kind::Words)
     }
 
+    /// Since when the oldest of what waits does.
+    pub fn waits_since(&self) -> Option<u64> {
+        self.chunks.front().map(|chunk| chunk.queued_us)
+    }
+
     /// Octets waiting.
     pub fn bytes(&self) -> usize {
         self.bytes

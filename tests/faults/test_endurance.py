@@ -1,0 +1,217 @@
+"""Cameras and viewers come and go for a long time; then the server is what it was before.
+
+`ENDURANCE_MINUTES` says for how long (120), `ENDURANCE_STREAMS` how many cameras (100).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.processes import OPERATOR, Cameras, Server, channels, wait_for
+
+pytest.importorskip("commonview.media._core", reason="the media core is not built")
+pytest.importorskip("av", reason="the simulator's extra is not installed")
+
+log = logging.getLogger(__name__)
+
+MINUTES = float(os.environ.get("ENDURANCE_MINUTES", "120"))
+STREAMS = int(os.environ.get("ENDURANCE_STREAMS", "100"))
+FLEETS = 4
+POOLED = 16
+"""Threads of pools that grow to their bound and shrink when they idle."""
+pytestmark = [pytest.mark.soak, pytest.mark.anyio, pytest.mark.timeout(int(MINUTES * 60) + 1800)]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a process holds: descriptors, of those sockets, threads, and resident memory in KiB."""
+
+    descriptors: int
+    sockets: int
+    threads: int
+    resident_kib: int
+
+    @staticmethod
+    def of(pid: int) -> Footprint:
+        links = []
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                links.append(str(one.readlink()))
+        fields = dict(
+            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+        )
+        sockets = sum(link.startswith("socket:") for link in links)
+        return Footprint(len(links), sockets, int(fields["Threads"]), int(fields["VmRSS"].split()[0]))
+
+
+class Crowd:
+    """Viewers that look at random cameras for some seconds each, by WebSocket and by plain HTTP."""
+
+    def __init__(self, server: Server, channel_ids: list[str]) -> None:
+        self._server = server
+        self._channel_ids = channel_ids
+        signed_in = server.sign_in(OPERATOR)
+        self._client = httpx.AsyncClient(
+            base_url=server.url, cookies=signed_in.cookies, headers=signed_in.headers, timeout=60
+        )
+        self._purpose_id = signed_in.get("/api/purposes").json()["items"][0]["id"]
+        self._chance = random.Random(7)
+        self.seen: Counter[str] = Counter()
+
+    async def stay(self) -> None:
+        """Look again and again."""
+        while True:
+            await self._look(self._chance.choice(["ws", "http"]), self._chance.uniform(1, 15))
+
+    async def _look(self, protocol: str, seconds: float) -> None:
+        body = {
+            "channel_id": self._chance.choice(self._channel_ids),
+            "purpose_id": self._purpose_id,
+            "reason": "endurance",
+            "protocol": protocol,
+        }
+        answer = await self._client.post("/api/live", json=body)
+        if answer.status_code != 201:
+            self.seen[f"refused {answer.status_code}"] += 1
+            await asyncio.sleep(0.5)
+            return
+        read = self._websocket if protocol == "ws" else self._http
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                with contextlib.suppress(OSError, WebSocketException, httpx.HTTPError):
+                    await read(answer.json()["url"])
+        self.seen[f"looks by {protocol}"] += 1
+
+    async def _websocket(self, url: str) -> None:
+        async with connect(url, compression=None, max_size=None, proxy=None) as socket:
+            async for message in socket:
+                self.seen["bytes"] += len(message)
+
+    async def _http(self, url: str) -> None:
+        async with self._client.stream("GET", url) as answer:
+            async for piece in answer.aiter_raw():
+                self.seen["bytes"] += len(piece)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def fleets(server: Server) -> AsyncIterator[list[Cameras]]:
+    """The cameras, a few processes of them."""
+    each = STREAMS // FLEETS
+    made = [
+        Cameras(
+            server,
+            f"cameras{number}",
+            count=each,
+            first_id=f"{34020000001320000001 + number * 1000}",
+            size="320x240",
+            fps=5,
+        )
+        for number in range(FLEETS)
+    ]
+    try:
+        for one in made:
+            one.start()
+        yield made
+    finally:
+        for one in made:
+            if one.running:
+                one.stop()
+
+
+async def come_and_go(cameras: list[Cameras], chance: random.Random) -> None:
+    """A quarter of the cameras vanishes without a word, and comes back."""
+    while True:
+        await asyncio.sleep(chance.uniform(15, 40))
+        one = chance.choice(cameras)
+        await asyncio.to_thread(one.stop, signal.SIGKILL)
+        await asyncio.sleep(chance.uniform(1, 10))
+        one.start()
+
+
+async def bustle(minutes: float, crowd: Crowd, cameras: list[Cameras]) -> None:
+    """So long everything comes and goes."""
+    tasks = [asyncio.create_task(crowd.stay()) for _ in range(STREAMS)]
+    tasks.append(asyncio.create_task(come_and_go(cameras, random.Random(3))))
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=minutes * 60, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await crowd.close()
+    for one in cameras:
+        if not one.running:
+            one.start()
+
+
+async def at_rest(server: Server) -> Footprint:
+    """What the server holds once nobody looks any more and its descriptors have come to rest."""
+    client = server.sign_in(OPERATOR)
+
+    def nobody_looks() -> bool:
+        items = client.get("/api/sessions").json()["items"]
+        return not any(one["state"] in ("starting", "live") for one in items)
+
+    await asyncio.to_thread(wait_for, nobody_looks, "the sessions to end", 120)
+    assert server.child is not None
+    former, same = None, 0
+    for _ in range(120):
+        await asyncio.sleep(1)
+        now = Footprint.of(server.child.pid)
+        held = (now.descriptors, now.sockets, now.threads)
+        same = same + 1 if held == former else 0
+        former = held
+        if same == 10:
+            return now
+    raise AssertionError(f"the server does not come to rest: {former}")
+
+
+async def test_after_a_long_bustle_the_server_holds_what_it_held_before(tmp_path: Path) -> None:
+    server = Server(tmp_path, session_idle_stop_s=2)
+    server.start()
+    try:
+        server.wait_ready()
+        server.set_up()
+        async with fleets(server) as cameras:
+            client = server.sign_in(OPERATOR)
+            known = await asyncio.to_thread(
+                wait_for,
+                lambda: (found := channels(client)) and len(found) == STREAMS // FLEETS * FLEETS and found,
+                "every camera",
+                180,
+            )
+            channel_ids = [one["id"] for one in known]
+            await bustle(max(1.0, MINUTES / 10), Crowd(server, channel_ids), cameras)
+            before = await at_rest(server)
+            crowd = Crowd(server, channel_ids)
+            await bustle(MINUTES, crowd, cameras)
+            after = await at_rest(server)
+    finally:
+        server.stop(signal.SIGKILL)
+    log.info("before %s, after %s, meanwhile %s", before, after, dict(crowd.seen))
+    assert crowd.seen["looks by ws"] > 0
+    assert crowd.seen["looks by http"] > 0
+    assert crowd.seen["bytes"] > 0
+    assert after.threads <= before.threads + POOLED
+    assert after.sockets <= before.sockets
+    assert after.descriptors <= before.descriptors
+    assert after.resident_kib <= before.resident_kib * 1.1 + 16 * 1024
