@@ -56,6 +56,8 @@ pub struct LiveRequest {
     pub stream_id: String,
     /// The `ticket` of the query.
     pub ticket: Option<String>,
+    /// Whether the query has `audio=1`: a plain response is to have sound.
+    pub wants_sound: bool,
     /// Whether the request wants a WebSocket.
     pub upgrade: Upgrade,
     /// The page that asks, which is one of our host.
@@ -153,6 +155,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
             place,
             stream_id,
             ticket,
+            wants_sound: wants_sound(target),
             upgrade,
             origin: fields.origin.map(str::to_owned),
             keeps_alive: !fields.wants_close,
@@ -236,6 +239,11 @@ fn has_token(value: &str, token: &str) -> bool {
     value
         .split(',')
         .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn wants_sound(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|pair| pair == "audio=1")
 }
 
 /// `/live/{stream_id}.mp4?ticket=...` (or `.flv`), `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
@@ -418,6 +426,8 @@ mod tests {
         assert_eq!(request.stream_id, "s1");
         assert_eq!(request.ticket.as_deref(), Some("abc"));
         assert_eq!(request.upgrade, Upgrade::None);
+        assert!(!request.wants_sound);
+        assert!(live(&get("/live/s1.mp4?ticket=abc&audio=1", "")).wants_sound);
         assert_eq!(live(&get("/live/s1.mp4", "")).ticket, None);
     }
 

@@ -38,6 +38,8 @@ pub struct NewViewer {
     pub peer: SocketAddr,
     /// What it may watch.
     pub ticket: Ticket,
+    /// Whether a plain response is to have sound; over a WebSocket it is asked for by a word.
+    pub wants_sound: bool,
     /// What must be written before anything else.
     pub handshake: Vec<u8>,
     /// The page that asks.
@@ -346,6 +348,7 @@ fn hand_over(
                 wire,
                 peer,
                 ticket,
+                wants_sound: request.wants_sound,
                 handshake,
                 origin: request.origin,
                 leftover,

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use crate::access_unit::AccessUnit;
 use crate::audio::{AudioCodec, AudioFrame};
@@ -19,6 +20,9 @@ use crate::websocket::{self, Opcode};
 
 /// How many pieces one gathered write takes.
 pub const SLICES_MAX: usize = 48;
+
+/// So long a plain response with sound waits for the sound to show itself: its beginning must name both tracks.
+const SOUND_WAIT_US: u64 = 500_000;
 
 /// Room an empty queue keeps.
 const CHUNKS_KEPT: usize = 4;
@@ -56,6 +60,9 @@ pub struct ViewerQueue {
     is_listening: bool,
     sound_generation: u32,
     origin: Option<String>,
+    /// Of a plain response: the sound its beginning names, and until when it is waited for.
+    sound: Option<Arc<SoundTrack>>,
+    sound_by_us: u64,
     awaits_key_frame: bool,
     has_started: bool,
     drops: u64,
@@ -79,6 +86,8 @@ impl ViewerQueue {
             is_listening: false,
             sound_generation: 0,
             origin: None,
+            sound: None,
+            sound_by_us: 0,
             awaits_key_frame: true,
             has_started: false,
             drops: 0,
@@ -101,6 +110,9 @@ impl ViewerQueue {
         chunk: &Chunk,
     ) -> Offer {
         self.latest = Some((unit.pts, unit.received_us));
+        if chunk.queued_us < self.sound_by_us {
+            return Offer::Skipped;
+        }
         self.fall_if_slow(chunk);
         if self.awaits_key_frame && !unit.is_key_frame {
             // Before the first picture nothing is lost by waiting.
@@ -123,6 +135,23 @@ impl ViewerQueue {
     pub fn listen(&mut self, is_listening: bool) {
         self.is_listening = is_listening;
         self.sound_generation = 0;
+    }
+
+    /// A plain response is to have sound: it begins when the sound is known, or a moment later without.
+    pub fn await_sound(&mut self, now_us: u64) {
+        self.is_listening = true;
+        self.sound_by_us = now_us + SOUND_WAIT_US;
+    }
+
+    /// Whether a wait for sound ends now: `track` is what has come of it. What was left out meanwhile is to be offered again.
+    pub fn ends_sound_wait(&mut self, track: Option<&Arc<SoundTrack>>, now_us: u64) -> bool {
+        if self.sound_by_us == 0 || track.is_none() && now_us < self.sound_by_us {
+            return false;
+        }
+        self.sound_by_us = 0;
+        self.sound = track.cloned();
+        self.is_listening = track.is_some();
+        true
     }
 
     /// Whether the viewer wants to hear.
@@ -163,6 +192,10 @@ impl ViewerQueue {
             return Offer::Skipped;
         }
         if self.sound_generation != track.generation {
+            if self.protocol == Protocol::Http {
+                // Its beginning named another sound, and there is no other beginning.
+                return Offer::Skipped;
+            }
             self.push_sound_start(track, chunk.queued_us);
         }
         self.push(chunk.clone());
@@ -295,7 +328,13 @@ impl ViewerQueue {
             }
             _ => {}
         }
-        let parts = fragment_parts(&parameters.init, self.protocol);
+        let parts = match &self.sound {
+            Some(track) => {
+                self.sound_generation = track.generation;
+                fragment_parts(&track.beside(parameters), self.protocol)
+            }
+            None => fragment_parts(&parameters.init, self.protocol),
+        };
         self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
         self.generation = parameters.generation;
         self.push_announcement(now_us);
