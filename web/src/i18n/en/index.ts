@@ -19,6 +19,7 @@ import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
 import sound from './sound.json'
+import statistics from './statistics.json'
 import voice from './voice.json'
 
 export default {
@@ -43,5 +44,6 @@ export default {
   ...recordings,
   ...shell,
   ...sound,
+  ...statistics,
   ...voice,
 }
