@@ -50,12 +50,14 @@ class Process:
     environment: dict[str, str] = field(default_factory=dict)
     child: subprocess.Popen[bytes] | None = None
     stopped: bool = False
+    prefix: list[str] = field(default_factory=list)
+    """Words in front of the command."""
 
     def start(self) -> None:
         self.stopped = False
         output = self.log.open("ab")
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "commonview", *self.arguments],
+            [*self.prefix, sys.executable, "-m", "commonview", *self.arguments],
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},

@@ -31,7 +31,7 @@ COMMANDS: Final = {
     ("devices", "refuse"): ("turn a waiting device away", "commonview.cli.devices"),
     ("devices", "ban"): ("turn devices away by id, address, network or User-Agent", "commonview.cli.devices"),
     ("devices", "password"): ("give a device a new password of its own", "commonview.cli.devices"),
-    ("verify", "audit"): ("check an audit log offline", "commonview.security.verify_cli"),
+    ("verify", "audit"): ("check an audit log offline", "commonview.cli.verify"),
     ("doctor",): ("examine the recordings, and mend what a crash left", "commonview.cli.doctor"),
     ("setup-link",): ("show the one-time link for the first accounts", "commonview.cli.setup_link"),
 }

@@ -254,6 +254,13 @@ class Settings(BaseModel):
     recording_reserve_bytes: int = _field(
         2 * 2**30, _RECORDING, "Room that is kept free on the first disk, in bytes.", ge=0
     )
+    recording_heads_s: int = _field(
+        900,
+        _RECORDING,
+        "Seconds between entries of the audit log that name the newest link of every chain that grew.",
+        ge=60,
+        le=86400,
+    )
     recording_starts_per_s: int = _field(
         20, _RECORDING, "Streams asked for in a second at most, so that a restart is no storm.", ge=2, le=1000
     )

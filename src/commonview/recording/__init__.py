@@ -2,6 +2,7 @@
 
 from commonview.recording.doctor import Doctor, Finding, FindingKind, Report
 from commonview.recording.forecast import Forecast, ForecastState, FullEffect, Outlook
+from commonview.recording.heads import HeadsBook
 from commonview.recording.model import (
     DeletionRule,
     Disk,
@@ -42,6 +43,7 @@ __all__ = [
     "FullEffect",
     "Gap",
     "GapReason",
+    "HeadsBook",
     "Hold",
     "HoldState",
     "LegalClass",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from commonview.media import hash_segment, mend_segment, scan_segment
 from commonview.recording import disk_store, evidence
 from commonview.recording.bands import Bands
+from commonview.recording.heads import Head, heads_in_log
 from commonview.recording.index import Finished, SegmentIndex, begin_of
 from commonview.recording.model import Disk, GapReason, Segment, Track
 from commonview.recording.rules import GENESIS, digest, link
@@ -48,6 +49,10 @@ class FindingKind(StrEnum):
     DELETED_FILE_LEFT = "deleted_file_left"
     DELETION_FINISHED = "deletion_finished"
     CHAIN_BROKEN = "chain_broken"
+    CHAIN_CUT = "chain_cut"
+    """The audit log knows of segments that the chain does not reach."""
+    HEAD_DIFFERS = "head_differs"
+    """The audit log names another link."""
     ROW_UNREADABLE = "row_unreadable"
     SEQUENCE_MISSING = "sequence_missing"
     TOMBSTONE_CHANGED = "tombstone_changed"
@@ -134,8 +139,10 @@ class Doctor:
         for track in self._tracks():
             self.report.tracks += 1
             self._walk(track)
-        for track in self._tracks():
-            self._verify(track)
+        with self._database.read() as conn:
+            heads = heads_in_log(conn)
+        for track in sorted({*self._tracks(), *heads}):
+            self._verify(track, heads.get(track))
         return self.report
 
     def adopt(self, track: Track, disk: Disk, day: str) -> int:
@@ -273,7 +280,7 @@ class Doctor:
 
     # -- from the index to the disk
 
-    def _verify(self, track: Track) -> None:
+    def _verify(self, track: Track, head: Head | None) -> None:
         deleted: dict[str, list[Segment]] = {}
         previous, other, expected = GENESIS, GENESIS, 1
         for sequence, its_link, segment in self._rows(track):
@@ -282,6 +289,8 @@ class Doctor:
                 detail = f"and all up to #{sequence - 1}"
                 self._note(FindingKind.SEQUENCE_MISSING, place(track, expected), detail)
             expected = sequence + 1
+            if head is not None and sequence == head.sequence and its_link != head.link:
+                self._note(FindingKind.HEAD_DIFFERS, where, f"from entry {head.entry} of the audit log")
             if segment is None:
                 self._note(FindingKind.ROW_UNREADABLE, where)
                 previous = other = its_link
@@ -297,6 +306,9 @@ class Doctor:
             else:
                 self.report.deleted += 1
                 deleted.setdefault(segment.tombstone_id, []).append(segment)
+        if head is not None and expected <= head.sequence:
+            detail = f"entry {head.entry} of the audit log knows of all up to #{head.sequence}"
+            self._note(FindingKind.CHAIN_CUT, place(track, expected), detail)
         self._verify_stones(track, deleted)
 
     def _rows(self, track: Track) -> Iterator[tuple[int, str, Segment | None]]:

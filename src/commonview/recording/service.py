@@ -19,6 +19,7 @@ from commonview.recording.bands import Bands
 from commonview.recording.disks import CHECK_EVERY_S, DiskWatch
 from commonview.recording.doctor import Doctor
 from commonview.recording.forecaster import Forecaster
+from commonview.recording.heads import ChainHeads
 from commonview.recording.index import SegmentIndex
 from commonview.recording.keeper import Keeper
 from commonview.recording.model import (
@@ -119,6 +120,7 @@ class RecordingService:
         )
         self.wishes = Wishes(database, security, clock, self.book, self.keeper, network.channel_tree)
         self.retention = Retention(database, security, clock, self.book, self._bands)
+        self.heads = ChainHeads(database, security)
         self.forecaster = Forecaster(database, self.book, self.disks, clock)
         self._timeline = Timeline(database, network)
 
@@ -136,7 +138,8 @@ class RecordingService:
         await self.wishes.read_members()
         self.wishes.evaluate(frozenset(self._ends), delay_s=_STORM_S)
         self._indexing = self._spawn(self._forever(self.index.run))
-        for work in (self._listen, self._tick, self._evaluate_now_and_then, self._watch_disks, self._sweep):
+        minders = (self._watch_disks, self._sweep, self._tell_heads)
+        for work in (self._listen, self._tick, self._evaluate_now_and_then, *minders):
             self._spawn(self._forever(work))
 
     def prepare(self) -> None:
@@ -172,6 +175,7 @@ class RecordingService:
             last = store.last_of(conn, track)
         if last is not None:
             self._ends[track] = last.end
+            self.heads.note([last])
 
     async def close(self) -> None:
         """Finish every segment and write the index; then nothing is recorded any more."""
@@ -184,6 +188,7 @@ class RecordingService:
                 break
             await asyncio.sleep(_STOP_STEP_S)
         await self.index.flush()
+        await self._write_heads()
         await _end(list(self._tasks))
         await self.disks.close()
 
@@ -251,6 +256,7 @@ class RecordingService:
         for segment in segments:
             self._ends[segment.track] = segment.end
             self.disks.recorded(segment.disk_id, segment.bytes)
+        self.heads.note(segments)
         if segments:
             self._bus.publish("recording.segments", {"count": len(segments)})
 
@@ -291,6 +297,17 @@ class RecordingService:
         while True:
             await asyncio.sleep(_SWEEP_S)
             await self._delete(lambda: self.retention.sweep(self.disks.disks()))
+
+    async def _tell_heads(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.recording_heads_s)
+            await self._write_heads()
+
+    async def _write_heads(self) -> None:
+        try:
+            self._counters["heads"] += await asyncio.to_thread(self.heads.write)
+        except StorageUnavailable as error:
+            log.error("heads of chains could not be put into the audit log: %s", error.message)  # noqa: TRY400
 
     async def _delete(self, work: Callable[[], int]) -> None:
         async with self._deleting:

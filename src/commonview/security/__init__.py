@@ -1,5 +1,6 @@
 """Who may look, why, until when, and the record of it: the front door of the security room."""
 
+from commonview.security.audit import decode_entry, entries_of_action
 from commonview.security.errors import (
     AuditDamaged,
     Conflict,
@@ -51,6 +52,7 @@ from commonview.security.sharing_model import (
     SharingScope,
     SharingState,
 )
+from commonview.security.verify_report import FindingKind, VerifyReport
 
 __all__ = [
     "NEEDED",
@@ -66,6 +68,7 @@ __all__ = [
     "Conflict",
     "ConflictingRoles",
     "Decision",
+    "FindingKind",
     "Forbidden",
     "Grant",
     "GrantOrigin",
@@ -97,7 +100,10 @@ __all__ = [
     "TooManyAttempts",
     "TotpEnrolment",
     "Vault",
+    "VerifyReport",
     "actions_of",
     "decide",
+    "decode_entry",
+    "entries_of_action",
     "require_compatible",
 ]

@@ -10,7 +10,7 @@ by the database.
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -48,6 +48,7 @@ _BATCH: Final = 4096
 # Built once: putting a statement together costs more than SQLite needs to run it.
 _LAST: Final = select(func.max(audit_entries.c.sequence))
 _INSERT: Final = insert(audit_entries)
+_LEAVES: Final = select(audit_entries.c.leaf).order_by(audit_entries.c.sequence)
 
 
 def encode_entry(entry: AuditEntry, address: str = "") -> bytes:
@@ -96,6 +97,21 @@ def decode_entry(leaf: bytes) -> AuditEntry:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not an audit entry: {error}") from error
+
+
+def entries_of_action(conn: Connection, action: str) -> Iterator[AuditEntry]:
+    """Every entry of one action, oldest first; reads the whole log. What cannot be read is left out."""
+    mark = json.dumps({"action": action}, ensure_ascii=False, separators=(",", ":"))[1:-1].encode()
+    rows = conn.execute(_LEAVES.execution_options(yield_per=_BATCH)).scalars()
+    for leaf in rows:
+        if mark not in leaf:
+            continue
+        try:
+            entry = decode_entry(leaf)
+        except ValueError:
+            continue
+        if entry.action == action:
+            yield entry
 
 
 class AuditLog:

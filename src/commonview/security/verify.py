@@ -8,8 +8,10 @@ entries say of them.
 
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from commonview.security.audit import decode_entry
 from commonview.security.checkpoint import Checkpoint, CheckpointError, LogKey, open_note
@@ -19,7 +21,17 @@ from commonview.security.verify_books import Books
 from commonview.security.verify_report import Finding, FindingKind, VerifyReport
 from commonview.security.verify_tiles import check_tiles, entries_of
 
-__all__ = ["Finding", "FindingKind", "VerifyReport", "verify_audit"]
+__all__ = ["Book", "Finding", "FindingKind", "VerifyReport", "verify_audit"]
+
+
+class Book(Protocol):
+    """Tables of another room that its entries in the log speak of."""
+
+    def hear(self, sequence: int, leaf: bytes) -> None:
+        """One entry of the log, in order."""
+
+    def compare(self, database: sqlite3.Connection, report: VerifyReport, file: str) -> None:
+        """Add a finding for every row that is not what was heard; ``file`` is the database's name."""
 
 
 def verify_audit(
@@ -29,12 +41,14 @@ def verify_audit(
     previous: bytes | None = None,
     database: Path | None = None,
     settle_s: float = 0.5,
+    books: Sequence[Callable[[], Book]] = (),
 ) -> VerifyReport:
     """Recompute the whole log in `folder` and compare it with what was signed.
 
     `public_key`: the key as it was noted elsewhere; without it the one in the folder is believed.
     `previous`: an older checkpoint kept elsewhere; the log must only have added to it.
     `database`: the SQLite file of the installation, opened read-only.
+    `books`: what makes the books of other rooms, which are compared with the database as well.
 
     A running server may publish a checkpoint while the files are read: when something was found, `settle_s`
     seconds later the checkpoint is looked at again, and the log is read anew if it changed.
@@ -43,7 +57,7 @@ def verify_audit(
     for _ in range(3):
         report = VerifyReport(folder)
         before = _read(folder / CHECKPOINT_FILE)
-        _verify(report, before, public_key, previous, database)
+        _verify(report, before, public_key, previous, database, [make() for make in books])
         if report.ok:
             break
         time.sleep(settle_s)
@@ -58,6 +72,7 @@ def _verify(
     public_key: LogKey | None,
     previous: bytes | None,
     database: Path | None,
+    books: Sequence[Book],
 ) -> None:
     key = _key(report, public_key)
     checkpoint = _checkpoint(report, note, key)
@@ -75,7 +90,7 @@ def _verify(
         tree.append(leaf)
         _compare_history(report, tree, older)
     if rows is not None:
-        rows.compare(report)
+        rows.compare(report, books)
 
 
 def _read(path: Path) -> bytes | None:
@@ -203,20 +218,24 @@ class _DatabaseLog:
         report.database_checked = True
         return cls(path, [str(note).encode() for (note,) in found])
 
-    def compare(self, report: VerifyReport) -> None:
+    def compare(self, report: VerifyReport, others: Sequence[Book]) -> None:
         """Every signed entry against its row, every row in sequence; counts what is not signed yet."""
         try:
             with _open_database(self.path) as database:
                 database.execute("BEGIN")  # one snapshot: a running server goes on writing
                 books = Books(database, report, self.path.name)
-                self._compare_entries(report, database, books)
+                self._compare_entries(report, database, [books, *others])
                 books.compare()
+                for other in others:
+                    other.compare(database, report, self.path.name)
         except (sqlite3.Error, TypeError, OverflowError) as error:
             report.add(
                 FindingKind.DATABASE_UNREADABLE, self.path.name, f"the database cannot be read: {error}"
             )
 
-    def _compare_entries(self, report: VerifyReport, database: sqlite3.Connection, books: Books) -> None:
+    def _compare_entries(
+        self, report: VerifyReport, database: sqlite3.Connection, books: Sequence[Books | Book]
+    ) -> None:
         signed = entries_of(report)
         expected = 0
         for sequence, leaf in database.execute("SELECT sequence, leaf FROM audit_entries ORDER BY sequence"):
@@ -225,7 +244,8 @@ class _DatabaseLog:
                 expected += 1
             kept, row = next(signed, None), bytes(leaf)
             self._compare_row(report, sequence, row, kept)
-            books.hear(sequence, kept or row)  # what was signed counts, where there is such a thing
+            for book in books:
+                book.hear(sequence, kept or row)  # what was signed counts, where there is such a thing
             expected += 1
         report.unsigned_entries = max(0, expected - report.size)
         for sequence in range(expected, report.size):
@@ -239,11 +259,14 @@ class _DatabaseLog:
             message = f"entry {sequence} in the database is not an audit entry with that number"
             report.add(FindingKind.DATABASE_DIFFERS, self.path.name, message, sequence)
 
-    def _missing(self, report: VerifyReport, sequence: int, signed: bytes | None, books: Books) -> None:
+    def _missing(
+        self, report: VerifyReport, sequence: int, signed: bytes | None, books: Sequence[Books | Book]
+    ) -> None:
         message = f"entry {sequence} is missing from the database"
         report.add(FindingKind.DATABASE_DIFFERS, self.path.name, message, sequence)
         if signed:
-            books.hear(sequence, signed)
+            for book in books:
+                book.hear(sequence, signed)
 
 
 class _open_database:  # noqa: N801 - used as a verb

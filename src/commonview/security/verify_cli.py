@@ -5,12 +5,13 @@ Exit codes: 0 everything is as it was signed, 1 something was changed, 2 the che
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from commonview.security.checkpoint import CheckpointError, LogKey
 from commonview.security.tiles import CHECKPOINT_FILE, KEY_FILE
-from commonview.security.verify import VerifyReport, verify_audit
+from commonview.security.verify import Book, VerifyReport, verify_audit
 
 INTACT: Final = 0
 DAMAGED: Final = 1
@@ -46,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-database", action="store_true", help="check the files only")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Check and print; returns the exit code."""
+def run(args: argparse.Namespace, books: Sequence[Callable[[], Book]] = ()) -> int:
+    """Check and print; returns the exit code. ``books`` are those of other rooms."""
     folder = args.folder or args.data_dir / "audit"
     if not (folder / CHECKPOINT_FILE).exists() and not (folder / KEY_FILE).exists():
         _error(f"{folder} holds no audit log: name its folder, or the data directory with --data-dir")
@@ -62,7 +63,11 @@ def run(args: argparse.Namespace) -> int:
     database = folder.absolute().parent / "commonview.sqlite"  # not where a link leads
     use_database = not args.no_database and database.exists()
     report = verify_audit(
-        folder, public_key=key, previous=previous, database=database if use_database else None
+        folder,
+        public_key=key,
+        previous=previous,
+        database=database if use_database else None,
+        books=books,
     )
     sys.stdout.write("\n".join(lines_of(report)) + "\n")
     return INTACT if report.ok else DAMAGED
@@ -95,6 +100,8 @@ def lines_of(report: VerifyReport) -> list[str]:
         lines.append("INTACT: every entry is what was signed, none is missing, none was moved.")
         if report.database_checked:
             lines.append("Every grant and every access record agrees with its entries, and none is missing.")
+        if report.chains_checked:
+            lines.append("Every chain of recordings reaches as far as the log says.")
         return lines
     count = len(report.findings) + report.findings_not_listed
     lines.append(f"DAMAGED: {count} finding{'s' if count > 1 else ''}")
@@ -107,9 +114,10 @@ def lines_of(report: VerifyReport) -> list[str]:
 
 
 def _database_checked(report: VerifyReport) -> str:
-    return (
-        f", the database, {report.rows_checked} grants and access records" if report.database_checked else ""
-    )
+    if not report.database_checked:
+        return ""
+    chains = f", {report.chains_checked} chains of recordings" if report.chains_checked else ""
+    return f", the database, {report.rows_checked} grants and access records{chains}"
 
 
 def _key(text: str) -> LogKey:

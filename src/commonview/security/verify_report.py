@@ -34,6 +34,8 @@ class FindingKind(StrEnum):
     DATABASE_DIFFERS = "database_differs"
     DATABASE_UNREADABLE = "database_unreadable"
     BOOKS_DIFFER = "books_differ"
+    CHAIN_DIFFERS = "chain_differs"
+    """A chain of recordings does not reach as far, or not the same way, as the log says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class VerifyReport:
     database_checked: bool = False
     rows_checked: int = 0
     """Grants and access records compared with the log."""
+    chains_checked: int = 0
+    """Chains of recordings whose newest link was compared with the log."""
     previous_checked: bool = False
     unsigned_entries: int = 0
     findings: list[Finding] = field(default_factory=list)
