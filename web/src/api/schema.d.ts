@@ -8277,7 +8277,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http" | "rtsp" | "hls";
+        ViewerProtocol: "ws" | "http" | "rtsp" | "hls" | "http-flv" | "ws-flv";
         /**
          * ViewerRowOut
          * @description One viewer. `account_name` is empty for whoever may not read access records.
