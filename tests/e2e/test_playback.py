@@ -179,6 +179,12 @@ def test_the_timeline_is_zoomed_by_the_wheel_and_clicked(yard: Server, window: W
     wait_for(lambda: abs(_position(console) - to) < 500, "the place that was clicked")
     _wait_for_pictures_at(console, 1, _position(console))
 
+    console.page.mouse.move(box["x"] + box["width"] * share - 3, box["y"] + 30)
+    preview = console.see("hover-preview")
+    expect(preview).to_be_visible()
+    assert abs(int(preview.get_attribute("data-at")) - to) < 4000, "the key frame before the pointer"
+    console.shot("playback-hover")
+
 
 def test_backwards_the_pictures_go_back(yard: Server, window: Window) -> None:
     console = _open(yard, window, 2, _begin(yard) + 16_000)
