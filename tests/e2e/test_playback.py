@@ -179,6 +179,12 @@ def test_the_timeline_is_zoomed_by_the_wheel_and_clicked(yard: Server, window: W
     wait_for(lambda: abs(_position(console) - to) < 500, "the place that was clicked")
     _wait_for_pictures_at(console, 1, _position(console))
 
+    console.page.mouse.move(box["x"] + box["width"] * share - 3, box["y"] + 30)
+    preview = console.see("hover-preview")
+    expect(preview).to_be_visible()
+    assert abs(int(preview.get_attribute("data-at")) - to) < 4000, "the key frame before the pointer"
+    console.shot("playback-hover")
+
 
 def test_backwards_the_pictures_go_back(yard: Server, window: Window) -> None:
     console = _open(yard, window, 2, _begin(yard) + 16_000)
@@ -237,6 +243,21 @@ def test_steps_show_one_picture_after_the_other_and_back(yard: Server, window: W
         wait_for(lambda: abs(_shown(console, 1) - expected) <= 1, "the picture before")  # noqa: B023
 
 
+def test_what_was_just_seen_live_is_seen_again(yard: Server, window: Window) -> None:
+    console = window(yard)
+    console.come_in(INVESTIGATOR)
+    console.watch(_cameras(yard)[0], 1)
+    console.expect_more_frames("tile-1", 5)
+    now = time.time() * 1000
+    console.page.keyboard.press("r")
+    expect(console.see("playback-page")).to_be_visible()
+    console.state_purpose("what happened just now")
+    expect(console.see("playback-tile-1")).to_have_attribute("data-state", "shown")
+    shown = wait_for(lambda: _shown(console, 1), "a recorded picture")
+    assert now - 60_000 < shown < now
+    console.expect_more_frames("playback-tile-1", 10)
+
+
 def test_a_revoked_grant_takes_the_picture_away_and_is_on_record(yard: Server, window: Window) -> None:
     console = _open(yard, window, 1, _begin(yard) + 2000)
     client = yard.sign_in(INVESTIGATOR)
@@ -245,7 +266,7 @@ def test_a_revoked_grant_takes_the_picture_away_and_is_on_record(yard: Server, w
     ]
     newest = max(grants, key=lambda one: str(one["starts_at"]))
     supervisor = yard.sign_in(SUPERVISOR)
-    revoked = supervisor.post(f"/api/grants/{newest['id']}/revoke", json={"reason": "no longer needed"})
+    revoked = supervisor.delete(f"/api/grants/{newest['id']}", params={"reason": "no longer needed"})
     assert revoked.status_code == 200, revoked.text
     expect(console.see("playback-tile-1")).to_have_attribute("data-state", "ended")
     assert console.video("playback-tile-1")["width"] == 0, "nothing of it stays in the decoder"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -19,6 +22,7 @@ from commonview.media import (
     MediaTransport,
     NodeUnavailable,
     StreamEnded,
+    StreamStats,
     TicketRefused,
     ViewerFirstBytes,
     ViewerJoined,
@@ -28,7 +32,9 @@ from commonview.media import (
 )
 from tests.media.camera import GROUP, Camera
 from tests.media.conftest import EventLog, NodeFactory
-from tests.media.players import Player
+from tests.media.players import Packet, Player
+from tests.media.sound import tone
+from tests.media.test_files import Recorder, wait_for_pictures
 from tests.media.viewers import signed
 from tests.waiting import PATIENCE_S
 
@@ -280,6 +286,163 @@ def test_reports_tie_the_time_stamps_to_the_clock(node: CoreMediaNode, log: Even
     assert 0 < packets < octets
 
 
+@pytest.mark.parametrize(("codec", "payload_type", "rate"), [("alaw", 8, 8000), ("ulaw", 0, 8000)])
+def test_g711_goes_out_octet_for_octet(node: CoreMediaNode, codec: str, payload_type: int, rate: int) -> None:
+    with _sounding(node, codec) as (player, camera):
+        camera.play(75, sound=codec)
+        packets = [player.packet(channel=2) for _ in range(40)]
+    assert {packet.payload_type for packet in packets} == {payload_type}
+    assert b"".join(packet.payload for packet in packets) in b"".join(tone(codec, 3))
+    assert _steps(packets) == {rate * 40 // 1000}
+
+
+def test_aac_goes_out_access_unit_for_access_unit(node: CoreMediaNode) -> None:
+    with _sounding(node, "aac") as (player, camera):
+        camera.play(75, sound="aac")
+        packets = [player.packet(channel=2) for _ in range(30)]
+    units = [frame[7:] for frame in tone("aac", 3)]
+    for packet in packets:
+        bits, size = struct.unpack(">HH", packet.payload[:4])
+        assert (bits, size >> 3) == (16, len(packet.payload) - 4)
+        assert packet.payload[4:] in units
+    assert _steps(packets) == {1024}
+
+
+def _steps(packets: list[Packet]) -> set[int]:
+    """From packet to packet, but for the first ones: the camera began anew before them."""
+    late = packets[5:]
+    return {(after.timestamp - before.timestamp) % 2**32 for before, after in pairwise(late)}
+
+
+@contextmanager
+def _sounding(node: CoreMediaNode, codec: str) -> Iterator[tuple[Player, Recorder]]:
+    """A player of a camera that has been heard, inside the connection."""
+    port = node.open_receiver("s1", PASSIVE, ssrc=7).port
+    with Recorder(port) as camera, Player(node) as player:
+        camera.play(30, sound=codec)
+        wait_for_pictures(node, 20)
+        answer = player.play()
+        assert len(re.findall("url=", answer.headers["RTP-Info"])) == 2
+        yield player, camera
+
+
+def test_a_slow_player_falls_to_the_next_key_frame_and_sees_it_in_the_numbering(
+    start_node: NodeFactory,
+) -> None:
+    node = start_node(viewer_queue_bytes=65_536)
+    log = EventLog(node)
+    with live(node, log, pace=20), Player(node) as player:
+        player.play()
+        _until(lambda: _stats(node).viewer_drops > GROUP)
+        falls = _stats(node).details["viewer_falls"]
+        assert falls > 0
+        before, hole = player.packet(), player.packet()
+        while (hole.sequence - before.sequence) % 65_536 == 1:
+            before, hole = hole, player.packet()
+    assert hole.payload[0] & 0x1F == 7, "it goes on with parameter sets and a key frame"
+
+
+def test_channels_of_the_players_choice_are_kept_to(node: CoreMediaNode, log: EventLog) -> None:
+    with live(node, log), Player(node) as player:
+        player.describe()
+        answer = player.set_up(0, "RTP/AVP/TCP;unicast;interleaved=10-11")
+        assert "interleaved=10-11" in answer.headers["Transport"]
+        player.ask("PLAY")
+        frames = [player.frame() for _ in range(50)]
+    assert {channel for channel, _ in frames} <= {10, 11}
+
+
+def test_datagrams_come_from_the_ports_that_were_named_and_reports_are_counted(
+    node: CoreMediaNode, log: EventLog
+) -> None:
+    with live(node, log), Player(node) as player, _datagrams() as (rtp, rtcp):
+        player.describe()
+        ports = f"{rtp.getsockname()[1]}-{rtcp.getsockname()[1]}"
+        # Where somebody else would have them sent is passed over.
+        transport = f"RTP/AVP;unicast;destination=192.0.2.7;client_port={ports}"
+        answer = player.set_up(0, transport).headers["Transport"]
+        server = [int(port) for port in re.findall(r"server_port=(\d+)-(\d+)", answer)[0]]
+        player.ask("PLAY")
+        packet, sender = rtp.recvfrom(2000)
+        assert sender[1] == server[0]
+        assert Packet.parse(0, packet).payload_type == 96
+        report, sender = rtcp.recvfrom(2000)
+        assert sender[1] == server[1]
+        assert _rtcp_types(report) == [200, 202]
+        rtcp.sendto(b"\x80\xc9\x00\x01\x00\x00\x00\x01", ("127.0.0.1", server[1]))
+        _until(lambda: _stats(node).details["rtsp_reports"] == 1)
+        player.ask("TEARDOWN")
+        log.wait_for(ViewerLeft)
+        _drain(rtcp)
+    assert node.node_stats().viewers == 0
+
+
+def test_ports_of_players_come_back(start_node: NodeFactory) -> None:
+    node = start_node(port_quarantine_s=0.0)
+    log = EventLog(node)
+    with live(node, log):
+        free = node.node_stats().ports_free
+        for _ in range(3):
+            with Player(node) as player:
+                player.describe()
+                player.set_up(0, "RTP/AVP;unicast;client_port=40000-40001")
+                assert node.node_stats().ports_free == free - 1
+                player.ask("TEARDOWN")
+                _until(lambda: node.node_stats().ports_free == free)
+
+
+def test_without_ports_a_player_is_told_and_may_come_inside(
+    start_node: NodeFactory, unused_port_range: tuple[int, int]
+) -> None:
+    first, _ = unused_port_range
+    node = start_node(rtp_port_min=first, rtp_port_max=first + 1)
+    log = EventLog(node)
+    with live(node, log), Player(node) as player:
+        player.describe()
+        assert player.set_up(0, "RTP/AVP;unicast;client_port=40000-40001").status == 453
+        assert player.set_up(0).status == 200
+
+
+def test_what_is_no_rtsp_is_refused_and_counted(node: CoreMediaNode) -> None:
+    for words in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\xa5", b"$\x00\x00\x01x"):
+        with Player(node) as player:
+            player.connection.sendall(words)
+            assert player.connection.recv(100).startswith(b"RTSP/1.0 400 ")
+            assert player.connection.recv(1) == b""
+    assert node.node_stats().counters["rtsp_malformed"] == 3
+
+
+def test_a_stranger_that_says_nothing_keeps_nobody_out(start_node: NodeFactory) -> None:
+    node = start_node(request_head_timeout_s=0.2)
+    with Player(node) as player:
+        assert player.connection.recv(1) == b""
+    assert node.node_stats().counters["rtsp_late"] == 1
+
+
+def test_at_the_limit_of_viewers_a_player_is_told(start_node: NodeFactory) -> None:
+    node = start_node(max_connections=1)
+    log = EventLog(node)
+    with live(node, log), Player(node) as first, Player(node) as second:
+        assert first.describe().status == 200
+        token = signed("s1", ViewerProtocol.RTSP)
+        assert second.describe(token).status == 503
+        first.ask("TEARDOWN")
+        log.wait_for(ViewerLeft)
+        assert second.describe(token).status == 200, "the ticket was not used up by the refusal"
+
+
+def test_a_flood_of_questions_from_one_that_does_not_read_ends_it(node: CoreMediaNode, log: EventLog) -> None:
+    with live(node, log), Player(node) as player:
+        player.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        player.describe()
+        player.connection.settimeout(0.2)
+        with contextlib.suppress(OSError):
+            while not log.count(ViewerLeft):
+                player.say("OPTIONS")
+        left = log.wait_for(ViewerLeft)
+    assert left.reason in {"too_slow", "connection_lost"}
+
+
 @pytest.mark.parametrize("answer", [InvalidMediaArgument, None])
 def test_only_tickets_for_players_are_kept(node: CoreMediaNode, answer: type[Exception] | None) -> None:
     protocol = ViewerProtocol.RTSP if answer is None else ViewerProtocol.HTTP
@@ -307,6 +470,19 @@ def _datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
             one.bind(("127.0.0.1", 0))
             one.settimeout(PATIENCE_S)
         yield rtp, rtcp
+
+
+def _stats(node: CoreMediaNode) -> StreamStats:
+    stats = node.stream_stats("s1")
+    assert stats is not None
+    return stats
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _drain(rtp: socket.socket) -> None:

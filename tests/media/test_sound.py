@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection
 
-from commonview.media import CoreMediaNode, MediaTransport
+from commonview.media import CoreMediaNode, MediaTransport, ViewerProtocol, tickets
 from tests.media.sound import tone
 from tests.media.test_files import Recorder
-from tests.media.viewers import websocket
+from tests.media.viewers import open_http, signed, websocket
 from tests.waiting import PATIENCE_S
 
 PICTURES = 75
@@ -186,3 +186,23 @@ def test_sound_lies_where_its_pictures_lie(node: CoreMediaNode) -> None:
     assert begins[1:] == ends[:-1], "no seam"
     # Pictures of 40 ms and packets of 320 samples go together.
     assert {begin % 320 for begin in begins} == {0}
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(("codec", "name"), [("ulaw", "flac"), ("aac", "aac")])
+def test_a_plain_response_with_sound_has_both_tracks(
+    node: CoreMediaNode, tmp_path: Path, codec: str, name: str
+) -> None:
+    if shutil.which("ffprobe") is None:
+        pytest.skip("ffprobe is not installed")
+    port = node.open_receiver("s1", MediaTransport.TCP_PASSIVE, ssrc=7).port
+    path = tmp_path / "both.mp4"
+    url = tickets.live_path("s1", signed("s1", ViewerProtocol.HTTP)) + "&audio=1"
+    with Recorder(port) as camera:
+        camera.play(PICTURES // 3, sound=codec)
+        response = open_http(node, url)
+        camera.play(PICTURES, sound=codec)
+        path.write_bytes(response.read(200_000))
+    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]
+    probed = subprocess.run([*probe, str(path)], capture_output=True, text=True, check=True)
+    assert set(probed.stdout.split()) == {"h264", name}

@@ -23,7 +23,7 @@ test('the title names the camera of the address, however one came there', async 
     ],
   })
   await router.push('/recordings')
-  const page = mount(RecordingsPage, { global: { plugins: [router, i18n, createPinia()], stubs: { ChannelPicker: true, ChannelRecordings: true } } })
+  const page = mount(RecordingsPage, { global: { plugins: [router, i18n, createPinia()], stubs: { ChannelPicker: true, ChannelRecordings: true, RecordingTabs: true } } })
   for (const camera of ['one', 'other', 'one']) {
     await router.push({ name: 'recordings', query: { channel: camera } })
     await flushPromises()

@@ -37,6 +37,8 @@ pub enum Upgrade {
 pub enum Place {
     /// `/live/{stream_id}.mp4`: a stream to watch.
     Live,
+    /// `/live/{stream_id}.flv`: the same as FLV.
+    LiveFlv,
     /// `/talk/{talk_id}`: a talk to speak in.
     Talk,
     /// `/hls/{stream_id}/...`: a stream to read in pieces.
@@ -54,6 +56,8 @@ pub struct LiveRequest {
     pub stream_id: String,
     /// The `ticket` of the query.
     pub ticket: Option<String>,
+    /// Whether the query has `audio=1`: a plain response is to have sound.
+    pub wants_sound: bool,
     /// Whether the request wants a WebSocket.
     pub upgrade: Upgrade,
     /// The page that asks, which is one of our host.
@@ -151,6 +155,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(LiveRequest, usize)>, Rejec
             place,
             stream_id,
             ticket,
+            wants_sound: wants_sound(target),
             upgrade,
             origin: fields.origin.map(str::to_owned),
             keeps_alive: !fields.wants_close,
@@ -236,7 +241,12 @@ fn has_token(value: &str, token: &str) -> bool {
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// `/live/{stream_id}.mp4?ticket=...`, `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
+fn wants_sound(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|pair| pair == "audio=1")
+}
+
+/// `/live/{stream_id}.mp4?ticket=...` (or `.flv`), `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
 fn route(target: &str) -> Result<(Place, String, Option<String>), Rejection> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let ticket = query
@@ -250,8 +260,11 @@ fn route(target: &str) -> Result<(Place, String, Option<String>), Rejection> {
     let (place, id) = match path.strip_prefix("/talk/") {
         Some(talk_id) => (Place::Talk, Some(talk_id)),
         None => {
-            let name = path.strip_prefix("/live/");
-            (Place::Live, name.and_then(|name| name.strip_suffix(".mp4")))
+            let name = path.strip_prefix("/live/").unwrap_or_default();
+            match name.strip_suffix(".flv") {
+                Some(id) => (Place::LiveFlv, Some(id)),
+                None => (Place::Live, name.strip_suffix(".mp4")),
+            }
         }
     };
     let id = id.filter(|id| crate::ticket::is_valid_id(id));
@@ -314,13 +327,13 @@ pub fn error_answer(status: u16, phrase: &str, code: &str, keeps_alive: bool) ->
 const COMMON_FIELDS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
     Cross-Origin-Resource-Policy: same-site\r\n";
 
-/// The head of a live response; chunks follow.
-pub fn live_head() -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n{COMMON_FIELDS}\
+/// The head of a live response, which a page of this origin may read; chunks follow.
+pub fn live_head(content_type: &str, origin: Option<&str>) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n{COMMON_FIELDS}\
          Connection: close\r\n\r\n"
-    )
-    .into_bytes()
+    );
+    allow_origin(head.into_bytes(), origin)
 }
 
 /// The answer to HEAD: what GET would say, without touching the ticket.
@@ -413,6 +426,8 @@ mod tests {
         assert_eq!(request.stream_id, "s1");
         assert_eq!(request.ticket.as_deref(), Some("abc"));
         assert_eq!(request.upgrade, Upgrade::None);
+        assert!(!request.wants_sound);
+        assert!(live(&get("/live/s1.mp4?ticket=abc&audio=1", "")).wants_sound);
         assert_eq!(live(&get("/live/s1.mp4", "")).ticket, None);
     }
 

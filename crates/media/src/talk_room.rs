@@ -78,6 +78,7 @@ pub fn join(reactor: &Rc<Reactor>, room: &Rc<RefCell<TalkRoom>>, new: NewViewer)
         handshake,
         leftover,
         slot,
+        ..
     } = new;
     let left_us = (ticket.end_by_ms.saturating_mul(1000)).saturating_sub(unix_us());
     // Cut between the check of the ticket and now: the command overtook the speaker.

@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use crate::access_unit::AccessUnit;
-use crate::audio::AudioCodec;
+use crate::audio::{AudioCodec, AudioFrame};
 pub use crate::chunk::Chunk;
 use crate::chunk::{ChunkKind, fragment_parts};
 use crate::http;
+use crate::outlets::flv;
 use crate::parameters::VideoParameters;
 use crate::sound::{self, SoundTrack};
 use crate::ticket::Protocol;
@@ -18,6 +20,9 @@ use crate::websocket::{self, Opcode};
 
 /// How many pieces one gathered write takes.
 pub const SLICES_MAX: usize = 48;
+
+/// So long a plain response with sound waits for the sound to show itself: its beginning must name both tracks.
+const SOUND_WAIT_US: u64 = 500_000;
 
 /// Room an empty queue keeps.
 const CHUNKS_KEPT: usize = 4;
@@ -54,6 +59,10 @@ pub struct ViewerQueue {
     audio: Option<AudioCodec>,
     is_listening: bool,
     sound_generation: u32,
+    origin: Option<String>,
+    /// Of a plain response: the sound its beginning names, and until when it is waited for.
+    sound: Option<Arc<SoundTrack>>,
+    sound_by_us: u64,
     awaits_key_frame: bool,
     has_started: bool,
     drops: u64,
@@ -76,6 +85,9 @@ impl ViewerQueue {
             audio: None,
             is_listening: false,
             sound_generation: 0,
+            origin: None,
+            sound: None,
+            sound_by_us: 0,
             awaits_key_frame: true,
             has_started: false,
             drops: 0,
@@ -98,6 +110,9 @@ impl ViewerQueue {
         chunk: &Chunk,
     ) -> Offer {
         self.latest = Some((unit.pts, unit.received_us));
+        if chunk.queued_us < self.sound_by_us {
+            return Offer::Skipped;
+        }
         self.fall_if_slow(chunk);
         if self.awaits_key_frame && !unit.is_key_frame {
             // Before the first picture nothing is lost by waiting.
@@ -105,7 +120,10 @@ impl ViewerQueue {
             return Offer::Skipped;
         }
         if self.generation != unit.generation {
-            self.push_start(parameters, chunk.queued_us);
+            match self.protocol.is_flv() {
+                true => self.push_flv_start(parameters, unit.dts, chunk.queued_us),
+                false => self.push_start(parameters, chunk.queued_us),
+            }
         }
         self.awaits_key_frame = false;
         self.has_started = true;
@@ -117,6 +135,23 @@ impl ViewerQueue {
     pub fn listen(&mut self, is_listening: bool) {
         self.is_listening = is_listening;
         self.sound_generation = 0;
+    }
+
+    /// A plain response is to have sound: it begins when the sound is known, or a moment later without.
+    pub fn await_sound(&mut self, now_us: u64) {
+        self.is_listening = true;
+        self.sound_by_us = now_us + SOUND_WAIT_US;
+    }
+
+    /// Whether a wait for sound ends now: `track` is what has come of it. What was left out meanwhile is to be offered again.
+    pub fn ends_sound_wait(&mut self, track: Option<&Arc<SoundTrack>>, now_us: u64) -> bool {
+        if self.sound_by_us == 0 || track.is_none() && now_us < self.sound_by_us {
+            return false;
+        }
+        self.sound_by_us = 0;
+        self.sound = track.cloned();
+        self.is_listening = track.is_some();
+        true
     }
 
     /// Whether the viewer wants to hear.
@@ -157,10 +192,36 @@ impl ViewerQueue {
             return Offer::Skipped;
         }
         if self.sound_generation != track.generation {
+            if self.protocol == Protocol::Http {
+                // Its beginning named another sound, and there is no other beginning.
+                return Offer::Skipped;
+            }
             self.push_sound_start(track, chunk.queued_us);
         }
         self.push(chunk.clone());
         Offer::Queued
+    }
+
+    /// Offer sound to a viewer of FLV. `chunk` must be made for its protocol from `frame`.
+    pub fn offer_flv_sound(&mut self, frame: &AudioFrame, chunk: &Chunk) -> Offer {
+        self.fall_if_slow(chunk);
+        if self.awaits_key_frame {
+            return Offer::Skipped;
+        }
+        if let (Some(aac), Some(start)) = (frame.aac, flv::sound_start(frame)) {
+            let config = u32::from(u16::from_be_bytes(aac.specific_config()));
+            if self.sound_generation != config {
+                self.push_flv(start, chunk.queued_us);
+                self.sound_generation = config;
+            }
+        }
+        self.push(chunk.clone());
+        Offer::Queued
+    }
+
+    /// The page that may read the answer, when it is one of another port.
+    pub fn for_page(&mut self, origin: Option<String>) {
+        self.origin = origin;
     }
 
     /// The pieces to write next, at most [`SLICES_MAX`], into `slices`.
@@ -263,14 +324,41 @@ impl ViewerQueue {
             }
             // The head goes first; once a byte of it is out it must not come again.
             Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
-                self.push(Chunk::preamble(http::live_head(), now_us));
+                self.push(Chunk::preamble(http::live_head("video/mp4", None), now_us));
             }
-            Protocol::Http | Protocol::Hls => {}
+            _ => {}
         }
-        let parts = fragment_parts(&parameters.init, self.protocol);
+        let parts = match &self.sound {
+            Some(track) => {
+                self.sound_generation = track.generation;
+                fragment_parts(&track.beside(parameters), self.protocol)
+            }
+            None => fragment_parts(&parameters.init, self.protocol),
+        };
         self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
         self.generation = parameters.generation;
         self.push_announcement(now_us);
+    }
+
+    /// The same in FLV: the head of the answer and of the file once, then the parameter sets.
+    fn push_flv_start(&mut self, parameters: &VideoParameters, dts: i64, now_us: u64) {
+        if self.generation == 0 && self.bytes_sent == 0 {
+            // In one piece: a viewer that is begun has its beginning.
+            let mut start = match self.protocol {
+                Protocol::HttpFlv => http::live_head("video/x-flv", self.origin.as_deref()),
+                _ => Vec::new(),
+            };
+            let header = flv::wrapped(self.protocol, flv::header(self.audio.is_some()));
+            header.iter().for_each(|part| start.extend_from_slice(part));
+            self.push(Chunk::preamble(start, now_us));
+        }
+        self.push_flv(flv::video_start(parameters, dts), now_us);
+        self.generation = parameters.generation;
+    }
+
+    fn push_flv(&mut self, bytes: Vec<u8>, now_us: u64) {
+        let parts = flv::wrapped(self.protocol, bytes);
+        self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
     }
 
     fn push_announcement(&mut self, now_us: u64) {
@@ -350,8 +438,12 @@ pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
             bytes.extend(websocket::close_frame(1000));
             bytes
         }
-        Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
-        Protocol::Http | Protocol::Hls => http::error_response(504, "Gateway Timeout", reason),
+        // What stands in between are pieces of a file: there is no word to say.
+        Protocol::WsFlv => websocket::close_frame(1000),
+        Protocol::Http | Protocol::HttpFlv if has_begun => http::LAST_CHUNK.to_vec(),
+        Protocol::Http | Protocol::HttpFlv | Protocol::Hls => {
+            http::error_response(504, "Gateway Timeout", reason)
+        }
     }
 }
 

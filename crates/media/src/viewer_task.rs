@@ -17,7 +17,7 @@ use crate::events::unix_us;
 use crate::outlet::NewViewer;
 use crate::reactor::{Reactor, StreamCell};
 use crate::shared::Shared;
-use crate::ticket::Ticket;
+use crate::ticket::{Protocol, Ticket};
 use crate::viewer::{QueueLimits, ViewerQueue};
 use crate::wire::Wire;
 
@@ -30,7 +30,9 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         mut wire,
         peer,
         ticket,
+        wants_sound,
         handshake,
+        origin,
         leftover,
         slot,
     } = viewer;
@@ -50,7 +52,11 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     };
     let now_us = reactor.now_us();
     let link = Rc::new(Link::default());
-    let queue = ViewerQueue::new(ticket.protocol, limits);
+    let mut queue = ViewerQueue::new(ticket.protocol, limits);
+    queue.for_page(origin);
+    if wants_sound && ticket.protocol == Protocol::Http {
+        queue.await_sound(now_us);
+    }
     let ends = (now_us, now_us.saturating_add(left_us));
     let wires = (Rc::clone(&wire), Rc::clone(&link), peer);
     let connection = ViewerConnection::new(queue, ticket, wires, ends, slot);

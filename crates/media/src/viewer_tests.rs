@@ -105,7 +105,7 @@ fn a_plain_viewer_gets_one_response_of_chunks() {
     let mut queue = queue(Protocol::Http);
     offer(&mut queue, &unit(1, true, b"key"), 0);
     offer(&mut queue, &unit(2, true, b"0123456789abcdef"), 0);
-    let mut expected = http::live_head();
+    let mut expected = http::live_head("video/mp4", None);
     expected.extend_from_slice(b"4\r\nINIT\r\n3\r\nkey\r\n4\r\nINIT\r\n10\r\n0123456789abcdef\r\n");
     assert_eq!(written(&mut queue, 1000), expected);
 }
@@ -376,4 +376,38 @@ fn a_viewer_that_asks_is_told_how_old_the_latest_picture_is() {
         written(&mut queue, 1000),
         websocket::frame(Opcode::Text, said.as_bytes())
     );
+}
+
+#[test]
+fn a_plain_response_with_sound_waits_a_moment_and_names_both_tracks_at_its_beginning() {
+    let limits = QueueLimits {
+        bytes: 10_000,
+        ..LIMITS
+    };
+    let mut queue = ViewerQueue::new(Protocol::Http, limits);
+    queue.await_sound(0);
+    assert_eq!(offer(&mut queue, &unit(1, true, b"key"), 0), Offer::Skipped);
+    assert!(!queue.ends_sound_wait(None, SOUND_WAIT_US - 1));
+    let track = Arc::new(sound_track(3));
+    assert!(queue.ends_sound_wait(Some(&track), 40_000));
+    assert!(!queue.ends_sound_wait(Some(&track), 80_000), "once");
+    offer(&mut queue, &unit(1, true, b"key"), 80_000);
+    assert_eq!(hear(&mut queue, 3, b"sound", 80_000), Offer::Queued);
+    assert_eq!(hear(&mut queue, 4, b"other", 80_000), Offer::Skipped);
+    let bytes = written(&mut queue, 1000);
+    let at = |what: &[u8]| memchr::memmem::find(&bytes, what);
+    assert!(at(b"avc1").is_some() && at(b"fLaC").is_some());
+    assert!(at(b"key") < at(b"sound") && at(b"other").is_none());
+}
+
+#[test]
+fn a_plain_response_begins_without_sound_where_none_comes() {
+    let mut queue = queue(Protocol::Http);
+    queue.await_sound(0);
+    assert!(queue.ends_sound_wait(None, SOUND_WAIT_US));
+    assert_eq!(
+        offer(&mut queue, &unit(1, true, b"key"), SOUND_WAIT_US),
+        Offer::Queued
+    );
+    assert_eq!(hear(&mut queue, 1, b"sound", SOUND_WAIT_US), Offer::Skipped);
 }

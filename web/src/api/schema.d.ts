@@ -8181,7 +8181,7 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http" | "rtsp" | "hls";
+        ViewerProtocol: "ws" | "http" | "rtsp" | "hls" | "http-flv" | "ws-flv";
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).

@@ -35,6 +35,7 @@ export const router = createRouter({
         { path: 'sharing', name: 'sharing', component: () => import('@/network/SharingPage.vue'), meta: { area: 'sharing' } },
         { path: 'playback', name: 'playback', component: () => import('@/playback/PlaybackPage.vue'), meta: { area: 'recordings' } },
         { path: 'recordings', name: 'recordings', component: () => import('@/recordings/RecordingsPage.vue'), meta: { area: 'recordings' } },
+        { path: 'recordings/exports', name: 'exports', component: () => import('@/exports/ExportsPage.vue'), meta: { area: 'recordings' } },
         { path: 'plans', name: 'plans', component: () => import('@/plans/PlansPage.vue'), meta: { area: 'plans' } },
         { path: 'plans/tracks', name: 'tracks', component: () => import('@/plans/TracksPage.vue'), meta: { area: 'plans' } },
         { path: 'plans/storage', name: 'storage', component: () => import('@/plans/StoragePage.vue'), meta: { area: 'plans' } },

@@ -10,7 +10,7 @@ export type WallCommand =
   | { type: 'move'; direction: Direction }
   | { type: 'swap'; direction: Direction }
   | { type: 'listen'; also: boolean }
-  | { type: 'full' | 'close' | 'extend' | 'panel' | 'help' | 'search' | 'tree' | 'wall' | 'steer' }
+  | { type: 'full' | 'close' | 'extend' | 'panel' | 'help' | 'search' | 'tree' | 'wall' | 'steer' | 'replay' }
 
 export interface KeyPress {
   key: string
@@ -32,6 +32,7 @@ const letters: Record<string, WallCommand> = {
   t: { type: 'tree' },
   w: { type: 'wall' },
   s: { type: 'steer' },
+  r: { type: 'replay' },
   '?': { type: 'help' },
   '？': { type: 'help' }, // full-width, as a Chinese input method types it
   '/': { type: 'search' },

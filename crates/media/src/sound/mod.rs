@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::audio::{AudioCodec, AudioFrame};
 use crate::audio_track::{self, AAC_SAMPLES, AUDIO_TRACK, AudioTrack};
 use crate::fmp4::{self, Fragment, TIMESCALE};
+use crate::parameters::VideoParameters;
 use g711::Law;
 
 /// A hole of this length is kept as a hole; a shorter one is a clock that differs. 90 kHz: 0.1 s.
@@ -54,6 +55,18 @@ impl SoundTrack {
             source,
             init,
         }
+    }
+
+    /// `ftyp` and `moov` of the pictures and this track.
+    pub fn beside(&self, video: &VideoParameters) -> Fragment {
+        fmp4::sealed(2048, |out| {
+            fmp4::put_movie(out, &[fmp4::TRACK_ID, AUDIO_TRACK], |out| {
+                fmp4::put_box(out, b"trak", |out| {
+                    fmp4::put_track(out, video.codec, video.width, video.height, &video.record);
+                });
+                fmp4::put_box(out, b"trak", |out| audio_track::put(out, self.track));
+            });
+        })
     }
 
     /// The text message before the init segment.

@@ -2,8 +2,10 @@
 
 use super::Stream;
 use crate::access_unit::AccessUnit;
+use crate::cache::KeyFrameCache;
 use crate::connection::{EndReason, ViewerConnection};
 use crate::events::{Event, Value, text};
+use crate::parameters::VideoParameters;
 use crate::ticket::{Protocol, Ticket};
 use crate::viewer::Chunk;
 
@@ -11,18 +13,13 @@ impl Stream {
     /// Take a viewer in; it gets the cached pictures at once. Returns its key.
     pub fn attach(&mut self, mut viewer: ViewerConnection, now_us: u64) -> usize {
         self.report(viewer.joined_event(&self.id));
-        let protocol = viewer.queue.protocol();
         if let Some(codec) = self.sound.heard() {
             viewer.queue.announce(codec, now_us);
         }
-        // A group of pictures that would overflow the queue at once is of no use: wait for the next one.
-        let fits = self.cache.bytes() <= self.shared.settings.viewer_queue_bytes;
-        if let (Some(parameters), true) = (&self.parameters, fits) {
-            for unit in self.cache.units() {
-                viewer
-                    .queue
-                    .offer(unit, parameters, &Chunk::picture(unit, protocol, now_us));
-            }
+        viewer.queue.ends_sound_wait(self.sound.track(), now_us);
+        if let Some(parameters) = &self.parameters {
+            let most = self.shared.settings.viewer_queue_bytes;
+            offer_group(&mut viewer, &self.cache, most, parameters, now_us);
         }
         let key = self.viewers.insert(viewer);
         self.flush(key, now_us);
@@ -82,6 +79,7 @@ impl Stream {
         };
         let mut websocket = None;
         let mut http = None;
+        let (mut http_flv, mut ws_flv) = (None, None);
         let mut failed = Vec::new();
         for (key, viewer) in &mut self.viewers {
             if viewer.has_ended(now_us) {
@@ -89,10 +87,16 @@ impl Stream {
                 failed.push((key, Err(EndReason::GrantEnded)));
                 continue;
             }
+            if viewer.queue.ends_sound_wait(self.sound.track(), now_us) {
+                let most = self.shared.settings.viewer_queue_bytes;
+                offer_group(viewer, &self.cache, most, &parameters, now_us);
+            }
             let protocol = viewer.queue.protocol();
             let made = match protocol {
                 Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http | Protocol::Hls => &mut http,
+                Protocol::HttpFlv => &mut http_flv,
+                Protocol::WsFlv => &mut ws_flv,
                 // Players stand elsewhere.
                 Protocol::Rtsp => continue,
             };
@@ -150,5 +154,23 @@ impl Stream {
             self.end_viewer(key, reason);
         }
         self.end_hls(|session| session.overdue(now_us, since_us, wait_us));
+    }
+}
+
+/// Offer the cached pictures. A group that would overflow the queue at once is of no use: the next one is waited for.
+fn offer_group(
+    viewer: &mut ViewerConnection,
+    cache: &KeyFrameCache,
+    most_bytes: usize,
+    parameters: &VideoParameters,
+    now_us: u64,
+) {
+    if cache.bytes() > most_bytes {
+        return;
+    }
+    let protocol = viewer.queue.protocol();
+    for unit in cache.units() {
+        let chunk = Chunk::picture(unit, protocol, now_us);
+        viewer.queue.offer(unit, parameters, &chunk);
     }
 }

@@ -15,6 +15,7 @@ import manage from './manage.json'
 import network from './network.json'
 import playback from './playback.json'
 import plans from './plans.json'
+import player from './player.json'
 import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
@@ -39,6 +40,7 @@ export default {
   ...network,
   ...playback,
   ...plans,
+  ...player,
   ...recording,
   ...recordings,
   ...shell,

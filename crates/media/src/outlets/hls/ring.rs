@@ -26,6 +26,8 @@ const SEGMENT_MIN: i64 = TICKS_PER_SECOND;
 const HOLE: i64 = TICKS_PER_SECOND / 2;
 /// The playlist holds no less than so many target durations (RFC 8216 6.2.2).
 const LISTED_TARGETS: i64 = 3;
+/// A first playlist has so many parts: players begin three of them behind the end, and want to see that it goes on.
+const FIRST_PARTS: usize = 4;
 /// The clock on the wall and the timeline may differ by this much before the timeline is set anew, microseconds.
 const CLOCK_STEP_US: i64 = 500_000;
 
@@ -67,6 +69,8 @@ pub struct Part {
     pub bytes: Vec<Bytes>,
     /// How long they last, 90 kHz.
     pub ticks: i64,
+    /// Decoding time of the first of them.
+    first_dts: i64,
     /// Whether decoding may start in it.
     pub is_independent: bool,
 }
@@ -181,11 +185,42 @@ impl Ring {
         self.edge() != before
     }
 
-    /// End the open segment where it is, so that there is one to begin with.
-    pub fn finish_first(&mut self) {
-        if self.segments.is_empty() {
-            self.finish_segment(self.expected_dts);
+    /// While no segment is finished, make one of the open segment's parts but the latest, as soon as there are enough of them
+    /// for a client to begin with. Returns whether there is a segment now.
+    pub fn begin_list(&mut self) -> bool {
+        if !self.segments.is_empty() {
+            return true;
         }
+        let Some(open) = self
+            .open
+            .as_mut()
+            .filter(|one| one.parts.len() >= FIRST_PARTS)
+        else {
+            return false;
+        };
+        let Some(latest) = open.parts.pop() else {
+            return false;
+        };
+        let (number, first_dts) = (self.next_number, latest.first_dts);
+        let elapsed = first_dts - open.first_dts;
+        let size = latest.bytes.iter().map(Bytes::len).sum();
+        let rest = Segment {
+            number,
+            parameters: Arc::clone(&open.parameters),
+            is_discontinuous: false,
+            is_independent: latest.is_independent,
+            began_us: open.began_us + elapsed * 100 / 9,
+            parts: vec![latest],
+            ticks: 0,
+            first_dts,
+            size,
+            kept_until: 0,
+        };
+        open.size -= size;
+        open.ticks = elapsed.max(1);
+        self.segments.extend(self.open.replace(rest));
+        self.next_number += 1;
+        true
     }
 
     /// Nothing more is to be had of what was listed: it would pass for what is happening now. What comes next is a discontinuity.
@@ -376,8 +411,9 @@ impl Ring {
         }
         self.making.is_independent |= unit.is_key_frame;
         self.making.bytes.push(unit.fragment.boxes());
-        open.size += unit.size();
-        self.bytes += unit.size();
+        let size = unit.fragment.boxes().len();
+        open.size += size;
+        self.bytes += size;
         self.expected_dts = unit.dts + i64::from(unit.duration);
         // No room for another picture: the part need not wait for it.
         let with_next = self.expected_dts - self.making.first_dts + i64::from(unit.duration);
@@ -397,6 +433,7 @@ impl Ring {
         open.parts.push(Part {
             bytes: making.bytes,
             ticks,
+            first_dts: making.first_dts,
             is_independent: making.is_independent,
         });
     }

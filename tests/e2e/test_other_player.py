@@ -1,0 +1,71 @@
+"""A camera opened in another program, with the address that the console gives."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.console import Console
+from tests.processes import OPERATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
+from tests.waiting import PATIENCE_S
+
+Window = Callable[..., Console]
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("other-player"), session_idle_stop_s=2)
+    with running(server):
+        server.set_up()
+        with running(Cameras(server, count=1, keepalive=5)):
+            yield server
+
+
+def _decodes(url: str) -> bool:
+    command = ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp"] if url.startswith("rtsp") else ["ffmpeg"]
+    command += ["-i", url, "-frames:v", "10", "-f", "null", "-"]
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_address_of_a_camera_opens_in_another_program(
+    yard: Server, window: Window, language: str
+) -> None:
+    (channel,) = wait_for(lambda: channels(yard.sign_in(OPERATOR)), "the camera in the tree")
+    console = window(yard, language)
+    console.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    console.come_in(OPERATOR)
+    console.open(f"/#/channels/{channel['id']}")
+    console.see("other-player").click()
+    console.state_purpose("a look with the tools of the workshop")
+    address = console.see("other-player-url")
+    expect(address).to_have_value(re.compile(r"rtsp://[0-9a-f]{32}:[\w-]{22}@127\.0\.0\.1:\d+/live/\S+"))
+    console.see("other-player-copy").click()
+    url = console.page.evaluate("navigator.clipboard.readText()")
+    assert url == address.input_value()
+    console.shot("other-player")
+    assert console.accessibility_faults() == []
+    assert _decodes(url)
+
+    console.see("other-player-http").check()
+    wait_for(lambda: address.input_value().startswith("http://"), "the address by HTTP")
+    console.shot("other-player-http")
+    assert _decodes(address.input_value())
+    console.see("other-player-end").click()
+    expect(console.see("other-player-dialog")).to_have_count(0)
+    console.see("live-open").click()
+    console.state_purpose("the picture beside the page")
+    expect(console.see("live-pane")).to_have_attribute("data-phase", "playing")
+    expect(console.see("other-player")).to_be_visible()
+    console.shot("other-player-beside-the-picture")
+    # The picture's own grant serves: nothing is asked twice.
+    console.see("other-player").click()
+    expect(console.see("other-player-dialog")).to_contain_text("the picture beside the page")
+    records = yard.sign_in(SUPERVISOR).get("/api/access-records").json()["items"]
+    assert {"rtsp", "http"} <= {record["protocol"] for record in records}
