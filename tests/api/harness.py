@@ -36,7 +36,7 @@ from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
 from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.settings import Settings
-from commonview.media import MediaNode
+from commonview.media import MediaNode, NodeStats, StreamStats, ViewerStats
 from commonview.network import (
     Channel,
     ChannelKind,
@@ -434,6 +434,15 @@ class MediaDouble:
 
     def stream_stats(self, _stream_id: str) -> None:
         return None
+
+    def all_stats(self) -> list[StreamStats]:
+        return []
+
+    def viewer_stats(self) -> list[ViewerStats]:
+        return []
+
+    def node_stats(self) -> NodeStats:
+        return NodeStats(1, 0, 0, 0, 100, 0, 0, 0, {})
 
 
 @contextmanager

@@ -22,6 +22,7 @@ PUBLIC = {
     ("POST", "/api/session"),  # signing in
     ("POST", "/api/device-upload/{token}"),  # a camera's pictures; unknown addresses are all alike
     ("PUT", "/api/device-upload/{token}"),  # the same, for cameras that PUT
+    ("GET", "/metrics"),  # needs a token of its own; 404 as long as none is set
 }
 
 # Open to every signed-in account, because they show or change only what is one's own.

@@ -65,6 +65,14 @@ async def test_a_player_of_hls_gets_the_playlist_that_opens_its_session(made: Ha
     assert [record.protocol for record in _records(made)] == ["hls"]
 
 
+@pytest.mark.parametrize(("protocol", "scheme"), [("http-flv", "http"), ("ws-flv", "ws")])
+async def test_a_player_of_flv_gets_a_url_of_its_own(made: Harness, protocol: str, scheme: str) -> None:
+    client = await made.signed_in(Role.OPERATOR)
+    url = urlsplit((await _watch(client, protocol=protocol)).json()["url"])
+    assert (url.scheme, url.path) == (scheme, "/live/stream1.flv")
+    assert [record.protocol for record in _records(made)] == [protocol]
+
+
 async def test_another_programs_player_gets_a_url_that_names_no_ticket(made: Harness) -> None:
     client = await made.signed_in(Role.OPERATOR)
     live = (await _watch(client, protocol="rtsp")).json()

@@ -179,6 +179,23 @@ def test_the_timeline_is_zoomed_by_the_wheel_and_clicked(yard: Server, window: W
     wait_for(lambda: abs(_position(console) - to) < 500, "the place that was clicked")
     _wait_for_pictures_at(console, 1, _position(console))
 
+    console.page.mouse.move(box["x"] + box["width"] * share - 3, box["y"] + 30)
+    preview = console.see("hover-preview")
+    expect(preview).to_be_visible()
+    assert abs(int(preview.get_attribute("data-at")) - to) < 4000, "the key frame before the pointer"
+    console.shot("playback-hover")
+
+    # Shift chooses a span, and the dialog of exports comes with the cameras and the span filled in.
+    console.page.keyboard.down("Shift")
+    console.page.mouse.down()
+    console.page.mouse.move(box["x"] + box["width"] * share + 60, box["y"] + 30, steps=4)
+    console.page.mouse.up()
+    console.page.keyboard.up("Shift")
+    console.shot("playback-span")
+    console.see("span-export").click()
+    expect(console.see("export-dialog")).to_be_visible()
+    console.shot("playback-export")
+
 
 def test_backwards_the_pictures_go_back(yard: Server, window: Window) -> None:
     console = _open(yard, window, 2, _begin(yard) + 16_000)

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::access_unit::AccessUnit;
 use crate::fmp4::Fragment;
 use crate::http;
+use crate::outlets::flv;
 use crate::ticket::Protocol;
 
 /// Bytes that reach the viewer whole or not at all.
@@ -61,7 +62,11 @@ impl Chunk {
         } else {
             ChunkKind::Delta
         };
-        Chunk::new(kind, fragment_parts(&unit.fragment, protocol), now_us)
+        let parts = match protocol.is_flv() {
+            true => flv::picture(unit, protocol),
+            false => fragment_parts(&unit.fragment, protocol),
+        };
+        Chunk::new(kind, parts, now_us)
     }
 
     /// Sound for viewers of `protocol`.
@@ -83,10 +88,10 @@ impl Chunk {
 pub(crate) fn fragment_parts(fragment: &Fragment, protocol: Protocol) -> [Bytes; 3] {
     match protocol {
         // Nobody watches a talk; what a speaker gets are words of a WebSocket.
-        Protocol::WebSocket | Protocol::Talk | Protocol::Rtsp => {
+        Protocol::WebSocket | Protocol::WsFlv | Protocol::Talk | Protocol::Rtsp => {
             [fragment.websocket(), Bytes::new(), Bytes::new()]
         }
-        Protocol::Http | Protocol::Hls => {
+        Protocol::Http | Protocol::HttpFlv | Protocol::Hls => {
             let boxes = fragment.boxes();
             let head = Bytes::from(http::chunk_head(boxes.len()));
             [head, boxes, Bytes::from_static(http::CHUNK_END)]

@@ -166,7 +166,7 @@ impl ViewerConnection {
         if bytes.is_empty() {
             return Err(EndReason::ViewerClosed);
         }
-        if self.queue.protocol() == Protocol::Http {
+        if !self.queue.protocol().is_websocket() {
             // A second request on this connection is never answered: the response before it has no end.
             return Ok(());
         }
@@ -200,6 +200,9 @@ impl ViewerConnection {
 
     /// Do what a viewer's word says, if it is one we know.
     fn heed(&mut self, word: &[u8], now_us: u64) {
+        if self.queue.protocol() != Protocol::WebSocket {
+            return;
+        }
         match word {
             b"audio on" => self.queue.listen(true),
             b"audio off" => self.queue.listen(false),
@@ -243,7 +246,7 @@ impl ViewerConnection {
     pub fn end(self, reason: EndReason, stream_id: &str) -> Event {
         let last_words = match reason {
             EndReason::ConnectionLost => Vec::new(),
-            EndReason::ViewerClosed if self.queue.protocol() == Protocol::Http => Vec::new(),
+            EndReason::ViewerClosed if !self.queue.protocol().is_websocket() => Vec::new(),
             EndReason::ViewerClosed => websocket::close_frame(1000),
             EndReason::Violation(violation) => websocket::close_frame(violation.status()),
             reason => farewell(

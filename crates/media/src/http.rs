@@ -37,6 +37,8 @@ pub enum Upgrade {
 pub enum Place {
     /// `/live/{stream_id}.mp4`: a stream to watch.
     Live,
+    /// `/live/{stream_id}.flv`: the same as FLV.
+    LiveFlv,
     /// `/talk/{talk_id}`: a talk to speak in.
     Talk,
     /// `/hls/{stream_id}/...`: a stream to read in pieces.
@@ -244,7 +246,7 @@ fn wants_sound(target: &str) -> bool {
     query.split('&').any(|pair| pair == "audio=1")
 }
 
-/// `/live/{stream_id}.mp4?ticket=...`, `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
+/// `/live/{stream_id}.mp4?ticket=...` (or `.flv`), `/talk/{talk_id}?ticket=...` or `/hls/{stream_id}/...`: the place, its id and the ticket.
 fn route(target: &str) -> Result<(Place, String, Option<String>), Rejection> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let ticket = query
@@ -258,8 +260,11 @@ fn route(target: &str) -> Result<(Place, String, Option<String>), Rejection> {
     let (place, id) = match path.strip_prefix("/talk/") {
         Some(talk_id) => (Place::Talk, Some(talk_id)),
         None => {
-            let name = path.strip_prefix("/live/");
-            (Place::Live, name.and_then(|name| name.strip_suffix(".mp4")))
+            let name = path.strip_prefix("/live/").unwrap_or_default();
+            match name.strip_suffix(".flv") {
+                Some(id) => (Place::LiveFlv, Some(id)),
+                None => (Place::Live, name.strip_suffix(".mp4")),
+            }
         }
     };
     let id = id.filter(|id| crate::ticket::is_valid_id(id));
@@ -322,13 +327,13 @@ pub fn error_answer(status: u16, phrase: &str, code: &str, keeps_alive: bool) ->
 const COMMON_FIELDS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
     Cross-Origin-Resource-Policy: same-site\r\n";
 
-/// The head of a live response; chunks follow.
-pub fn live_head() -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n{COMMON_FIELDS}\
+/// The head of a live response, which a page of this origin may read; chunks follow.
+pub fn live_head(content_type: &str, origin: Option<&str>) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n{COMMON_FIELDS}\
          Connection: close\r\n\r\n"
-    )
-    .into_bytes()
+    );
+    allow_origin(head.into_bytes(), origin)
 }
 
 /// The answer to HEAD: what GET would say, without touching the ticket.

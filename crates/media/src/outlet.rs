@@ -42,6 +42,8 @@ pub struct NewViewer {
     pub wants_sound: bool,
     /// What must be written before anything else.
     pub handshake: Vec<u8>,
+    /// The page that asks.
+    pub origin: Option<String>,
     /// What it sent behind its request.
     pub leftover: Vec<u8>,
     /// Its place among the viewers.
@@ -270,6 +272,8 @@ async fn admit(
     let protocol = match (request.place, &request.upgrade) {
         (Place::Live, Upgrade::None) => Protocol::Http,
         (Place::Live, Upgrade::WebSocket { .. }) => Protocol::WebSocket,
+        (Place::LiveFlv, Upgrade::None) => Protocol::HttpFlv,
+        (Place::LiveFlv, Upgrade::WebSocket { .. }) => Protocol::WsFlv,
         (Place::Talk, Upgrade::WebSocket { .. }) => Protocol::Talk,
         (Place::Talk, Upgrade::None) => return Err(Turned::Rejected(Rejection::UpgradeRequired)),
         (Place::Hls(_), _) => Protocol::Hls,
@@ -313,7 +317,7 @@ pub(crate) async fn find_owner(shared: &Shared, place: Place, stream_id: &str) -
     let deadline = Instant::now() + STREAM_WAIT;
     loop {
         let owner = match place {
-            Place::Live | Place::Hls(_) => shared.owners().get(stream_id).copied(),
+            Place::Live | Place::LiveFlv | Place::Hls(_) => shared.owners().get(stream_id).copied(),
             Place::Talk => shared.talks().get(stream_id).copied(),
         };
         if owner.is_some() || Instant::now() >= deadline {
@@ -346,6 +350,7 @@ fn hand_over(
                 ticket,
                 wants_sound: request.wants_sound,
                 handshake,
+                origin: request.origin,
                 leftover,
                 slot,
             };
@@ -389,6 +394,7 @@ pub(crate) fn turned_away(
         Turned::Refused(refusal) => refused(shared, refusal, peer),
         Turned::Answered => http::head_head(match place {
             Some(Place::Hls(_)) => hls::PLAYLIST_TYPE,
+            Some(Place::LiveFlv) => "video/x-flv",
             _ => "video/mp4",
         }),
         Turned::Gone => return None,

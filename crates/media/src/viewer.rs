@@ -58,6 +58,7 @@ pub struct ViewerQueue {
     audio: Option<AudioCodec>,
     is_listening: bool,
     sound_generation: u32,
+    origin: Option<String>,
     /// Of a plain response: the sound its beginning names, and until when it is waited for.
     sound: Option<Arc<SoundTrack>>,
     sound_by_us: u64,
@@ -83,6 +84,7 @@ impl ViewerQueue {
             audio: None,
             is_listening: false,
             sound_generation: 0,
+            origin: None,
             sound: None,
             sound_by_us: 0,
             awaits_key_frame: true,
@@ -117,7 +119,10 @@ impl ViewerQueue {
             return Offer::Skipped;
         }
         if self.generation != unit.generation {
-            self.push_start(parameters, chunk.queued_us);
+            match self.protocol.is_flv() {
+                true => self.push_flv_start(parameters, unit.dts, chunk.queued_us),
+                false => self.push_start(parameters, chunk.queued_us),
+            }
         }
         self.awaits_key_frame = false;
         self.has_started = true;
@@ -194,6 +199,11 @@ impl ViewerQueue {
         }
         self.push(chunk.clone());
         Offer::Queued
+    }
+
+    /// The page that may read the answer, when it is one of another port.
+    pub fn for_page(&mut self, origin: Option<String>) {
+        self.origin = origin;
     }
 
     /// The pieces to write next, at most [`SLICES_MAX`], into `slices`.
@@ -296,9 +306,9 @@ impl ViewerQueue {
             }
             // The head goes first; once a byte of it is out it must not come again.
             Protocol::Http if self.generation == 0 && self.bytes_sent == 0 => {
-                self.push(Chunk::preamble(http::live_head(), now_us));
+                self.push(Chunk::preamble(http::live_head("video/mp4", None), now_us));
             }
-            Protocol::Http | Protocol::Hls => {}
+            _ => {}
         }
         let parts = match &self.sound {
             Some(track) => {
@@ -389,10 +399,17 @@ pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
             bytes.extend(websocket::close_frame(1000));
             bytes
         }
-        Protocol::Http if has_begun => http::LAST_CHUNK.to_vec(),
-        Protocol::Http | Protocol::Hls => http::error_response(504, "Gateway Timeout", reason),
+        // What stands in between are pieces of a file: there is no word to say.
+        Protocol::WsFlv => websocket::close_frame(1000),
+        Protocol::Http | Protocol::HttpFlv if has_begun => http::LAST_CHUNK.to_vec(),
+        Protocol::Http | Protocol::HttpFlv | Protocol::Hls => {
+            http::error_response(504, "Gateway Timeout", reason)
+        }
     }
 }
+
+#[path = "viewer_flv.rs"]
+mod flv_start;
 
 #[cfg(test)]
 #[path = "viewer_tests.rs"]

@@ -32,6 +32,7 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
         ticket,
         wants_sound,
         handshake,
+        origin,
         leftover,
         slot,
     } = viewer;
@@ -52,6 +53,7 @@ pub fn start(reactor: &Rc<Reactor>, cell: Rc<StreamCell>, viewer: NewViewer) {
     let now_us = reactor.now_us();
     let link = Rc::new(Link::default());
     let mut queue = ViewerQueue::new(ticket.protocol, limits);
+    queue.for_page(origin);
     if wants_sound && ticket.protocol == Protocol::Http {
         queue.await_sound(now_us);
     }

@@ -105,7 +105,7 @@ fn a_plain_viewer_gets_one_response_of_chunks() {
     let mut queue = queue(Protocol::Http);
     offer(&mut queue, &unit(1, true, b"key"), 0);
     offer(&mut queue, &unit(2, true, b"0123456789abcdef"), 0);
-    let mut expected = http::live_head();
+    let mut expected = http::live_head("video/mp4", None);
     expected.extend_from_slice(b"4\r\nINIT\r\n3\r\nkey\r\n4\r\nINIT\r\n10\r\n0123456789abcdef\r\n");
     assert_eq!(written(&mut queue, 1000), expected);
 }

@@ -33,6 +33,7 @@ PUBLIC: Final = frozenset(
         ("POST", "/api/session"),  # signing in
         ("POST", "/api/device-upload/{token}"),  # a camera's pictures; the address is the one-time secret
         ("PUT", "/api/device-upload/{token}"),  # the same, for cameras that PUT
+        ("GET", "/metrics"),  # Prometheus has no session; guarded by a token of its own, off without one
     }
 )
 """The reviewed list of operations without a session. A test holds its own copy."""

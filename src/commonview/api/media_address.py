@@ -53,7 +53,7 @@ class MediaAddress:
             host = self._host(host_header) if public is None else _bracketed(public)
             return f"{self._rtsp_scheme}://{host}:{self._rtsp_port}"
         base = self._public or f"{self._scheme}://{self._host(host_header)}:{self._port}"
-        if protocol is ViewerProtocol.WEBSOCKET:
+        if protocol.is_websocket:
             return "ws" + base.removeprefix("http")
         return base
 

@@ -70,6 +70,13 @@ class Settings(BaseModel):
         None, _WEB, "Folder of the built console; by default the one that came with the program."
     )
 
+    metrics_token_file: Path | None = _field(
+        None,
+        _WEB,
+        "File with the token, 16 characters or more, that Prometheus shows as `Authorization: Bearer` to "
+        "read /metrics. Without it there is no such page.",
+    )
+
     sip_host: str = _field("127.0.0.1", _SIP, "Address SIP listens on, UDP and TCP.")
     sip_port: Port = _field(5060, _SIP, "Port SIP listens on, UDP and TCP; 0 picks a free one.")
     sip_tls_port: Port = _field(

@@ -41,6 +41,14 @@ class ViewerProtocol(enum.StrEnum):
     """For other programs' players."""
     HLS = "hls"
     """HLS and Low-Latency HLS: many requests under one ticket, which the first of them uses up."""
+    HTTP_FLV = "http-flv"
+    WEBSOCKET_FLV = "ws-flv"
+    """FLV as messages of a WebSocket, each a tag or the beginning of the file; H.265 in the enhanced form."""
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether its URL begins with `ws`."""
+        return self in (ViewerProtocol.WEBSOCKET, ViewerProtocol.WEBSOCKET_FLV)
 
 
 class SpeakerProtocol(enum.StrEnum):

@@ -4,7 +4,8 @@ A ticket is `base64url(payload || HMAC-SHA256(key, payload))` without padding. T
 
     offset  size  field
     0       1     version: 1, or 2 for one that names from where it may be used
-    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
+    1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS,
+                  6 FLV over HTTP, 7 FLV over WebSocket
     2       8     start_by, milliseconds UTC since 1970: the viewer must connect before it
     10      8     end_by, milliseconds UTC since 1970: the core cuts the viewer then
     18      16    nonce, random
@@ -49,6 +50,8 @@ _PROTOCOL_CODES: dict[ViewerProtocol | SpeakerProtocol, int] = {
     SpeakerProtocol.TALK: 3,
     ViewerProtocol.RTSP: 4,
     ViewerProtocol.HLS: 5,
+    ViewerProtocol.HTTP_FLV: 6,
+    ViewerProtocol.WEBSOCKET_FLV: 7,
 }
 
 
@@ -102,7 +105,13 @@ def hls_path(stream_id: str, signed: str) -> str:
 
 def viewer_path(protocol: ViewerProtocol, stream_id: str, signed: str) -> str:
     """The path and query of the URL that a viewer of `protocol` opens."""
-    return (hls_path if protocol is ViewerProtocol.HLS else live_path)(stream_id, signed)
+    match protocol:
+        case ViewerProtocol.HLS:
+            return hls_path(stream_id, signed)
+        case ViewerProtocol.HTTP_FLV | ViewerProtocol.WEBSOCKET_FLV:
+            return f"/live/{stream_id}.flv?ticket={signed}"
+        case _:
+            return live_path(stream_id, signed)
 
 
 def rtsp_path(stream_id: str) -> str:

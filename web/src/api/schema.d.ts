@@ -2706,6 +2706,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Statistics
+         * @description Every stream and every viewer now.
+         */
+        get: operations["statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/superiors": {
         parameters: {
             query?: never;
@@ -2957,6 +2977,26 @@ export interface paths {
          * @description What one types into the tree: names anywhere, ids from their beginning.
          */
         get: operations["search_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description The same for Prometheus, with the token of `metrics_token_file` as `Authorization: Bearer`.
+         */
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -7166,6 +7206,23 @@ export interface components {
             weekday: number;
         };
         /**
+         * StatisticsOut
+         * @description Everything at one moment; rates of viewers are the difference of two answers.
+         */
+        StatisticsOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Connections */
+            connections: number;
+            /** Streams */
+            streams: components["schemas"]["StreamRowOut"][];
+            /** Viewers */
+            viewers: components["schemas"]["ViewerRowOut"][];
+        };
+        /**
          * SteerRequest
          * @description Where to, in percent of full speed: right, up, zoom in, focus near and aperture open are positive.
          *
@@ -7264,6 +7321,45 @@ export interface components {
             url: string;
             /** Width */
             width: number;
+        };
+        /**
+         * StreamRowOut
+         * @description One stream; `channel_id` is null for one that is no live picture. Sizes in bytes, ages in ms.
+         */
+        StreamRowOut: {
+            /** Bitrate Kbps */
+            bitrate_kbps: number;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channel Name */
+            channel_name: string;
+            /** Codec */
+            codec: string | null;
+            /** Fps */
+            fps: number;
+            /** Height */
+            height: number | null;
+            /** Last Packet Age Ms */
+            last_packet_age_ms: number | null;
+            /** Lost */
+            lost: number;
+            /** Packets */
+            packets: number;
+            /** Stall Reason */
+            stall_reason: string | null;
+            /** Stream Id */
+            stream_id: string;
+            /** Stream Number */
+            stream_number: number | null;
+            transport: components["schemas"]["MediaTransport"];
+            /** Viewer Bytes */
+            viewer_bytes: number;
+            /** Viewer Drops */
+            viewer_drops: number;
+            /** Viewers */
+            viewers: number;
+            /** Width */
+            width: number | null;
         };
         /**
          * StreamStatsOut
@@ -8181,7 +8277,39 @@ export interface components {
          * @description How a viewer reads a stream; a ticket is good for one of them.
          * @enum {string}
          */
-        ViewerProtocol: "ws" | "http" | "rtsp" | "hls";
+        ViewerProtocol: "ws" | "http" | "rtsp" | "hls" | "http-flv" | "ws-flv";
+        /**
+         * ViewerRowOut
+         * @description One viewer. `account_name` is empty for whoever may not read access records.
+         */
+        ViewerRowOut: {
+            /** Access Id */
+            access_id: string;
+            /** Account Name */
+            account_name: string;
+            /** Bytes Sent */
+            bytes_sent: number;
+            /** Channel Id */
+            channel_id: string | null;
+            /** Channel Name */
+            channel_name: string;
+            /** Drops */
+            drops: number;
+            /** Falls */
+            falls: number;
+            /** Protocol */
+            protocol: string;
+            /** Since */
+            since: string | null;
+            /** Stream Id */
+            stream_id: string;
+            /** Stream Number */
+            stream_number: number | null;
+            /** Waiting Bytes */
+            waiting_bytes: number;
+            /** Waiting Ms */
+            waiting_ms: number;
+        };
         /**
          * VirtualDirectory
          * @description How the shared channels are arranged for a superior (Annex J).
@@ -16390,6 +16518,53 @@ export interface operations {
             };
         };
     };
+    statistics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsOut"];
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_superiors: {
         parameters: {
             query?: never;
@@ -17177,6 +17352,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["ErrorAnswer"];
                 };
             };
         };

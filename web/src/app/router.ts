@@ -47,6 +47,7 @@ export const router = createRouter({
         { path: 'accounts', name: 'accounts', component: () => import('@/manage/AccountsPage.vue'), meta: { area: 'accounts' } },
         { path: 'audit', name: 'audit', component: () => import('@/manage/AuditPage.vue'), meta: { area: 'audit' } },
         { path: 'system', name: 'system', component: () => import('@/manage/SystemPage.vue'), meta: { area: 'system' } },
+        { path: 'system/statistics', name: 'statistics', component: () => import('@/manage/StatisticsPage.vue'), meta: { area: 'system' } },
         { path: 'me', name: 'me', component: () => import('@/manage/MyAccountPage.vue'), meta: { area: 'me' } },
       ],
     },

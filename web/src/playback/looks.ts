@@ -70,6 +70,11 @@ export class Looks {
     return knownUntil(this.looks, at, 1) !== null
   }
 
+  /** The look that a moment lies in; null when none is open there. */
+  accessAt(at: number): string | null {
+    return this.looks.findLast((one) => one.accessId !== '' && one.from <= at && one.to > at)?.accessId ?? null
+  }
+
   /** Whether more may be recorded in this direction than is known. */
   hasMore(at: number, direction: 1 | -1): boolean {
     const edge = knownUntil(this.looks, at, direction)

@@ -134,6 +134,14 @@ export function usePlayer() {
     tell(held)
   }
 
+  /** Where the server gives a small picture of a moment of the camera that is looked at; null outside what was opened. */
+  function stillAt(at: number, width: number): string | null {
+    const held = holds.get(lead.value ?? -1)
+    const access = held === undefined || held.ended || segmentAt(held.camera.line, at) === null ? null : held.looks.accessAt(at)
+    if (held === undefined || access === null) return null
+    return `/api/recorded/${access}/${held.tile.stream}/still?at=${encodeURIComponent(new Date(at).toISOString())}&width=${width}`
+  }
+
   function step(by: 1 | -1): void {
     const camera = holds.get(lead.value ?? -1)?.camera
     feed({ type: 'step', by, pictures: camera?.picturesAround(place(engine.value, performance.now())) ?? [] })
@@ -248,5 +256,5 @@ export function usePlayer() {
     for (const id of [...holds.keys()]) remove(id)
   })
 
-  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, step }
+  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, stillAt, step }
 }

@@ -10,6 +10,7 @@
 //! joins. `health` notices what stays away, `reports` counts and tells.
 
 mod arrivals;
+mod flv;
 mod health;
 mod hls;
 mod outputs;
@@ -291,5 +292,6 @@ impl Stream {
         }
         self.speak(frame, now_us);
         self.sound_out(frame, now_us);
+        self.sound_to_flv(frame, now_us);
     }
 }

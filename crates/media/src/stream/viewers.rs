@@ -79,6 +79,7 @@ impl Stream {
         };
         let mut websocket = None;
         let mut http = None;
+        let (mut http_flv, mut ws_flv) = (None, None);
         let mut failed = Vec::new();
         for (key, viewer) in &mut self.viewers {
             if viewer.has_ended(now_us) {
@@ -94,6 +95,8 @@ impl Stream {
             let made = match protocol {
                 Protocol::WebSocket | Protocol::Talk => &mut websocket,
                 Protocol::Http | Protocol::Hls => &mut http,
+                Protocol::HttpFlv => &mut http_flv,
+                Protocol::WsFlv => &mut ws_flv,
                 // Players stand elsewhere.
                 Protocol::Rtsp => continue,
             };

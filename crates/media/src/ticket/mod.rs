@@ -5,7 +5,8 @@
 //! ```text
 //! offset  size  field
 //! 0       1     version: 1, or 2 for one that names from where it may be used
-//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS
+//! 1       1     protocol: 1 HTTP, 2 WebSocket, 3 talk (the stream id is that of the talk), 4 RTSP, 5 HLS,
+//!               6 FLV over HTTP, 7 FLV over WebSocket
 //! 2       8     start_by, milliseconds UTC since 1970
 //! 10      8     end_by, milliseconds UTC since 1970
 //! 18      16    nonce
@@ -51,9 +52,23 @@ pub enum Protocol {
     Rtsp,
     /// Playlists, segments and parts: many requests under one ticket.
     Hls,
+    /// FLV as one endless HTTP/1.1 response.
+    HttpFlv,
+    /// FLV as WebSocket messages.
+    WsFlv,
 }
 
 impl Protocol {
+    /// Whether what it carries are messages of a WebSocket.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Protocol::WebSocket | Protocol::Talk | Protocol::WsFlv)
+    }
+
+    /// Whether pictures go as FLV.
+    pub fn is_flv(self) -> bool {
+        matches!(self, Protocol::HttpFlv | Protocol::WsFlv)
+    }
+
     /// The protocol's word in events.
     pub fn word(self) -> &'static str {
         match self {
@@ -62,6 +77,8 @@ impl Protocol {
             Protocol::Talk => "talk",
             Protocol::Rtsp => "rtsp",
             Protocol::Hls => "hls",
+            Protocol::HttpFlv => "http-flv",
+            Protocol::WsFlv => "ws-flv",
         }
     }
 }

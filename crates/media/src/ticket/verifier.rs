@@ -99,6 +99,8 @@ impl Verifier {
                 Protocol::Talk => 3,
                 Protocol::Rtsp => 4,
                 Protocol::Hls => 5,
+                Protocol::HttpFlv => 6,
+                Protocol::WsFlv => 7,
             },
         ];
         bytes.extend_from_slice(&ticket.start_by_ms.to_be_bytes());
@@ -151,6 +153,8 @@ fn parse_payload(payload: &[u8]) -> Option<Ticket> {
         3 => Protocol::Talk,
         4 => Protocol::Rtsp,
         5 => Protocol::Hls,
+        6 => Protocol::HttpFlv,
+        7 => Protocol::WsFlv,
         _ => return None,
     };
     let start_by_ms = u64::from_be_bytes(fixed[2..10].try_into().ok()?);

@@ -20,6 +20,7 @@ import recording from './recording.json'
 import recordings from './recordings.json'
 import shell from './shell.json'
 import sound from './sound.json'
+import statistics from './statistics.json'
 import voice from './voice.json'
 
 export default {
@@ -45,5 +46,6 @@ export default {
   ...recordings,
   ...shell,
   ...sound,
+  ...statistics,
   ...voice,
 }

@@ -50,7 +50,7 @@ impl HlsFeed {
             for unit in &cached {
                 ring.push(unit, parameters, unit.received_us as i64 + offset_us);
             }
-            ring.finish_first();
+            ring.begin_list();
             drop(ring);
         }
         feed
@@ -82,7 +82,7 @@ impl HlsFeed {
         let is_new = ring.push(unit, parameters, arrived_us);
         if is_new && !ring.has_begun() {
             // Clients take no playlist without a whole segment: the first one is short, so that nobody waits for a group.
-            ring.finish_first();
+            ring.begin_list();
         }
         drop(ring);
         if is_new {

@@ -51,29 +51,42 @@ fn nothing_is_listed_before_a_key_frame() {
 #[test]
 fn what_is_cached_can_be_a_segment_at_once() {
     let mut camera = Camera::new(50);
-    (0..13).for_each(|number| _ = camera.send(number == 0, FRAME));
-    camera.ring.finish_first();
+    (0..19).for_each(|number| _ = camera.send(number == 0, FRAME));
+    assert!(!camera.ring.begin_list(), "too little to begin with");
+    (0..4).for_each(|_| _ = camera.send(false, FRAME));
+    assert!(camera.ring.begin_list());
     let list = camera.playlist();
-    assert_eq!(list.segments[0].seconds, Some(0.52));
+    assert_eq!(list.segments[0].seconds, Some(0.6));
     assert_eq!(list.segments[0].parts.len(), 3);
-    // It goes on in the middle of the group.
-    (0..5).for_each(|_| _ = camera.send(false, FRAME));
-    let list = camera.playlist();
     assert_eq!(list.segments[1].parts, [(0.2, false)]);
+    assert_eq!(list.segments[1].date, "2026-11-22T23:26:40.600Z");
+    // It goes on in the middle of the group.
+    (0..2).for_each(|_| _ = camera.send(false, FRAME));
+    let list = camera.playlist();
+    assert_eq!(list.segments[1].parts, [(0.2, false), (0.2, false)]);
+    assert_eq!(
+        pictures(&here(camera.ring.segment_bytes(0))),
+        (0..15).collect::<Vec<_>>()
+    );
     assert_eq!(
         pictures(&here(camera.ring.part_bytes(1, 0))),
-        [13, 14, 15, 16, 17]
+        [15, 16, 17, 18, 19]
     );
-    camera.ring.finish_first();
     assert_eq!(
-        camera.playlist().segments[1].seconds,
-        None,
-        "only the first"
+        pictures(&here(camera.ring.part_bytes(1, 1))),
+        [20, 21, 22, 23, 24]
+    );
+    assert!(camera.ring.begin_list());
+    assert_eq!(
+        camera.playlist().segments.len(),
+        2,
+        "only the first is made so"
     );
     camera.run(1, 25);
+    let cut = &camera.playlist().segments[1];
     assert_eq!(
-        camera.playlist().segments[1].seconds,
-        Some(0.2),
+        cut.seconds,
+        Some(0.4),
         "the next key frame begins a segment"
     );
 }

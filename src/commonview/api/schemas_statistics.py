@@ -1,0 +1,55 @@
+"""Shapes of the statistics of streams and viewers."""
+
+from datetime import datetime
+
+from commonview.api.schemas import Answer
+from commonview.media import MediaTransport
+
+
+class StreamRowOut(Answer):
+    """One stream; `channel_id` is null for one that is no live picture. Sizes in bytes, ages in ms."""
+
+    stream_id: str
+    channel_id: str | None
+    channel_name: str
+    stream_number: int | None
+    transport: MediaTransport
+    codec: str | None
+    width: int | None
+    height: int | None
+    bitrate_kbps: float
+    fps: float
+    packets: int
+    lost: int
+    viewers: int
+    viewer_drops: int
+    viewer_bytes: int
+    last_packet_age_ms: int | None
+    stall_reason: str | None
+
+
+class ViewerRowOut(Answer):
+    """One viewer. `account_name` is empty for whoever may not read access records."""
+
+    access_id: str
+    stream_id: str
+    channel_id: str | None
+    channel_name: str
+    stream_number: int | None
+    protocol: str
+    account_name: str
+    since: datetime | None
+    bytes_sent: int
+    drops: int
+    falls: int
+    waiting_bytes: int
+    waiting_ms: int
+
+
+class StatisticsOut(Answer):
+    """Everything at one moment; rates of viewers are the difference of two answers."""
+
+    at: datetime
+    connections: int
+    streams: list[StreamRowOut]
+    viewers: list[ViewerRowOut]
