@@ -53,8 +53,11 @@ def test_the_address_of_a_camera_opens_in_another_program(
     assert console.accessibility_faults() == []
     assert _decodes(url)
 
+    console.see("other-player-hls").check()
+    wait_for(lambda: ".m3u8" in address.input_value(), "the address by HLS")
+    assert _decodes(address.input_value())
     console.see("other-player-http").check()
-    wait_for(lambda: address.input_value().startswith("http://"), "the address by HTTP")
+    wait_for(lambda: ".mp4" in address.input_value(), "the address by HTTP")
     console.shot("other-player-http")
     assert _decodes(address.input_value())
     console.see("other-player-end").click()

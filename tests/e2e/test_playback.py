@@ -185,6 +185,17 @@ def test_the_timeline_is_zoomed_by_the_wheel_and_clicked(yard: Server, window: W
     assert abs(int(preview.get_attribute("data-at")) - to) < 4000, "the key frame before the pointer"
     console.shot("playback-hover")
 
+    # Shift chooses a span, and the dialog of exports comes with the cameras and the span filled in.
+    console.page.keyboard.down("Shift")
+    console.page.mouse.down()
+    console.page.mouse.move(box["x"] + box["width"] * share + 60, box["y"] + 30, steps=4)
+    console.page.mouse.up()
+    console.page.keyboard.up("Shift")
+    console.shot("playback-span")
+    console.see("span-export").click()
+    expect(console.see("export-dialog")).to_be_visible()
+    console.shot("playback-export")
+
 
 def test_backwards_the_pictures_go_back(yard: Server, window: Window) -> None:
     console = _open(yard, window, 2, _begin(yard) + 16_000)

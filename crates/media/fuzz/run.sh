@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "$0")"
 if [ $# -lt 1 ]; then
-    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps ts nal fmp4 ingest http websocket ticket rtsp rtsp_server relay)" >&2
+    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps ts nal fmp4 ingest http websocket ticket rtsp rtsp_server relay scan)" >&2
     exit 2
 fi
 name=$1

@@ -8,11 +8,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::access_unit::AccessUnit;
-use crate::audio::{AudioCodec, AudioFrame};
+use crate::audio::AudioCodec;
 pub use crate::chunk::Chunk;
 use crate::chunk::{ChunkKind, fragment_parts};
 use crate::http;
-use crate::outlets::flv;
 use crate::parameters::VideoParameters;
 use crate::sound::{self, SoundTrack};
 use crate::ticket::Protocol;
@@ -202,23 +201,6 @@ impl ViewerQueue {
         Offer::Queued
     }
 
-    /// Offer sound to a viewer of FLV. `chunk` must be made for its protocol from `frame`.
-    pub fn offer_flv_sound(&mut self, frame: &AudioFrame, chunk: &Chunk) -> Offer {
-        self.fall_if_slow(chunk);
-        if self.awaits_key_frame {
-            return Offer::Skipped;
-        }
-        if let (Some(aac), Some(start)) = (frame.aac, flv::sound_start(frame)) {
-            let config = u32::from(u16::from_be_bytes(aac.specific_config()));
-            if self.sound_generation != config {
-                self.push_flv(start, chunk.queued_us);
-                self.sound_generation = config;
-            }
-        }
-        self.push(chunk.clone());
-        Offer::Queued
-    }
-
     /// The page that may read the answer, when it is one of another port.
     pub fn for_page(&mut self, origin: Option<String>) {
         self.origin = origin;
@@ -340,27 +322,6 @@ impl ViewerQueue {
         self.push_announcement(now_us);
     }
 
-    /// The same in FLV: the head of the answer and of the file once, then the parameter sets.
-    fn push_flv_start(&mut self, parameters: &VideoParameters, dts: i64, now_us: u64) {
-        if self.generation == 0 && self.bytes_sent == 0 {
-            // In one piece: a viewer that is begun has its beginning.
-            let mut start = match self.protocol {
-                Protocol::HttpFlv => http::live_head("video/x-flv", self.origin.as_deref()),
-                _ => Vec::new(),
-            };
-            let header = flv::wrapped(self.protocol, flv::header(self.audio.is_some()));
-            header.iter().for_each(|part| start.extend_from_slice(part));
-            self.push(Chunk::preamble(start, now_us));
-        }
-        self.push_flv(flv::video_start(parameters, dts), now_us);
-        self.generation = parameters.generation;
-    }
-
-    fn push_flv(&mut self, bytes: Vec<u8>, now_us: u64) {
-        let parts = flv::wrapped(self.protocol, bytes);
-        self.push(Chunk::new(ChunkKind::Preamble, parts, now_us));
-    }
-
     fn push_announcement(&mut self, now_us: u64) {
         if let (Some(codec), Protocol::WebSocket) = (self.audio, self.protocol) {
             let message = sound::announcement(codec);
@@ -446,6 +407,9 @@ pub fn farewell(protocol: Protocol, reason: &str, has_begun: bool) -> Vec<u8> {
         }
     }
 }
+
+#[path = "viewer_flv.rs"]
+mod flv_start;
 
 #[cfg(test)]
 #[path = "viewer_tests.rs"]

@@ -6,6 +6,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use commonview_media::fmp4::{self, Sample};
+use commonview_media::parameters::VideoCodec;
+use commonview_media::recording::scan;
 use support::*;
 
 fn write(target: &str, name: &str, data: &[u8]) {
@@ -157,4 +160,38 @@ fn main() {
         .flat_map(|(n, part)| record(0, &rtp(n as u16, 0, false, 7, part)))
         .collect();
     write("ingest", "byte-stream", &[&[3][..], &plain].concat());
+
+    segments();
+}
+
+/// A segment as a recorder leaves it, and one that a crash cut off.
+fn segments() {
+    // AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) without parameter sets.
+    let record = [1, 0x42, 0, 0x1e, 0xff, 0xe0, 0];
+    let mut segment = fmp4::init_segment(VideoCodec::H264, 176, 144, &record)
+        .boxes()
+        .to_vec();
+    for number in 0..4u32 {
+        let sample = Sample {
+            sequence: number + 1,
+            decode_time: u64::from(number) * 3600,
+            duration: 3600,
+            composition_offset: 0,
+            is_key_frame: number % 2 == 0,
+        };
+        let picture = [0x65; 40];
+        segment.extend_from_slice(&fmp4::fragment(&sample, [&picture[..]].into_iter()).boxes());
+    }
+    write("scan", "cut", &segment[..segment.len() - 20]);
+    let part = std::env::temp_dir().join(format!("seed-{}.part", std::process::id()));
+    fs::write(&part, &segment).expect("an unfinished segment");
+    let (finished, _) = scan::mend(&part)
+        .expect("it is mended")
+        .expect("it has pictures");
+    write(
+        "scan",
+        "finished",
+        &fs::read(&finished).expect("it is there"),
+    );
+    fs::remove_file(finished).expect("it goes");
 }

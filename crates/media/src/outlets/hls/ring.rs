@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cadence::{Cadence, TICKS_PER_SECOND};
+pub use super::pieces::{Awaited, Part, Reach, Segment};
 use crate::access_unit::AccessUnit;
 use crate::parameters::VideoParameters;
 
@@ -31,74 +32,6 @@ const FIRST_PARTS: usize = 4;
 /// The clock on the wall and the timeline may differ by this much before the timeline is set anew, microseconds.
 const CLOCK_STEP_US: i64 = 500_000;
 
-/// A place in the playlist that a client waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Awaited {
-    /// Media sequence number.
-    pub segment: u64,
-    /// Part of that segment; without one the whole segment is awaited.
-    pub part: Option<u32>,
-}
-
-/// Whether what is asked for is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach<T> {
-    /// It is.
-    Here(T),
-    /// It will be, or nearly so.
-    Awaited,
-    /// It is gone, or lies too far ahead.
-    Nowhere,
-}
-
-impl<T> Reach<T> {
-    /// The same of something else.
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Reach<U> {
-        match self {
-            Reach::Here(found) => Reach::Here(make(found)),
-            Reach::Awaited => Reach::Awaited,
-            Reach::Nowhere => Reach::Nowhere,
-        }
-    }
-}
-
-/// A few pictures.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Their boxes, shared.
-    pub bytes: Vec<Bytes>,
-    /// How long they last, 90 kHz.
-    pub ticks: i64,
-    /// Decoding time of the first of them.
-    first_dts: i64,
-    /// Whether decoding may start in it.
-    pub is_independent: bool,
-}
-
-/// Parts up to a key frame.
-#[derive(Debug)]
-pub struct Segment {
-    /// Media sequence number.
-    pub number: u64,
-    /// What its decoder needs.
-    pub parameters: Arc<VideoParameters>,
-    /// Whether the timeline, or what a decoder must know, changes before it.
-    pub is_discontinuous: bool,
-    /// Whether decoding may start with its first picture.
-    pub is_independent: bool,
-    /// When its first picture arrived, microseconds UTC, carried on by the timeline.
-    pub began_us: i64,
-    /// What it consists of.
-    pub parts: Vec<Part>,
-    /// How long it lasts, 90 kHz, once it is finished.
-    pub ticks: i64,
-    /// Decoding time of its first picture.
-    first_dts: i64,
-    size: usize,
-    /// No longer listed, it may go at this moment of the timeline.
-    kept_until: i64,
-}
-
 /// The part in the making.
 #[derive(Debug, Default)]
 struct Making {
@@ -112,10 +45,10 @@ struct Making {
 pub struct Ring {
     cadence: Cadence,
     max_bytes: usize,
-    segments: VecDeque<Segment>,
+    pub(super) segments: VecDeque<Segment>,
     /// How many of `segments` are no longer listed.
     unlisted: usize,
-    open: Option<Segment>,
+    pub(super) open: Option<Segment>,
     making: Making,
     next_number: u64,
     /// Discontinuities before the first listed segment.
@@ -290,70 +223,6 @@ impl Ring {
             Some(open) => (open.number, open.parts.len() as u32),
             None => (self.next_number, 0),
         }
-    }
-
-    /// Whether the playlist has come as far as a client awaits (draft-pantos-hls-rfc8216bis 6.2.5.2).
-    pub fn reaches(&self, awaited: Awaited) -> Reach<()> {
-        let (next, next_part) = self.edge();
-        // "too far ahead": the last media sequence number plus two.
-        if awaited.segment > next + 2 {
-            return Reach::Nowhere;
-        }
-        let is_here = match awaited.part {
-            None => awaited.segment < next,
-            Some(part) => {
-                let finished = self.segment(awaited.segment);
-                let parts = finished.map_or(0, |segment| segment.parts.len() as u32);
-                if awaited.segment == next {
-                    part < next_part
-                } else if awaited.segment + 1 == next && part >= parts && finished.is_some() {
-                    // Behind its last part: the first one of the next segment is meant.
-                    next_part > 0
-                } else {
-                    awaited.segment < next
-                }
-            }
-        };
-        if is_here {
-            Reach::Here(())
-        } else {
-            Reach::Awaited
-        }
-    }
-
-    /// A finished segment's bytes.
-    pub fn segment_bytes(&self, number: u64) -> Reach<Vec<Bytes>> {
-        let Some(segment) = self.segment(number) else {
-            return Reach::Nowhere;
-        };
-        let pictures = segment.parts.iter().flat_map(|part| &part.bytes);
-        Reach::Here(pictures.cloned().collect())
-    }
-
-    /// A part's bytes.
-    pub fn part_bytes(&self, number: u64, part: u32) -> Reach<Vec<Bytes>> {
-        let open = self.open.as_ref().filter(|open| open.number == number);
-        let segment = open.or_else(|| self.segment(number));
-        match segment.and_then(|segment| segment.parts.get(part as usize)) {
-            Some(part) => Reach::Here(part.bytes.clone()),
-            // The hint of the playlist: that one may be asked for before it is there.
-            None if (number, part) == self.edge() => Reach::Awaited,
-            None => Reach::Nowhere,
-        }
-    }
-
-    /// The init segment of a generation that a segment still refers to.
-    pub fn init(&self, generation: u32) -> Option<Bytes> {
-        let all = self.segments.iter().chain(&self.open);
-        let mut parameters = all.map(|segment| &segment.parameters);
-        let found = parameters.find(|parameters| parameters.generation == generation);
-        found.map(|parameters| parameters.init.boxes())
-    }
-
-    fn segment(&self, number: u64) -> Option<&Segment> {
-        let first = self.segments.front()?.number;
-        let index = usize::try_from(number.checked_sub(first)?).ok()?;
-        self.segments.get(index)
     }
 
     /// Whether the open segment, if there is one, ends before this picture.
