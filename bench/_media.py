@@ -32,6 +32,7 @@ from commonview.media import (
     RecorderTarget,
     SenderTarget,
     Ticket,
+    TlsIdentity,
     ViewerProtocol,
     tickets,
 )
@@ -179,10 +180,16 @@ def node_process() -> Iterator[NodeProcess]:
 
 def serve() -> None:
     """Be the node."""
-    settings = MediaNodeSettings(viewer_port=0, rtp_port_min=22_000, rtp_port_max=23_999)
+    settings = MediaNodeSettings(viewer_port=0, rtp_port_min=22_000, rtp_port_max=23_999, tls=_identity())
     with CoreMediaNode(settings, ticket_key=KEY) as node:
         for line in sys.stdin:
             print(json.dumps(_answer(node, line.split())), flush=True)
+
+
+def _identity() -> TlsIdentity | None:
+    """What the node shows inside TLS; the benchmark names the files in the environment."""
+    certificate, key = (os.environ.get(f"COMMONVIEW_BENCH_{name}", "") for name in ("CERTIFICATE", "KEY"))
+    return TlsIdentity(Path(certificate).read_text(), Path(key).read_text()) if certificate else None
 
 
 def _answer(node: CoreMediaNode, words: list[str]) -> object:

@@ -405,3 +405,23 @@ async def test_what_may_be_recorded_on_demand_is_told_and_until_when(
     await operator.post("/api/recording/demand", json=body | {"minutes": 0})
     assert [one["until"] for one in (await operator.get(place)).json()["on_demand"]] == [None]
     assert (await operator.get("/api/recording/standing")).json()["items"] == []
+
+
+async def test_what_came_into_the_index_is_named_in_the_audit_log(made: Harness) -> None:
+    recording = made.context.recording
+    [disk] = recording.disks.disks().values()
+    now = made.clock.now()
+    recording.index.submit(
+        Finished(
+            Track(CHANNEL_ID), disk.id, "a.mp4", now, now + timedelta(minutes=1), 1, "ab",
+            "h264", 640, 360, "", 1500, 30, "", None,
+        )
+    )  # fmt: skip
+    assert await recording.index.flush()
+    await recording._write_heads()
+    [entry] = entries(made, "recording.chain_heads")
+    assert entry["count"] == 1
+    assert list(entry["heads"]) == [f"{CHANNEL_ID}/0"]
+    await recording._write_heads()
+    assert len(entries(made, "recording.chain_heads")) == 1
+    assert recording.counters()["service.heads"] == 1

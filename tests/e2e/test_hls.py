@@ -75,10 +75,10 @@ def test_hls_js_plays_by_parts_close_to_now_until_the_grant_is_revoked(
     console.come_in(OPERATOR)
     page = console.page
     page.evaluate(HLS_JS.read_text(encoding="utf-8"))
-    first = reader(look(street))
-    first.open()
-    while len(first.listing().segments) < 3:  # the stream is warm: the player begins close to now
-        first.get("live.m3u8?_HLS_msn=2")
+    with reader(look(street)) as first:
+        first.open()
+        while len(first.listing().segments) < 3:  # the stream is warm: the player begins close to now
+            first.get("live.m3u8?_HLS_msn=2")
     live = look(street)
     page.evaluate(_PLAY, live["url"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -54,8 +55,12 @@ class Answer:
 class HlsClient:
     """One viewing over one connection. `open` redeems the ticket."""
 
-    def __init__(self, port: int, path: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    def __init__(self, port: int, path: str, tls: ssl.SSLContext | None = None) -> None:
+        self._connection = (
+            http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+            if tls is None
+            else http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE_S, context=tls)
+        )
         self._path = path
         self.requests = 0
 

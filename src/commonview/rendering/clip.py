@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from commonview.rendering.worker import Progress
 
+_BASE: Final = Fraction(1, cutting.TICKS)
 _TELL_EVERY_US: Final = 1_000_000
 
 
@@ -91,7 +93,7 @@ class _Cut:
                 self._unreadable(source)
                 continue
             with container:
-                if not container.streams.video:
+                if not container.streams.video or container.streams.video[0].time_base != _BASE:
                     self._unreadable(source)
                     continue
                 if writer is not None and not writer.takes(container):

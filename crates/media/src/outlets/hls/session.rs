@@ -181,3 +181,79 @@ impl Drop for Asking<'_> {
         self.session.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outlets::hls::cadence::Cadence;
+    use crate::shared::Slots;
+
+    const HOUR_US: u64 = 3_600_000_000;
+    const NO_WAIT_US: u64 = u64::MAX;
+
+    fn session(places: &Slots) -> HlsSession {
+        let ticket = Ticket {
+            stream_id: "s1".into(),
+            access_id: "a1".into(),
+            grant_id: "g1".into(),
+            protocol: Protocol::Hls,
+            start_by_ms: 0,
+            end_by_ms: 0,
+            nonce: [0; 16],
+            peers: None,
+        };
+        let output = Arc::new(HlsOutput::new(Cadence::of(None, None), 1 << 20));
+        let peer = "192.0.2.1:5000".parse().unwrap();
+        let place = places.take(1).unwrap();
+        HlsSession::new(ticket, ([1; 16], 0), output, peer, (0, HOUR_US), place)
+    }
+
+    #[test]
+    fn who_asks_for_nothing_for_half_a_minute_has_left() {
+        let session = session(&Slots::default());
+        drop(session.ask(1_000_000));
+        assert_eq!(session.overdue(30_999_999, 0, NO_WAIT_US), None);
+        let left = Some(EndReason::ViewerClosed);
+        assert_eq!(session.overdue(31_000_000, 0, NO_WAIT_US), left);
+        let asking = session.ask(31_000_000);
+        assert_eq!(
+            session.overdue(90_000_000, 0, NO_WAIT_US),
+            None,
+            "one waits"
+        );
+        drop(asking);
+        assert_eq!(session.overdue(90_000_000, 0, NO_WAIT_US), left);
+        session.sent(1, 90_000_000);
+        assert_eq!(session.overdue(119_999_999, 0, NO_WAIT_US), None);
+    }
+
+    #[test]
+    fn its_end_and_the_lack_of_media_end_it() {
+        let session = session(&Slots::default());
+        let _asking = session.ask(0);
+        let ended = Some(EndReason::GrantEnded);
+        assert_eq!(session.overdue(HOUR_US, 0, NO_WAIT_US), ended);
+        assert!(session.has_ended(HOUR_US) && !session.has_ended(HOUR_US - 1));
+        assert_eq!(session.left_us(HOUR_US - 1), 1);
+        let in_vain = Some(EndReason::NoMedia);
+        assert_eq!(session.overdue(20_000_000, 0, 20_000_000), in_vain);
+        assert_eq!(
+            session.overdue(20_000_000, 1, 20_000_000),
+            None,
+            "it was paused"
+        );
+    }
+
+    #[test]
+    fn requests_at_once_are_bounded_and_its_place_comes_back() {
+        let places = Slots::default();
+        let session = session(&places);
+        let asking: Vec<_> = (0..REQUESTS_MAX).map(|_| session.ask(0)).collect();
+        assert!(asking.iter().all(Option::is_some));
+        assert!(session.ask(0).is_none());
+        drop(asking);
+        assert!(session.ask(0).is_some());
+        session.end(EndReason::AccessCut);
+        assert_eq!((places.taken(), session.has_ended(0)), (0, true));
+    }
+}
