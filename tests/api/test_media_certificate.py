@@ -43,7 +43,7 @@ def settings(papers: Papers, **more: object) -> Settings:
         media_rtsp_port=0,
         rtp_port_min=40_000,
         rtp_port_max=40_019,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

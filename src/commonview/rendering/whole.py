@@ -62,7 +62,7 @@ class WholeEncoder:
         if self._stamp is not None:
             plain = self._stamp.on(plain, at_us)
         plain.pts, plain.time_base = pts, Fraction(1, TICKS)
-        plain.pict_type = 0  # type: ignore[assignment] # the encoder's choice, not the camera's
+        plain.pict_type = 0  # the encoder's choice, not the camera's
         self._durations[pts] = duration
         self._write(self._stream.encode(plain))
 
