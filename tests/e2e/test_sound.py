@@ -130,7 +130,7 @@ def test_every_coding_is_decoded_and_in_step_with_its_picture(
 
         _hear(console, f"tile-{number}")
         playing = console.page.locator("[data-sound=playing]")
-        assert playing.count() == 1, "one camera is heard at a time"
+        expect(playing, "one camera is heard at a time").to_have_count(1)
     console.shot("sound")
     assert console.accessibility_faults() == []
 
