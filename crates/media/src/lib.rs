@@ -13,6 +13,7 @@ pub mod cache;
 pub mod chunk;
 pub mod connection;
 pub mod demux;
+mod door;
 pub mod events;
 pub mod file_sink;
 pub mod fmp4;
@@ -34,6 +35,7 @@ pub mod ps_mux;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)] // what the binding macros expand to
 pub mod python;
+pub mod random;
 pub mod reactor;
 pub mod receiver;
 pub mod recording;

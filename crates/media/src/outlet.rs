@@ -1,25 +1,23 @@
 //! The viewers' door: one TCP port that speaks HTTP/1.1, checks tickets and hands viewers to their reactor.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::door::{self, Door, Waiting};
 use crate::events::{Event, text, unix_us};
 use crate::http::{self, HEAD_MAX, LiveRequest, Method, Place, Rejection, Upgrade};
 use crate::outlets::hls;
 use crate::outlets::hls::connection::Visitor;
 use crate::outlets::hls::session::HlsSession;
 use crate::reactor::Command;
-use crate::shared::{Owner, Shared, Slot, Slots};
+use crate::shared::{Owner, Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
 use crate::wire::{LooseWire, Unshaken, Wire};
 
@@ -50,44 +48,6 @@ pub struct NewViewer {
     pub slot: Slot,
 }
 
-/// The connections at the door that are kept waiting by their peer: for a request, or for their goodbye.
-///
-/// When the door is crowded the one that has waited longest gives its place to the newcomer. A viewer says what it
-/// wants at once; whoever says nothing, or says it letter by letter, keeps nobody out.
-#[derive(Default)]
-pub(crate) struct Door {
-    waiting: RefCell<BTreeMap<u64, Waiting>>,
-}
-
-pub(crate) struct Waiting {
-    pub(crate) place: Slot,
-    pub(crate) task: AbortHandle,
-}
-
-impl Door {
-    /// A place for a newcomer: a free one, or that of the connection that has waited longest.
-    pub(crate) fn place(&self, shared: &Shared, places: &Slots) -> Option<Slot> {
-        let free = places.take(shared.settings.max_unverified);
-        free.or_else(|| {
-            let (_, longest) = self.waiting.borrow_mut().pop_first()?;
-            shared.counters.count("connections_crowded_out");
-            longest.task.abort();
-            Some(longest.place)
-        })
-    }
-
-    pub(crate) fn wait(&self, number: u64, place: Slot, task: AbortHandle) {
-        self.waiting
-            .borrow_mut()
-            .insert(number, Waiting { place, task });
-    }
-
-    /// The connection waits no longer; it keeps its place.
-    pub(crate) fn proceed(&self, number: u64) -> Option<Waiting> {
-        self.waiting.borrow_mut().remove(&number)
-    }
-}
-
 /// Why a connection did not become a viewer.
 pub(crate) enum Turned {
     /// By the rules of HTTP.
@@ -106,35 +66,20 @@ pub async fn serve(
     shared: Arc<Shared>,
     reactors: Vec<UnboundedSender<Command>>,
 ) {
-    let Ok(listener) = TcpListener::from_std(listener) else {
-        return shared.counters.count("outlet_failures");
-    };
     let reactors: Arc<[_]> = reactors.into();
-    let door = Rc::new(Door::default());
-    for number in 0.. {
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                shared.counters.count("connections");
-                let Some(place) = door.place(&shared, &shared.unverified) else {
-                    refuse_at_the_door(&shared, &socket);
-                    continue;
-                };
-                let task = spawn_local(welcome(
-                    Arc::clone(&shared),
-                    Arc::clone(&reactors),
-                    Rc::clone(&door),
-                    number,
-                    (socket, peer),
-                ));
-                door.wait(number, place, task.abort_handle());
-            }
-            Err(_) => {
-                // Out of file descriptors, most likely: give viewers time to leave.
-                shared.counters.count("accept_failures");
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let words = ["connections", "accept_failures", "outlet_failures"];
+    let hall = (&*shared, &shared.unverified, words);
+    let refuse = |socket: &TcpStream| refuse_at_the_door(&shared, socket);
+    door::accept(listener, hall, refuse, |door, number, came| {
+        welcome(
+            Arc::clone(&shared),
+            Arc::clone(&reactors),
+            door,
+            number,
+            came,
+        )
+    })
+    .await;
 }
 
 /// Answer without a task: the door is crowded, and one more task per stranger would make it worse.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Stream;
 use crate::access_unit::AccessUnit;
 use crate::connection::EndReason;
-use crate::outlets::hls::feed::{HlsFeed, new_key};
+use crate::outlets::hls::feed::HlsFeed;
 use crate::outlets::hls::session::HlsSession;
+use crate::random;
 use crate::shared::Slot;
 use crate::ticket::Ticket;
 
@@ -18,7 +19,7 @@ impl Stream {
         reactor: usize,
         (now_us, end_us): (u64, u64),
     ) -> Option<Arc<HlsSession>> {
-        let key = new_key()?;
+        let key = random::octets()?;
         let feed = self.hls.get_or_insert_with(|| {
             let shared = Arc::clone(&self.shared);
             HlsFeed::new(shared, &self.cache, self.parameters.as_ref(), now_us)

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::cadence::Cadence;
 use super::output::HlsOutput;
-use super::request::SessionKey;
 use super::session::HlsSession;
 use crate::access_unit::AccessUnit;
 use crate::cache::KeyFrameCache;
@@ -139,12 +138,4 @@ impl HlsFeed {
     pub fn bytes_sent(&self) -> u64 {
         self.sessions.iter().map(|one| one.bytes_sent()).sum()
     }
-}
-
-/// A key nobody can guess; none when the system gives no randomness.
-pub fn new_key() -> Option<SessionKey> {
-    let mut key = [0; 16];
-    let provider = rustls::crypto::ring::default_provider();
-    provider.secure_random.fill(&mut key).ok()?;
-    Some(key)
 }

@@ -3,10 +3,9 @@
 //! The secret is random, 132 bits long, good for one connection within a minute and never sent; what is known of MD5 helps nobody to
 //! find it. No `qop` is asked for: the server's nonce belongs to one connection, so that an answer cannot be used on another.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use md5::{Digest, Md5};
 
+use crate::random;
 use crate::rtsp::auth::{hex, parameters};
 
 /// The realm of every challenge.
@@ -59,10 +58,9 @@ impl Answer {
     }
 }
 
-/// A nonce nobody can foresee.
-pub fn fresh_nonce() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", random(), random())
+/// A nonce nobody can foresee; none when the system gives no randomness.
+pub fn fresh_nonce() -> Option<String> {
+    random::octets::<16>().map(|octets| hex(&octets))
 }
 
 /// The value of a `WWW-Authenticate` field.
@@ -87,7 +85,7 @@ mod tests {
             username: "0a".into(),
             password: "secret".into(),
         });
-        let nonce = fresh_nonce();
+        let nonce = fresh_nonce().unwrap();
         assert!(client.challenged([challenge(&nonce).as_str()].into_iter()));
         let value = client
             .authorization("DESCRIBE", "rtsp://h/live/s1")
@@ -97,7 +95,7 @@ mod tests {
         assert!(answer.is_right("DESCRIBE", &nonce, "secret"));
         assert!(!answer.is_right("DESCRIBE", &nonce, "Secret"));
         assert!(!answer.is_right("SETUP", &nonce, "secret"));
-        assert!(!answer.is_right("DESCRIBE", &fresh_nonce(), "secret"));
+        assert!(!answer.is_right("DESCRIBE", &fresh_nonce().unwrap(), "secret"));
     }
 
     #[test]

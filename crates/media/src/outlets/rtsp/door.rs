@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::session::{Ask, Credential, Session, Violation};
+use crate::door::{self, Door, Waiting};
 use crate::events::{Event, text, unix_us};
 use crate::http::Place;
-use crate::outlet::{Door, SEND_BUFFER, Waiting, find_owner, shake_hands};
+use crate::outlet::{SEND_BUFFER, find_owner, shake_hands};
 use crate::reactor::Command;
 use crate::shared::{Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
@@ -54,35 +54,24 @@ pub async fn serve(
     shared: Arc<Shared>,
     reactors: Vec<UnboundedSender<Command>>,
 ) {
-    let Ok(listener) = TcpListener::from_std(listener) else {
-        return shared.counters.count("rtsp_outlet_failures");
-    };
     let reactors: Arc<[_]> = reactors.into();
-    let door = Rc::new(Door::default());
-    for number in 0.. {
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                shared.counters.count("rtsp_connections");
-                let Some(place) = door.place(&shared, &shared.unverified_players) else {
-                    shared.counters.count("rtsp_connections_refused");
-                    continue;
-                };
-                let task = spawn_local(welcome(
-                    Arc::clone(&shared),
-                    Arc::clone(&reactors),
-                    Rc::clone(&door),
-                    number,
-                    (socket, peer),
-                ));
-                door.wait(number, place, task.abort_handle());
-            }
-            Err(_) => {
-                // Out of file descriptors, most likely: give viewers time to leave.
-                shared.counters.count("rtsp_accept_failures");
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let words = [
+        "rtsp_connections",
+        "rtsp_accept_failures",
+        "rtsp_outlet_failures",
+    ];
+    let hall = (&*shared, &shared.unverified_players, words);
+    let refuse = |_: &TcpStream| shared.counters.count("rtsp_connections_refused");
+    door::accept(listener, hall, refuse, |door, number, came| {
+        welcome(
+            Arc::clone(&shared),
+            Arc::clone(&reactors),
+            door,
+            number,
+            came,
+        )
+    })
+    .await;
 }
 
 async fn welcome(
@@ -98,7 +87,11 @@ async fn welcome(
         drop(door.proceed(number));
         return;
     };
-    let mut session = Session::default();
+    let Some(mut session) = Session::fresh() else {
+        shared.counters.count("rtsp_without_randomness");
+        drop(door.proceed(number));
+        return;
+    };
     if wire.is_secure() {
         session.keep_inside();
     }

@@ -110,13 +110,12 @@ pub struct Session {
     is_inside_only: bool,
 }
 
-impl Default for Session {
-    fn default() -> Session {
-        Session::new(digest::fresh_nonce(), digest::fresh_nonce())
-    }
-}
-
 impl Session {
+    /// A session with an id and a nonce nobody can guess; none when the system gives no randomness.
+    pub fn fresh() -> Option<Session> {
+        Some(Session::new(digest::fresh_nonce()?, digest::fresh_nonce()?))
+    }
+
     /// A session that has heard nothing. Its id and nonce should be random.
     pub fn new(id: String, nonce: String) -> Session {
         Session {
