@@ -6,7 +6,8 @@ import { reasonsOf } from '@/plans/gaps'
 import { countsOf, filtered } from '@/plans/tracks'
 import { changed, markOf } from '@/stores/recording'
 import type { Gap, Outlook, Plan, TrackStatus } from '@/plans/types'
-import { clockOf, coverage, emptyWeekDays, hoursOf, painted, parsed, spansOf, textOf, weekOf } from '@/plans/week'
+import { coverage, emptyWeekDays, hoursOf, painted, parsed, spansOf, textOf, weekOf } from '@/plans/week'
+import { clockOf } from '@/shell/halfHours'
 
 const plan: Plan = {
   id: 'p1',

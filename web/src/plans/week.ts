@@ -1,4 +1,5 @@
 /** A week of recording, by the minute: painted in half hours, or written as times. Pure. */
+import { clockOf } from '@/shell/halfHours'
 
 export interface DaySpan {
   begin: number
@@ -15,8 +16,6 @@ export interface WeeklySpan {
 export type Week = DaySpan[][]
 
 export const dayMinutes = 1440
-export const cellMinutes = 30
-export const cells = dayMinutes / cellMinutes
 /** The server takes so many spans a week. */
 export const mostSpans = 100
 
@@ -58,7 +57,6 @@ export function coverage(day: readonly DaySpan[], from: number, to: number): 'al
   return minutes === 0 ? 'none' : minutes === to - from ? 'all' : 'some'
 }
 
-export const clockOf = (minute: number) => `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`
 
 /** `08:00–12:30, 14:00–24:00` */
 export function textOf(day: readonly DaySpan[]): string {

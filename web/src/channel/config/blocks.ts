@@ -1,5 +1,6 @@
 /** Blocks of a configuration as devices tell them, read into what the forms hold. Everything may be missing. */
 import type { components } from '@/api/schema'
+import { cellsADay } from '@/shell/halfHours'
 
 import type { ConfigBlock, ConfigType } from '../types'
 
@@ -67,7 +68,6 @@ export function sizeOf(resolution: string | undefined): { width: number; height:
 
 // -- the week of a record plan, in half hours
 
-export const cellsADay = 48
 const cellS = 86_400 / cellsADay
 const lastS = 86_399
 export const segmentsMax = 8
