@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
-from commonview.media import SegmentGroup, SegmentHead, segment_groups
+from commonview.api.recorded_files import PIECE, FileIndex, Part, read_index, read_part, read_span
 from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
@@ -28,12 +27,10 @@ if TYPE_CHECKING:
 
     from commonview.network import NetworkService
 
-PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
 _MOMENT: Final = timedelta(microseconds=1)
-_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 @dataclass(slots=True)
@@ -49,17 +46,6 @@ class _Look:
     """Set once it is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Bytes of a segment that may be sent: from ``begin`` to before ``end`` of ``length``."""
-
-    access_id: str
-    path: Path
-    begin: int
-    end: int
-    length: int
-
-
 class RecordedDesk:
     """Opens and closes looks at recordings. All methods run on the event loop."""
 
@@ -70,7 +56,7 @@ class RecordedDesk:
         self._network = network
         self._recording = recording
         self._looks: dict[str, _Look] = {}
-        self._indexes: OrderedDict[Path, tuple[SegmentHead, list[SegmentGroup]]] = OrderedDict()
+        self._indexes: OrderedDict[tuple[Track, int], FileIndex] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
         self.counters: Counter[str] = Counter()
@@ -130,35 +116,51 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
-        path = await self._path(subject, access_id, stream_number, sequence)
-        try:
-            length = (await to_thread.run_sync(path.stat)).st_size
-        except OSError as error:
-            raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-        return Part(access_id, path, *_range(asked, length), length)
+        look = self._look(subject, access_id)
+        track = Track(look.channel_id, stream_number)
+        return await to_thread.run_sync(lambda: read_part(self._file(look, track, sequence), asked))
 
-    async def index(
-        self, subject: Subject, access_id: str, stream_number: int, sequence: int
-    ) -> tuple[SegmentHead, list[SegmentGroup]]:
+    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> FileIndex:
         """Where in a segment its groups of pictures lie.
 
         Raises:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it, or it cannot be read.
         """
-        path = await self._path(subject, access_id, stream_number, sequence)
-        known = self._indexes.pop(path, None)
-        if known is None:
+        index, _ = await self._read(subject, access_id, stream_number, sequence, None)
+        return index
+
+    async def opening(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int
+    ) -> tuple[FileIndex, Part]:
+        """The index and the group of pictures at a moment of the segment. Raises: as `index`."""
+        index, part = await self._read(subject, access_id, stream_number, sequence, offset_us)
+        assert part is not None  # noqa: S101 - a moment was asked for
+        return index, part
+
+    async def _read(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int | None
+    ) -> tuple[FileIndex, Part | None]:
+        look = self._look(subject, access_id)
+        track = Track(look.channel_id, stream_number)
+        known = self._indexes.pop((track, sequence), None)
+
+        def read() -> tuple[FileIndex, Part | None]:
+            path = self._file(look, track, sequence)
+            index = known or read_index(path)
+            if offset_us is None:
+                return index, None
+            group = index.group_at(offset_us)
             try:
-                known = await to_thread.run_sync(segment_groups, path)
-            except FileNotFoundError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+                return index, read_span(path, group.offset, group.offset + group.bytes)
             except OSError as error:
-                raise RecordingUnknown(str(error), code="segment_unreadable") from error
-        self._indexes[path] = known
+                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+
+        index, part = await to_thread.run_sync(read)
+        self._indexes[track, sequence] = index
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
-        return known
+        return index, part
 
     def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
@@ -166,10 +168,9 @@ class RecordedDesk:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
         return look
 
-    async def _path(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Path:
-        """Where a segment lies that may be looked at under this look."""
-        look = self._look(subject, access_id)
-        meant = await self._recording.segment(Track(look.channel_id, stream_number), sequence)
+    def _file(self, look: _Look, track: Track, sequence: int) -> Path:
+        """Where a segment lies that may be looked at under this look. Blocks."""
+        meant = self._recording.find(track, sequence)
         path = None
         if meant is not None and meant.begin < look.end and meant.end > look.begin:
             path = self._recording.file_of(meant)
@@ -189,9 +190,17 @@ class RecordedDesk:
         begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
         if begin >= end:
             return [None] * len(moments)
-        segments, _ = await self._recording.segments(look.channel_id, begin, end)
-        kept = [one for one in segments if one.track.stream_number == stream_number]
-        return [self._covering(kept, at) if begin <= at < end else None for at in moments]
+        track = Track(look.channel_id, stream_number)
+        segments = await self._between(track, begin, end)
+        return [self._covering(segments, at) if begin <= at < end else None for at in moments]
+
+    async def one_at(self, track: Track, at: datetime) -> tuple[Segment, Path] | None:
+        """The segment of a moment, for who has put a look of their own on record."""
+        return self._covering(await self._between(track, at, at + _MOMENT), at)
+
+    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Segment]:
+        segments, _ = await self._recording.segments(track.channel_id, begin, end)
+        return [one for one in segments if one.track == track]
 
     def _covering(self, segments: Sequence[Segment], at: datetime) -> tuple[Segment, Path] | None:
         for segment in segments:
@@ -203,24 +212,38 @@ class RecordedDesk:
         """Pictures are given out under a look. Raises NotFound: it is over meanwhile."""
         self._look(subject, access_id).bytes_sent += size_bytes
 
-    async def send(self, part: Part) -> AsyncIterator[bytes]:
+    def whole(self, subject: Subject, access_id: str, part: Part) -> bytes | None:
+        """All bytes of a part that are there already, given out now; None when more must be read.
+
+        Raises:
+            NotFound: it is over meanwhile.
+        """
+        if not part.is_read:
+            return None
+        self.shown(subject, access_id, len(part.first))
+        return part.first
+
+    async def send(self, access_id: str, part: Part) -> AsyncIterator[bytes]:
         """The bytes, for as long as the look lasts."""
-        descriptor = await to_thread.run_sync(os.open, part.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = None
         try:
-            at = part.begin
-            while at < part.end:
-                look = self._looks.get(part.access_id)
+            at, piece = part.begin, part.first
+            while piece:
+                look = self._looks.get(access_id)
                 if look is None or look.outcome is not None:
                     self.counters["cut"] += 1
-                    return
-                piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
-                if not piece:
                     return
                 at += len(piece)
                 look.bytes_sent += len(piece)
                 yield piece
+                if at >= part.end:
+                    return
+                if descriptor is None:
+                    descriptor = await to_thread.run_sync(os.open, part.path, os.O_RDONLY | os.O_CLOEXEC)
+                piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
 
     async def leave(self, subject: Subject, access_id: str) -> None:
         """The look is over. Raises: NotFound."""
@@ -262,16 +285,3 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.INTERRUPTED)
         if self._closing:
             await asyncio.wait(self._closing)
-
-
-def _range(asked: str | None, length: int) -> tuple[int, int]:
-    """The span of a single-range header (RFC 9110 14.2); the whole for anything else."""
-    found = _RANGE.fullmatch(asked or "")
-    if found is None or not any(found.groups()):
-        return 0, length
-    first, last = found.groups()
-    if first:
-        begin, end = int(first), min(int(last) + 1, length) if last else length
-    else:
-        begin, end = max(0, length - int(last)), length
-    return (begin, end) if begin < end else (0, length)

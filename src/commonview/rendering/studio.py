@@ -56,17 +56,21 @@ class Studio:
         self._memory: OrderedDict[Hashable, Still | Strip] = OrderedDict()
         self._room = memory_bytes
 
-    async def still(self, place: Place, width: int = 0) -> Still:
-        """The last key frame at or before a place; `width` 0 is its own. Raises `RenderError`."""
-        key = (place.content, place.offset_us, width)
+    async def still(self, place: Place, width: int = 0, *, exact: bool = False) -> Still:
+        """The last key frame at or before a place, exactly: the very picture; `width` 0 is its own.
+
+        Raises `RenderError`.
+        """
+        key = (place.content, place.offset_us, width, exact)
         known = self._known(key)
         if isinstance(known, Still):
             return known
-        return self._keep(key, await self.latest(place.path, width, place.offset_us))
+        return self._keep(key, await self.latest(place.path, width, place.offset_us, exact=exact))
 
-    async def latest(self, path: Path, width: int = 0, offset_us: int = 0) -> Still:
+    async def latest(self, path: Path, width: int = 0, offset_us: int = 0, *, exact: bool = False) -> Still:
         """As `still`, of a file that may yet grow. Raises `RenderError`."""
-        told, jpeg = await self.pool.run("still", {"path": str(path), "offset_us": offset_us, "width": width})
+        asked = {"path": str(path), "offset_us": offset_us, "width": width, "exact": exact}
+        told, jpeg = await self.pool.run("still", asked)
         return Still(jpeg or b"", told["at_us"], told["width"], told["height"])
 
     async def strip(self, places: Sequence[Place | None], width: int, height: int) -> Strip:
