@@ -296,8 +296,8 @@ impl Fragment {
             pictures: count.into(),
             ticks,
             presented: time.saturating_add_signed(offset.into()),
-            // sample_is_non_sync_sample (8.8.3.1).
-            is_key_frame: sample_flags & 0x1_0000 == 0,
+            // sample_is_non_sync_sample (8.8.3.1); what has no sample is no picture.
+            is_key_frame: count > 0 && sample_flags & 0x1_0000 == 0,
         };
         Some(Fragment {
             at,
@@ -319,3 +319,7 @@ impl Fragment {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;
