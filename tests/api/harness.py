@@ -36,7 +36,7 @@ from commonview.foundation.clock import FakeClock
 from commonview.foundation.database import Database, migrate
 from commonview.foundation.datadir import DataDirectory
 from commonview.foundation.settings import Settings
-from commonview.media import MediaNode, NodeStats, StreamStats, ViewerStats
+from commonview.media import MediaNode, NodeStats, OpenSegment, StreamStats, ViewerStats
 from commonview.network import (
     Channel,
     ChannelKind,
@@ -424,6 +424,15 @@ class MediaDouble:
     def __init__(self) -> None:
         self.cut: list[str] = []
         self.expected: list[str] = []
+        self.written: dict[str, list[OpenSegment]] = {}
+        """What each recorder is writing."""
+        self.turned: list[str] = []
+
+    def open_segments(self, recorder_id: str) -> list[OpenSegment]:
+        return self.written.get(recorder_id, [])
+
+    def turn_recorder(self, recorder_id: str) -> None:
+        self.turned.append(recorder_id)
 
     def expect_player(self, token: str) -> None:
         self.expected.append(token)

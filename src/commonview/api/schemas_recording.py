@@ -4,9 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from commonview.api.recorded_desk import Index
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
-from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
     Gap,
@@ -18,6 +18,7 @@ from commonview.recording import (
     Plan,
     PlanMode,
     Segment,
+    SegmentUnderWay,
     Tombstone,
     TrackState,
     TrackStatus,
@@ -236,6 +237,8 @@ class LineOut(Answer):
     gaps: list[Band]
     events: list[Band]
     device: list[Band]
+    open: list[Band]
+    """What of the recorded is being written just now: it grows."""
     device_failure: str | None
 
     @classmethod
@@ -247,6 +250,7 @@ class LineOut(Answer):
             gaps=[(begin // 1000, end // 1000) for begin, end in line.gaps],
             events=[(begin // 1000, end // 1000) for begin, end in line.events],
             device=[(begin // 1000, end // 1000) for begin, end in line.device],
+            open=[(begin // 1000, end // 1000) for begin, end in line.open],
             device_failure=line.device_failure,
         )
 
@@ -315,7 +319,10 @@ class RecordedRequest(Request):
 
 
 class SegmentOut(Answer):
-    """One segment, and where to fetch it under this access."""
+    """One segment, and where to fetch it under this access.
+
+    One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
+    """
 
     stream_number: int
     sequence: int
@@ -328,10 +335,11 @@ class SegmentOut(Answer):
     height: int
     audio: str
     gap_reason: str
+    is_open: bool
     url: str
 
     @classmethod
-    def of(cls, segment: Segment, access_id: str) -> Self:
+    def of(cls, segment: Segment | SegmentUnderWay, access_id: str) -> Self:
         """A segment under an access."""
         names = (
             "sequence",
@@ -349,6 +357,7 @@ class SegmentOut(Answer):
         return cls(
             **{name: getattr(segment, name) for name in names},
             stream_number=number,
+            is_open=isinstance(segment, SegmentUnderWay),
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
 
@@ -357,9 +366,13 @@ class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-    before ``init_bytes`` and any group can be appended to a player's buffer.
+    before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+    what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
     """
 
+    begin: AwareDatetime
+    end: AwareDatetime
+    is_open: bool
     bytes: int
     init_bytes: int
     video_codec: str
@@ -369,10 +382,16 @@ class SegmentIndexOut(Answer):
     groups: list[tuple[int, int, int]]
 
     @classmethod
-    def of(cls, head: SegmentHead, groups: list[SegmentGroup]) -> Self:
+    def of(cls, index: Index) -> Self:
         """The index of a segment."""
-        values = {name: getattr(head, name) for name in SegmentHead.__slots__}
-        return cls(**values, groups=[tuple(group) for group in groups])
+        head, segment = index.head, index.segment
+        return cls(
+            **{name: getattr(head, name) for name in head.__slots__},
+            begin=segment.begin,
+            end=segment.end,
+            is_open=isinstance(segment, SegmentUnderWay),
+            groups=[tuple(group) for group in index.groups],
+        )
 
 
 class RecordedOut(Answer):
