@@ -1,8 +1,10 @@
 """Central recordings as the API shows them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
+from typing_extensions import TypedDict
 
 from commonview.api.recorded_desk import Index
 from commonview.api.schemas import Answer, Id, Request
@@ -229,8 +231,8 @@ class TimelineIn(Request):
     """Ask the devices as well what they have recorded; for at most 16 channels."""
 
 
-class LineOut(Answer):
-    """The bands of one channel."""
+class LineOut(TypedDict):
+    """The bands of one channel, in milliseconds since 1970."""
 
     channel_id: str
     recorded: list[Band]
@@ -241,24 +243,32 @@ class LineOut(Answer):
     """What of the recorded is being written just now: it grows."""
     device_failure: str | None
 
-    @classmethod
-    def of(cls, line: Line) -> "LineOut":
-        """A line in milliseconds; made without checks, for there may be a hundred thousand bands."""
-        return LineOut.model_construct(
-            channel_id=line.channel_id,
-            recorded=[(begin // 1000, end // 1000) for begin, end in line.recorded],
-            gaps=[(begin // 1000, end // 1000) for begin, end in line.gaps],
-            events=[(begin // 1000, end // 1000) for begin, end in line.events],
-            device=[(begin // 1000, end // 1000) for begin, end in line.device],
-            open=[(begin // 1000, end // 1000) for begin, end in line.open],
-            device_failure=line.device_failure,
-        )
-
 
 class TimelineOut(Answer):
     """The lines in the order they were asked for."""
 
     lines: list[LineOut]
+
+    @staticmethod
+    def encoded(lines: Iterable[Line]) -> bytes:
+        """The answer as JSON; made without checks, for there may be a million bands."""
+        out = [
+            LineOut(
+                channel_id=line.channel_id,
+                recorded=_milliseconds(line.recorded),
+                gaps=_milliseconds(line.gaps),
+                events=_milliseconds(line.events),
+                device=_milliseconds(line.device),
+                open=_milliseconds(line.open),
+                device_failure=line.device_failure,
+            )
+            for line in lines
+        ]
+        return TimelineOut.model_construct(lines=out).model_dump_json().encode()
+
+
+def _milliseconds(spans: Iterable[tuple[int, int]]) -> list[Band]:
+    return [(begin // 1000, end // 1000) for begin, end in spans]
 
 
 class GapOut(Answer):

@@ -5247,7 +5247,7 @@ export interface components {
         LegalClass: "article_7" | "article_9" | "non_public";
         /**
          * LineOut
-         * @description The bands of one channel.
+         * @description The bands of one channel, in milliseconds since 1970.
          */
         LineOut: {
             /** Channel Id */
