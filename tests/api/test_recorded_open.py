@@ -26,7 +26,8 @@ from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex, moment
 from commonview.rendering import Source
 from commonview.security import AccessOutcome, Role
-from tests.api.harness import CHANNEL_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.api.test_recording import incident, records
 from tests.network.harness import until
 from tests.rendering.conftest import recordings  # noqa: F401 - a fixture

@@ -17,7 +17,8 @@ from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
 from commonview.recording.writing import Missing
 from commonview.security import AccessOutcome, AccessRecord, Action, OpenedAccess, Role, Subject
-from tests.api.harness import CHANNEL_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.network.harness import until
 
 pytestmark = pytest.mark.anyio
