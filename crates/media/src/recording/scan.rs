@@ -232,7 +232,8 @@ pub(super) fn describe(moov: &[u8], found: &mut Scan) {
 
 /// What a `moof` says of the `mdat` behind it.
 pub(super) struct Fragment {
-    at: u64,
+    /// Where it begins in the file.
+    pub at: u64,
     /// Octets of the `mdat`'s content.
     pub payload: u64,
     /// The track it belongs to.
