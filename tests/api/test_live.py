@@ -13,7 +13,8 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.media import NodeUnavailable, tickets
 from commonview.network import FailureCode, ViewerEventKind
 from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
-from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.api.harness import PASSWORD, Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio

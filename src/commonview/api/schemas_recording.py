@@ -6,9 +6,9 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, StringConstraints
 from typing_extensions import TypedDict
 
+from commonview.api.recorded_desk import Index
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
-from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
     Gap,
@@ -20,6 +20,7 @@ from commonview.recording import (
     Plan,
     PlanMode,
     Segment,
+    SegmentUnderWay,
     Tombstone,
     TrackState,
     TrackStatus,
@@ -238,6 +239,8 @@ class LineOut(TypedDict):
     gaps: list[Band]
     events: list[Band]
     device: list[Band]
+    open: list[Band]
+    """What of the recorded is being written just now: it grows."""
     device_failure: str | None
 
 
@@ -256,6 +259,7 @@ class TimelineOut(Answer):
                 gaps=_milliseconds(line.gaps),
                 events=_milliseconds(line.events),
                 device=_milliseconds(line.device),
+                open=_milliseconds(line.open),
                 device_failure=line.device_failure,
             )
             for line in lines
@@ -325,7 +329,10 @@ class RecordedRequest(Request):
 
 
 class SegmentOut(Answer):
-    """One segment, and where to fetch it under this access."""
+    """One segment, and where to fetch it under this access.
+
+    One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
+    """
 
     stream_number: int
     sequence: int
@@ -338,10 +345,11 @@ class SegmentOut(Answer):
     height: int
     audio: str
     gap_reason: str
+    is_open: bool
     url: str
 
     @classmethod
-    def of(cls, segment: Segment, access_id: str) -> Self:
+    def of(cls, segment: Segment | SegmentUnderWay, access_id: str) -> Self:
         """A segment under an access."""
         names = (
             "sequence",
@@ -359,6 +367,7 @@ class SegmentOut(Answer):
         return cls(
             **{name: getattr(segment, name) for name in names},
             stream_number=number,
+            is_open=isinstance(segment, SegmentUnderWay),
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
 
@@ -367,9 +376,13 @@ class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-    before ``init_bytes`` and any group can be appended to a player's buffer.
+    before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+    what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
     """
 
+    begin: AwareDatetime
+    end: AwareDatetime
+    is_open: bool
     bytes: int
     init_bytes: int
     video_codec: str
@@ -379,10 +392,16 @@ class SegmentIndexOut(Answer):
     groups: list[tuple[int, int, int]]
 
     @classmethod
-    def of(cls, head: SegmentHead, groups: list[SegmentGroup]) -> Self:
+    def of(cls, index: Index) -> Self:
         """The index of a segment."""
-        values = {name: getattr(head, name) for name in SegmentHead.__slots__}
-        return cls(**values, groups=[tuple(group) for group in groups])
+        head, segment = index.head, index.segment
+        return cls(
+            **{name: getattr(head, name) for name in head.__slots__},
+            begin=segment.begin,
+            end=segment.end,
+            is_open=isinstance(segment, SegmentUnderWay),
+            groups=[tuple(group) for group in index.groups],
+        )
 
 
 class RecordedOut(Answer):

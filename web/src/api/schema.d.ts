@@ -1956,6 +1956,8 @@ export interface paths {
         /**
          * Get Recorded Segment
          * @description A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+         *
+         *     Of one that is being written, what is on the disk now.
          */
         get: operations["get_recorded_segment"];
         put?: never;
@@ -5267,6 +5269,11 @@ export interface components {
                 number,
                 number
             ][];
+            /** Open */
+            open: [
+                number,
+                number
+            ][];
             /** Recorded */
             recorded: [
                 number,
@@ -6619,13 +6626,24 @@ export interface components {
          * @description What a segment holds, and where.
          *
          *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-         *     before ``init_bytes`` and any group can be appended to a player's buffer.
+         *     before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+         *     what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
          */
         SegmentIndexOut: {
             /** Audio Codec */
             audio_codec: string;
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
             /** Bytes */
             bytes: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
             /** Groups */
             groups: [
                 number,
@@ -6636,6 +6654,8 @@ export interface components {
             height: number;
             /** Init Bytes */
             init_bytes: number;
+            /** Is Open */
+            is_open: boolean;
             /** Video Codec */
             video_codec: string;
             /** Width */
@@ -6644,6 +6664,8 @@ export interface components {
         /**
          * SegmentOut
          * @description One segment, and where to fetch it under this access.
+         *
+         *     One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
          */
         SegmentOut: {
             /** Audio */
@@ -6666,6 +6688,8 @@ export interface components {
             gap_reason: string;
             /** Height */
             height: number;
+            /** Is Open */
+            is_open: boolean;
             /** Sequence */
             sequence: number;
             /** Sha256 */

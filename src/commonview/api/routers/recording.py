@@ -282,7 +282,10 @@ async def get_recorded_segment(
     context: Context,
     caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
 ) -> Response:
-    """A segment (MP4), in whole or by Range, for as long as the look and its grant last."""
+    """A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+
+    Of one that is being written, what is on the disk now.
+    """
     asked = request.headers.get("range")
     part = await context.recorded.part(caller.subject, access_id, stream_number, sequence, asked)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.end - part.begin)}
@@ -306,8 +309,9 @@ async def get_recorded_index(
     caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
 ) -> SegmentIndexOut:
     """Where in a segment its groups of pictures lie, for playing it by Range."""
-    head, groups = await context.recorded.index(caller.subject, access_id, stream_number, sequence)
-    return SegmentIndexOut.of(head, groups)
+    return SegmentIndexOut.of(
+        await context.recorded.index(caller.subject, access_id, stream_number, sequence)
+    )
 
 
 @router.delete("/recorded/{access_id}", status_code=204)
