@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commonview.media import NodeStats, StreamStats, ViewerStats
+from commonview.media import NodeStats, OpenSegment, StreamStats, ViewerStats
 
 
 class MediaDouble:
@@ -14,6 +14,15 @@ class MediaDouble:
     def __init__(self) -> None:
         self.cut: list[str] = []
         self.expected: list[str] = []
+        self.written: dict[str, list[OpenSegment]] = {}
+        """What each recorder is writing."""
+        self.turned: list[str] = []
+
+    def open_segments(self, recorder_id: str) -> list[OpenSegment]:
+        return self.written.get(recorder_id, [])
+
+    def turn_recorder(self, recorder_id: str) -> None:
+        self.turned.append(recorder_id)
 
     def expect_player(self, token: str) -> None:
         self.expected.append(token)

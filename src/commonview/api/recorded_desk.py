@@ -9,17 +9,33 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
-from commonview.api.recorded_files import PIECE, FileIndex, Part, read_index, read_part, read_span
-from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
+from commonview.api.recorded_files import (
+    PIECE,
+    Contents,
+    Index,
+    Part,
+    opened,
+    read_contents,
+    read_part,
+    read_span,
+)
+from commonview.recording import (
+    RecordingInvalid,
+    RecordingService,
+    RecordingUnknown,
+    Segment,
+    SegmentUnderWay,
+    Track,
+)
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 if TYPE_CHECKING:
@@ -31,6 +47,7 @@ _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
 _MOMENT: Final = timedelta(microseconds=1)
+_ReadT = TypeVar("_ReadT")
 
 
 @dataclass(slots=True)
@@ -56,14 +73,14 @@ class RecordedDesk:
         self._network = network
         self._recording = recording
         self._looks: dict[str, _Look] = {}
-        self._indexes: OrderedDict[tuple[Track, int], FileIndex] = OrderedDict()
+        self._indexes: OrderedDict[tuple[Track, int], Contents] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
         self.counters: Counter[str] = Counter()
 
     async def open(
         self, subject: Subject, wish: Wish, begin: datetime, end: datetime
-    ) -> tuple[OpenedAccess, list[Segment], datetime | None]:
+    ) -> tuple[OpenedAccess, list[Segment | SegmentUnderWay], datetime | None]:
         """Grant and record, then what there is, and from when on there is more than is told at once.
 
         Raises:
@@ -88,14 +105,14 @@ class RecordedDesk:
             raise NotFound("it was over before it began", kind="access_record", id=access_id)
         self.counters["opened"] += 1
         try:
-            return access, *await self._recording.segments(wish.channel_id, begin, end)
+            return access, *await self._told(wish.channel_id, begin, end)
         except BaseException:
             self._end(access_id, AccessOutcome.FAILED)
             raise
 
     async def segments(
         self, subject: Subject, access_id: str, begin: datetime | None
-    ) -> tuple[list[Segment], datetime | None]:
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
         """What there is under a look now, from a moment on; as `open` tells it.
 
         Raises:
@@ -105,7 +122,19 @@ class RecordedDesk:
         from_ = look.begin if begin is None else max(begin, look.begin)
         if from_ >= look.end:
             return [], None
-        return await self._recording.segments(look.channel_id, from_, look.end)
+        return await self._told(look.channel_id, from_, look.end)
+
+    async def _told(
+        self, channel_id: str, begin: datetime, end: datetime
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
+        """What is in the index, and behind it what is not yet."""
+        # In this order: what gets its row in between is told twice and not left out.
+        under_way = await self._recording.under_way.between(channel_id, begin, end)
+        segments, more = await self._recording.segments(channel_id, begin, end)
+        if more is not None:
+            return [*segments], more
+        rows = {(one.track, one.sequence) for one in segments}
+        return [*segments, *(one for one in under_way if (one.track, one.sequence) not in rows)], None
 
     async def part(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, asked: str | None
@@ -116,48 +145,45 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
-        look = self._look(subject, access_id)
-        track = Track(look.channel_id, stream_number)
-        return await to_thread.run_sync(lambda: read_part(self._file(look, track, sequence), asked))
+        return await self._read(
+            subject, access_id, stream_number, sequence, lambda meant, path: read_part(meant, path, asked)
+        )
 
-    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> FileIndex:
+    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Index:
         """Where in a segment its groups of pictures lie.
 
         Raises:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it, or it cannot be read.
         """
-        index, _ = await self._read(subject, access_id, stream_number, sequence, None)
+        index, _ = await self._indexed(subject, access_id, stream_number, sequence, None)
         return index
 
     async def opening(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int
-    ) -> tuple[FileIndex, Part]:
+    ) -> tuple[Index, Part]:
         """The index and the group of pictures at a moment of the segment. Raises: as `index`."""
-        index, part = await self._read(subject, access_id, stream_number, sequence, offset_us)
+        index, part = await self._indexed(subject, access_id, stream_number, sequence, offset_us)
         assert part is not None  # noqa: S101 - a moment was asked for
         return index, part
 
-    async def _read(
+    async def _indexed(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int | None
-    ) -> tuple[FileIndex, Part | None]:
-        look = self._look(subject, access_id)
-        track = Track(look.channel_id, stream_number)
+    ) -> tuple[Index, Part | None]:
+        track = Track(self._look(subject, access_id).channel_id, stream_number)
         known = self._indexes.pop((track, sequence), None)
 
-        def read() -> tuple[FileIndex, Part | None]:
-            path = self._file(look, track, sequence)
-            index = known or read_index(path)
+        def read(meant: Segment | SegmentUnderWay, path: Path) -> tuple[Index, Part | None]:
+            is_known = known is not None and isinstance(meant, Segment)
+            index = Index(meant, known if is_known and known is not None else read_contents(meant, path))
             if offset_us is None:
                 return index, None
-            group = index.group_at(offset_us)
-            try:
-                return index, read_span(path, group.offset, group.offset + group.bytes)
-            except OSError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+            group = index.contents.group_at(offset_us)
+            return index, read_span(path, group.offset, group.offset + group.bytes)
 
-        index, part = await to_thread.run_sync(read)
-        self._indexes[track, sequence] = index
+        index, part = await self._read(subject, access_id, stream_number, sequence, read)
+        if isinstance(index.segment, Segment):
+            self._indexes[track, sequence] = index.contents
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
         return index, part
@@ -168,11 +194,37 @@ class RecordedDesk:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
         return look
 
-    def _file(self, look: _Look, track: Track, sequence: int) -> Path:
-        """Where a segment lies that may be looked at under this look. Blocks."""
-        meant = self._recording.find(track, sequence)
+    async def _read(
+        self,
+        subject: Subject,
+        access_id: str,
+        stream_number: int,
+        sequence: int,
+        read: Callable[[Segment | SegmentUnderWay, Path], _ReadT],
+    ) -> _ReadT:
+        """Reads of a segment that may be looked at under this look: found and read in one go of a thread."""
+        look = self._look(subject, access_id)
+        track = Track(look.channel_id, stream_number)
+
+        def finished() -> _ReadT | None:
+            meant = self._recording.find(track, sequence)
+            return None if meant is None else read(meant, self._file(look, meant))
+
+        found = await to_thread.run_sync(finished)
+        if found is None:
+            under_way = await self._recording.under_way.at(track, sequence)
+            if under_way is None:  # it may have got its row meanwhile
+                found = await to_thread.run_sync(finished)
+            else:
+                found = await to_thread.run_sync(lambda: read(under_way, self._file(look, under_way)))
+        if found is None:
+            raise RecordingUnknown("there is no such segment", code="segment_unknown")
+        self._look(subject, access_id)  # it may be over meanwhile
+        return found
+
+    def _file(self, look: _Look, meant: Segment | SegmentUnderWay) -> Path:
         path = None
-        if meant is not None and meant.begin < look.end and meant.end > look.begin:
+        if meant.begin < look.end and meant.end > look.begin:
             path = self._recording.file_of(meant)
         if path is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
@@ -180,7 +232,7 @@ class RecordedDesk:
 
     async def at(
         self, subject: Subject, access_id: str, stream_number: int, moments: Sequence[datetime]
-    ) -> list[tuple[Segment, Path] | None]:
+    ) -> list[tuple[Segment | SegmentUnderWay, Path] | None]:
         """The segment of each of these moments, in their order, as far as the look covers it; else None.
 
         Raises:
@@ -190,19 +242,20 @@ class RecordedDesk:
         begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
         if begin >= end:
             return [None] * len(moments)
-        track = Track(look.channel_id, stream_number)
-        segments = await self._between(track, begin, end)
-        return [self._covering(segments, at) if begin <= at < end else None for at in moments]
+        found = await self._between(Track(look.channel_id, stream_number), begin, end)
+        return [self._covering(found, at) if begin <= at < end else None for at in moments]
 
-    async def one_at(self, track: Track, at: datetime) -> tuple[Segment, Path] | None:
+    async def one_at(self, track: Track, at: datetime) -> tuple[Segment | SegmentUnderWay, Path] | None:
         """The segment of a moment, for who has put a look of their own on record."""
         return self._covering(await self._between(track, at, at + _MOMENT), at)
 
-    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Segment]:
-        segments, _ = await self._recording.segments(track.channel_id, begin, end)
+    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Segment | SegmentUnderWay]:
+        segments, _ = await self._told(track.channel_id, begin, end)
         return [one for one in segments if one.track == track]
 
-    def _covering(self, segments: Sequence[Segment], at: datetime) -> tuple[Segment, Path] | None:
+    def _covering(
+        self, segments: Sequence[Segment | SegmentUnderWay], at: datetime
+    ) -> tuple[Segment | SegmentUnderWay, Path] | None:
         for segment in segments:
             if segment.begin <= at < segment.end and (path := self._recording.file_of(segment)) is not None:
                 return segment, path
@@ -239,7 +292,7 @@ class RecordedDesk:
                 if at >= part.end:
                     return
                 if descriptor is None:
-                    descriptor = await to_thread.run_sync(os.open, part.path, os.O_RDONLY | os.O_CLOEXEC)
+                    descriptor = await to_thread.run_sync(opened, part.path)
                 piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
         finally:
             if descriptor is not None:

@@ -5,11 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from commonview.api.recorded_files import FileIndex
+from commonview.api.recorded_files import Index
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
-from commonview.media import SegmentHead
-from commonview.recording import Segment
+from commonview.recording import Segment, SegmentUnderWay
 
 
 class RecordedRequest(Request):
@@ -29,7 +28,8 @@ class SegmentOut(Answer):
 
     ``begin`` and ``end`` are by the server's clock. ``device_pts_begin`` and ``device_pts_end`` are the time
     stamps of the first and last picture by the device's own clock, 90 kHz as it sent them; None when it sent
-    none that could be believed.
+    none that could be believed. One that ``is_open`` is not in the index yet and grows: end and bytes are
+    those of now, without a hash.
     """
 
     stream_number: int
@@ -45,10 +45,11 @@ class SegmentOut(Answer):
     gap_reason: str
     device_pts_begin: int | None
     device_pts_end: int | None
+    is_open: bool
     url: str
 
     @classmethod
-    def of(cls, segment: Segment, access_id: str) -> Self:
+    def of(cls, segment: Segment | SegmentUnderWay, access_id: str) -> Self:
         """A segment under an access."""
         names = (
             "sequence",
@@ -68,6 +69,7 @@ class SegmentOut(Answer):
         return cls(
             **{name: getattr(segment, name) for name in names},
             stream_number=number,
+            is_open=isinstance(segment, SegmentUnderWay),
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
 
@@ -76,10 +78,14 @@ class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-    before ``init_bytes`` and any group can be appended to a player's buffer. ``init`` holds the former, in
-    base64 (RFC 4648 4).
+    before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+    what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
+    ``init`` are the bytes before ``init_bytes``, in base64 (RFC 4648 4).
     """
 
+    begin: AwareDatetime
+    end: AwareDatetime
+    is_open: bool
     bytes: int
     init_bytes: int
     video_codec: str
@@ -90,11 +96,17 @@ class SegmentIndexOut(Answer):
     groups: list[tuple[int, int, int]]
 
     @classmethod
-    def of(cls, index: FileIndex) -> Self:
+    def of(cls, index: Index) -> Self:
         """The index of a segment."""
-        values = {name: getattr(index.head, name) for name in SegmentHead.__slots__}
-        init = b64encode(index.init).decode("ascii")
-        return cls(**values, init=init, groups=[tuple(group) for group in index.groups])
+        head, segment = index.contents.head, index.segment
+        return cls(
+            **{name: getattr(head, name) for name in head.__slots__},
+            begin=segment.begin,
+            end=segment.end,
+            is_open=isinstance(segment, SegmentUnderWay),
+            init=b64encode(index.contents.init).decode("ascii"),
+            groups=[tuple(group) for group in index.contents.groups],
+        )
 
 
 class RecordedOut(Answer):

@@ -235,6 +235,8 @@ class LineOut(TypedDict):
     gaps: list[Band]
     events: list[Band]
     device: list[Band]
+    open: list[Band]
+    """What of the recorded is being written just now: it grows."""
     device_failure: str | None
 
 
@@ -253,6 +255,7 @@ class TimelineOut(Answer):
                 gaps=_milliseconds(line.gaps),
                 events=_milliseconds(line.events),
                 device=_milliseconds(line.device),
+                open=_milliseconds(line.open),
                 device_failure=line.device_failure,
             )
             for line in lines

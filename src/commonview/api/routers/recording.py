@@ -289,7 +289,10 @@ async def get_recorded_segment(
     context: Context,
     caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
 ) -> Response:
-    """A segment (MP4), in whole or by Range, for as long as the look and its grant last."""
+    """A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+
+    Of one that is being written, what is on the disk now.
+    """
     asked = request.headers.get("range")
     part = await context.recorded.part(caller.subject, access_id, stream_number, sequence, asked)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.end - part.begin)}
