@@ -89,6 +89,7 @@ from commonview.security.passwords import Passwords
 from commonview.security.secrets import Vault
 from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
+from tests.api.transcodes import TranscodesDouble
 from tests.api.voice_room import VoiceDouble
 from tests.network.control_camera import ControlRoom
 from tests.waiting import PATIENCE_S
@@ -234,6 +235,7 @@ class NetworkDouble:
         self.break_with: Exception | None = None
         self.history: HistoryDouble
         self.voice = VoiceDouble(clock)
+        self.transcodes = TranscodesDouble(lambda session: self.live.update({session.id: session}))
         self.trace = TraceService(
             clock,
             cast(MediaNode, MediaDouble()),

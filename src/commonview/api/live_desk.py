@@ -43,6 +43,7 @@ _OUTCOMES = {
     "grant_ended": AccessOutcome.GRANT_ENDED,
     "grant_revoked": AccessOutcome.GRANT_REVOKED,
     "stream_ended": AccessOutcome.STREAM_ENDED,
+    "feed_lost": AccessOutcome.FAILED,
     "no_media": AccessOutcome.FAILED,
 }
 """By the media node's reason for a viewer that left; everything else is the viewer's own leaving."""
@@ -63,6 +64,7 @@ class Playable:
     session: LiveSession
     way: Way
     start_by: datetime
+    is_transcoded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,36 +154,45 @@ class LiveDesk:
         grant_id: str | None,
         protocol: ViewerProtocol,
         stream_number: int = 0,
+        as_h264: bool = False,
     ) -> Playable:
         """Grant, record, session, ticket: in this order. The camera is asked in the background.
 
+        ``as_h264``: the player knows nothing else, so that what is not H.264 is transcoded, and recorded so.
+
         Raises:
-            ChannelUnknown: before anything is written.
+            ChannelUnknown, TranscodeRefused: before anything is written.
             SecurityError, StorageUnavailable: refused; nothing was written and no camera was asked.
             NotSignedIn: the session ended meanwhile; the record is closed as failed.
             LiveRefused: the session failed at once; the record is closed as failed.
         """
         wish = Wish(channel_id, purpose_id, reason, duration_s, grant_id)
         sessions: list[LiveSession] = []
+        transcodes = self._network.transcodes
+        is_transcoded = as_h264 and not transcodes.is_needless(channel_id, stream_number)
+        detail: dict[str, str | int] = {"stream_number": stream_number}
+        if is_transcoded:
+            self._network.channel(channel_id)
+            transcodes.require_place(channel_id, stream_number)
+            detail["transcoded"] = "h264"
 
         async def begin(access: OpenedAccess) -> Begun:
-            session = await self._network.start_live(
-                channel_id,
-                access_id=access.record.id,
-                stream_number=stream_number,
-                user=subject.username,
-            )
+            who = {"access_id": access.record.id, "user": subject.username}
+            if is_transcoded:
+                session, stream_id = transcodes.start(channel_id, stream_number, **who)
+            else:
+                session = await self._network.start_live(channel_id, stream_number=stream_number, **who)
+                stream_id = session.stream_id
             sessions.append(session)
             return Begun(
                 session.id,
-                session.stream_id,
+                stream_id,
                 session.failure if session.state is SessionState.FAILED else None,
-                lambda: self._failed(session.id),
+                lambda: transcodes.failed(stream_id) or self._failed(session.id),
             )
 
-        detail = {"stream_number": stream_number}
         access, way, start_by = await self.open_wish(subject, wish, Action.LIVE_VIEW, protocol, detail, begin)
-        return Playable(access, sessions[0], way, start_by)
+        return Playable(access, sessions[0], way, start_by, is_transcoded)
 
     async def open_playback(
         self, subject: Subject, wish: Wish, start: datetime, end: datetime, protocol: ViewerProtocol

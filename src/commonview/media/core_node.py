@@ -42,6 +42,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TapStats,
     TlsIdentity,
     ViewerStats,
 )
@@ -411,6 +412,32 @@ class CoreMediaNode:
         """See `MediaNode.recording_disks`."""
         return [_disk_stats(one) for one in self._core.disk_stats()]
 
+    def open_fed(self, stream_id: str) -> int:
+        """See `MediaNode.open_fed`."""
+        try:
+            return self._core.open_fed(stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def open_tap(self, tap_id: str, stream_id: str) -> int:
+        """See `MediaNode.open_tap`."""
+        try:
+            return self._core.open_tap(tap_id, stream_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def close_tap(self, tap_id: str) -> None:
+        """See `MediaNode.close_tap`."""
+        try:
+            self._core.close_tap(tap_id)
+        except _core.CoreError as error:
+            raise _media_error(error) from None
+
+    def tap_stats(self, tap_id: str) -> TapStats | None:
+        """See `MediaNode.tap_stats`."""
+        values = self._core.tap_stats(tap_id)
+        return None if values is None else TapStats(**cast(dict[str, Any], values))
+
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""
         final = self.stream_stats(stream_id)
@@ -541,6 +568,7 @@ def _disk_stats(values: dict[str, object]) -> RecordingDiskStats:
 
 def _stream_stats(values: dict[str, object]) -> StreamStats:
     fields = cast(dict[str, Any], dict(values))
-    fields["transport"] = MediaTransport(fields["transport"])
+    carried = fields["transport"]
+    fields["transport"] = None if carried is None else MediaTransport(carried)
     fields["tracks"] = tuple(fields["tracks"])
     return StreamStats(**fields)
