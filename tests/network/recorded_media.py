@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commonview.media import (
     FileSinkStats,
+    OpenSegment,
     RecorderStats,
     RecorderTarget,
     RecordingDiskStats,
@@ -109,6 +110,12 @@ class RecordedOutlets:
 
     def tap_stats(self, tap_id: str) -> TapStats | None:
         return None
+
+    def turn_recorder(self, recorder_id: str) -> None:
+        raise AssertionError("nobody records here")
+
+    def open_segments(self, recorder_id: str) -> list[OpenSegment]:
+        return []
 
     def recorder_stats(self) -> list[RecorderStats]:
         return []

@@ -16,7 +16,7 @@ from commonview.rendering.export_model import (
 from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
 from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
-from commonview.rendering.studio import Place, Still, Strip, Studio
+from commonview.rendering.studio import Place, Still, Strip, Studio, Window
 from commonview.rendering.transcoder import LiveTranscoder, TranscoderLimits, TranscoderReport
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "Terms",
     "TranscoderLimits",
     "TranscoderReport",
+    "Window",
 ]
