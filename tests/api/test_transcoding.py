@@ -15,7 +15,8 @@ from commonview.network import Viewer, ViewerEventKind
 from commonview.network.transcoding import Transcode, TranscodeRefused, TranscoderState
 from commonview.rendering import TranscoderReport
 from commonview.security import AccessOutcome, AccessRecord, Role
-from tests.api.harness import CHANNEL_ID, Harness, harness
+from tests.api.harness import Harness, harness
+from tests.api.network_room import CHANNEL_ID
 
 pytestmark = pytest.mark.anyio
 

@@ -42,10 +42,11 @@ def framed(picture: Picture, kind: Kind = Kind.H264) -> bytes:
     return packed(Frame(kind, flags, picture.pts, picture.pts, picture.data))
 
 
-def frames(end: socket.socket, count: int) -> list[Frame]:
+def frames(end: socket.socket, count: int = 0, *, until: Kind | None = None) -> list[Frame]:
+    """The next so many frames, or up to the first of a kind."""
     reader = Reader(end)
-    found = []
-    while len(found) < count:
+    found: list[Frame] = []
+    while len(found) < count if until is None else not found or found[-1].kind is not until:
         frame = reader.next()
         assert frame is not None, f"closed after {len(found)} frames"
         found.append(frame)
@@ -84,12 +85,13 @@ def test_time_stamps_and_sound_keep_their_places(
         feed.sendall(packed(Frame(Kind.G711A, Flag(0), pts, pts, tone("alaw", 1)[number])))
     log.wait_for(FirstKeyFrame)
     with tapped(node) as end:
-        feed.sendall(packed(Frame(Kind.H264, Flag(0), origin + 6 * 3600, 0, clip()[6].data)))
+        end_at = origin + 6 * 3600
+        feed.sendall(packed(Frame(Kind.H264, Flag(0), end_at, end_at, clip()[6].data)))
         aac = tone("aac", 1)[0]
-        feed.sendall(packed(Frame(Kind.AAC, Flag(0), origin + 6 * 3600, 0, aac)))
-        found = frames(end, 8)
+        feed.sendall(packed(Frame(Kind.AAC, Flag(0), end_at, end_at, aac)))
+        found = frames(end, until=Kind.AAC)
     pictures = [frame for frame in found if frame.kind is Kind.H264]
-    assert [frame.pts for frame in pictures][:6] == [number * 3600 for number in range(6)]
+    assert [frame.pts for frame in pictures] == [number * 3600 for number in range(7)]
     assert (found[-1].kind, found[-1].payload) == (Kind.AAC, aac)
     stats = node.stream_stats("fed")
     assert stats is not None

@@ -35,10 +35,9 @@ async def opened(
     *,
     codec: CodecChoice = "h265",
     channels: int = 1,
-    media_timeout_s: float = 8.0,
     **settings: object,
 ) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
-    options = {"codec": codec, "channels": channels, "media_timeout_s": media_timeout_s}
+    options = {"codec": codec, "channels": channels}
     async with media_room(folder, "tcp-passive", more_settings=settings, **options) as (room, _, node):  # type: ignore[arg-type]
         yield room, node
 
@@ -138,7 +137,7 @@ async def test_a_transcoder_that_is_killed_is_told_to_its_viewers_and_the_next_g
 
 
 async def test_a_transcoder_that_gives_nothing_is_ended(tmp_path: Path) -> None:
-    async with opened(tmp_path, media_timeout_s=1) as (room, node):
+    async with opened(tmp_path) as (room, node):
         transcodes(room)._command = (sys.executable, "-c", _TAKES_ALL_GIVES_NOTHING)
         viewer = await watch(room, node, "one")
         await viewer.over.wait()

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from anyio import to_thread
 
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.api.media_address import Way
 from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
@@ -77,17 +78,6 @@ class PlayablePast:
     playback: Playback
     way: Way
     start_by: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody asks to see, and what for: a purpose and a reason, or a running grant."""
-
-    channel_id: str
-    purpose_id: str | None
-    reason: str | None
-    duration_s: int | None
-    grant_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,32 +389,3 @@ class LiveDesk:
             lambda: self._security.close_access(access_id, outcome, bytes_sent=bytes_sent)
         )
         self.counters.closed += 1
-
-
-def span_detail(start: datetime, end: datetime) -> dict[str, str]:
-    """A span of the past as records and log name it: UTC, ISO 8601."""
-    return {name: moment.astimezone(UTC).isoformat() for name, moment in (("from", start), ("to", end))}
-
-
-async def open_wish(
-    security: SecurityService,
-    subject: Subject,
-    wish: Wish,
-    action: Action,
-    protocol: str,
-    detail: Mapping[str, str | int],
-) -> OpenedAccess:
-    """`SecurityService.open_access` off the event loop."""
-    return await to_thread.run_sync(
-        lambda: security.open_access(
-            subject,
-            wish.channel_id,
-            action,
-            purpose_id=wish.purpose_id,
-            reason=wish.reason,
-            duration_s=wish.duration_s,
-            grant_id=wish.grant_id,
-            protocol=protocol,
-            detail=detail,
-        )
-    )

@@ -6,6 +6,7 @@
 mod config;
 mod output;
 mod stats;
+mod units;
 
 pub use crate::payload_format::PayloadFormat;
 pub use config::{AfterLoss, IngestConfig, SourceId, SsrcPolicy};
@@ -21,7 +22,6 @@ use crate::reorder::{Reorder, SequenceWatch};
 use crate::rfc4571::{Framer, FramerStats};
 use crate::rtp::{RtpPacket, is_rtcp};
 use crate::ssrc::SsrcGate;
-use crate::timeline::DeviceTime;
 
 /// TCP connections of one stream whose framing is kept at the same time.
 pub const MAX_CONNECTIONS: usize = 4;
@@ -128,28 +128,6 @@ impl Ingest {
         out: &mut Vec<IngestOutput>,
     ) {
         self.core.frame(now_us, packet, connection, out);
-    }
-
-    /// Takes a whole access unit in Annex B form.
-    pub fn push_unit(
-        &mut self,
-        now_us: u64,
-        time: DeviceTime,
-        unit: &[u8],
-        out: &mut Vec<IngestOutput>,
-    ) {
-        let packets = &mut self.core.packets;
-        packets.packets += 1;
-        packets.used += 1;
-        packets.bytes += unit.len() as u64;
-        self.core.demux.unit(now_us, time, unit, out);
-    }
-
-    /// Where a time stamp of the clock of [`Ingest::push_unit`] lies; none before there is a picture.
-    pub fn placed(&self, now_us: u64, pts: u64) -> Option<i64> {
-        let video = self.core.demux.video();
-        video.parameters()?;
-        Some(video.timeline().place_audio(Some(pts), now_us))
     }
 
     /// Takes audio that came beside the video's own packets, placed on the stream's timeline.

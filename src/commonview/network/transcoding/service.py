@@ -314,8 +314,9 @@ class Transcodes:
     def _stalled(self, run: _Run) -> None:
         """Nothing comes out. Where something goes in, the transcoder is of no use and is ended."""
         run.state = TranscoderState.STALLED
-        stats = self._node.stream_stats(run.session.stream_id)
-        if stats is not None and stats.stall_reason is None and run.task is not None:
+        source, taken = self._node.stream_stats(run.session.stream_id), self._node.tap_stats(run.tap_id)
+        flows = source is not None and source.stall_reason is None
+        if flows and taken is not None and taken.pictures and run.task is not None:
             self._lost(run, "transcoder_stalled")
             run.task.cancel()
 
