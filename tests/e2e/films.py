@@ -48,11 +48,9 @@ def _encoder(scene: Scene) -> Any:
     encoder.bit_rate = 500_000
     encoder.gop_size = PER_SECOND
     encoder.max_b_frames = scene.b_frames
-    encoder.options = {
-        "preset": "ultrafast",
-        "profile": scene.profile,
-        "x264-params": "scenecut=0:open-gop=0",
-    }
+    preset = "ultrafast" if scene.profile == "baseline" else "veryfast"
+    params = "scenecut=0:open-gop=0"
+    encoder.options = {"preset": preset, "profile": scene.profile, "x264-params": params}
     return encoder
 
 

@@ -29,7 +29,7 @@ PICTURE_MS = 1000 / PER_SECOND
 
 @dataclass(frozen=True, slots=True)
 class Yard:
-    """A server whose cameras have been recorded for a while, and are gone."""
+    """A server that has recorded its cameras for a while, and has stopped."""
 
     server: Server
     channels: dict[str, str]
@@ -72,18 +72,22 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
             client = server.sign_in(SUPERVISOR)
             listed = wait_for(lambda: len(one := channels(client)) == 2 and one, "both cameras in the tree")
             found = Yard(server, {str(one["device"]["id"]): str(one["id"]) for one in listed})
+            plans = []
             for channel_id in found.channels.values():
                 plan = {"name": channel_id, "channel_id": channel_id, "mode": "always", "purpose": "safety"}
-                assert client.post("/api/recording/plans", json=plan).status_code == 201
+                made = client.post("/api/recording/plans", json=plan)
+                assert made.status_code == 201, made.text
+                plans.append(made.json()["id"])
             for camera in found.channels:
                 wait_for(lambda: _seconds(found.segments(camera)) >= 24, f"recordings of {camera}", every_s=2)  # noqa: B023
-        # What was being written is finished when its camera has gone.
-        for camera in found.channels:
-            wait_for(
-                lambda: all(not one["is_open"] for one in found.segments(camera)),  # noqa: B023
-                "the last segment to be finished",
-                every_s=1,
-            )
+            for plan_id in plans:
+                assert client.delete(f"/api/recording/plans/{plan_id}").status_code == 204
+            for camera in found.channels:
+                wait_for(
+                    lambda: all(not one["is_open"] for one in found.segments(camera)),  # noqa: B023
+                    "the last segment to be finished",
+                    every_s=1,
+                )
         yield found
 
 

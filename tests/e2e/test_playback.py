@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.e2e.console import SCREENS, Console
@@ -271,24 +272,20 @@ def test_what_was_just_seen_live_is_seen_again(yard: Server, window: Window) -> 
 
 def test_a_revoked_grant_takes_the_picture_away_and_is_on_record(yard: Server, window: Window) -> None:
     console = _open(yard, window, 1, _begin(yard) + 2000)
-    client = yard.sign_in(INVESTIGATOR)
-    grants: list[dict[str, Any]] = client.get("/api/grants", params={"active": True, "limit": 100}).json()[
-        "items"
-    ]
-    newest = max(grants, key=lambda one: str(one["starts_at"]))
+    newest = _grant(yard)
     supervisor = yard.sign_in(SUPERVISOR)
-    revoked = supervisor.delete(f"/api/grants/{newest['id']}", params={"reason": "no longer needed"})
+    revoked = supervisor.delete(f"/api/grants/{newest}", params={"reason": "no longer needed"})
     assert revoked.status_code == 200, revoked.text
     expect(console.see("playback-tile-1")).to_have_attribute("data-state", "ended")
     assert console.video("playback-tile-1")["width"] == 0, "nothing of it stays in the decoder"
     records = supervisor.get("/api/access-records").json()["items"]
-    mine = [one for one in records if one["grant_id"] == newest["id"]]
+    mine = [one for one in records if one["grant_id"] == newest]
     wait_for(
         lambda: (
             {
                 one["outcome"]
                 for one in supervisor.get("/api/access-records").json()["items"]
-                if one["grant_id"] == newest["id"]
+                if one["grant_id"] == newest
             }
             == {"grant_revoked"}
         ),
@@ -296,6 +293,37 @@ def test_a_revoked_grant_takes_the_picture_away_and_is_on_record(yard: Server, w
     )
     assert mine
     assert {one["action"] for one in mine} == {"recording.view"}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_picture_on_screen_is_kept_and_on_record(yard: Server, window: Window, language: str) -> None:
+    console = _open(yard, window, 1, _begin(yard) + 5300, language)
+    _stand(console)
+    [shown] = _wait_for_pictures_at(console, 1, _position(console))
+    console.see("playback-tile-1").get_by_test_id("still").click()
+    picture = console.see("still-picture")
+    expect(picture).to_be_visible()
+    console.shot("playback-still")
+    assert console.accessibility_faults() == []
+    with console.page.expect_download() as saving:
+        console.see("still-save").click()
+    name = saving.value.suggested_filename
+    camera = str(console.see("playback-tile-1").locator("h2").inner_text())
+    moment = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(shown // 1000))
+    assert name == f"{camera}_{moment}.{shown % 1000:03}.jpg"
+    with Image.open(saving.value.path()) as kept:
+        assert (kept.format, kept.size) == ("JPEG", (1280, 720))
+    records = yard.sign_in(SUPERVISOR).get("/api/access-records").json()["items"]
+    [record] = [one for one in records if one["protocol"] == "snapshot" and one["grant_id"] == _grant(yard)]
+    assert (record["action"], record["outcome"]) == ("recording.view", "closed")
+    assert record["bytes_sent"] == Path(saving.value.path()).stat().st_size
+
+
+def _grant(server: Server) -> str:
+    """The newest."""
+    client = server.sign_in(INVESTIGATOR)
+    grants = client.get("/api/grants", params={"active": True, "limit": 100}).json()["items"]
+    return str(max(grants, key=lambda one: str(one["starts_at"]))["id"])
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

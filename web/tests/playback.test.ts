@@ -87,6 +87,12 @@ describe('which groups are fetched', () => {
     expect(groupAt([], 0)).toBeNull()
   })
 
+  test('with pictures decoded ahead of their time the first one stands for the beginning of the segment', () => {
+    const ahead = groupsOf(segment(6000, 9000), [[80_000, 1000, 500], [1_080_000, 1500, 700]])
+    expect(groupAt([...groups, ...ahead], 6000)?.id).toBe('0/6000/0')
+    expect(ahead.map((group) => [group.begin, group.end])).toEqual([[6000, 7080], [7080, 9000]])
+  })
+
   test('the one that is shown comes first and alone, then those ahead together', () => {
     expect(wanted(groups, have(), aim).map((group) => group.id)).toEqual(['0/0/1'])
     expect(wanted(groups, have('0/0/1'), { ...aim, at: 100 }).map((group) => group.id)).toEqual(['0/0/0'])

@@ -213,7 +213,7 @@ export class Camera {
     if (group === null) return { begin: ask.position, end: ask.position + intoPictureMs }
     if (this.keysOnly(ask)) return group
     const times = this.times.get(group.id) ?? []
-    const index = times.findLastIndex((one) => one <= ask.position + 0.5)
+    const index = Math.max(0, times.findLastIndex((one) => one <= ask.position + 0.5))
     const begin = times[index]
     if (begin === undefined) return { begin: Math.max(ask.position, group.begin), end: group.end }
     return { begin, end: times[index + 1] ?? group.end }

@@ -25,14 +25,17 @@ export interface Aim {
 /** Most bytes of one request, so that what is nearest is there first. */
 export const batchBytes = 2 * 1024 * 1024
 
-/** The groups of a segment from what the server tells of it: (begins, microseconds; offset; bytes). */
+/**
+ * The groups of a segment from what the server tells of it: (begins, microseconds; offset; bytes). The first one stands for what is
+ * before it, too: with pictures that are decoded ahead of their time it is shown a little after the segment begins.
+ */
 export function groupsOf(segment: Segment, told: readonly (readonly [number, number, number])[]): Group[] {
   return told.map(([beginUs, offset, bytes], index) => {
     const next = told[index + 1]
     return {
       id: `${segment.stream}/${segment.sequence}/${index}`,
       segment,
-      begin: segment.begin + beginUs / 1000,
+      begin: index === 0 ? segment.begin : segment.begin + beginUs / 1000,
       end: next === undefined ? Math.max(segment.end, segment.begin + beginUs / 1000 + 1) : segment.begin + next[0] / 1000,
       offset,
       bytes,
