@@ -10,16 +10,16 @@ import asyncio
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
-from commonview.media import SegmentGroup, SegmentHead, segment_groups
+from commonview.media import SegmentGroup, SegmentHead, SegmentSound, segment_groups, segment_sound
 from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
@@ -32,7 +32,9 @@ PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
+_LONGEST_SOUND_US: Final = 60_000_000
 _MOMENT: Final = timedelta(microseconds=1)
+_Found = TypeVar("_Found")
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -149,16 +151,30 @@ class RecordedDesk:
         path = await self._path(subject, access_id, stream_number, sequence)
         known = self._indexes.pop(path, None)
         if known is None:
-            try:
-                known = await to_thread.run_sync(segment_groups, path)
-            except FileNotFoundError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-            except OSError as error:
-                raise RecordingUnknown(str(error), code="segment_unreadable") from error
+            known = await _read(lambda: segment_groups(path))
         self._indexes[path] = known
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
         return known
+
+    async def sound(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, begin_us: int, end_us: int
+    ) -> SegmentSound:
+        """The sound that begins in a span of a segment, as browsers play it.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+            RecordingInvalid: no span, or more than a minute.
+            RecordingUnknown: no such segment in it, it cannot be read, or browsers play no sound of it.
+        """
+        if not 0 < end_us - begin_us <= _LONGEST_SOUND_US:
+            raise RecordingInvalid("sound is given out for a minute at most", field="end_us")
+        path = await self._path(subject, access_id, stream_number, sequence)
+        found = await _read(lambda: segment_sound(path, begin_us, end_us))
+        if found is None:
+            raise RecordingUnknown("no sound that browsers play", code="segment_without_sound")
+        self.shown(subject, access_id, len(found.data))
+        return found
 
     def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
@@ -200,7 +216,7 @@ class RecordedDesk:
         return None
 
     def shown(self, subject: Subject, access_id: str, size_bytes: int) -> None:
-        """Pictures are given out under a look. Raises NotFound: it is over meanwhile."""
+        """Pictures or sound are given out under a look. Raises NotFound: it is over meanwhile."""
         self._look(subject, access_id).bytes_sent += size_bytes
 
     async def send(self, part: Part) -> AsyncIterator[bytes]:
@@ -262,6 +278,16 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.INTERRUPTED)
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+async def _read(reading: Callable[[], _Found]) -> _Found:
+    """What is found in a segment by reading that blocks. Raises RecordingUnknown: it is gone or damaged."""
+    try:
+        return await to_thread.run_sync(reading)
+    except FileNotFoundError as error:
+        raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+    except OSError as error:
+        raise RecordingUnknown(str(error), code="segment_unreadable") from error
 
 
 def _range(asked: str | None, length: int) -> tuple[int, int]:

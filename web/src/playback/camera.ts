@@ -8,6 +8,7 @@ import { pictures, standing } from './fragments'
 import { discardable, groupAt, wanted, type Aim, type Group, type Held } from './groups'
 import { Library, type Head } from './library'
 import { before, goesOn, landing, lineOf, segmentAt, type Segment } from './line'
+import { RecordedSound } from './recordedSound'
 import { Screen, ScreenTrouble } from './screen'
 import { Watch } from './watch'
 
@@ -34,6 +35,7 @@ const stuckMs = 1500
 export class Camera {
   readonly screen: Screen
   readonly watch: Watch
+  readonly sound: RecordedSound
   line: Segment[] = []
   trouble: CameraTrouble | null = null
   private readonly library = new Library()
@@ -55,6 +57,7 @@ export class Camera {
   constructor(private readonly origin: number, clockAt: (now: number) => number | null) {
     this.screen = new Screen(() => this.fail('playback_decode_error'))
     this.watch = new Watch(this.screen.video, origin, clockAt)
+    this.sound = new RecordedSound(origin)
   }
 
   /** What is recorded, as it is known now; the pictures that are there stay. */
@@ -80,6 +83,7 @@ export class Camera {
     if (this.closed) return
     const here = { ...ask, position: landing(this.line, ask.position) }
     this.fetchAround(here, now)
+    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.get(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
     const { video } = this.screen
     if (segmentAt(this.line, here.position) === null || !this.hasPictures(here)) {
       if (!video.paused) video.pause()
@@ -109,6 +113,7 @@ export class Camera {
     this.fetching?.stop.abort()
     for (const stop of this.learning.values()) stop.abort()
     this.watch.close()
+    this.sound.close()
     this.screen.close()
   }
 

@@ -11,6 +11,8 @@ type SegmentIndex = components['schemas']['SegmentIndexOut']
 export interface Head {
   mime: string
   codec: string
+  /** As `codec`, of the sound; empty without. */
+  audio: string
   init: Uint8Array<ArrayBuffer>
   groups: Group[]
   width: number
@@ -52,6 +54,7 @@ export class Library {
     return {
       mime: `video/mp4; codecs="${told.video_codec}"`,
       codec: told.video_codec,
+      audio: told.audio_codec,
       init: pictureInit(init),
       groups: groupsOf(segment, told.groups),
       width: told.width,

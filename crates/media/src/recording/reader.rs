@@ -89,14 +89,24 @@ pub fn fragments(path: &Path) -> io::Result<(Head, Vec<Place>)> {
     Ok((head, found))
 }
 
-fn unreadable(what: &str) -> Error {
+pub(super) fn unreadable(what: &str) -> Error {
     Error::new(
         ErrorKind::InvalidData,
         format!("not a readable segment: {what}"),
     )
 }
 
-fn head(file: &File) -> io::Result<Head> {
+/// `ftyp` and `moov`.
+pub(super) struct Beginning {
+    /// Bytes of the file.
+    length: u64,
+    /// Bytes of both boxes.
+    init: u64,
+    /// The content of `moov`.
+    pub moov: Vec<u8>,
+}
+
+pub(super) fn beginning(file: &File) -> io::Result<Beginning> {
     let length = file.metadata()?.len();
     let Some((kind, first)) = scan::head(file, 0, length)? else {
         return Err(unreadable("no box at its beginning"));
@@ -113,6 +123,12 @@ fn head(file: &File) -> io::Result<Head> {
         None
     };
     let moov = moov.ok_or_else(|| unreadable("no moov"))?;
+    let init = first + size;
+    Ok(Beginning { length, init, moov })
+}
+
+fn head(file: &File) -> io::Result<Head> {
+    let Beginning { length, init, moov } = beginning(file)?;
     let mut told = Scan::default();
     scan::describe(&moov, &mut told);
     let codecs = codecs(&moov);
@@ -121,7 +137,7 @@ fn head(file: &File) -> io::Result<Head> {
     }
     Ok(Head {
         length,
-        init: first + size,
+        init,
         codecs,
         width: told.width,
         height: told.height,
@@ -270,30 +286,44 @@ fn grouped(places: &[Place]) -> Vec<Group> {
     found
 }
 
+/// A whole fragment and the octets of both its boxes.
+pub(super) struct Located {
+    pub fragment: Fragment,
+    pub bytes: u64,
+}
+
+/// The whole fragment at a place of a file of `length`; `None` when there is none.
+pub(super) fn fragment_at(file: &File, length: u64, at: u64) -> io::Result<Option<Located>> {
+    let Some((kind, size)) = scan::head(file, at, length)? else {
+        return Ok(None);
+    };
+    if &kind != b"moof" {
+        return Ok(None);
+    }
+    let Some(moof) = scan::read(file, at + HEAD..at + size)? else {
+        return Ok(None);
+    };
+    let Some(fragment) = Fragment::of(&moof, at) else {
+        return Ok(None);
+    };
+    let content = scan::head(file, at + size, length)?;
+    let content =
+        content.filter(|(kind, payload)| kind == b"mdat" && payload - HEAD == fragment.payload);
+    Ok(content.map(|(_, payload)| Located {
+        fragment,
+        bytes: size + payload,
+    }))
+}
+
 fn walk(file: &File, head: &Head) -> io::Result<Vec<Place>> {
     let mut found = Vec::new();
     let mut at = head.init;
-    while let Some((b"moof", size)) = scan::head(file, at, head.length)?
-        .as_ref()
-        .map(|(kind, size)| (kind, *size))
-    {
-        let Some(moof) = scan::read(file, at + HEAD..at + size)? else {
-            break;
-        };
-        let Some(fragment) = Fragment::of(&moof, at) else {
-            break;
-        };
-        let Some((kind, payload)) = scan::head(file, at + size, head.length)? else {
-            break;
-        };
-        if &kind != b"mdat" || payload - HEAD != fragment.payload {
-            break;
-        }
+    while let Some(Located { fragment, bytes }) = fragment_at(file, head.length, at)? {
         if found.len() == FRAGMENTS_MAX {
             return Err(unreadable("too many fragments"));
         }
-        found.push(place(&fragment, head, at, size + payload));
-        at += size + payload;
+        found.push(place(&fragment, head, at, bytes));
+        at += bytes;
     }
     Ok(found)
 }
@@ -315,7 +345,7 @@ fn place(fragment: &Fragment, head: &Head, offset: u64, bytes: u64) -> Place {
     }
 }
 
-fn microseconds(ticks: u64, scale: u32) -> u64 {
+pub(super) fn microseconds(ticks: u64, scale: u32) -> u64 {
     (u128::from(ticks) * 1_000_000 / u128::from(scale.max(1))).min(u128::from(u64::MAX)) as u64
 }
 
