@@ -14,7 +14,7 @@ describe('pieces of recorded sound', () => {
 
   it('are told from where the clock stands on, segment by segment', () => {
     const found = piecesFrom(line, at + 5000, 8000).map((one) => one.id)
-    expect(found).toEqual(['0/1/1', '0/1/2', '0/2/0'])
+    expect(found).toEqual(['0/1/1', `0/1/${at + 10_000}`, `0/2/${at + 13_000}`])
   })
 
   it('tile a segment, and the last one takes what begins a little behind its end', () => {

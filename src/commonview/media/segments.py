@@ -36,6 +36,21 @@ class SegmentGroup(NamedTuple):
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """A segment that is not reported yet, as far as it is durable; times in microseconds since 1970."""
+
+    path: Path
+    """Its name while it is unfinished."""
+    begin_us: int
+    end_us: int
+    """When the last picture that is durable ends."""
+    head: SegmentHead | None
+    """None before the first picture is durable. Its ``bytes`` are those that are: whole fragments."""
+    groups: tuple[SegmentGroup, ...]
+    """The last one as far as it is there."""
+
+
 class SegmentFragment(NamedTuple):
     """One ``moof`` with its ``mdat``: a picture, or a run of sound."""
 
@@ -78,15 +93,19 @@ def segment_index(path: Path) -> tuple[SegmentHead, list[SegmentFragment]]:
     return SegmentHead(**cast(dict[str, Any], head)), [SegmentFragment(*one) for one in found]
 
 
-def segment_sound(path: Path, begin_us: int, end_us: int) -> SegmentSound | None:
+def segment_sound(
+    path: Path, begin_us: int, end_us: int, *, readable: int | None = None
+) -> SegmentSound | None:
     """The runs of sound that begin in a span of a segment: AAC as recorded, G.711 exactly as FLAC.
+
+    Of one that is being written, ``readable`` bytes are looked at.
 
     None when the segment has no sound that browsers play. Blocks. Raises `OSError`, also for a file that is
     no segment.
     """
     from commonview.media import _core
 
-    found = _core.segment_sound(str(path), begin_us, end_us)
+    found = _core.segment_sound(str(path), begin_us, end_us, readable)
     return None if found is None else SegmentSound(*found)
 
 

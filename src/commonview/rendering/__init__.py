@@ -16,7 +16,7 @@ from commonview.rendering.export_model import (
 from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
 from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
-from commonview.rendering.studio import Place, Still, Strip, Studio
+from commonview.rendering.studio import Place, Still, Strip, Studio, Window
 
 __all__ = [
     "ChannelPart",
@@ -41,4 +41,5 @@ __all__ = [
     "Strip",
     "Studio",
     "Terms",
+    "Window",
 ]

@@ -1956,6 +1956,8 @@ export interface paths {
         /**
          * Get Recorded Segment
          * @description A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+         *
+         *     Of one that is being written, what is on the disk now.
          */
         get: operations["get_recorded_segment"];
         put?: never;
@@ -3036,7 +3038,7 @@ export interface components {
          * @description How an access ended. OPEN while it lasts.
          * @enum {string}
          */
-        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "interrupted";
+        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "lost" | "interrupted";
         /**
          * AccessRecordOut
          * @description That somebody looked.
@@ -5267,7 +5269,7 @@ export interface components {
         LegalClass: "article_7" | "article_9" | "non_public";
         /**
          * LineOut
-         * @description The bands of one channel.
+         * @description The bands of one channel, in milliseconds since 1970.
          */
         LineOut: {
             /** Channel Id */
@@ -5286,6 +5288,11 @@ export interface components {
             ][];
             /** Gaps */
             gaps: [
+                number,
+                number
+            ][];
+            /** Open */
+            open: [
                 number,
                 number
             ][];
@@ -6641,13 +6648,24 @@ export interface components {
          * @description What a segment holds, and where.
          *
          *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-         *     before ``init_bytes`` and any group can be appended to a player's buffer.
+         *     before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+         *     what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
          */
         SegmentIndexOut: {
             /** Audio Codec */
             audio_codec: string;
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
             /** Bytes */
             bytes: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
             /** Groups */
             groups: [
                 number,
@@ -6658,6 +6676,8 @@ export interface components {
             height: number;
             /** Init Bytes */
             init_bytes: number;
+            /** Is Open */
+            is_open: boolean;
             /** Video Codec */
             video_codec: string;
             /** Width */
@@ -6666,6 +6686,8 @@ export interface components {
         /**
          * SegmentOut
          * @description One segment, and where to fetch it under this access.
+         *
+         *     One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
          */
         SegmentOut: {
             /** Audio */
@@ -6688,6 +6710,8 @@ export interface components {
             gap_reason: string;
             /** Height */
             height: number;
+            /** Is Open */
+            is_open: boolean;
             /** Sequence */
             sequence: number;
             /** Sha256 */
@@ -8303,6 +8327,8 @@ export interface components {
         /**
          * ViewerRowOut
          * @description One viewer. `account_name` is empty for whoever may not read access records.
+         *
+         *     From `lost` on it is what a player by RTSP reports of its reception; null while it reports nothing.
          */
         ViewerRowOut: {
             /** Access Id */
@@ -8319,8 +8345,16 @@ export interface components {
             drops: number;
             /** Falls */
             falls: number;
+            /** Jitter Ms */
+            jitter_ms: number | null;
+            /** Loss */
+            loss: number | null;
+            /** Lost */
+            lost: number | null;
             /** Protocol */
             protocol: string;
+            /** Round Trip Ms */
+            round_trip_ms: number | null;
             /** Since */
             since: string | null;
             /** Stream Id */

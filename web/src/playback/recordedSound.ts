@@ -50,7 +50,9 @@ export function piecesFrom(line: readonly Segment[], at: number, untilMs: number
     for (let number = 0; number < count; number++) {
       const begin = segment.begin + number * pieceMs
       const end = number === count - 1 ? segment.end + overhangMs : begin + pieceMs
-      if (end > at && begin < at + untilMs) found.push({ id: `${segment.stream}/${segment.sequence}/${number}`, segment, begin, end })
+      // The last one of a segment that is being written is another one when more is there.
+      const id = `${segment.stream}/${segment.sequence}/${number === count - 1 ? segment.end : number}`
+      if (end > at && begin < at + untilMs) found.push({ id, segment, begin, end })
     }
   }
   return found

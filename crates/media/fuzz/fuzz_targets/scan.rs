@@ -38,7 +38,7 @@ fn read(path: &Path, length: u64) {
             assert!(group.offset >= head.init && group.offset + group.bytes <= length);
         }
     }
-    if let Ok(Some(heard)) = sound::sound(path, 0..u64::MAX) {
+    if let Ok(Some(heard)) = sound::sound(path, 0..u64::MAX, None) {
         assert!(heard.bytes.starts_with(&[0, 0, 0]));
     }
 }

@@ -32,9 +32,10 @@ pub struct Heard {
 }
 
 /// The runs of sound that begin in a span, microseconds from the beginning of the segment: spans side by side give each
-/// run once. `None` when the segment has no sound that browsers play.
-pub fn sound(path: &Path, span: Range<u64>) -> io::Result<Option<Heard>> {
-    let (head, groups) = reader::groups(path)?;
+/// run once. Of a segment that is being written, `readable` octets are looked at. `None` when the segment has no sound that browsers play.
+pub fn sound(path: &Path, span: Range<u64>, readable: Option<u64>) -> io::Result<Option<Heard>> {
+    let (mut head, groups) = reader::groups(path)?;
+    head.length = head.length.min(readable.unwrap_or(u64::MAX));
     let file = File::open(path)?;
     let Beginning { moov, .. } = reader::beginning(&file)?;
     let Some(source) = recorded(&moov, head.audio_timescale) else {

@@ -83,7 +83,7 @@ fn runs(heard: &Heard) -> Vec<(u64, u64, u32)> {
 }
 
 fn heard(path: &Path, span: Range<u64>) -> Heard {
-    sound(path, span).unwrap().unwrap()
+    sound(path, span, None).unwrap().unwrap()
 }
 
 #[test]
@@ -130,6 +130,16 @@ fn sound_that_pauses_is_found_wherever_it_lies() {
 }
 
 #[test]
+fn of_what_is_being_written_no_more_is_heard_than_may_be_read() {
+    let (_folder, path) = segment("under-way", AudioTrack::Alaw, |n| Some(g711(n)));
+    let (_, places) = reader::fragments(&path).unwrap();
+    let end = places[100].offset + 3;
+    let found = sound(&path, 0..u64::MAX, Some(end)).unwrap().unwrap();
+    let read = places[..100].iter().filter(|place| place.is_audio);
+    assert_eq!(runs(&found).len(), read.count());
+}
+
+#[test]
 fn aac_comes_as_it_was_recorded() {
     let (_folder, path) = segment("aac", AudioTrack::Aac(AAC), |n| Some(aac(n)));
     let all = heard(&path, 0..u64::MAX);
@@ -149,7 +159,7 @@ fn a_segment_without_sound_has_none() {
     let folder = Folder::new("mute");
     let path = folder.0.join("one.mp4");
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(sound(&path, 0..u64::MAX).unwrap(), None);
+    assert_eq!(sound(&path, 0..u64::MAX, None).unwrap(), None);
 }
 
 #[test]
@@ -163,6 +173,6 @@ fn a_run_that_lies_about_its_length_is_refused() {
     let run = track + memchr::memmem::find(&bytes[track..], b"trun").unwrap();
     bytes[run + 16..run + 20].copy_from_slice(&9999u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
-    let refused = sound(&path, 0..u64::MAX).unwrap_err();
+    let refused = sound(&path, 0..u64::MAX, None).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
 }
