@@ -104,7 +104,7 @@ export class Camera {
     const here = { ...ask, position: landing(this.line, ask.position) }
     this.last = here
     this.fetchAround(here, now)
-    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.get(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
+    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.of(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
     const { video } = this.screen
     if (segmentAt(this.line, here.position) === null || !this.has(here.position, this.keysOnly(here))) {
       if (!video.paused) video.pause()
