@@ -153,7 +153,8 @@ class ViewerLeft:
     """A viewer is gone.
 
     `reason`: `viewer_closed`, `grant_ended`, `grant_revoked`, `access_cut`, `stream_ended`, `no_media`,
-    `too_slow`, `protocol_error`, `connection_lost`.
+    `too_slow` (nothing taken for ten seconds), `vanished` (nothing acknowledged for twenty), `silent` (no
+    sign of life, or never came to play), `format_changed`, `protocol_error`, `connection_lost`.
     """
 
     at: datetime

@@ -3061,7 +3061,7 @@ export interface components {
          * @description How an access ended. OPEN while it lasts.
          * @enum {string}
          */
-        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "interrupted";
+        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "lost" | "interrupted";
         /**
          * AccessRecordOut
          * @description That somebody looked.
@@ -8386,6 +8386,8 @@ export interface components {
         /**
          * ViewerRowOut
          * @description One viewer. `account_name` is empty for whoever may not read access records.
+         *
+         *     From `lost` on it is what a player by RTSP reports of its reception; null while it reports nothing.
          */
         ViewerRowOut: {
             /** Access Id */
@@ -8402,8 +8404,16 @@ export interface components {
             drops: number;
             /** Falls */
             falls: number;
+            /** Jitter Ms */
+            jitter_ms: number | null;
+            /** Loss */
+            loss: number | null;
+            /** Lost */
+            lost: number | null;
             /** Protocol */
             protocol: string;
+            /** Round Trip Ms */
+            round_trip_ms: number | null;
             /** Since */
             since: string | null;
             /** Stream Id */
