@@ -1,4 +1,4 @@
-"""What is being written is played: seconds after it happened, over the ends of segments, to the newest picture."""
+"""What is being written is played: seconds after it happened, across ends of segments, to the newest picture."""
 
 from __future__ import annotations
 

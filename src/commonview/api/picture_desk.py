@@ -148,7 +148,7 @@ class PictureDesk:
                 found = await self._recorded.one_at(Track(wish.channel_id, stream_number), at)
                 if found is None:
                     raise RecordingUnknown("nothing is recorded there", code="nothing_recorded")
-                still = await self._studio.still(_place(*found, at), exact=True)
+                still = await self._studio.still(_place(*found, at, exact=True), exact=True)
                 over = self._endings.of(access.grant.id, subject.session_id)
                 if over is not None:
                     outcome = over
@@ -234,12 +234,12 @@ def _over(access_id: str) -> NotFound:
     return NotFound("it was over before it was there", kind="access_record", id=access_id)
 
 
-def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime) -> Place:
+def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime, *, exact: bool = False) -> Place:
     offset_us = max(0, (at - segment.begin) // timedelta(microseconds=1))
     if isinstance(segment, Segment):
         return Place(path, segment.sha256, offset_us)
     before = [one for one in segment.groups if one.begin_us <= offset_us]
     group = before[-1] if before else segment.groups[0]
     window = Window(segment.head.init_bytes, group.offset, group.bytes)
-    # What is shown at a moment that is there is there and stays; the name of the file is like no other.
-    return Place(path, path.stem, offset_us, window)
+    # A group's key frame is there before the moment is; the name of the file is like no other.
+    return Place(path, path.stem, offset_us if exact else group.begin_us, window)

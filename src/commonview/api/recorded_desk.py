@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
@@ -20,13 +20,13 @@ from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
 from commonview.api.recorded_files import (
     PIECE,
-    FileIndex,
+    Contents,
+    Index,
     Part,
     opened,
-    read_index,
+    read_contents,
     read_part,
     read_span,
-    written_index,
 )
 from commonview.recording import (
     RecordingInvalid,
@@ -47,8 +47,7 @@ _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
 _MOMENT: Final = timedelta(microseconds=1)
-
-Told = Segment | SegmentUnderWay
+_ReadT = TypeVar("_ReadT")
 
 
 @dataclass(slots=True)
@@ -74,14 +73,14 @@ class RecordedDesk:
         self._network = network
         self._recording = recording
         self._looks: dict[str, _Look] = {}
-        self._indexes: OrderedDict[tuple[Track, int], FileIndex] = OrderedDict()
+        self._indexes: OrderedDict[tuple[Track, int], Contents] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
         self.counters: Counter[str] = Counter()
 
     async def open(
         self, subject: Subject, wish: Wish, begin: datetime, end: datetime
-    ) -> tuple[OpenedAccess, list[Told], datetime | None]:
+    ) -> tuple[OpenedAccess, list[Segment | SegmentUnderWay], datetime | None]:
         """Grant and record, then what there is, and from when on there is more than is told at once.
 
         Raises:
@@ -113,7 +112,7 @@ class RecordedDesk:
 
     async def segments(
         self, subject: Subject, access_id: str, begin: datetime | None
-    ) -> tuple[list[Told], datetime | None]:
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
         """What there is under a look now, from a moment on; as `open` tells it.
 
         Raises:
@@ -127,9 +126,9 @@ class RecordedDesk:
 
     async def _told(
         self, channel_id: str, begin: datetime, end: datetime
-    ) -> tuple[list[Told], datetime | None]:
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
         """What is in the index, and behind it what is not yet."""
-        # In this order: what gets its row in between is found twice and not left out.
+        # In this order: what gets its row in between is told twice and not left out.
         under_way = await self._recording.under_way.between(channel_id, begin, end)
         segments, more = await self._recording.segments(channel_id, begin, end)
         if more is not None:
@@ -146,61 +145,45 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
-        look = self._look(subject, access_id)
-        track = Track(look.channel_id, stream_number)
-        written = await self._recording.under_way.at(track, sequence)
+        return await self._read(
+            subject, access_id, stream_number, sequence, lambda meant, path: read_part(meant, path, asked)
+        )
 
-        def read() -> Part:
-            meant, path = self._file(look, track, sequence, written)
-            # What comes behind what is durable may be cut off again when power fails now.
-            length = meant.bytes if isinstance(meant, SegmentUnderWay) else None
-            return read_part(path, asked, length=length)
-
-        return await to_thread.run_sync(read)
-
-    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> FileIndex:
+    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Index:
         """Where in a segment its groups of pictures lie.
 
         Raises:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it, or it cannot be read.
         """
-        index, _ = await self._read(subject, access_id, stream_number, sequence, None)
+        index, _ = await self._indexed(subject, access_id, stream_number, sequence, None)
         return index
 
     async def opening(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int
-    ) -> tuple[FileIndex, Part]:
+    ) -> tuple[Index, Part]:
         """The index and the group of pictures at a moment of the segment. Raises: as `index`."""
-        index, part = await self._read(subject, access_id, stream_number, sequence, offset_us)
+        index, part = await self._indexed(subject, access_id, stream_number, sequence, offset_us)
         assert part is not None  # noqa: S101 - a moment was asked for
         return index, part
 
-    async def _read(
+    async def _indexed(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int | None
-    ) -> tuple[FileIndex, Part | None]:
-        look = self._look(subject, access_id)
-        track = Track(look.channel_id, stream_number)
-        written = await self._recording.under_way.at(track, sequence)
+    ) -> tuple[Index, Part | None]:
+        track = Track(self._look(subject, access_id).channel_id, stream_number)
         known = self._indexes.pop((track, sequence), None)
 
-        def read() -> tuple[FileIndex, Part | None]:
-            meant, path = self._file(look, track, sequence, written)
-            if isinstance(meant, SegmentUnderWay):
-                index = written_index(path, meant)
-            else:
-                index = known or read_index(path, meant)
+        def read(meant: Segment | SegmentUnderWay, path: Path) -> tuple[Index, Part | None]:
+            is_known = known is not None and isinstance(meant, Segment)
+            index = Index(meant, known if is_known and known is not None else read_contents(meant, path))
             if offset_us is None:
                 return index, None
-            group = index.group_at(offset_us)
-            try:
-                return index, read_span(path, group.offset, group.offset + group.bytes)
-            except OSError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+            group = index.contents.group_at(offset_us)
+            return index, read_span(path, group.offset, group.offset + group.bytes)
 
-        index, part = await to_thread.run_sync(read)
-        if not index.is_open:
-            self._indexes[track, sequence] = index
+        index, part = await self._read(subject, access_id, stream_number, sequence, read)
+        if isinstance(index.segment, Segment):
+            self._indexes[track, sequence] = index.contents
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
         return index, part
@@ -211,24 +194,45 @@ class RecordedDesk:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
         return look
 
-    def _file(
-        self, look: _Look, track: Track, sequence: int, written: SegmentUnderWay | None
-    ) -> tuple[Told, Path]:
-        """A segment that may be looked at under this look, and where it lies. Blocks.
+    async def _read(
+        self,
+        subject: Subject,
+        access_id: str,
+        stream_number: int,
+        sequence: int,
+        read: Callable[[Segment | SegmentUnderWay, Path], _ReadT],
+    ) -> _ReadT:
+        """Reads of a segment that may be looked at under this look: found and read in one go of a thread."""
+        look = self._look(subject, access_id)
+        track = Track(look.channel_id, stream_number)
 
-        ``written`` is the one without a row that will have this number.
-        """
-        meant: Told | None = self._recording.find(track, sequence) or written
-        path = None
-        if meant is not None and meant.begin < look.end and meant.end > look.begin:
-            path = self._recording.file_of(meant)
-        if meant is None or path is None:
+        def finished() -> _ReadT | None:
+            meant = self._recording.find(track, sequence)
+            return None if meant is None else read(meant, self._file(look, meant))
+
+        found = await to_thread.run_sync(finished)
+        if found is None:
+            under_way = await self._recording.under_way.at(track, sequence)
+            if under_way is None:  # it may have got its row meanwhile
+                found = await to_thread.run_sync(finished)
+            else:
+                found = await to_thread.run_sync(lambda: read(under_way, self._file(look, under_way)))
+        if found is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
-        return meant, path
+        self._look(subject, access_id)  # it may be over meanwhile
+        return found
+
+    def _file(self, look: _Look, meant: Segment | SegmentUnderWay) -> Path:
+        path = None
+        if meant.begin < look.end and meant.end > look.begin:
+            path = self._recording.file_of(meant)
+        if path is None:
+            raise RecordingUnknown("there is no such segment", code="segment_unknown")
+        return path
 
     async def at(
         self, subject: Subject, access_id: str, stream_number: int, moments: Sequence[datetime]
-    ) -> list[tuple[Told, Path] | None]:
+    ) -> list[tuple[Segment | SegmentUnderWay, Path] | None]:
         """The segment of each of these moments, in their order, as far as the look covers it; else None.
 
         Raises:
@@ -238,19 +242,20 @@ class RecordedDesk:
         begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
         if begin >= end:
             return [None] * len(moments)
-        track = Track(look.channel_id, stream_number)
-        segments = await self._between(track, begin, end)
-        return [self._covering(segments, at) if begin <= at < end else None for at in moments]
+        found = await self._between(Track(look.channel_id, stream_number), begin, end)
+        return [self._covering(found, at) if begin <= at < end else None for at in moments]
 
-    async def one_at(self, track: Track, at: datetime) -> tuple[Told, Path] | None:
+    async def one_at(self, track: Track, at: datetime) -> tuple[Segment | SegmentUnderWay, Path] | None:
         """The segment of a moment, for who has put a look of their own on record."""
         return self._covering(await self._between(track, at, at + _MOMENT), at)
 
-    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Told]:
+    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Segment | SegmentUnderWay]:
         segments, _ = await self._told(track.channel_id, begin, end)
         return [one for one in segments if one.track == track]
 
-    def _covering(self, segments: Sequence[Told], at: datetime) -> tuple[Told, Path] | None:
+    def _covering(
+        self, segments: Sequence[Segment | SegmentUnderWay], at: datetime
+    ) -> tuple[Segment | SegmentUnderWay, Path] | None:
         for segment in segments:
             if segment.begin <= at < segment.end and (path := self._recording.file_of(segment)) is not None:
                 return segment, path

@@ -13,7 +13,6 @@ from commonview.recording import RecordingUnknown, Segment, SegmentUnderWay
 from commonview.recording.under_way import path_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 PIECE: Final = 256 * 1024
@@ -39,15 +38,9 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class FileIndex:
-    """What a player must know of a segment: its head, the bytes of `ftyp` and `moov`, its groups in order.
+class Contents:
+    """What a player must know of a file: its head, the bytes of `ftyp` and `moov`, its groups in order."""
 
-    Of one that ``is_open``, and so not in the index yet, what is there now.
-    """
-
-    begin: datetime
-    end: datetime
-    is_open: bool
     head: SegmentHead
     init: bytes
     groups: tuple[SegmentGroup, ...]
@@ -58,58 +51,65 @@ class FileIndex:
         return self.groups[max(0, after - 1)]
 
 
-def read_index(path: Path, segment: Segment) -> FileIndex:
-    """The index of a finished segment. Raises `RecordingUnknown`."""
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a segment holds, and where; of one under way what is there of it."""
+
+    segment: Segment | SegmentUnderWay
+    contents: Contents
+
+
+def read_contents(segment: Segment | SegmentUnderWay, path: Path) -> Contents:
+    """What is in a segment. Raises `RecordingUnknown`."""
     try:
-        head, groups = segment_groups(path)
-        init = read_span(path, 0, head.init_bytes)
+        if isinstance(segment, SegmentUnderWay):
+            head, groups = segment.head, segment.groups
+        else:
+            head, found = segment_groups(path)
+            groups = tuple(found)
+        init = _span(path, 0, head.init_bytes)
     except FileNotFoundError as error:
         raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
     except OSError as error:
         raise RecordingUnknown(str(error), code="segment_unreadable") from error
-    if not groups or not init.is_read:
+    if not groups or len(init) < head.init_bytes:
         raise RecordingUnknown("the segment holds no pictures", code="segment_unreadable")
-    return FileIndex(segment.begin, segment.end, False, head, init.first, tuple(groups))
+    return Contents(head, init, groups)
 
 
-def written_index(path: Path, segment: SegmentUnderWay) -> FileIndex:
-    """The index of one that is being written, as it is now. Raises `RecordingUnknown`."""
+def read_part(segment: Segment | SegmentUnderWay, path: Path, asked: str | None) -> Part:
+    """The bytes that a Range header asks for, the whole without one. Raises `RecordingUnknown`."""
     try:
-        init = read_span(path, 0, segment.head.init_bytes)
+        # What comes behind one under way may be cut off again when power fails now.
+        length = segment.bytes if isinstance(segment, SegmentUnderWay) else path.stat().st_size
     except OSError as error:
         raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-    return FileIndex(segment.begin, segment.end, True, segment.head, init.first, segment.groups)
-
-
-def read_part(path: Path, asked: str | None, *, length: int | None = None) -> Part:
-    """The bytes that a Range header asks for, the whole without one; ``length`` where only so much is told.
-
-    Raises `RecordingUnknown`.
-    """
-    try:
-        if length is None:
-            length = path.stat().st_size
-        return read_span(path, *_range(asked, length), length=length)
-    except OSError as error:
-        raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+    return read_span(path, *_range(asked, length), length=length)
 
 
 def read_span(path: Path, begin: int, end: int, *, length: int = 0) -> Part:
-    """A span of a file with its first piece. Raises `OSError`."""
-    descriptor = opened(path)
+    """A span of a file with its first piece. Raises `RecordingUnknown`."""
     try:
-        first = os.pread(descriptor, min(PIECE, end - begin), begin)
-    finally:
-        os.close(descriptor)
-    return Part(path, begin, end, length, first)
+        return Part(path, begin, end, length, _span(path, begin, end))
+    except OSError as error:
+        raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
 
 
 def opened(path: Path) -> int:
-    """A descriptor to read a segment by; it may be finished in this moment. Raises `OSError`."""
+    """A descriptor to read a segment by. Raises `OSError`."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
+        # It was finished in this moment.
         return os.open(path_of(path), os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _span(path: Path, begin: int, end: int) -> bytes:
+    descriptor = opened(path)
+    try:
+        return os.pread(descriptor, min(PIECE, end - begin), begin)
+    finally:
+        os.close(descriptor)
 
 
 def _range(asked: str | None, length: int) -> tuple[int, int]:

@@ -5,10 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from commonview.api.recorded_files import FileIndex
+from commonview.api.recorded_files import Index
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
-from commonview.media import SegmentHead
 from commonview.recording import Segment, SegmentUnderWay
 
 
@@ -30,7 +29,7 @@ class SegmentOut(Answer):
     ``begin`` and ``end`` are by the server's clock. ``device_pts_begin`` and ``device_pts_end`` are the time
     stamps of the first and last picture by the device's own clock, 90 kHz as it sent them; None when it sent
     none that could be believed. One that ``is_open`` is not in the index yet and grows: end and bytes are
-    those of now, without a hash and without those stamps.
+    those of now, without a hash.
     """
 
     stream_number: int
@@ -79,9 +78,9 @@ class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-    before ``init_bytes`` and any group can be appended to a player's buffer. ``init`` holds the former, in
-    base64 (RFC 4648 4). Of one that ``is_open`` this is what is there now: ``end`` and the last group grow,
-    always by whole pictures, and more groups come.
+    before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+    what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
+    ``init`` are the bytes before ``init_bytes``, in base64 (RFC 4648 4).
     """
 
     begin: AwareDatetime
@@ -97,17 +96,16 @@ class SegmentIndexOut(Answer):
     groups: list[tuple[int, int, int]]
 
     @classmethod
-    def of(cls, index: FileIndex) -> Self:
+    def of(cls, index: Index) -> Self:
         """The index of a segment."""
-        values = {name: getattr(index.head, name) for name in SegmentHead.__slots__}
-        init = b64encode(index.init).decode("ascii")
+        head, segment = index.contents.head, index.segment
         return cls(
-            **values,
-            begin=index.begin,
-            end=index.end,
-            is_open=index.is_open,
-            init=init,
-            groups=[tuple(group) for group in index.groups],
+            **{name: getattr(head, name) for name in head.__slots__},
+            begin=segment.begin,
+            end=segment.end,
+            is_open=isinstance(segment, SegmentUnderWay),
+            init=b64encode(index.contents.init).decode("ascii"),
+            groups=[tuple(group) for group in index.contents.groups],
         )
 
 

@@ -27,7 +27,7 @@ _US: Final = 1_000_000
 
 
 def still(arguments: dict[str, Any], _progress: Progress) -> tuple[dict[str, Any], bytes]:
-    """A picture of a file: ``place`` [path, offset_us, window or None], ``width`` (0: its own), ``exact``.
+    """A picture of a file: ``place`` [path, offset_us, window or None], ``width`` (0 is its own), ``exact``.
 
     The last key frame at or before a moment; exactly: the very picture that is shown at it.
     """
@@ -65,8 +65,8 @@ def picture(
 ) -> tuple[VideoFrame, int]:
     """The last key frame at or before a moment of a file, or exactly the last picture; and where it is.
 
-    ``window`` [bytes of the beginning, offset, bytes]: the group it is in, in a file that is being written.
     Raises `JobFailed`.
+    ``window`` [bytes of the beginning, offset, bytes]: the group it is in, in a file that is being written.
     """
     try:
         source: Any = path if window is None else io.BytesIO(_read(Path(path), *window))
@@ -80,8 +80,7 @@ def picture(
                 stream.codec_context.skip_frame = "NONKEY"
             base = stream.time_base
             assert base is not None  # noqa: S101 - MP4 has one
-            if window is None:
-                container.seek(int(offset_us / (base * _US)), stream=stream, backward=True)
+            container.seek(int(offset_us / (base * _US)), stream=stream, backward=True)
             found = None
             for frame in container.decode(stream):
                 at_us = int((frame.pts or 0) * base * _US)

@@ -81,13 +81,12 @@ class Studio:
             return known
         return self._keep(key, await self._still(_told(place), width, exact=exact))
 
-    async def latest(self, path: Path, width: int = 0, offset_us: int = 0, *, exact: bool = False) -> Still:
+    async def latest(self, path: Path, width: int = 0, offset_us: int = 0) -> Still:
         """As `still`, of a file that may yet grow. Raises `RenderError`."""
-        return await self._still([str(path), offset_us, None], width, exact=exact)
+        return await self._still([str(path), offset_us, None], width)
 
-    async def _still(self, place: Told, width: int, *, exact: bool) -> Still:
-        asked = {"place": place, "width": width, "exact": exact}
-        told, jpeg = await self.pool.run("still", asked)
+    async def _still(self, place: Told, width: int, *, exact: bool = False) -> Still:
+        told, jpeg = await self.pool.run("still", {"place": place, "width": width, "exact": exact})
         return Still(jpeg or b"", told["at_us"], told["width"], told["height"])
 
     async def strip(self, places: Sequence[Place | None], width: int, height: int) -> Strip:

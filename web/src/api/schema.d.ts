@@ -6697,9 +6697,9 @@ export interface components {
          * @description What a segment holds, and where.
          *
          *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-         *     before ``init_bytes`` and any group can be appended to a player's buffer. ``init`` holds the former, in
-         *     base64 (RFC 4648 4). Of one that ``is_open`` this is what is there now: ``end`` and the last group grow,
-         *     always by whole pictures, and more groups come.
+         *     before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+         *     what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
+         *     ``init`` are the bytes before ``init_bytes``, in base64 (RFC 4648 4).
          */
         SegmentIndexOut: {
             /** Audio Codec */
@@ -6742,7 +6742,7 @@ export interface components {
          *     ``begin`` and ``end`` are by the server's clock. ``device_pts_begin`` and ``device_pts_end`` are the time
          *     stamps of the first and last picture by the device's own clock, 90 kHz as it sent them; None when it sent
          *     none that could be believed. One that ``is_open`` is not in the index yet and grows: end and bytes are
-         *     those of now, without a hash and without those stamps.
+         *     those of now, without a hash.
          */
         SegmentOut: {
             /** Audio */
