@@ -244,6 +244,8 @@ export function usePlayer() {
       describe(held, ask)
     }
     atEdge.value = engine.value.phase === 'waiting' && [...holds.values()].some((held) => held.camera.edge.stands)
+    // Nothing is written faster than it happens.
+    if (atEdge.value && engine.value.rate > 1) engine.value = advance(engine.value, { type: 'rate', rate: 1 }, now)
     const off = tiles.map((one) => one.offByMs).filter((one) => one !== null)
     skewMs.value = off.length > 1 && ask.moving ? Math.max(...off) - Math.min(...off) : null
   }
