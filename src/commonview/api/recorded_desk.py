@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from anyio import to_thread
 
 from commonview.api.endings import Endings
-from commonview.api.live_desk import Wish, open_wish, span_detail
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.api.recorded_files import (
     PIECE,
     Contents,
