@@ -142,7 +142,7 @@ def test_playing_goes_on_over_the_ends_of_segments_as_they_are_finished(
         if shown != last:
             steps.append(shown - last)
             last = shown
-        return shown > first + 16_000
+        return bool(shown > first + 16_000)
 
     wait_for(far, "sixteen seconds further on", every_s=0.02)
     assert "over" not in phases
