@@ -15,7 +15,7 @@ import { Looks } from './looks'
 
 export const mostCameras = 16
 
-export type TileState = 'opening' | 'shown' | 'loading' | 'nothing' | 'ended'
+export type TileState = 'opening' | 'shown' | 'loading' | 'edge' | 'nothing' | 'ended'
 
 export interface PlayerTile {
   readonly id: number
@@ -48,6 +48,8 @@ interface Held {
 const tickMs = 40
 /** What was finished lately is asked for this often while one looks at the newest. */
 const refreshMs = 3000
+/** And so often when a segment was finished, and the next one is waited for. */
+const soonMs = 500
 const nearNowMs = 10 * 60_000
 /** Looks that failed are opened again after so long. */
 const pauseMs = 5000
@@ -72,6 +74,8 @@ export function usePlayer() {
   /** How far the pictures on screen are apart, ms; null unless two or more run. */
   const skewMs = ref<number | null>(null)
   const lead = ref<number | null>(null)
+  /** Playback has come to the newest picture, and waits for more. */
+  const atEdge = ref(false)
 
   const asked = (now: number): Ask => {
     const { phase: is, rate: speed } = engine.value
@@ -202,7 +206,8 @@ export function usePlayer() {
   }
 
   function refresh(now: number, at: number): void {
-    if (now - refreshedAt < refreshMs || serverNow() - at > nearNowMs) return
+    const isStale = [...holds.values()].some((held) => held.camera.growth.isStale)
+    if (now - refreshedAt < (isStale ? soonMs : refreshMs) || serverNow() - at > nearNowMs) return
     refreshedAt = now
     for (const held of holds.values()) {
       if (held.ended) continue
@@ -238,6 +243,9 @@ export function usePlayer() {
       held.camera.present(ask, now)
       describe(held, ask)
     }
+    atEdge.value = engine.value.phase === 'waiting' && [...holds.values()].some((held) => held.camera.edge.stands)
+    // Nothing is written faster than it happens.
+    if (atEdge.value && engine.value.rate > 1) engine.value = advance(engine.value, { type: 'rate', rate: 1 }, now)
     const off = tiles.map((one) => one.offByMs).filter((one) => one !== null)
     skewMs.value = off.length > 1 && ask.moving ? Math.max(...off) - Math.min(...off) : null
   }
@@ -263,7 +271,8 @@ export function usePlayer() {
     if (held.ended) return 'ended'
     if (!held.looks.isKnown(ask.position)) return 'loading'
     if (segmentAt(held.camera.line, ask.position) === null) return 'nothing'
-    return held.camera.standing(ask).ready ? 'shown' : 'loading'
+    if (held.camera.standing(ask).ready) return 'shown'
+    return held.camera.edge.stands ? 'edge' : 'loading'
   }
 
   const unlisten = useFeed().listen((event) => {
@@ -277,5 +286,5 @@ export function usePlayer() {
     for (const id of [...holds.keys()]) remove(id)
   })
 
-  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, stillAt, step, foresee }
+  return { tiles, lead, position, phase, rate, jumped, skewMs, atEdge, feed, add, remove, chooseStream, stillAt, step, foresee }
 }
