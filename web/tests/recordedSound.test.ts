@@ -6,7 +6,7 @@ import { beginningEnd, piecesFrom, soundUrl } from '@/playback/recordedSound'
 const at = 1_700_000_000_000
 
 function segment(sequence: number, begin: number, end: number): Segment {
-  return { stream: 0, sequence, begin: at + begin, end: at + end, url: `/api/recorded/a1/0/${sequence}`, gapReason: '' }
+  return { stream: 0, sequence, begin: at + begin, end: at + end, url: `/api/recorded/a1/0/${sequence}`, gapReason: '', open: false }
 }
 
 describe('pieces of recorded sound', () => {
