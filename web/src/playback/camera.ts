@@ -4,11 +4,11 @@ import { codecName } from '@/player/mime'
 
 import { correction, flows, onlyKeys } from './clock'
 import type { Standing } from './engine'
-import { pictures, standing } from './fragments'
 import { discardable, groupAt, wanted, type Aim, type Group, type Held } from './groups'
 import { Library, type Head } from './library'
 import { before, goesOn, landing, lineOf, segmentAt, type Segment } from './line'
 import { Screen, ScreenTrouble } from './screen'
+import { Source } from './source'
 import { Watch } from './watch'
 
 export interface Ask {
@@ -37,6 +37,7 @@ export class Camera {
   line: Segment[] = []
   trouble: CameraTrouble | null = null
   private readonly library = new Library()
+  private readonly source = new Source(this.library)
   private readonly heads = new Map<Segment, Head>()
   private readonly held = new Map<string, Held>()
   private readonly heldGroups = new Map<string, Group>()
@@ -98,10 +99,11 @@ export class Camera {
     return [at - 1, at, at + 1].flatMap((index) => this.times.get(this.groups[index]?.id ?? '') ?? [])
   }
 
-  codecs(position: number): { name: string; width: number; height: number } | null {
+  codecs(position: number): { name: string; width: number; height: number; foreign: boolean } | null {
     const segment = segmentAt(this.line, position)
     const head = segment === null ? undefined : this.heads.get(segment)
-    return head === undefined ? null : { name: codecName(head.mime), width: head.width, height: head.height }
+    if (segment === null || head === undefined) return null
+    return { name: codecName(head.mime), width: head.width, height: head.height, foreign: this.source.isForeign(segment) }
   }
 
   close(): void {
@@ -196,7 +198,7 @@ export class Camera {
     this.discard(aim)
     const here = groupAt(this.groups, aim.at)
     if (here === null || here.segment !== segmentAt(this.line, aim.at)) return
-    const next = wanted(this.groups, this.held, aim)
+    const next = this.source.portion(wanted(this.groups, this.held, aim), aim.direction)
     const first = next[0]
     if (first === undefined) return
     const current = this.fetching
@@ -218,27 +220,22 @@ export class Camera {
     const segment = groups[0]?.segment
     const head = segment === undefined ? undefined : this.heads.get(segment)
     if (segment === undefined || head === undefined) return
-    const bytes = keysOnly && groups[0] !== undefined ? await this.library.key(segment.url, groups[0], stop.signal) : await this.library.whole(segment.url, groups, stop.signal)
+    const parts = await this.source.bring(segment, head, groups, keysOnly, stop.signal)
     if (stop.signal.aborted || this.closed) return
-    const base = groups[0]?.offset ?? 0
-    const parts = groups.map((group) => {
-      const own = keysOnly ? bytes : bytes.subarray(group.offset - base, group.offset - base + group.bytes)
-      const isWhole = !keysOnly || own.byteLength >= group.bytes
-      return { group, isWhole, ...(isWhole ? pictures(own) : standing(own, (group.end - group.begin) * ticksAMs)) }
-    })
     const missing = parts.filter((one) => this.held.get(one.group.id) !== 'whole')
-    for (const { group, isWhole, bytes: content, times } of missing) {
+    for (const { group, isWhole, mime, init, bytes, times } of missing) {
       // Written down first: what is discarded meanwhile is taken out behind it.
       this.held.set(group.id, isWhole ? 'whole' : 'key')
       this.heldGroups.set(group.id, group)
       if (isWhole) this.times.set(group.id, times.map((one) => segment.begin + one / ticksAMs))
       try {
-        await this.screen.append({ mime: head.mime, init: head.init, offset: this.seconds(segment.begin), bytes: content })
+        await this.screen.append({ mime, init, offset: this.seconds(segment.begin), bytes })
       } catch (problem) {
         this.forget(group)
         throw problem
       }
       if (this.held.has(group.id)) this.appended.set(group.id, isWhole ? 'whole' : 'key')
+      this.trouble = null
       this.aimedAt = Number.NaN
     }
   }
@@ -262,7 +259,8 @@ export class Camera {
     this.learning.set(segment, stop)
     this.library
       .head(segment, stop.signal)
-      .then((head) => {
+      .then(async (head) => {
+        await this.source.judge(segment, head)
         if (this.closed) return
         this.heads.set(segment, head)
         this.collect()

@@ -1,0 +1,81 @@
+/**
+ * Where the pictures of a group come from: the segment as it was recorded, or, where this browser cannot decode that, the
+ * server's transcoding of the group to H.264, whose times are the same.
+ */
+import { decodingOf, type Decoding } from '@/player/decoding'
+import { playable } from '@/player/mime'
+
+import { Malformed, pictures, standing } from './fragments'
+import type { Group } from './groups'
+import { asked, type Head, type Library } from './library'
+import type { Segment } from './line'
+
+export interface Brought {
+  group: Group
+  /** Else only its key frame, made to stand for the whole of it. */
+  isWhole: boolean
+  mime: string
+  init: Uint8Array<ArrayBuffer>
+  bytes: Uint8Array<ArrayBuffer>
+  /** When each picture is shown, ticks from the beginning of the segment. */
+  times: number[]
+}
+
+const ticksAMs = 90
+
+/** What the server's answer holds: its beginning, and the fragments behind it. */
+export function split(bytes: Uint8Array<ArrayBuffer>, init: number): { init: Uint8Array<ArrayBuffer>; rest: Uint8Array<ArrayBuffer> } {
+  if (!Number.isInteger(init) || init < 8 || init > bytes.byteLength) throw new Malformed('no beginning')
+  return { init: bytes.subarray(0, init), rest: bytes.subarray(init) }
+}
+
+function lasting(group: Group): number {
+  return (group.end - group.begin) * ticksAMs
+}
+
+export class Source {
+  private readonly verdicts = new Map<string, Promise<Decoding>>()
+  private readonly foreign = new WeakSet<Segment>()
+
+  constructor(private readonly library: Library) {}
+
+  /** Asks the browser about a segment before anything of it is brought. */
+  async judge(segment: Segment, head: Head): Promise<void> {
+    const kind = `${head.mime} ${head.width}x${head.height}`
+    const verdict = this.verdicts.get(kind) ?? decodingOf(head.mime, head.width, head.height, playable(head.mime))
+    this.verdicts.set(kind, verdict)
+    if (!(await verdict).supported) this.foreign.add(segment)
+  }
+
+  /** Whether this browser cannot decode a segment, and is given it transcoded. */
+  isForeign(segment: Segment): boolean {
+    return this.foreign.has(segment)
+  }
+
+  /** What of the groups wanted is asked for at once: what must be made is asked for one by one, the nearest first. */
+  portion(groups: Group[], direction: 1 | -1): Group[] {
+    const nearest = direction === 1 ? groups[0] : groups.at(-1)
+    return nearest !== undefined && this.isForeign(nearest.segment) ? [nearest] : groups
+  }
+
+  /** Groups side by side in one segment, or their key frames alone. */
+  async bring(segment: Segment, head: Head, groups: readonly Group[], keysOnly: boolean, signal: AbortSignal): Promise<Brought[]> {
+    if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, head, group, keysOnly, signal)))
+    const first = groups[0]
+    const bytes = keysOnly && first !== undefined ? await this.library.key(segment.url, first, signal) : await this.library.whole(segment.url, groups, signal)
+    const base = first?.offset ?? 0
+    return groups.map((group) => {
+      const own = keysOnly ? bytes : bytes.subarray(group.offset - base, group.offset - base + group.bytes)
+      const isWhole = !keysOnly || own.byteLength >= group.bytes
+      return { group, isWhole, mime: head.mime, init: head.init, ...(isWhole ? pictures(own) : standing(own, lasting(group))) }
+    })
+  }
+
+  private async transcoded(segment: Segment, head: Head, group: Group, keysOnly: boolean, signal: AbortSignal): Promise<Brought> {
+    const number = head.groups.indexOf(group)
+    const response = await asked(`${segment.url}/h264/${number}${keysOnly ? '?key_only=true' : ''}`, signal)
+    const { init, rest } = split(new Uint8Array(await response.arrayBuffer()), Number(response.headers.get('X-Commonview-Init')))
+    const mime = response.headers.get('Content-Type') ?? ''
+    return { group, isWhole: !keysOnly, mime, init, ...(keysOnly ? standing(rest, lasting(group)) : pictures(rest)) }
+  }
+}
