@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -44,6 +45,8 @@ BITRATE = 4_000_000
 WARM_UP_S = 2.5
 """Longer than a group of pictures, so that every cache is full."""
 KEY = b"a key that only benchmarks have!"
+_FILLER = re.compile(rb"\0?\0\0\x01\x0c\xff*\x80")
+"""Filler data (H.264 7.3.2.7), as the encoder puts it behind pictures that are too small."""
 
 
 @cache
@@ -56,28 +59,30 @@ def load_generator() -> Path:
 
 
 @cache
-def clip() -> Path:
-    """1080p25 H.264, a key frame every two seconds, 4 Mbit/s of program stream; as `media_load` reads it."""
-    path = Path(tempfile.gettempdir()) / "commonview-bench-1080p25.clip"
+def clip(bitrate: int = BITRATE) -> Path:
+    """1080p25 H.264 of `bitrate` bit/s, a key frame every two seconds; as `media_load` reads it."""
+    path = Path(tempfile.gettempdir()) / f"commonview-bench-1080p25-{bitrate // 1000}k.clip"
     if not path.exists():
-        pictures = [program_stream(picture) for picture in _pictures(2 * GROUP)]
+        pictures = [program_stream(picture) for picture in _pictures(2 * GROUP, bitrate)]
         path.write_bytes(b"".join(struct.pack(">I", len(data)) + data for data in pictures))
     return path
 
 
-def _pictures(count: int) -> Iterator[Picture]:
+def _pictures(count: int, bitrate: int) -> Iterator[Picture]:
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = 1920, 1080, "yuv420p"
     encoder.time_base = Fraction(1, FRAMES_PER_SECOND)
     encoder.framerate = Fraction(FRAMES_PER_SECOND)
     params = f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0:bframes=0:repeat-headers=1:annexb=1:force-cfr=1"
-    rate = f":bitrate={BITRATE // 1000}:vbv-maxrate={BITRATE // 1000}:vbv-bufsize=2000:nal-hrd=cbr"
+    kilobits = bitrate // 1000
+    rate = f":bitrate={kilobits}:vbv-maxrate={kilobits}:vbv-bufsize={kilobits // 2}:nal-hrd=cbr"
     encoder.options = {"preset": "ultrafast", "x264-params": params + rate}
-    noise = np.random.default_rng(1).integers(0, 40, (1080, 1920, 3), dtype=np.uint8)
+    # New noise in each picture: what can be predicted leaves the rate to filler, which goes to no viewer.
+    random = np.random.default_rng(1)
     packets = []
     for number in range(count):
-        image = np.roll(noise, number * 3, axis=1)
+        image = random.integers(0, 40, (1080, 1920, 3), dtype=np.uint8)
         image[200:400, number * 8 % 1700 :][:, :200] = 220
         frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
         frame.pts = number
@@ -85,12 +90,12 @@ def _pictures(count: int) -> Iterator[Picture]:
     packets += encoder.encode(None)
     tick = 90_000 // FRAMES_PER_SECOND
     for number, packet in enumerate(packets):
-        yield Picture(bytes(packet), packet.is_keyframe, number * tick)
+        yield Picture(_FILLER.sub(b"", bytes(packet)), packet.is_keyframe, number * tick)
 
 
-def clip_megabits() -> float:
+def clip_megabits(bitrate: int = BITRATE) -> float:
     """The clip's bit rate in Mbit/s of program stream."""
-    data = clip().read_bytes()
+    data = clip(bitrate).read_bytes()
     count = 0
     offset = 0
     while offset < len(data):
@@ -144,6 +149,11 @@ class Load:
             raise RuntimeError(f"the load generator failed with {self._process.returncode}")
         return json.loads(output) if output.strip() else None
 
+    def stop(self) -> None:
+        """End it before its time."""
+        self._process.terminate()
+        self._process.communicate()
+
 
 class NodeProcess:
     """A media node in a process of its own, commanded over pipes."""
@@ -154,7 +164,9 @@ class NodeProcess:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.pid = self._process.pid
-        self.host = f"127.0.0.1:{self.ask('port')}"
+        viewer_port, rtsp_port = self.ask("ports")
+        self.host = f"127.0.0.1:{viewer_port}"
+        self.rtsp_host = f"127.0.0.1:{rtsp_port}"
 
     def ask(self, *words: object) -> Any:
         assert self._process.stdin is not None
@@ -194,8 +206,8 @@ def _identity() -> TlsIdentity | None:
 
 def _answer(node: CoreMediaNode, words: list[str]) -> object:
     match words:
-        case ["port"]:
-            return node.viewer_port
+        case ["ports"]:
+            return [node.viewer_port, node.rtsp_port]
         case ["open", transport, count]:
             kind = MediaTransport.UDP if transport == "udp" else MediaTransport.TCP_PASSIVE
             return [node.open_receiver(f"s{n}", kind, ssrc=None).port for n in range(int(count))]
@@ -224,13 +236,21 @@ def _answer(node: CoreMediaNode, words: list[str]) -> object:
             return sums | {"sync_ms": max((disk.sync_round_ms for disk in node.recording_disks()), default=0)}
         case ["paths", protocol, streams, count]:
             names = [f"s{n % int(streams)}" for n in range(int(count))]
-            return [tickets.live_path(name, _token(name, ViewerProtocol(protocol))) for name in names]
+            return [_path(name, ViewerProtocol(protocol)) for name in names]
         case ["totals"]:
             stats = node.all_stats()
-            counters = ("packets", "lost", "frames", "viewer_drops", "viewers", "cache_bytes", "malformed")
-            return {name: sum(getattr(one, name) for one in stats) for name in counters}
+            arrived = ("packets", "lost", "frames", "malformed", "cache_bytes")
+            watched = ("viewers", "viewer_drops", "viewer_bytes")
+            return {name: sum(getattr(one, name) for one in stats) for name in arrived + watched}
         case _:
             raise ValueError(f"no command {words}")
+
+
+def _path(stream_id: str, protocol: ViewerProtocol) -> str:
+    token = _token(stream_id, protocol)
+    if protocol is ViewerProtocol.RTSP:
+        return f"{tickets.rtsp_path(stream_id)}?ticket={token}"
+    return tickets.viewer_path(protocol, stream_id, token)
 
 
 def _token(stream_id: str, protocol: ViewerProtocol) -> str:

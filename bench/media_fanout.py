@@ -8,21 +8,8 @@ from __future__ import annotations
 import argparse
 import time
 
+from bench import _floors
 from bench._media import WARM_UP_S, Load, clip, clip_megabits, cores_over, node_process, rss_bytes
-
-
-def floor(viewers: int, seconds: float) -> float:
-    """Cores that writing alone takes."""
-    writer = Load("fan-out", clip(), WARM_UP_S + seconds + 1, viewers)
-    [port] = writer.line()
-    readers = Load("viewers", "http", WARM_UP_S + seconds + 2, f"127.0.0.1:{port}", *["/"] * viewers)
-    time.sleep(1)
-    writer.begin()
-    time.sleep(WARM_UP_S)
-    cores = cores_over(writer.pid, seconds)
-    writer.finish()
-    readers.finish()
-    return cores
 
 
 def node(protocol: str, viewers: int, seconds: float) -> tuple[float, float, dict[str, int]]:
@@ -49,7 +36,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     arguments = parser.parse_args()
     viewers, seconds = arguments.viewers, arguments.seconds
-    lowest = floor(viewers, seconds)
+    lowest = _floors.fan_out(viewers, seconds)
     print(f"{viewers} viewers of one stream of {clip_megabits():.2f} Mbit/s")
     print(f"floor: {lowest / viewers:.4%} of a core per viewer")
     for protocol in ("ws", "http"):

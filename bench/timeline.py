@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from commonview.api.schemas_recording import LineOut, TimelineOut
+from commonview.api.schemas_recording import TimelineOut
 from commonview.foundation.database import Database, migrate
 from commonview.network import NetworkService
 from commonview.recording.bands import TOLERANCES_US, joined, level_for
@@ -81,7 +81,7 @@ async def ask(timeline: Timeline, wanted: list[str], begin: int, end: int) -> tu
     """Seconds for an answer up to its bytes, bands in it, bytes."""
     started = time.perf_counter()
     lines = await timeline.lines(wanted, moment(begin), moment(end), PIXELS)
-    body = TimelineOut.model_construct(lines=[LineOut.of(line) for line in lines]).model_dump_json()
+    body = TimelineOut.encoded(lines)
     took = time.perf_counter() - started
     return took, sum(len(line.recorded) + len(line.gaps) for line in lines), len(body)
 

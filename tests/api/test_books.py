@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from commonview.security import Role
-from tests.api.harness import CHANNEL_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import CHANNEL_ID
 
 pytestmark = pytest.mark.anyio
 

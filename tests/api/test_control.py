@@ -10,7 +10,8 @@ import pytest
 
 from commonview.security import Action, Role
 from commonview.wire.manscdp import DeviceConfig, SnapShotConfig
-from tests.api.harness import DEVICE_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import DEVICE_ID
 from tests.network.control_camera import CAMERA, CHANNEL_ID
 from tests.network.exchange import DEVICE
 from tests.network.test_snapshots import PICTURE

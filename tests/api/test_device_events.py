@@ -7,7 +7,8 @@ import pytest
 from commonview.network.directory import DeviceRecord
 from commonview.security import Role
 from commonview.wire.manscdp import Alarm, MobilePosition, decode
-from tests.api.harness import CHANNEL_ID, DEVICE_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import CHANNEL_ID, DEVICE_ID
 from tests.waiting import answered
 
 pytestmark = pytest.mark.anyio

@@ -22,7 +22,8 @@ from commonview.recording.index import Finished, SegmentIndex, moment
 from commonview.recording.rules import GENESIS, link
 from commonview.rendering import ExportState, Source
 from commonview.security import AccessOutcome, Role
-from tests.api.harness import CHANNEL_ID, Harness, harness
+from tests.api.harness import Harness, harness
+from tests.api.network_room import CHANNEL_ID
 from tests.api.test_recording import entries, incident, records
 from tests.network.harness import until
 from tests.rendering.conftest import recordings  # noqa: F401 - a fixture

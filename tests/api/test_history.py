@@ -7,7 +7,8 @@ import pytest
 
 from commonview.network.history import DownloadState, Verb
 from commonview.security import AccessOutcome, AccessRecord, Action, NewAccount, OpenedAccess, Role
-from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.api.harness import PASSWORD, Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.network.harness import until
 
 pytestmark = pytest.mark.anyio

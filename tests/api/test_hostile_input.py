@@ -8,7 +8,8 @@ import pytest
 
 from commonview.api.app import create_app
 from commonview.security import Role
-from tests.api.harness import DEVICE_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import DEVICE_ID
 
 pytestmark = pytest.mark.anyio
 

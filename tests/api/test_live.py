@@ -13,7 +13,8 @@ from commonview.foundation.errors import StorageUnavailable
 from commonview.media import NodeUnavailable, tickets
 from commonview.network import FailureCode, ViewerEventKind
 from commonview.security import AccessOutcome, AccessRecord, NotSignedIn, Role
-from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.api.harness import PASSWORD, Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -217,7 +218,11 @@ async def test_a_viewer_that_joined_keeps_its_record_open_until_it_leaves(made: 
         ("grant_revoked", AccessOutcome.GRANT_REVOKED),
         ("stream_ended", AccessOutcome.STREAM_ENDED),
         ("no_media", AccessOutcome.FAILED),
-        ("too_slow", AccessOutcome.CLOSED),
+        ("format_changed", AccessOutcome.STREAM_ENDED),
+        ("too_slow", AccessOutcome.LOST),
+        ("vanished", AccessOutcome.LOST),
+        ("silent", AccessOutcome.LOST),
+        ("connection_lost", AccessOutcome.CLOSED),
     ],
 )
 async def test_the_record_says_how_the_look_ended(made: Harness, reason: str, outcome: AccessOutcome) -> None:

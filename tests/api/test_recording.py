@@ -17,7 +17,8 @@ from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
 from commonview.recording.writing import Missing
 from commonview.security import AccessOutcome, AccessRecord, Action, OpenedAccess, Role, Subject
-from tests.api.harness import CHANNEL_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.network.harness import until
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +76,7 @@ async def test_a_fault_while_the_index_is_written_is_not_the_end_of_it(
         return whole(batch)
 
     monkeypatch.setattr(recording.index, "_commit", commit)
-    running = recording._spawn(recording._forever(recording.index.run))
+    running = recording.tasks.spawn(recording.tasks.forever(recording.index.run))
     [disk] = recording.disks.disks().values()
     now = made.clock.now()
     recording.index.submit(
@@ -418,10 +419,10 @@ async def test_what_came_into_the_index_is_named_in_the_audit_log(made: Harness)
         )
     )  # fmt: skip
     assert await recording.index.flush()
-    await recording._write_heads()
+    await recording.upkeep.write_heads()
     [entry] = entries(made, "recording.chain_heads")
     assert entry["count"] == 1
     assert list(entry["heads"]) == [f"{CHANNEL_ID}/0"]
-    await recording._write_heads()
+    await recording.upkeep.write_heads()
     assert len(entries(made, "recording.chain_heads")) == 1
     assert recording.counters()["service.heads"] == 1

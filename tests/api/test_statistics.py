@@ -82,6 +82,23 @@ async def test_the_statistics_show_streams_and_viewers(house: Harness) -> None:
     assert (viewer["protocol"], viewer["bytes_sent"], viewer["waiting_ms"]) == ("ws", 777, 120)
     # Nobody is named to whoever may not read access records.
     assert viewer["account_name"] == ""
+    told = [viewer[name] for name in ("lost", "loss", "jitter_ms", "round_trip_ms")]
+    assert told == [None] * 4
+
+
+async def test_what_a_player_reports_of_its_reception_is_shown(house: Harness) -> None:
+    player = replace(VIEWER, protocol="rtsp", lost=3, loss=0.25, jitter_ms=1.5, round_trip_ms=None)
+    cast(Any, house.media).viewer_stats = lambda: [player]
+    client = await house.signed_in(Role.SYSTEM_ADMIN)
+    [viewer] = (await client.get("/api/statistics")).json()["viewers"]
+    told = [viewer[name] for name in ("lost", "loss", "jitter_ms", "round_trip_ms")]
+    assert told == [3, 0.25, 1.5, None]
+    text = (await client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).text
+    where = '{viewer="access-1",protocol="rtsp",channel="",stream="s1"}'
+    assert f"commonview_viewer_lost_packets{where} 3\n" in text
+    assert f"commonview_viewer_loss_ratio{where} 0.25\n" in text
+    assert f"commonview_viewer_jitter_seconds{where} 0.0015\n" in text
+    assert "commonview_viewer_round_trip_seconds{" not in text
 
 
 async def test_prometheus_needs_the_token_and_nothing_else(house: Harness, token_file: Path) -> None:

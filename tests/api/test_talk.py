@@ -9,7 +9,8 @@ import pytest
 
 from commonview.network import FailureCode
 from commonview.security import AccessOutcome, Action, NewAccount, Role
-from tests.api.harness import CHANNEL_ID, PASSWORD, Harness
+from tests.api.harness import PASSWORD, Harness
+from tests.api.network_room import CHANNEL_ID
 from tests.network.harness import until
 
 pytestmark = pytest.mark.anyio

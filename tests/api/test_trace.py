@@ -7,7 +7,8 @@ import pytest
 from commonview.explain import read_capture_from
 from commonview.security import Role
 from commonview.wire.sip.flow import Flow
-from tests.api.harness import DEVICE_ID, Harness
+from tests.api.harness import Harness
+from tests.api.network_room import DEVICE_ID
 
 pytestmark = pytest.mark.anyio
 

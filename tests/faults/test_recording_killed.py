@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from commonview.foundation.database import Database
 from commonview.recording import Doctor, FindingKind, store
 from commonview.recording.doctor import HARMLESS
-from tests.processes import SUPERVISOR, Cameras, Server, channels, running, wait_for
+from tests.processes import ADMINISTRATOR, SUPERVISOR, Cameras, Server, channels, running, wait_for
 
 pytest.importorskip("commonview.media._core", reason="the media core is not built")
 pytest.importorskip("av", reason="the simulator's extra is not installed")
@@ -124,6 +126,82 @@ def test_a_killed_server_keeps_what_it_recorded(server: Server, cameras: int) ->
         kill_and_verify(server, cameras, chance)
         server.start()
         server.wait_ready()
+
+
+INVESTIGATOR = {
+    "username": "ines",
+    "display_name": "Ines",
+    "password": "a long sentence for the investigator",
+}
+
+
+class OpenReader:
+    """Reads what is told of the segment that is being written, again and again, until the server is gone."""
+
+    def __init__(self, server: Server, channel_id: str) -> None:
+        made = server.sign_in(ADMINISTRATOR).post(
+            "/api/accounts", json={**INVESTIGATOR, "roles": ["investigator"]}
+        )
+        assert made.status_code == 201, made.text
+        self._client = server.sign_in(INVESTIGATOR)
+        purposes = self._client.get("/api/purposes").json()["items"]
+        now = datetime.now(UTC)
+        opened = self._client.post(
+            "/api/recorded",
+            json={
+                "channel_id": channel_id,
+                "begin": (now - timedelta(hours=1)).isoformat(),
+                "end": (now + timedelta(hours=1)).isoformat(),
+                "purpose_id": next(one["id"] for one in purposes if one["name_en"] == "Incident response"),
+                "reason": "what happens just now",
+            },
+        )
+        assert opened.status_code == 201, opened.text
+        self._look = f"/api/recorded/{opened.json()['access_id']}"
+        self.content = b""
+        self._thread = threading.Thread(target=self._read_on)
+
+    def found(self) -> bool:
+        """Whether there is an open segment; reading it begins with the first time."""
+        segments = self._client.get(self._look).json()["segments"]
+        self._url = next((str(one["url"]) for one in segments if one["is_open"]), "")
+        if self._url:
+            self._thread.start()
+        return bool(self._url)
+
+    def _read_on(self) -> None:
+        with suppress(httpx.HTTPError):
+            while True:
+                told = self._client.get(self._url + "/index").json()
+                answer = self._client.get(self._url, headers={"Range": f"bytes=0-{told['bytes'] - 1}"})
+                whole = answer.content
+                assert len(whole) >= told["bytes"], "all that the index told is there"
+                assert whole.startswith(self.content), "it only grows"
+                self.content = whole
+
+    def join(self) -> None:
+        self._thread.join(60)
+
+
+@pytest.mark.timeout(300)
+def test_what_was_read_of_an_open_segment_is_there_after_a_kill(tmp_path: Path) -> None:
+    server = Server(tmp_path, recording_segment_s=600, recording_starts_per_s=1000, session_idle_stop_s=2)
+    with running(server, Cameras(server, count=1, size="320x240", fps=5)):
+        server.set_up()
+        record_everything(server, 1)
+        wait_until_all_are_recorded(server, 1)
+        [channel] = channels(server.sign_in(SUPERVISOR))
+        reader = OpenReader(server, str(channel["id"]))
+        wait_for(reader.found, "the segment that is being written")
+        first = wait_for(lambda: len(reader.content), "its first bytes")
+        wait_for(lambda: len(reader.content) > first, "more of it")
+        server.stop(signal.SIGKILL)
+        reader.join()
+        assert set(examine(server, mend=False)) <= LEFT
+        assert set(examine(server, mend=True)) <= HARMLESS
+        assert examine(server, mend=False) == []
+        [finished] = (tmp_path).rglob("*.mp4")
+        assert finished.read_bytes().startswith(reader.content), "nothing that was shown was cut off"
 
 
 @pytest.mark.soak

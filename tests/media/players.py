@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from commonview.media import CoreMediaNode, ViewerProtocol
+from commonview.media import CoreMediaNode, FirstKeyFrame, MediaTransport, StreamStats, ViewerProtocol
+from tests.media.camera import Camera
+from tests.media.conftest import EventLog
 from tests.media.viewers import signed
 from tests.waiting import PATIENCE_S
+
+PASSIVE = MediaTransport.TCP_PASSIVE
 
 TCP = "RTP/AVP/TCP;unicast;interleaved={first}-{second}"
 
@@ -168,3 +175,59 @@ class Player:
         if not got:
             raise EOFError
         self.unread += got
+
+
+@contextmanager
+def live(node: CoreMediaNode, log: EventLog, *, codec: str = "h264", pace: float = 1.0) -> Iterator[Camera]:
+    """A camera that has sent its first key frame to stream `s1`."""
+    receiver = node.open_receiver("s1", PASSIVE, ssrc=7)
+    with Camera.tcp(receiver.port, ssrc=7, codec=codec, pace=pace) as camera:
+        log.wait_for(FirstKeyFrame)
+        yield camera
+
+
+@contextmanager
+def datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A player's ports for RTP and RTCP."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp,
+    ):
+        for one in (rtp, rtcp):
+            one.bind(("127.0.0.1", 0))
+            one.settimeout(PATIENCE_S)
+        yield rtp, rtcp
+
+
+def stats_of(node: CoreMediaNode) -> StreamStats:
+    """The counters of stream `s1`."""
+    stats = node.stream_stats("s1")
+    assert stats is not None
+    return stats
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait for a fact."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def drain(rtp: socket.socket) -> None:
+    """Read what has come; it blocks no more."""
+    rtp.setblocking(False)
+    try:
+        while rtp.recv(2000):
+            pass
+    except BlockingIOError:
+        return
+
+
+def rtcp_types(compound: bytes) -> list[int]:
+    """The packet types of a compound packet."""
+    types = []
+    while compound:
+        types.append(compound[1])
+        compound = compound[4 * (int.from_bytes(compound[2:4], "big") + 1) :]
+    return types

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import socket
 import struct
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -17,12 +15,7 @@ import pytest
 
 from commonview.media import (
     CoreMediaNode,
-    FirstKeyFrame,
-    InvalidMediaArgument,
-    MediaTransport,
-    NodeUnavailable,
     StreamEnded,
-    StreamStats,
     TicketRefused,
     ViewerFirstBytes,
     ViewerJoined,
@@ -32,22 +25,21 @@ from commonview.media import (
 )
 from tests.media.camera import GROUP, Camera
 from tests.media.conftest import EventLog, NodeFactory
-from tests.media.players import Packet, Player
+from tests.media.players import (
+    PASSIVE,
+    Packet,
+    Player,
+    datagrams,
+    drain,
+    live,
+    rtcp_types,
+    stats_of,
+    wait_until,
+)
 from tests.media.sound import tone
 from tests.media.test_files import Recorder, wait_for_pictures
 from tests.media.viewers import signed
 from tests.waiting import PATIENCE_S
-
-PASSIVE = MediaTransport.TCP_PASSIVE
-
-
-@contextmanager
-def live(node: CoreMediaNode, log: EventLog, *, codec: str = "h264", pace: float = 1.0) -> Iterator[Camera]:
-    """A camera that has sent its first key frame to stream `s1`."""
-    receiver = node.open_receiver("s1", PASSIVE, ssrc=7)
-    with Camera.tcp(receiver.port, ssrc=7, codec=codec, pace=pace) as camera:
-        log.wait_for(FirstKeyFrame)
-        yield camera
 
 
 def nal_types(player: Player, count: int) -> list[int]:
@@ -168,22 +160,12 @@ def test_a_ticket_is_used_up_by_the_first_description(node: CoreMediaNode, log: 
     assert log.wait_for(TicketRefused).reason == "reused"
 
 
-def test_guessing_passwords_ends_with_the_connection(node: CoreMediaNode, log: EventLog) -> None:
-    with live(node, log), Player(node) as player:
-        for _ in range(3):
-            assert player.ask("DESCRIBE").status == 401
-        player.say("DESCRIBE")
-        player.answer()
-        assert player.connection.recv(1) == b""
-    assert node.node_stats().counters["rtsp_unproven"] == 1
-
-
 @pytest.mark.parametrize("by", ["grant", "access"])
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_what_is_cut_gets_not_one_packet_more(
     node: CoreMediaNode, log: EventLog, by: str, transport: str
 ) -> None:
-    with live(node, log), Player(node) as player, _datagrams() as (rtp, rtcp):
+    with live(node, log), Player(node) as player, datagrams() as (rtp, rtcp):
         player.describe(access_id="a1", grant_id="g1")
         udp = f"RTP/AVP;unicast;client_port={rtp.getsockname()[1]}-{rtcp.getsockname()[1]}"
         player.set_up(0, udp if transport == "udp" else "")
@@ -195,7 +177,7 @@ def test_what_is_cut_gets_not_one_packet_more(
         cut = node.cut_grant("g1") if by == "grant" else node.cut_access("a1")
         assert cut == 1
         if transport == "udp":
-            _drain(rtp)
+            drain(rtp)
             rtp.settimeout(0.3)
             with pytest.raises(TimeoutError):
                 rtp.recv(2000)
@@ -214,7 +196,7 @@ def test_the_end_of_the_grant_is_kept_by_the_core(node: CoreMediaNode, log: Even
         frames = player.read_to_end()
     assert log.wait_for(ViewerLeft).reason == "grant_ended"
     last = [raw for channel, raw in frames if channel == 1][-1]
-    assert _rtcp_types(last)[-1] == 203, "the last report says good-bye"
+    assert rtcp_types(last)[-1] == 203, "the last report says good-bye"
 
 
 def test_the_end_of_the_stream_ends_its_players(node: CoreMediaNode, log: EventLog) -> None:
@@ -222,7 +204,8 @@ def test_the_end_of_the_stream_ends_its_players(node: CoreMediaNode, log: EventL
         player.play()
         player.packet()
         node.close_stream("s1")
-        player.read_to_end()
+        with contextlib.suppress(ConnectionResetError):
+            player.read_to_end()
     assert log.wait_for(ViewerLeft).reason == "stream_ended"
     log.wait_for(StreamEnded)
 
@@ -268,7 +251,9 @@ def test_another_size_goes_on_and_another_codec_ends_the_player(node: CoreMediaN
         while before[0] & 0x1F != 7:
             before = player.packet().payload
         camera.switch("hevc", width=320, height=240)
-        player.read_to_end()
+        # What a slow player has not taken a second later is taken back.
+        with contextlib.suppress(ConnectionResetError):
+            player.read_to_end()
     assert log.wait_for(ViewerLeft).reason == "format_changed"
 
 
@@ -278,7 +263,7 @@ def test_reports_tie_the_time_stamps_to_the_clock(node: CoreMediaNode, log: Even
         packet = player.packet()
         report = player.report()
     ssrc, seconds, _, timestamp, packets, octets = struct.unpack(">IIIIII", report[4:28])
-    assert _rtcp_types(report) == [200, 202]
+    assert rtcp_types(report) == [200, 202]
     assert ssrc == packet.ssrc
     assert seconds > 2_208_988_800
     # Nearer than a group of pictures: the player got that far back.
@@ -326,22 +311,6 @@ def _sounding(node: CoreMediaNode, codec: str) -> Iterator[tuple[Player, Recorde
         yield player, camera
 
 
-def test_a_slow_player_falls_to_the_next_key_frame_and_sees_it_in_the_numbering(
-    start_node: NodeFactory,
-) -> None:
-    node = start_node(viewer_queue_bytes=65_536)
-    log = EventLog(node)
-    with live(node, log, pace=20), Player(node) as player:
-        player.play()
-        _until(lambda: _stats(node).viewer_drops > GROUP)
-        falls = _stats(node).details["viewer_falls"]
-        assert falls > 0
-        before, hole = player.packet(), player.packet()
-        while (hole.sequence - before.sequence) % 65_536 == 1:
-            before, hole = hole, player.packet()
-    assert hole.payload[0] & 0x1F == 7, "it goes on with parameter sets and a key frame"
-
-
 def test_channels_of_the_players_choice_are_kept_to(node: CoreMediaNode, log: EventLog) -> None:
     with live(node, log), Player(node) as player:
         player.describe()
@@ -355,7 +324,7 @@ def test_channels_of_the_players_choice_are_kept_to(node: CoreMediaNode, log: Ev
 def test_datagrams_come_from_the_ports_that_were_named_and_reports_are_counted(
     node: CoreMediaNode, log: EventLog
 ) -> None:
-    with live(node, log), Player(node) as player, _datagrams() as (rtp, rtcp):
+    with live(node, log), Player(node) as player, datagrams() as (rtp, rtcp):
         player.describe()
         ports = f"{rtp.getsockname()[1]}-{rtcp.getsockname()[1]}"
         # Where somebody else would have them sent is passed over.
@@ -368,12 +337,12 @@ def test_datagrams_come_from_the_ports_that_were_named_and_reports_are_counted(
         assert Packet.parse(0, packet).payload_type == 96
         report, sender = rtcp.recvfrom(2000)
         assert sender[1] == server[1]
-        assert _rtcp_types(report) == [200, 202]
+        assert rtcp_types(report) == [200, 202]
         rtcp.sendto(b"\x80\xc9\x00\x01\x00\x00\x00\x01", ("127.0.0.1", server[1]))
-        _until(lambda: _stats(node).details["rtsp_reports"] == 1)
+        wait_until(lambda: stats_of(node).details["rtsp_reports"] == 1)
         player.ask("TEARDOWN")
         log.wait_for(ViewerLeft)
-        _drain(rtcp)
+        drain(rtcp)
     assert node.node_stats().viewers == 0
 
 
@@ -388,115 +357,4 @@ def test_ports_of_players_come_back(start_node: NodeFactory) -> None:
                 player.set_up(0, "RTP/AVP;unicast;client_port=40000-40001")
                 assert node.node_stats().ports_free == free - 1
                 player.ask("TEARDOWN")
-                _until(lambda: node.node_stats().ports_free == free)
-
-
-def test_without_ports_a_player_is_told_and_may_come_inside(
-    start_node: NodeFactory, unused_port_range: tuple[int, int]
-) -> None:
-    first, _ = unused_port_range
-    node = start_node(rtp_port_min=first, rtp_port_max=first + 1)
-    log = EventLog(node)
-    with live(node, log), Player(node) as player:
-        player.describe()
-        assert player.set_up(0, "RTP/AVP;unicast;client_port=40000-40001").status == 453
-        assert player.set_up(0).status == 200
-
-
-def test_what_is_no_rtsp_is_refused_and_counted(node: CoreMediaNode) -> None:
-    for words in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\xa5", b"$\x00\x00\x01x"):
-        with Player(node) as player:
-            player.connection.sendall(words)
-            assert player.connection.recv(100).startswith(b"RTSP/1.0 400 ")
-            assert player.connection.recv(1) == b""
-    assert node.node_stats().counters["rtsp_malformed"] == 3
-
-
-def test_a_stranger_that_says_nothing_keeps_nobody_out(start_node: NodeFactory) -> None:
-    node = start_node(request_head_timeout_s=0.2)
-    with Player(node) as player:
-        assert player.connection.recv(1) == b""
-    assert node.node_stats().counters["rtsp_late"] == 1
-
-
-def test_at_the_limit_of_viewers_a_player_is_told(start_node: NodeFactory) -> None:
-    node = start_node(max_connections=1)
-    log = EventLog(node)
-    with live(node, log), Player(node) as first, Player(node) as second:
-        assert first.describe().status == 200
-        token = signed("s1", ViewerProtocol.RTSP)
-        assert second.describe(token).status == 503
-        first.ask("TEARDOWN")
-        log.wait_for(ViewerLeft)
-        assert second.describe(token).status == 200, "the ticket was not used up by the refusal"
-
-
-def test_a_flood_of_questions_from_one_that_does_not_read_ends_it(node: CoreMediaNode, log: EventLog) -> None:
-    with live(node, log), Player(node) as player:
-        player.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        player.describe()
-        player.connection.settimeout(0.2)
-        with contextlib.suppress(OSError):
-            while not log.count(ViewerLeft):
-                player.say("OPTIONS")
-        left = log.wait_for(ViewerLeft)
-    assert left.reason in {"too_slow", "connection_lost"}
-
-
-@pytest.mark.parametrize("answer", [InvalidMediaArgument, None])
-def test_only_tickets_for_players_are_kept(node: CoreMediaNode, answer: type[Exception] | None) -> None:
-    protocol = ViewerProtocol.RTSP if answer is None else ViewerProtocol.HTTP
-    if answer is None:
-        node.expect_player(signed("s1", protocol))
-    else:
-        with pytest.raises(answer):
-            node.expect_player(signed("s1", protocol))
-
-
-def test_the_memory_for_expected_players_is_bounded(node: CoreMediaNode) -> None:
-    for _ in range(4096):
-        node.expect_player(signed("s1", ViewerProtocol.RTSP))
-    with pytest.raises(NodeUnavailable, match="too many"):
-        node.expect_player(signed("s1", ViewerProtocol.RTSP))
-
-
-@contextmanager
-def _datagrams() -> Iterator[tuple[socket.socket, socket.socket]]:
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp,
-    ):
-        for one in (rtp, rtcp):
-            one.bind(("127.0.0.1", 0))
-            one.settimeout(PATIENCE_S)
-        yield rtp, rtcp
-
-
-def _stats(node: CoreMediaNode) -> StreamStats:
-    stats = node.stream_stats("s1")
-    assert stats is not None
-    return stats
-
-
-def _until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _drain(rtp: socket.socket) -> None:
-    rtp.setblocking(False)
-    try:
-        while rtp.recv(2000):
-            pass
-    except BlockingIOError:
-        return
-
-
-def _rtcp_types(compound: bytes) -> list[int]:
-    types = []
-    while compound:
-        types.append(compound[1])
-        compound = compound[4 * (int.from_bytes(compound[2:4], "big") + 1) :]
-    return types
+                wait_until(lambda: node.node_stats().ports_free == free)

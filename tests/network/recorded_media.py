@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commonview.media import (
     FileSinkStats,
+    OpenSegment,
     RecorderStats,
     RecorderTarget,
     RecordingDiskStats,
@@ -96,6 +97,12 @@ class RecordedOutlets:
 
     def close_recorder(self, recorder_id: str) -> None:
         raise AssertionError("nobody records here")
+
+    def turn_recorder(self, recorder_id: str) -> None:
+        raise AssertionError("nobody records here")
+
+    def open_segments(self, recorder_id: str) -> list[OpenSegment]:
+        return []
 
     def recorder_stats(self) -> list[RecorderStats]:
         return []

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from commonview.foundation.clock import FakeClock
+from commonview.foundation.database import Database
 from commonview.media import (
     MediaNode,
     MediaTransport,
@@ -25,6 +26,7 @@ from commonview.network import ChannelUnknown, Failure, FailureCode, LiveSession
 from commonview.recording import Disk, DiskPolicy, GapReason, Track, TrackState
 from commonview.recording.index import Finished
 from commonview.recording.keeper import Keeper
+from commonview.recording.under_way import UnderWay
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 TRACK = Track("34020000001110000001-34020000001320000001")
@@ -98,6 +100,7 @@ class Scene:
     def __init__(self) -> None:
         self.cameras, self.node, self.clock = Cameras(), Node(), FakeClock(NOW)
         self.submitted: list[Any] = []
+        self.under_way = UnderWay(cast(Database, None), cast(MediaNode, self.node))
         self.failed: list[tuple[str, GapReason]] = []
         self.disk: Disk | None = DISK
         self.keeper = Keeper(
@@ -106,6 +109,7 @@ class Scene:
             self.clock,
             choose_disk=lambda: self.disk,
             submit=self.submitted.append,
+            under_way=self.under_way,
             on_changed=lambda _: None,
             on_disk_failed=lambda disk_id, reason: self.failed.append((disk_id, reason)),
             starts_per_tick=2,

@@ -46,6 +46,8 @@ pub enum EndReason {
     Silent,
     /// The pictures are coded otherwise from now on, which its protocol cannot tell.
     FormatChanged,
+    /// Nobody has acknowledged anything for a while: it is gone without a word.
+    Vanished,
     /// Its connection failed.
     ConnectionLost,
 }
@@ -64,8 +66,24 @@ impl EndReason {
             EndReason::Violation(_) | EndReason::Malformed => "protocol_error",
             EndReason::Silent => "silent",
             EndReason::FormatChanged => "format_changed",
+            EndReason::Vanished => "vanished",
             EndReason::ConnectionLost => "connection_lost",
         }
+    }
+
+    /// What the failure of its connection means.
+    pub fn of(error: &io::Error) -> EndReason {
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                EndReason::Vanished
+            }
+            _ => EndReason::ConnectionLost,
+        }
+    }
+
+    /// Whether there is still somebody to say something to.
+    pub fn leaves_a_listener(self) -> bool {
+        !matches!(self, EndReason::ConnectionLost | EndReason::Vanished)
     }
 }
 
@@ -138,7 +156,7 @@ impl ViewerConnection {
         match outcome {
             Ok(()) => self.block(false),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.block(true),
-            Err(_) => return Err(EndReason::ConnectionLost),
+            Err(error) => return Err(EndReason::of(&error)),
         }
         Ok(first_ms)
     }
@@ -245,7 +263,7 @@ impl ViewerConnection {
     /// Say goodbye if the framing allows it, close, and tell what came of it.
     pub fn end(self, reason: EndReason, stream_id: &str) -> Event {
         let last_words = match reason {
-            EndReason::ConnectionLost => Vec::new(),
+            reason if !reason.leaves_a_listener() => Vec::new(),
             EndReason::ViewerClosed if !self.queue.protocol().is_websocket() => Vec::new(),
             EndReason::ViewerClosed => websocket::close_frame(1000),
             EndReason::Violation(violation) => websocket::close_frame(violation.status()),

@@ -58,7 +58,7 @@ pub struct StreamStats {
     /// Counters of the senders, by name.
     pub relaying: [(&'static str, u64); 5],
     /// Counters of the players by RTSP, by name.
-    pub players: [(&'static str, u64); 4],
+    pub players: [(&'static str, u64); 5],
     /// Viewers that listen.
     pub listeners: usize,
     /// Counters of what they hear.

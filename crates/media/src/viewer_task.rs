@@ -113,9 +113,9 @@ async fn attend(
                     listen(&reactor, &cell, &wire, &link, key);
                 }
             }
-            Some(Err(_)) => {
+            Some(Err(error)) => {
                 reactor.guarded(&cell, |stream| {
-                    stream.end_viewer(key, EndReason::ConnectionLost)
+                    stream.end_viewer(key, EndReason::of(&error))
                 });
             }
         }
@@ -163,9 +163,7 @@ fn listen(reactor: &Reactor, cell: &StreamCell, wire: &Wire, link: &Link, key: u
             if error.kind() == ErrorKind::InvalidData {
                 reactor.shared.counters.count("tls_violations");
             }
-            reactor.guarded(cell, |stream| {
-                stream.end_viewer(key, EndReason::ConnectionLost)
-            });
+            reactor.guarded(cell, |stream| stream.end_viewer(key, EndReason::of(&error)));
         }
     }
 }

@@ -69,7 +69,8 @@ class ExportDesk:
         """Grant and records, then the export.
 
         Raises:
-            ChannelUnknown, RecordingInvalid, RecordingUnknown, ExportRefused: before anything is written.
+            ChannelUnknown, RecordingInvalid, RecordingUnknown, SegmentUnfinished, ExportRefused: before
+                anything is written.
             SecurityError, StorageUnavailable: refused.
             NotFound: the grant or the sign-in ended in that moment.
         """

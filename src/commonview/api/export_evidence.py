@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from commonview.foundation.clock import Clock
     from commonview.network import NetworkService
     from commonview.recording import RecordingService
 
@@ -22,8 +23,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Evidence:
     """Reads the index of recordings for exports."""
 
-    def __init__(self, network: NetworkService, recording: RecordingService) -> None:
+    def __init__(self, network: NetworkService, recording: RecordingService, clock: Clock) -> None:
         self._network = network
+        self._clock = clock
         self._recording = recording
 
     async def parts(
@@ -31,11 +33,17 @@ class Evidence:
     ) -> tuple[list[ChannelPart], int]:
         """What there is of each channel in a span, and about how many bytes it is.
 
+        What is being written of it is finished first: all that is taken away has its hash and its link.
+
         Raises:
             ChannelUnknown, StorageUnavailable.
+            SegmentUnfinished: a camera sends no key frame to end its segment with.
             RecordingInvalid: more than one export can hold.
             RecordingUnknown: nothing is recorded there.
         """
+        for channel_id in channel_ids:
+            self._network.channel(channel_id)
+        await self._recording.under_way.finish(channel_ids, stream_number, min(end, self._clock.now()))
         parts, estimate = [], 0
         for channel_id in channel_ids:
             name = self._network.channel(channel_id).name

@@ -43,7 +43,9 @@ _OUTCOMES = {
     "grant_ended": AccessOutcome.GRANT_ENDED,
     "grant_revoked": AccessOutcome.GRANT_REVOKED,
     "stream_ended": AccessOutcome.STREAM_ENDED,
+    "format_changed": AccessOutcome.STREAM_ENDED,
     "no_media": AccessOutcome.FAILED,
+    **dict.fromkeys(("too_slow", "vanished", "silent"), AccessOutcome.LOST),
 }
 """By the media node's reason for a viewer that left; everything else is the viewer's own leaving."""
 

@@ -63,6 +63,15 @@ def exposition(statistics: Statistics, counters: Mapping[str, Mapping[str, int]]
          [(labels, stats.waiting_bytes) for labels, stats in viewers]),
         ("viewer_waiting_seconds", "gauge", "How long the oldest of them waits.",
          [(labels, stats.waiting_ms / 1000) for labels, stats in viewers]),
+        ("viewer_lost_packets", "gauge", "Packets it never got, as it reports (RTCP).",
+         [(labels, stats.lost) for labels, stats in viewers if stats.lost is not None]),
+        ("viewer_loss_ratio", "gauge", "Share of packets it lost between its last two reports.",
+         [(labels, stats.loss) for labels, stats in viewers if stats.loss is not None]),
+        ("viewer_jitter_seconds", "gauge", "How unevenly packets arrive there, as it reports.",
+         [(labels, stats.jitter_ms / 1000) for labels, stats in viewers if stats.jitter_ms is not None]),
+        ("viewer_round_trip_seconds", "gauge", "From a report of ours to it and back.",
+         [(labels, stats.round_trip_ms / 1000) for labels, stats in viewers
+          if stats.round_trip_ms is not None]),
         # Some of them go down again: none is promised to be a counter.
         ("room_count", "untyped", "Every counter of every room, as the system page shows them.",
          [({"room": room, "name": name}, value) for room, names in counters.items()

@@ -18,8 +18,8 @@ from commonview.api.endings import Endings
 from commonview.api.live_desk import LiveRefused, Wish, open_wish
 from commonview.foundation.ids import new_id
 from commonview.network import SessionState
-from commonview.recording import RecordingInvalid, RecordingUnknown
-from commonview.rendering import Place, RenderFailed, Still, Studio
+from commonview.recording import RecordingInvalid, RecordingUnknown, Segment
+from commonview.rendering import Place, RenderFailed, Still, Studio, Window
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from commonview.api.recorded_desk import RecordedDesk
     from commonview.media import MediaNode
     from commonview.network import LiveSession, NetworkService
-    from commonview.recording import Segment
+    from commonview.recording import SegmentUnderWay
     from commonview.rendering import Strip
 
 _PATIENCE_S: Final = 15.0
@@ -203,5 +203,12 @@ def _over(access_id: str) -> NotFound:
     return NotFound("it was over before it was there", kind="access_record", id=access_id)
 
 
-def _place(segment: Segment, path: Path, at: datetime) -> Place:
-    return Place(path, segment.sha256, max(0, (at - segment.begin) // timedelta(microseconds=1)))
+def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime) -> Place:
+    offset_us = max(0, (at - segment.begin) // timedelta(microseconds=1))
+    if isinstance(segment, Segment):
+        return Place(path, segment.sha256, offset_us)
+    before = [one for one in segment.groups if one.begin_us <= offset_us]
+    group = before[-1] if before else segment.groups[0]
+    window = Window(segment.head.init_bytes, group.offset, group.bytes)
+    # A group's key frame is there before the moment is; the name of the file is like no other.
+    return Place(path, path.stem, group.begin_us, window)

@@ -54,12 +54,13 @@ class RecodedDesk:
             RenderError.
         """
         part = await self._recorded.part(subject, access_id, stream_number, sequence, None)
-        head, groups = await self._recorded.index(subject, access_id, stream_number, sequence)
+        index = await self._recorded.index(subject, access_id, stream_number, sequence)
+        groups = index.groups
         if number >= len(groups):
             raise RecordingUnknown("there is no such group of pictures", code="group_unknown")
         group, following = groups[number], groups[number + 1 : number + 2]
         lasts_us = max(0, following[0].begin_us - group.begin_us) if following else 0
-        meant = RecordedGroup(part.path, head.init_bytes, group.offset, group.bytes, lasts_us)
+        meant = RecordedGroup(part.path, index.head.init_bytes, group.offset, group.bytes, lasts_us)
         made = await self._made(subject, access_id, meant, width, key_only=key_only)
         try:
             self._recorded.shown(subject, access_id, len(made.content))

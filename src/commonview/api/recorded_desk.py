@@ -20,7 +20,15 @@ from anyio import to_thread
 from commonview.api.endings import Endings
 from commonview.api.live_desk import Wish, open_wish, span_detail
 from commonview.media import SegmentGroup, SegmentHead, segment_groups
-from commonview.recording import RecordingInvalid, RecordingService, RecordingUnknown, Segment, Track
+from commonview.recording import (
+    RecordingInvalid,
+    RecordingService,
+    RecordingUnknown,
+    Segment,
+    SegmentUnderWay,
+    Track,
+)
+from commonview.recording.under_way import path_of
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 if TYPE_CHECKING:
@@ -60,6 +68,15 @@ class Part:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a segment holds, and where; of one under way what is there of it."""
+
+    segment: Segment | SegmentUnderWay
+    head: SegmentHead
+    groups: Sequence[SegmentGroup]
+
+
 class RecordedDesk:
     """Opens and closes looks at recordings. All methods run on the event loop."""
 
@@ -82,7 +99,7 @@ class RecordedDesk:
 
     async def open(
         self, subject: Subject, wish: Wish, begin: datetime, end: datetime
-    ) -> tuple[OpenedAccess, list[Segment], datetime | None]:
+    ) -> tuple[OpenedAccess, list[Segment | SegmentUnderWay], datetime | None]:
         """Grant and record, then what there is, and from when on there is more than is told at once.
 
         Raises:
@@ -107,14 +124,14 @@ class RecordedDesk:
             raise NotFound("it was over before it began", kind="access_record", id=access_id)
         self.counters["opened"] += 1
         try:
-            return access, *await self._recording.segments(wish.channel_id, begin, end)
+            return access, *await self._told(wish.channel_id, begin, end)
         except BaseException:
             self._end(access_id, AccessOutcome.FAILED)
             raise
 
     async def segments(
         self, subject: Subject, access_id: str, begin: datetime | None
-    ) -> tuple[list[Segment], datetime | None]:
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
         """What there is under a look now, from a moment on; as `open` tells it.
 
         Raises:
@@ -124,7 +141,19 @@ class RecordedDesk:
         from_ = look.begin if begin is None else max(begin, look.begin)
         if from_ >= look.end:
             return [], None
-        return await self._recording.segments(look.channel_id, from_, look.end)
+        return await self._told(look.channel_id, from_, look.end)
+
+    async def _told(
+        self, channel_id: str, begin: datetime, end: datetime
+    ) -> tuple[list[Segment | SegmentUnderWay], datetime | None]:
+        """What is in the index, and behind it what is not yet."""
+        # In this order: what gets its row in between is told twice and not left out.
+        under_way = await self._recording.under_way.between(channel_id, begin, end)
+        segments, more = await self._recording.segments(channel_id, begin, end)
+        if more is not None:
+            return [*segments], more
+        rows = {(one.track, one.sequence) for one in segments}
+        return [*segments, *(one for one in under_way if (one.track, one.sequence) not in rows)], None
 
     async def part(
         self, subject: Subject, access_id: str, stream_number: int, sequence: int, asked: str | None
@@ -135,23 +164,27 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
-        path = await self._path(subject, access_id, stream_number, sequence)
-        try:
-            length = (await to_thread.run_sync(path.stat)).st_size
-        except OSError as error:
-            raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+        meant, path = await self._meant(subject, access_id, stream_number, sequence)
+        if isinstance(meant, SegmentUnderWay):
+            # What comes behind it may be cut off again when power fails now.
+            length = meant.bytes
+        else:
+            try:
+                length = (await to_thread.run_sync(path.stat)).st_size
+            except OSError as error:
+                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
         return Part(access_id, path, *_range(asked, length), length)
 
-    async def index(
-        self, subject: Subject, access_id: str, stream_number: int, sequence: int
-    ) -> tuple[SegmentHead, list[SegmentGroup]]:
+    async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Index:
         """Where in a segment its groups of pictures lie.
 
         Raises:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it, or it cannot be read.
         """
-        path = await self._path(subject, access_id, stream_number, sequence)
+        meant, path = await self._meant(subject, access_id, stream_number, sequence)
+        if isinstance(meant, SegmentUnderWay):
+            return Index(meant, meant.head, meant.groups)
         known = self._indexes.pop(path, None)
         if known is None:
             try:
@@ -163,7 +196,7 @@ class RecordedDesk:
         self._indexes[path] = known
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
-        return known
+        return Index(meant, *known)
 
     def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
@@ -171,20 +204,24 @@ class RecordedDesk:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
         return look
 
-    async def _path(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Path:
-        """Where a segment lies that may be looked at under this look."""
+    async def _meant(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int
+    ) -> tuple[Segment | SegmentUnderWay, Path]:
+        """A segment that may be looked at under this look, and where it lies."""
         look = self._look(subject, access_id)
-        meant = await self._recording.segment(Track(look.channel_id, stream_number), sequence)
+        track = Track(look.channel_id, stream_number)
+        meant: Segment | SegmentUnderWay | None = await self._recording.under_way.at(track, sequence)
+        meant = await self._recording.segment(track, sequence) or meant
         path = None
         if meant is not None and meant.begin < look.end and meant.end > look.begin:
             path = self._recording.file_of(meant)
-        if path is None:
+        if meant is None or path is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
-        return path
+        return meant, path
 
     async def at(
         self, subject: Subject, access_id: str, stream_number: int, moments: Sequence[datetime]
-    ) -> list[tuple[Segment, Path] | None]:
+    ) -> list[tuple[Segment | SegmentUnderWay, Path] | None]:
         """The segment of each of these moments, in their order, as far as the look covers it; else None.
 
         Raises:
@@ -194,11 +231,13 @@ class RecordedDesk:
         begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
         if begin >= end:
             return [None] * len(moments)
-        segments, _ = await self._recording.segments(look.channel_id, begin, end)
+        segments, _ = await self._told(look.channel_id, begin, end)
         kept = [one for one in segments if one.track.stream_number == stream_number]
         return [self._covering(kept, at) if begin <= at < end else None for at in moments]
 
-    def _covering(self, segments: Sequence[Segment], at: datetime) -> tuple[Segment, Path] | None:
+    def _covering(
+        self, segments: Sequence[Segment | SegmentUnderWay], at: datetime
+    ) -> tuple[Segment | SegmentUnderWay, Path] | None:
         for segment in segments:
             if segment.begin <= at < segment.end and (path := self._recording.file_of(segment)) is not None:
                 return segment, path
@@ -210,7 +249,7 @@ class RecordedDesk:
 
     async def send(self, part: Part) -> AsyncIterator[bytes]:
         """The bytes, for as long as the look lasts."""
-        descriptor = await to_thread.run_sync(os.open, part.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = await to_thread.run_sync(_opened, part.path)
         try:
             at = part.begin
             while at < part.end:
@@ -268,6 +307,14 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.INTERRUPTED)
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # It was finished in this moment.
+        return os.open(path_of(path), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _range(asked: str | None, length: int) -> tuple[int, int]:

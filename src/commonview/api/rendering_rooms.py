@@ -105,7 +105,7 @@ async def open_rendering(
         keep=timedelta(days=settings.export_keep_days),
         on_changed=lambda export: _tell(bus, export),
     )
-    desk = ExportDesk(security, Evidence(network, recording), exports)
+    desk = ExportDesk(security, Evidence(network, recording, clock), exports)
     downloads = ExportDownloads(security, desk, exports)
     pictures = PictureDesk(security, network, media, recorded, Studio(quick), settings.data_dir / "stills")
     recoded = RecodedDesk(recorded, Recoder(recoding))

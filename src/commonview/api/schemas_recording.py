@@ -1,12 +1,14 @@
 """Central recordings as the API shows them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints
+from typing_extensions import TypedDict
 
+from commonview.api.recorded_desk import Index
 from commonview.api.schemas import Answer, Id, Request
 from commonview.api.schemas_network import LiveGrantOut
-from commonview.media import SegmentGroup, SegmentHead
 from commonview.recording import (
     DeletionRule,
     Gap,
@@ -18,6 +20,7 @@ from commonview.recording import (
     Plan,
     PlanMode,
     Segment,
+    SegmentUnderWay,
     Tombstone,
     TrackState,
     TrackStatus,
@@ -228,33 +231,44 @@ class TimelineIn(Request):
     """Ask the devices as well what they have recorded; for at most 16 channels."""
 
 
-class LineOut(Answer):
-    """The bands of one channel."""
+class LineOut(TypedDict):
+    """The bands of one channel, in milliseconds since 1970."""
 
     channel_id: str
     recorded: list[Band]
     gaps: list[Band]
     events: list[Band]
     device: list[Band]
+    open: list[Band]
+    """What of the recorded is being written just now: it grows."""
     device_failure: str | None
-
-    @classmethod
-    def of(cls, line: Line) -> "LineOut":
-        """A line in milliseconds; made without checks, for there may be a hundred thousand bands."""
-        return LineOut.model_construct(
-            channel_id=line.channel_id,
-            recorded=[(begin // 1000, end // 1000) for begin, end in line.recorded],
-            gaps=[(begin // 1000, end // 1000) for begin, end in line.gaps],
-            events=[(begin // 1000, end // 1000) for begin, end in line.events],
-            device=[(begin // 1000, end // 1000) for begin, end in line.device],
-            device_failure=line.device_failure,
-        )
 
 
 class TimelineOut(Answer):
     """The lines in the order they were asked for."""
 
     lines: list[LineOut]
+
+    @staticmethod
+    def encoded(lines: Iterable[Line]) -> bytes:
+        """The answer as JSON; made without checks, for there may be a million bands."""
+        out = [
+            LineOut(
+                channel_id=line.channel_id,
+                recorded=_milliseconds(line.recorded),
+                gaps=_milliseconds(line.gaps),
+                events=_milliseconds(line.events),
+                device=_milliseconds(line.device),
+                open=_milliseconds(line.open),
+                device_failure=line.device_failure,
+            )
+            for line in lines
+        ]
+        return TimelineOut.model_construct(lines=out).model_dump_json().encode()
+
+
+def _milliseconds(spans: Iterable[tuple[int, int]]) -> list[Band]:
+    return [(begin // 1000, end // 1000) for begin, end in spans]
 
 
 class GapOut(Answer):
@@ -315,7 +329,10 @@ class RecordedRequest(Request):
 
 
 class SegmentOut(Answer):
-    """One segment, and where to fetch it under this access."""
+    """One segment, and where to fetch it under this access.
+
+    One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
+    """
 
     stream_number: int
     sequence: int
@@ -328,10 +345,11 @@ class SegmentOut(Answer):
     height: int
     audio: str
     gap_reason: str
+    is_open: bool
     url: str
 
     @classmethod
-    def of(cls, segment: Segment, access_id: str) -> Self:
+    def of(cls, segment: Segment | SegmentUnderWay, access_id: str) -> Self:
         """A segment under an access."""
         names = (
             "sequence",
@@ -349,6 +367,7 @@ class SegmentOut(Answer):
         return cls(
             **{name: getattr(segment, name) for name in names},
             stream_number=number,
+            is_open=isinstance(segment, SegmentUnderWay),
             url=f"/api/recorded/{access_id}/{number}/{segment.sequence}",
         )
 
@@ -357,9 +376,13 @@ class SegmentIndexOut(Answer):
     """What a segment holds, and where.
 
     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-    before ``init_bytes`` and any group can be appended to a player's buffer.
+    before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+    what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
     """
 
+    begin: AwareDatetime
+    end: AwareDatetime
+    is_open: bool
     bytes: int
     init_bytes: int
     video_codec: str
@@ -369,10 +392,16 @@ class SegmentIndexOut(Answer):
     groups: list[tuple[int, int, int]]
 
     @classmethod
-    def of(cls, head: SegmentHead, groups: list[SegmentGroup]) -> Self:
+    def of(cls, index: Index) -> Self:
         """The index of a segment."""
-        values = {name: getattr(head, name) for name in SegmentHead.__slots__}
-        return cls(**values, groups=[tuple(group) for group in groups])
+        head, segment = index.head, index.segment
+        return cls(
+            **{name: getattr(head, name) for name in head.__slots__},
+            begin=segment.begin,
+            end=segment.end,
+            is_open=isinstance(segment, SegmentUnderWay),
+            groups=[tuple(group) for group in index.groups],
+        )
 
 
 class RecordedOut(Answer):

@@ -29,7 +29,10 @@ class StreamRowOut(Answer):
 
 
 class ViewerRowOut(Answer):
-    """One viewer. `account_name` is empty for whoever may not read access records."""
+    """One viewer. `account_name` is empty for whoever may not read access records.
+
+    From `lost` on it is what a player by RTSP reports of its reception; null while it reports nothing.
+    """
 
     access_id: str
     stream_id: str
@@ -44,6 +47,10 @@ class ViewerRowOut(Answer):
     falls: int
     waiting_bytes: int
     waiting_ms: int
+    lost: int | None
+    loss: float | None
+    jitter_ms: float | None
+    round_trip_ms: float | None
 
 
 class StatisticsOut(Answer):

@@ -25,12 +25,6 @@ from commonview.media.events import (
     FirstKeyFrame,
     FirstPacket,
     MediaEvent,
-    RecorderBegan,
-    RecorderEnded,
-    RecorderEvent,
-    RecorderFailed,
-    RecorderGap,
-    RecorderSegment,
     RtspConnected,
     RtspFailed,
     SenderConnected,
@@ -74,7 +68,16 @@ from commonview.media.model import (
     ViewerStats,
 )
 from commonview.media.node import MediaNode
+from commonview.media.recorder_events import (
+    RecorderBegan,
+    RecorderEnded,
+    RecorderEvent,
+    RecorderFailed,
+    RecorderGap,
+    RecorderSegment,
+)
 from commonview.media.segments import (
+    OpenSegment,
     SegmentFragment,
     SegmentGroup,
     SegmentHead,
@@ -106,6 +109,7 @@ __all__ = [
     "MediaTransport",
     "NodeStats",
     "NodeUnavailable",
+    "OpenSegment",
     "OutputExists",
     "OutputUnknown",
     "PortsExhausted",

@@ -162,6 +162,14 @@ class ViewerStats:
     """What waits for it in the core; a viewer by HLS fetches what it wants, and nothing waits for it."""
     waiting_ms: int
     """How long the oldest of that waits already."""
+    lost: int | None = None
+    """Packets that never arrived, as the player tells; only players by RTSP do, and only some of them."""
+    loss: float | None = None
+    """The share of packets that were lost between its last two reports, 0 to 1."""
+    jitter_ms: float | None = None
+    """How unevenly packets arrive there."""
+    round_trip_ms: float | None = None
+    """From a report of ours to it and back, with what waited on both ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from commonview.media.model import (
     TlsIdentity,
     ViewerStats,
 )
+from commonview.media.segments import OpenSegment
 
 
 class MediaNode(Protocol):
@@ -225,6 +226,15 @@ class MediaNode(Protocol):
 
     def close_recorder(self, recorder_id: str) -> None:
         """End a recorder; `RecorderEnded` follows its last segment. Unknown ids are fine."""
+
+    def turn_recorder(self, recorder_id: str) -> None:
+        """Begin another segment with the next key frame, whatever its length. Unknown ids are fine."""
+
+    def open_segments(self, recorder_id: str) -> list[OpenSegment]:
+        """The segments of a recorder that it has not reported yet, oldest first, as far as they are durable.
+
+        Reads no disk. Empty for unknown ids.
+        """
 
     def recorder_stats(self) -> list[RecorderStats]:
         """Counters of every recorder."""

@@ -36,6 +36,21 @@ class SegmentGroup(NamedTuple):
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """A segment that is not reported yet, as far as it is durable; times in microseconds since 1970."""
+
+    path: Path
+    """Its name while it is unfinished."""
+    begin_us: int
+    end_us: int
+    """When the last picture that is durable ends."""
+    head: SegmentHead | None
+    """None before the first picture is durable. Its ``bytes`` are those that are: whole fragments."""
+    groups: tuple[SegmentGroup, ...]
+    """The last one as far as it is there."""
+
+
 class SegmentFragment(NamedTuple):
     """One ``moof`` with its ``mdat``: a picture, or a run of sound."""
 

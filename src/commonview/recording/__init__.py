@@ -28,6 +28,7 @@ from commonview.recording.model import (
 )
 from commonview.recording.service import RecordingService
 from commonview.recording.timeline import Line
+from commonview.recording.under_way import SegmentUnderWay, SegmentUnfinished
 
 __all__ = [
     "DeletionRule",
@@ -57,6 +58,8 @@ __all__ = [
     "RecordingUnknown",
     "Report",
     "Segment",
+    "SegmentUnderWay",
+    "SegmentUnfinished",
     "Tombstone",
     "Track",
     "TrackState",

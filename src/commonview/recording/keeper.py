@@ -38,6 +38,7 @@ from commonview.recording.writing import Missing
 if TYPE_CHECKING:
     from commonview.foundation.clock import Clock
     from commonview.media import MediaNode
+    from commonview.recording.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Keeper:
         *,
         choose_disk: Callable[[], Disk | None],
         submit: Callable[[Finished | Missing], None],
+        under_way: UnderWay,
         on_changed: Callable[[Track], None],
         on_disk_failed: Callable[[str, GapReason], None],
         segment_s: float = 60.0,
@@ -108,6 +110,7 @@ class Keeper:
         self._clock = clock
         self._choose_disk = choose_disk
         self._submit = submit
+        self._under_way = under_way
         self._on_changed = on_changed
         self._on_disk_failed = on_disk_failed
         self._segment_s = segment_s
@@ -325,17 +328,18 @@ class Keeper:
             self._submit(Missing(run.track, begin, end, GapReason(event.reason)))
         elif isinstance(event, RecorderEnded):
             self._ended(run, event)
-        elif run.recorder_id != event.recorder_id:
-            return
         elif isinstance(event, RecorderBegan):
-            self._turn(run, TrackState.RECORDING)
-        else:
+            self._under_way.begun(run.track, disk, event)
+            if run.recorder_id == event.recorder_id:
+                self._turn(run, TrackState.RECORDING)
+        elif run.recorder_id == event.recorder_id:
             self._failed(run, disk, event)
 
     def _segment(self, run: _Run, disk: Disk, event: RecorderSegment) -> None:
         absence = self._first.pop(event.recorder_id, (GapReason.UNKNOWN, ""))
         relative = str(Path(event.path).relative_to(disk.root))
         self.counters["segments"] += 1
+        self._under_way.reported(run.track, event)
         self._submit(Finished.reported(run.track, disk.id, relative, event, absence))
 
     def _failed(self, run: _Run, disk: Disk, event: RecorderFailed) -> None:
@@ -346,6 +350,7 @@ class Keeper:
 
     def _ended(self, run: _Run, event: RecorderEnded) -> None:
         del self._recorders[event.recorder_id]
+        self._under_way.ended(run.track, event.recorder_id)
         self._first.pop(event.recorder_id, None)
         if run.recorder_id != event.recorder_id:
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import func, select
 
@@ -16,7 +16,7 @@ from commonview.foundation.database import stored_time
 from commonview.foundation.errors import CommonviewError, StorageUnavailable
 from commonview.recording import store
 from commonview.recording.bands import Bands
-from commonview.recording.disks import CHECK_EVERY_S, DiskWatch
+from commonview.recording.disks import DiskWatch
 from commonview.recording.doctor import Doctor
 from commonview.recording.forecaster import Forecaster
 from commonview.recording.heads import ChainHeads
@@ -33,7 +33,10 @@ from commonview.recording.model import (
 )
 from commonview.recording.planning import PlanBook
 from commonview.recording.retention import Retention
+from commonview.recording.tasks import Tasks
 from commonview.recording.timeline import Line, Timeline, Under
+from commonview.recording.under_way import SegmentUnderWay, UnderWay
+from commonview.recording.upkeep import Upkeep
 from commonview.recording.wishes import Wishes
 from commonview.recording.writing import IndexWriter
 
@@ -54,15 +57,10 @@ ReadT = TypeVar("ReadT")
 
 _TICK_S: Final = 0.5
 _PLANS_S: Final = 5.0
-_SWEEP_S: Final = 60.0
-_AGAIN_S: Final = 1.0
 _STOP_S: Final = 10.0
 _STOP_STEP_S: Final = 0.02
 _STORM_S: Final = 20.0
 """After a restart tracks are started within this."""
-
-_ROOM: Final = 64 * 2**20
-"""So much a full disk gets back at least."""
 
 MOST_SEGMENTS: Final = 10_000
 _EVENT_US: Final = 1_000_000
@@ -92,12 +90,12 @@ class RecordingService:
         self._clock = clock
         self._bands = Bands()
         self._changed = asyncio.Event()
-        self._deleting = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._indexing: asyncio.Task[None] | None = None
         self._counters: Counter[str] = Counter()
         self._ends: dict[Track, datetime] = {}
         self._events_came = False
+        self.tasks = Tasks(self._counters)
+        self.under_way = UnderWay(database, node)
         self.book = PlanBook(database, security, clock, on_changed=self._plans_changed)
         self.index = IndexWriter(database, SegmentIndex(self._bands), self._indexed)
         self.disks = DiskWatch(
@@ -113,6 +111,7 @@ class RecordingService:
             clock,
             choose_disk=self.disks.choose,
             submit=self.index.submit,
+            under_way=self.under_way,
             on_changed=self._track_changed,
             on_disk_failed=self._disk_failed,
             segment_s=settings.recording_segment_s if segment_s is None else segment_s,
@@ -121,6 +120,9 @@ class RecordingService:
         self.wishes = Wishes(database, security, clock, self.book, self.keeper, network.channel_tree)
         self.retention = Retention(database, security, clock, self.book, self._bands)
         self.heads = ChainHeads(database, security)
+        self.upkeep = Upkeep(
+            bus, self.disks, self.retention, self.heads, self._counters, heads_s=settings.recording_heads_s
+        )
         self.forecaster = Forecaster(database, self.book, self.disks, clock)
         self._timeline = Timeline(database, network)
 
@@ -137,10 +139,10 @@ class RecordingService:
         self._network.set_recorder_listener(self.keeper.on_media)
         await self.wishes.read_members()
         self.wishes.evaluate(frozenset(self._ends), delay_s=_STORM_S)
-        self._indexing = self._spawn(self._forever(self.index.run))
-        minders = (self._watch_disks, self._sweep, self._tell_heads)
-        for work in (self._listen, self._tick, self._evaluate_now_and_then, *minders):
-            self._spawn(self._forever(work))
+        self._indexing = self.tasks.spawn(self.tasks.forever(self.index.run))
+        rounds = (self.upkeep.watch_disks, self.upkeep.sweep, self.upkeep.tell_heads)
+        for work in (self._listen, self._tick, self._evaluate_now_and_then, *rounds):
+            self.tasks.spawn(self.tasks.forever(work))
 
     def prepare(self) -> None:
         """Read the plans and disks and take up what a crash left. Blocks; `start` does it."""
@@ -180,16 +182,15 @@ class RecordingService:
     async def close(self) -> None:
         """Finish every segment and write the index; then nothing is recorded any more."""
         # Nothing may be wanted anew meanwhile, nor may what was wanted be forgotten.
-        tasks = [task for task in self._tasks if task is not self._indexing]
-        await _end(tasks)
+        await self.tasks.end(but=self._indexing)
         self.keeper.stop_all()
         for _ in range(int(_STOP_S / _STOP_STEP_S)):
             if not self.keeper.at_work():
                 break
             await asyncio.sleep(_STOP_STEP_S)
         await self.index.flush()
-        await self._write_heads()
-        await _end(list(self._tasks))
+        await self.upkeep.write_heads()
+        await self.tasks.end()
         await self.disks.close()
 
     # -- what is to be recorded
@@ -234,7 +235,7 @@ class RecordingService:
             self._alarm(str(payload["channel_id"]))
 
     def _alarm(self, channel_id: str) -> None:
-        self._spawn(self._draw_event(channel_id, stored_time(self._clock.now())))
+        self.tasks.spawn(self._draw_event(channel_id, stored_time(self._clock.now())))
         self.wishes.event(channel_id)
         self._events_came = True  # a storm of alarms is looked at once a turn
 
@@ -256,6 +257,7 @@ class RecordingService:
         for segment in segments:
             self._ends[segment.track] = segment.end
             self.disks.recorded(segment.disk_id, segment.bytes)
+        self.under_way.indexed(segments)
         self.heads.note(segments)
         if segments:
             self._bus.publish("recording.segments", {"count": len(segments)})
@@ -284,66 +286,6 @@ class RecordingService:
                 self.wishes.evaluate()
             self.keeper.tick()
             await asyncio.sleep(_TICK_S)
-
-    async def _watch_disks(self) -> None:
-        while True:
-            needy = self.disks.check()
-            for health in needy:
-                needed = max(0, max(2 * health.disk.reserve_bytes, _ROOM) - health.free_bytes)
-                await self._delete(lambda: self.retention.make_room(health.disk, needed, self.disks.disks()))  # noqa: B023 - awaited at once
-            await asyncio.sleep(CHECK_EVERY_S)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            await self._delete(lambda: self.retention.sweep(self.disks.disks()))
-
-    async def _tell_heads(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.recording_heads_s)
-            await self._write_heads()
-
-    async def _write_heads(self) -> None:
-        try:
-            self._counters["heads"] += await asyncio.to_thread(self.heads.write)
-        except StorageUnavailable as error:
-            log.error("heads of chains could not be put into the audit log: %s", error.message)  # noqa: TRY400
-
-    async def _delete(self, work: Callable[[], int]) -> None:
-        async with self._deleting:
-            try:
-                freed = await asyncio.to_thread(work)
-            except StorageUnavailable as error:
-                log.error("recordings could not be deleted: %s", error.message)  # noqa: TRY400
-                freed = 0
-            by_disk = self.retention.take_freed()
-        for disk_id, count in by_disk.items():
-            self.disks.recorded(disk_id, -count)
-        if freed:
-            self._counters["freed_bytes"] += freed
-            self._bus.publish("recording.deleted", {"bytes": freed})
-
-    async def _forever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """A fault ends one turn of a task and not the task, without which nothing would be recorded."""
-        while True:
-            try:
-                await work()
-            except Exception:
-                self._counters["task_failed"] += 1
-                log.exception("a task of the recording room failed and begins again")
-            await asyncio.sleep(_AGAIN_S)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-        return task
-
-    def _reap(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._counters["task_failed"] += 1
-            log.critical("a task of the recording room ended: %r", error, exc_info=error)
 
     # -- looking
 
@@ -378,6 +320,8 @@ class RecordingService:
                 end = self._ends.get(status.track)
                 begin = since if end is None else max(since, stored_time(end))
                 found.append(Under(channel_id, "recorded", begin, now))
+                if (written := self.under_way.since(status.track)) is not None:
+                    found.append(Under(channel_id, "open", stored_time(written), now))
             elif status.missing_since is not None:
                 found.append(Under(channel_id, "gap", stored_time(status.missing_since), now))
         return found
@@ -420,7 +364,7 @@ class RecordingService:
         """What was deleted, newest first."""
         return await self._read(lambda conn: store.read_tombstones(conn, channel_id, limit=1000))
 
-    def file_of(self, segment: Segment) -> Path | None:
+    def file_of(self, segment: Segment | SegmentUnderWay) -> Path | None:
         """Where a segment lies; None when its disk is not known."""
         disk = self.disks.disks().get(segment.disk_id)
         return None if disk is None else Path(disk.root) / segment.path
@@ -442,9 +386,3 @@ class RecordingService:
             "retention": self.retention.counters,
         }
         return {f"{part}.{name}": count for part, each in parts.items() for name, count in each.items()}
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

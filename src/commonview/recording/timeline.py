@@ -32,6 +32,8 @@ class Line:
     gaps: Sequence[Span]
     events: Sequence[Span]
     device: Sequence[Span]
+    open: Sequence[Span] = ()
+    """What of the recorded is being written: it grows."""
     device_failure: str | None = None
     """Why the device's own recordings are not there, a stable word."""
 
@@ -122,5 +124,6 @@ def _line(
         kinds.get("gap", ()),
         kinds.get("event", ()),
         joined([span for span in spans if span[1] > window[0] and span[0] < window[1]], *window, resolution),
-        failure,
+        open=kinds.get("open", ()),
+        device_failure=failure,
     )

@@ -17,7 +17,7 @@ from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
 from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
 from commonview.rendering.recoder import RecodedGroup, Recoder, RecordedGroup
-from commonview.rendering.studio import Place, Still, Strip, Studio
+from commonview.rendering.studio import Place, Still, Strip, Studio, Window
 
 __all__ = [
     "ChannelPart",
@@ -45,4 +45,5 @@ __all__ = [
     "Strip",
     "Studio",
     "Terms",
+    "Window",
 ]

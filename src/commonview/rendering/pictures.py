@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import av
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
 MOST_PIXELS: Final = 8192 * 8192
 _QUALITY: Final = 85
 _SMALL_QUALITY: Final = 70
+_MOST_READ: Final = 16 * 2**20
+"""Of a group of pictures; its key frame stands at its beginning."""
 _EMPTY: Final = (32, 34, 38)
 _US: Final = 1_000_000
 
 
 def still(arguments: dict[str, Any], _progress: Progress) -> tuple[dict[str, Any], bytes]:
-    """The last key frame at or before a moment of a file: ``path``, ``offset_us``, ``width`` (0: its own)."""
-    frame, at_us = key_frame(arguments["path"], arguments["offset_us"])
+    """The last key frame at or before a moment of a file: ``place`` [path, offset_us, window or None].
+
+    ``width`` 0 is its own.
+    """
+    frame, at_us = key_frame(*arguments["place"])
     image = _scaled(frame, arguments["width"])
     quality = _SMALL_QUALITY if arguments["width"] else _QUALITY
     return {"at_us": at_us, "width": image.width, "height": image.height}, _jpeg(image, quality)
 
 
 def strip(arguments: dict[str, Any], progress: Progress) -> tuple[dict[str, Any], bytes]:
-    """Key frames side by side: ``places`` [[path, offset_us] or None], ``width`` and ``height`` of each.
+    """Key frames side by side: ``places`` [as of `still` or None], ``width`` and ``height`` of each.
 
     Tells where in its file each was found; None stands for an empty place, whatever was wrong with it.
     """
@@ -54,10 +60,14 @@ def strip(arguments: dict[str, Any], progress: Progress) -> tuple[dict[str, Any]
     return {"at_us": found, "width": width, "height": height}, _jpeg(whole, _SMALL_QUALITY)
 
 
-def key_frame(path: str, offset_us: int) -> tuple[VideoFrame, int]:
-    """The last key frame at or before a moment of a file, decoded, and where it is. Raises `JobFailed`."""
+def key_frame(path: str, offset_us: int, window: list[int] | None = None) -> tuple[VideoFrame, int]:
+    """The last key frame at or before a moment of a file, decoded, and where it is. Raises `JobFailed`.
+
+    ``window`` [bytes of the beginning, offset, bytes]: the group it is in, in a file that is being written.
+    """
     try:
-        with av.open(path, options={"max_probe_packets": "50"}) as container:
+        source: Any = path if window is None else io.BytesIO(_read(Path(path), *window))
+        with av.open(source, options={"max_probe_packets": "50"}) as container:
             if not container.streams.video:
                 raise JobFailed("media_unreadable", "there is no picture track")
             stream = container.streams.video[0]
@@ -75,6 +85,16 @@ def key_frame(path: str, offset_us: int) -> tuple[VideoFrame, int]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise JobFailed("media_unreadable", f"the picture cannot be read ({type(error).__name__})") from error
     raise JobFailed("picture_absent", "there is no whole key frame")
+
+
+def _read(path: Path, init_bytes: int, offset: int, count: int) -> bytes:
+    if not path.exists():
+        # It was finished in this moment.
+        path = path.with_suffix(".mp4")
+    with path.open("rb") as file:
+        init = file.read(min(init_bytes, _MOST_READ))
+        file.seek(offset)
+        return init + file.read(min(count, _MOST_READ))
 
 
 def _scaled(frame: VideoFrame, width: int) -> Image.Image:

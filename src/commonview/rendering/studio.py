@@ -17,12 +17,23 @@ _MEMORY_BYTES: Final = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The beginning of a file and one group of pictures in it, which is whole and stays as it is."""
+
+    init_bytes: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A moment of a file that never changes; ``content`` names what it holds (its SHA-256)."""
 
     path: Path
     content: str
     offset_us: int
+    window: Window | None = None
+    """Of a file that has no index yet: where the picture is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,9 @@ class Strip:
     height: int
 
 
+Told = list[str | int | list[int] | None]
+"""A place as a worker is told it: path, offset and window."""
+
 MadeT = TypeVar("MadeT", Still, Strip)
 
 
@@ -62,11 +76,14 @@ class Studio:
         known = self._known(key)
         if isinstance(known, Still):
             return known
-        return self._keep(key, await self.latest(place.path, width, place.offset_us))
+        return self._keep(key, await self._still(_told(place), width))
 
     async def latest(self, path: Path, width: int = 0, offset_us: int = 0) -> Still:
         """As `still`, of a file that may yet grow. Raises `RenderError`."""
-        told, jpeg = await self.pool.run("still", {"path": str(path), "offset_us": offset_us, "width": width})
+        return await self._still([str(path), offset_us, None], width)
+
+    async def _still(self, place: Told, width: int) -> Still:
+        told, jpeg = await self.pool.run("still", {"place": place, "width": width})
         return Still(jpeg or b"", told["at_us"], told["width"], told["height"])
 
     async def strip(self, places: Sequence[Place | None], width: int, height: int) -> Strip:
@@ -77,7 +94,7 @@ class Studio:
         known = self._known(key)
         if isinstance(known, Strip):
             return known
-        wanted = [None if one is None else [str(one.path), one.offset_us] for one in places]
+        wanted = [None if one is None else _told(one) for one in places]
         told, jpeg = await self.pool.run("strip", {"places": wanted, "width": width, "height": height})
         return self._keep(key, Strip(jpeg or b"", tuple(told["at_us"]), told["width"], told["height"]))
 
@@ -95,3 +112,12 @@ class Studio:
             _, old = self._memory.popitem(last=False)
             self._room += len(old.jpeg)
         return made
+
+
+def _told(place: Place) -> Told:
+    window = place.window
+    return [
+        str(place.path),
+        place.offset_us,
+        None if window is None else [window.init_bytes, window.offset, window.bytes],
+    ]

@@ -88,6 +88,7 @@ class AccessOutcome(StrEnum):
     STREAM_ENDED = "stream_ended"
     NEVER_STARTED = "never_started"  # the ticket was not used in time
     FAILED = "failed"  # the camera gave no picture
+    LOST = "lost"  # the viewer vanished, fell silent or took nothing any more
     INTERRUPTED = "interrupted"  # the server stopped while it lasted
 
 

@@ -1956,6 +1956,8 @@ export interface paths {
         /**
          * Get Recorded Segment
          * @description A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+         *
+         *     Of one that is being written, what is on the disk now.
          */
         get: operations["get_recorded_segment"];
         put?: never;
@@ -3038,7 +3040,7 @@ export interface components {
          * @description How an access ended. OPEN while it lasts.
          * @enum {string}
          */
-        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "interrupted";
+        AccessOutcome: "open" | "closed" | "grant_ended" | "grant_revoked" | "stream_ended" | "never_started" | "failed" | "lost" | "interrupted";
         /**
          * AccessRecordOut
          * @description That somebody looked.
@@ -5269,7 +5271,7 @@ export interface components {
         LegalClass: "article_7" | "article_9" | "non_public";
         /**
          * LineOut
-         * @description The bands of one channel.
+         * @description The bands of one channel, in milliseconds since 1970.
          */
         LineOut: {
             /** Channel Id */
@@ -5288,6 +5290,11 @@ export interface components {
             ][];
             /** Gaps */
             gaps: [
+                number,
+                number
+            ][];
+            /** Open */
+            open: [
                 number,
                 number
             ][];
@@ -6643,13 +6650,24 @@ export interface components {
          * @description What a segment holds, and where.
          *
          *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
-         *     before ``init_bytes`` and any group can be appended to a player's buffer.
+         *     before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
+         *     what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
          */
         SegmentIndexOut: {
             /** Audio Codec */
             audio_codec: string;
+            /**
+             * Begin
+             * Format: date-time
+             */
+            begin: string;
             /** Bytes */
             bytes: number;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
             /** Groups */
             groups: [
                 number,
@@ -6660,6 +6678,8 @@ export interface components {
             height: number;
             /** Init Bytes */
             init_bytes: number;
+            /** Is Open */
+            is_open: boolean;
             /** Video Codec */
             video_codec: string;
             /** Width */
@@ -6668,6 +6688,8 @@ export interface components {
         /**
          * SegmentOut
          * @description One segment, and where to fetch it under this access.
+         *
+         *     One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
          */
         SegmentOut: {
             /** Audio */
@@ -6690,6 +6712,8 @@ export interface components {
             gap_reason: string;
             /** Height */
             height: number;
+            /** Is Open */
+            is_open: boolean;
             /** Sequence */
             sequence: number;
             /** Sha256 */
@@ -8305,6 +8329,8 @@ export interface components {
         /**
          * ViewerRowOut
          * @description One viewer. `account_name` is empty for whoever may not read access records.
+         *
+         *     From `lost` on it is what a player by RTSP reports of its reception; null while it reports nothing.
          */
         ViewerRowOut: {
             /** Access Id */
@@ -8321,8 +8347,16 @@ export interface components {
             drops: number;
             /** Falls */
             falls: number;
+            /** Jitter Ms */
+            jitter_ms: number | null;
+            /** Loss */
+            loss: number | null;
+            /** Lost */
+            lost: number | null;
             /** Protocol */
             protocol: string;
+            /** Round Trip Ms */
+            round_trip_ms: number | null;
             /** Since */
             since: string | null;
             /** Stream Id */

@@ -60,7 +60,7 @@ export class Source {
 
   /** Groups side by side in one segment, or their key frames alone. */
   async bring(segment: Segment, head: Head, groups: readonly Group[], keysOnly: boolean, signal: AbortSignal): Promise<Brought[]> {
-    if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, head, group, keysOnly, signal)))
+    if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, group, keysOnly, signal)))
     const first = groups[0]
     const bytes = keysOnly && first !== undefined ? await this.library.key(segment.url, first, signal) : await this.library.whole(segment.url, groups, signal)
     const base = first?.offset ?? 0
@@ -71,8 +71,8 @@ export class Source {
     })
   }
 
-  private async transcoded(segment: Segment, head: Head, group: Group, keysOnly: boolean, signal: AbortSignal): Promise<Brought> {
-    const number = head.groups.indexOf(group)
+  private async transcoded(segment: Segment, group: Group, keysOnly: boolean, signal: AbortSignal): Promise<Brought> {
+    const number = group.id.split('/').at(-1)
     const response = await asked(`${segment.url}/h264/${number}${keysOnly ? '?key_only=true' : ''}`, signal)
     const { init, rest } = split(new Uint8Array(await response.arrayBuffer()), Number(response.headers.get('X-Commonview-Init')))
     const mime = response.headers.get('Content-Type') ?? ''

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Node, NodeError, check_id};
 use crate::reactor::Command;
-use crate::recording::{DiskStats, Recorder, RecorderEnd, RecorderRequest, RecorderStats};
+use crate::recording::{
+    DiskStats, OpenSegment, Recorder, RecorderEnd, RecorderRequest, RecorderStats,
+};
 
 impl Node {
     /// Record a stream from its cached or next key frame on.
@@ -45,6 +47,20 @@ impl Node {
     pub fn close_recorder(&self, recorder_id: &str) {
         let recorder = self.shared.recorders().get(recorder_id).cloned();
         recorder.inspect(|recorder| recorder.end(RecorderEnd::Closed));
+    }
+
+    /// Begin another segment with the next key frame, whatever the length of this one. Fine for recorders that are gone.
+    pub fn turn_recorder(&self, recorder_id: &str) {
+        self.shared
+            .recorders()
+            .get(recorder_id)
+            .inspect(|recorder| recorder.turn());
+    }
+
+    /// A recorder's segments that are not reported yet, oldest first.
+    pub fn open_segments(&self, recorder_id: &str) -> Vec<OpenSegment> {
+        let recorder = self.shared.recorders().get(recorder_id).cloned();
+        recorder.map_or_else(Vec::new, |recorder| recorder.open_segments())
     }
 
     /// Counters of every recorder.

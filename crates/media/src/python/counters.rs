@@ -114,5 +114,11 @@ pub fn viewer_dict<'py>(py: Python<'py>, stats: &ViewerStats) -> PyResult<Bound<
     dict.set_item("falls", stats.falls)?;
     dict.set_item("waiting_bytes", stats.waiting_bytes)?;
     dict.set_item("waiting_ms", stats.waiting_ms)?;
+    let reception = stats.reception;
+    dict.set_item("lost", reception.map(|told| told.lost))?;
+    dict.set_item("loss", reception.map(|told| told.loss))?;
+    dict.set_item("jitter_ms", reception.map(|told| told.jitter_ms))?;
+    let round_trip_ms = reception.and_then(|told| told.round_trip_ms);
+    dict.set_item("round_trip_ms", round_trip_ms)?;
     Ok(dict)
 }

@@ -346,6 +346,22 @@ impl Node {
         py.detach(|| self.core.close_recorder(recorder_id));
     }
 
+    fn turn_recorder(&self, py: Python<'_>, recorder_id: &str) {
+        py.detach(|| self.core.turn_recorder(recorder_id));
+    }
+
+    fn open_segments<'py>(
+        &self,
+        py: Python<'py>,
+        recorder_id: &str,
+    ) -> PyResult<Vec<segments::Open<'py>>> {
+        let found = py.detach(|| self.core.open_segments(recorder_id));
+        found
+            .iter()
+            .map(|open| segments::open_segment(py, open))
+            .collect()
+    }
+
     fn recorder_stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let stats = py.detach(|| self.core.recorder_stats());
         stats

@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 
 use crate::recording::reader::{self, Group, Head, Place};
 use crate::recording::scan::{self, Scan};
-use crate::recording::{DiskStats, RecorderStats};
+use crate::recording::{DiskStats, OpenSegment, RecorderStats};
 
 pub fn recorder_dict<'py>(py: Python<'py>, stats: &RecorderStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
@@ -82,6 +82,30 @@ fn head_dict<'py>(py: Python<'py>, head: &Head) -> PyResult<Bound<'py, PyDict>> 
     Ok(dict)
 }
 
+/// A segment that is not reported yet: path, begins and ends (microseconds since 1970), what is durable of it.
+pub type Open<'py> = (
+    PathBuf,
+    i64,
+    i64,
+    Option<Bound<'py, PyDict>>,
+    Vec<(u64, u64, u64)>,
+);
+
+pub fn open_segment<'py>(py: Python<'py>, open: &OpenSegment) -> PyResult<Open<'py>> {
+    let (begin_us, path) = (open.begin_us, open.path.clone());
+    let Some(durable) = &open.durable else {
+        return Ok((path, begin_us, begin_us, None, Vec::new()));
+    };
+    let end_us = begin_us.saturating_add_unsigned(durable.end_us);
+    let head = head_dict(py, &durable.head)?;
+    let groups = durable.groups.iter().map(triple).collect();
+    Ok((path, begin_us, end_us, Some(head), groups))
+}
+
+fn triple(group: &Group) -> (u64, u64, u64) {
+    (group.begin_us, group.offset, group.bytes)
+}
+
 /// What a finished segment holds, and its groups: (begins, microseconds; offset; bytes).
 #[pyfunction]
 #[allow(clippy::type_complexity)] // a list of triples
@@ -90,7 +114,6 @@ pub fn segment_groups<'py>(
     path: PathBuf,
 ) -> PyResult<(Bound<'py, PyDict>, Vec<(u64, u64, u64)>)> {
     let (head, found) = py.detach(|| reader::groups(&path))?;
-    let triple = |one: &Group| (one.begin_us, one.offset, one.bytes);
     Ok((head_dict(py, &head)?, found.iter().map(triple).collect()))
 }
 

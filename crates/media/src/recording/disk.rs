@@ -60,7 +60,8 @@ pub struct DiskStats {
 }
 
 impl Disk {
-    fn start(
+    /// A disk with threads of its own.
+    pub(super) fn start(
         root: &Path,
         marker: Option<&Path>,
         shared: &Arc<Shared>,

@@ -13,6 +13,7 @@
 
 mod clock;
 mod disk;
+mod ledger;
 pub mod reader;
 mod recorder;
 pub mod scan;
@@ -24,7 +25,8 @@ use std::io::{self, ErrorKind};
 
 pub(crate) use clock::civil;
 pub use disk::{DiskStats, Disks};
-pub use recorder::{Recorder, RecorderFeed, RecorderRequest, RecorderStats};
+pub use ledger::Durable;
+pub use recorder::{OpenSegment, Recorder, RecorderFeed, RecorderRequest, RecorderStats};
 
 /// The name of a segment that is not finished ends with this.
 pub const UNFINISHED: &str = ".part";

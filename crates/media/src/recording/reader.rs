@@ -14,7 +14,7 @@ use crate::fmp4::TIMESCALE;
 /// A segment of so many fragments is refused: an hour of 100 pictures a second with sound has fewer.
 pub const FRAGMENTS_MAX: usize = 1 << 19;
 /// The head of a box.
-const HEAD: u64 = 8;
+pub(super) const HEAD: u64 = 8;
 
 /// What a player must know before it asks for bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,20 +113,25 @@ fn head(file: &File) -> io::Result<Head> {
         None
     };
     let moov = moov.ok_or_else(|| unreadable("no moov"))?;
-    let mut told = Scan::default();
-    scan::describe(&moov, &mut told);
-    let codecs = codecs(&moov);
-    if codecs.video.is_empty() {
-        return Err(unreadable("no picture in moov"));
+    let head = Head::of(&moov, first + size).ok_or_else(|| unreadable("no picture in moov"))?;
+    Ok(Head { length, ..head })
+}
+
+impl Head {
+    /// What the content of a `moov` says that ends there; `None` when it has no picture.
+    pub(super) fn of(moov: &[u8], end: u64) -> Option<Head> {
+        let mut told = Scan::default();
+        scan::describe(moov, &mut told);
+        let codecs = codecs(moov);
+        (!codecs.video.is_empty()).then(|| Head {
+            length: end,
+            init: end,
+            codecs,
+            width: told.width,
+            height: told.height,
+            audio_timescale: audio_timescale(moov),
+        })
     }
-    Ok(Head {
-        length,
-        init: first + size,
-        codecs,
-        width: told.width,
-        height: told.height,
-        audio_timescale: audio_timescale(&moov),
-    })
 }
 
 fn codecs(moov: &[u8]) -> Codecs {
@@ -313,6 +318,19 @@ fn place(fragment: &Fragment, head: &Head, offset: u64, bytes: u64) -> Place {
         is_key_frame: fragment.run.is_key_frame,
         is_audio,
     }
+}
+
+/// When the first picture of a fragment is shown, microseconds from the beginning of its segment.
+pub(super) fn shown_us(fragment: &Fragment) -> u64 {
+    microseconds(fragment.run.presented, TIMESCALE)
+}
+
+/// When the last picture of a fragment ends.
+pub(super) fn end_us(fragment: &Fragment) -> u64 {
+    microseconds(
+        fragment.run.time.saturating_add(fragment.run.ticks),
+        TIMESCALE,
+    )
 }
 
 fn microseconds(ticks: u64, scale: u32) -> u64 {

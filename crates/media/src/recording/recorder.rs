@@ -1,10 +1,12 @@
 //! A recorder as the stream, the control plane and its writer share it, and the stream's side of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Disk;
+use super::ledger::Durable;
+use super::syncer::SegmentFile;
 use super::{GapReason, RecorderEnd};
 use crate::access_unit::AccessUnit;
 use crate::audio::AudioFrame;
@@ -58,6 +60,17 @@ pub struct RecorderStats {
     pub failing: Option<&'static str>,
 }
 
+/// A segment that is not reported yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSegment {
+    /// Its name while it is unfinished.
+    pub path: PathBuf,
+    /// When its first picture was taken, microseconds UTC since 1970.
+    pub begin_us: i64,
+    /// What is durable of it; `None` before its first picture is.
+    pub durable: Option<Durable>,
+}
+
 /// Work for the writer.
 #[derive(Debug)]
 pub enum Work {
@@ -99,6 +112,8 @@ pub struct Recorder {
     waiting: AtomicUsize,
     has_ended: AtomicBool,
     is_done: AtomicBool,
+    is_to_turn: AtomicBool,
+    files: Mutex<Vec<Arc<SegmentFile>>>,
     failing: AtomicU8,
     segments: AtomicU64,
     bytes: AtomicU64,
@@ -117,6 +132,8 @@ impl Recorder {
             waiting: AtomicUsize::new(0),
             has_ended: AtomicBool::new(false),
             is_done: AtomicBool::new(false),
+            is_to_turn: AtomicBool::new(false),
+            files: Mutex::default(),
             failing: AtomicU8::new(0),
             segments: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -130,6 +147,40 @@ impl Recorder {
         if !self.has_ended.swap(true, Ordering::Relaxed) {
             self.send(Work::End(reason));
         }
+    }
+
+    /// Let the next key frame begin another segment.
+    pub fn turn(&self) {
+        self.is_to_turn.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a key frame is to begin another segment; asked once.
+    pub fn takes_turn(&self) -> bool {
+        self.is_to_turn.swap(false, Ordering::Relaxed)
+    }
+
+    /// A file for a segment is there.
+    pub fn opened(&self, file: &Arc<SegmentFile>) {
+        self.files().push(Arc::clone(file));
+    }
+
+    /// It has been reported, or nothing came of it.
+    pub fn settled(&self, file: &Arc<SegmentFile>) {
+        self.files().retain(|one| !Arc::ptr_eq(one, file));
+    }
+
+    /// The segments that are not reported yet, oldest first: those that are being finished, and the one that is written.
+    pub fn open_segments(&self) -> Vec<OpenSegment> {
+        let told = |file: &Arc<SegmentFile>| OpenSegment {
+            path: file.path.clone(),
+            begin_us: file.begin_us,
+            durable: file.ledger.durable(),
+        };
+        self.files().iter().map(told).collect()
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<Arc<SegmentFile>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it takes nothing more.

@@ -232,7 +232,8 @@ pub(super) fn describe(moov: &[u8], found: &mut Scan) {
 
 /// What a `moof` says of the `mdat` behind it.
 pub(super) struct Fragment {
-    at: u64,
+    /// Where it begins in the file.
+    pub at: u64,
     /// Octets of the `mdat`'s content.
     pub payload: u64,
     /// The track it belongs to.
@@ -296,8 +297,8 @@ impl Fragment {
             pictures: count.into(),
             ticks,
             presented: time.saturating_add_signed(offset.into()),
-            // sample_is_non_sync_sample (8.8.3.1).
-            is_key_frame: sample_flags & 0x1_0000 == 0,
+            // sample_is_non_sync_sample (8.8.3.1); what has no sample is no picture.
+            is_key_frame: count > 0 && sample_flags & 0x1_0000 == 0,
         };
         Some(Fragment {
             at,
@@ -319,3 +320,7 @@ impl Fragment {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

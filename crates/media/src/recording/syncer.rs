@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
+use super::ledger::Ledger;
 use super::recorder::Recorder;
 use super::{FINISHED, GapReason, RecorderEnd};
 use crate::events::{Value, text};
@@ -23,6 +24,10 @@ pub struct SegmentFile {
     pub file: File,
     /// Its name while it is unfinished.
     pub path: PathBuf,
+    /// When its first picture was taken, microseconds UTC since 1970.
+    pub begin_us: i64,
+    /// What of it is written, and what is durable.
+    pub ledger: Ledger,
     is_dirty: AtomicBool,
     is_closed: AtomicBool,
     has_failed: AtomicBool,
@@ -30,10 +35,12 @@ pub struct SegmentFile {
 
 impl SegmentFile {
     /// A file just created.
-    pub fn new(file: File, path: PathBuf) -> Arc<SegmentFile> {
+    pub fn new(file: File, path: PathBuf, begin_us: i64) -> Arc<SegmentFile> {
         Arc::new(SegmentFile {
             file,
             path,
+            begin_us,
+            ledger: Ledger::default(),
             is_dirty: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
@@ -43,6 +50,14 @@ impl SegmentFile {
     /// It has changed.
     pub fn touch(&self) {
         self.is_dirty.store(true, Ordering::Release);
+    }
+
+    /// Make durable what the kernel has of it.
+    fn sync(&self) -> io::Result<()> {
+        let written = self.ledger.written();
+        self.file.sync_data()?;
+        self.ledger.synced(written);
+        Ok(())
     }
 
     /// Nothing more is written to it.
@@ -68,7 +83,7 @@ pub enum Finish {
     /// A segment that is written to its end: make it durable, name it, report it.
     Segment(Arc<Recorder>, Arc<SegmentFile>, Vec<(&'static str, Value)>),
     /// A file nothing came of.
-    Empty(Arc<SegmentFile>),
+    Empty(Arc<Recorder>, Arc<SegmentFile>),
     /// A recorder has handed in its last segment.
     Ended(Arc<Recorder>, RecorderEnd),
 }
@@ -100,7 +115,7 @@ pub fn run(inbox: &Receiver<Finish>, disk: &Weak<Disk>, shared: &Shared, every: 
 
 fn round(files: &[Arc<SegmentFile>]) {
     for file in files {
-        if file.is_dirty.swap(false, Ordering::AcqRel) && file.file.sync_data().is_err() {
+        if file.is_dirty.swap(false, Ordering::AcqRel) && file.sync().is_err() {
             file.has_failed.store(true, Ordering::Release);
         }
     }
@@ -122,9 +137,11 @@ fn carry_out(work: Finish, shared: &Shared) {
                 }
                 Err(error) => report_failure(shared, &recorder, GapReason::of(&error), &file.path),
             }
+            recorder.settled(&file);
         }
-        Finish::Empty(file) => {
+        Finish::Empty(recorder, file) => {
             let _nothing_is_lost = std::fs::remove_file(&file.path);
+            recorder.settled(&file);
         }
         Finish::Ended(recorder, reason) => {
             shared.forget_recorder(&recorder.request.recorder_id);
@@ -142,7 +159,9 @@ fn finish(file: &SegmentFile) -> io::Result<PathBuf> {
     if file.has_failed() {
         return Err(io::Error::other("an earlier sync of this file failed"));
     }
+    let written = file.ledger.written();
     file.file.sync_all()?;
+    file.ledger.synced(written);
     let path = file.path.with_extension(FINISHED.trim_start_matches('.'));
     std::fs::rename(&file.path, &path)?;
     File::open(file.folder())?.sync_all()?;

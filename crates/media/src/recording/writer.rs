@@ -181,8 +181,10 @@ impl Track {
             None => gap,
         };
         let request = &desk.recorder.request;
+        let is_to_turn = desk.recorder.takes_turn();
         let goes_on = self.open.as_ref().is_some_and(|(segment, file)| {
             reason.is_none()
+                && !is_to_turn
                 && segment.holds(parameters, self.audio)
                 && segment.duration() < request.segment_ticks
                 && segment.bytes() < request.max_segment_bytes
@@ -212,6 +214,7 @@ impl Track {
         desk.shared
             .events
             .push(desk.recorder.event("RecorderBegan", fields));
+        desk.recorder.opened(&file);
         desk.tell(Finish::Opened(Arc::clone(&file)));
         self.open = Some((segment, file));
         Ok(())
@@ -244,7 +247,7 @@ impl Track {
         file.close();
         self.last_end_us = Some(segment.end_us());
         desk.tell(if segment.bytes() == 0 {
-            Finish::Empty(file)
+            Finish::Empty(Arc::clone(desk.recorder), file)
         } else {
             Finish::Segment(Arc::clone(desk.recorder), file, segment.facts())
         });
@@ -307,6 +310,7 @@ fn write(
     }
     let before = segment.bytes();
     segment.written(pieces);
+    file.ledger.wrote(pieces);
     recorder.wrote(segment.bytes() - before);
     file.touch();
     Ok(())
@@ -341,7 +345,7 @@ fn create(recorder: &Recorder, begin_us: i64) -> io::Result<Arc<SegmentFile>> {
         .open(&path)?;
     // After a power cut the name must be there as well.
     File::open(&folder)?.sync_all()?;
-    Ok(SegmentFile::new(file, path))
+    Ok(SegmentFile::new(file, path, begin_us))
 }
 
 /// The folder and what is missing of the way to it, down from the root of the disk, which must be there.

@@ -1,5 +1,9 @@
 //! Players of a stream by RTSP; see [`crate::outlets::rtsp`].
 
+use std::rc::Rc;
+
+use tokio::net::UdpSocket;
+
 use super::Stream;
 use crate::access_unit::AccessUnit;
 use crate::audio::AudioFrame;
@@ -20,6 +24,16 @@ impl Stream {
     /// A player sent octets.
     pub fn player_sent(&mut self, key: usize, bytes: &[u8], now_us: u64) {
         self.with_players(now_us, |players, scene| players.received(key, bytes, scene));
+    }
+
+    /// Where a player's reports on a track come as datagrams.
+    pub fn report_socket(&mut self, key: usize, track: usize) -> Option<Rc<UdpSocket>> {
+        self.players.player(key)?.report_socket(track)
+    }
+
+    /// A player reported on a track in a datagram.
+    pub fn player_reported(&mut self, (key, track): (usize, usize), packet: &[u8], now_us: u64) {
+        self.players.reported(key, track, packet, now_us);
     }
 
     /// Write what waits for a player, as far as its connection takes it.

@@ -1,9 +1,10 @@
 //! What each viewer of a stream gets, whatever the outlet.
 
 use super::Stream;
+use crate::outlets::rtsp::reports::Reception;
 
 /// Counters of one viewer since it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ViewerStats {
     /// What it watches.
     pub stream_id: String,
@@ -21,6 +22,8 @@ pub struct ViewerStats {
     pub waiting_bytes: u64,
     /// How long the oldest of them waits already, milliseconds.
     pub waiting_ms: u64,
+    /// How packets arrive there; only players by RTSP tell.
+    pub reception: Option<Reception>,
 }
 
 impl Stream {
@@ -35,6 +38,7 @@ impl Stream {
             falls: 0,
             waiting_bytes: 0,
             waiting_ms: 0,
+            reception: None,
         };
         let age_ms = |since: Option<u64>| since.map_or(0, |at| now_us.saturating_sub(at) / 1000);
         let viewers = self.viewers.iter().map(|(_, viewer)| {
@@ -58,6 +62,7 @@ impl Stream {
                 falls: queue.falls,
                 waiting_bytes: queue.bytes() as u64,
                 waiting_ms: age_ms(queue.waits_since()),
+                reception: player.reception(),
                 ..stats(
                     &player.ticket.access_id,
                     player.ticket.protocol.word(),

@@ -22,6 +22,8 @@ use tokio::net::TcpStream;
 const HELD_MAX: usize = 128 * 1024;
 /// Reads of the socket for one read of the wire: a flood of records without content ends its turn, not the reactor's.
 const READS_MAX: usize = 8;
+/// Octets that a peer does not acknowledge for so long mean that it is gone without a word (RFC 5482).
+const VANISHED_AFTER: Duration = Duration::from_secs(20);
 /// The first octet of a TLS connection: a handshake record (RFC 8446 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
@@ -103,11 +105,6 @@ impl Wire {
     /// The address of ours that the peer found.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.stream.local_addr()
-    }
-
-    /// Octets that nobody acknowledges for so long mean that nobody is there any more (RFC 5482).
-    pub fn notice_vanishing(&self, after: Duration) {
-        let _best_effort = SockRef::from(&self.socket.stream).set_tcp_user_timeout(Some(after));
     }
 
     /// Until there is something to read.
@@ -200,12 +197,13 @@ impl Wire {
         let _peer_may_be_gone = SockRef::from(&self.socket.stream).set_linger(Some(Duration::ZERO));
     }
 
-    /// Send at once, and let the kernel hold this much.
+    /// Send at once, let the kernel hold this much, and notice when the peer has vanished.
     pub fn prepare_to_send(&self, send_buffer: usize) {
         let socket = SockRef::from(&self.socket.stream);
         let _best_effort = (
             socket.set_tcp_nodelay(true),
             socket.set_send_buffer_size(send_buffer),
+            socket.set_tcp_user_timeout(Some(VANISHED_AFTER)),
         );
     }
 

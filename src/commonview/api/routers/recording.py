@@ -1,5 +1,6 @@
 """Central recordings: plans, the timeline, storage, holds, and looks at what was recorded."""
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated
 
@@ -23,7 +24,6 @@ from commonview.api.schemas_recording import (
     HoldIn,
     HoldOut,
     HoldRelease,
-    LineOut,
     PlanIn,
     PlanOut,
     RecordedOut,
@@ -207,8 +207,8 @@ async def list_tombstones(
 # -- the timeline
 
 
-@router.post("/recording/timeline", dependencies=[require(Action.RECORDING_READ)])
-async def recording_timeline(body: TimelineIn, context: Context) -> TimelineOut:
+@router.post("/recording/timeline", response_model=TimelineOut, dependencies=[require(Action.RECORDING_READ)])
+async def recording_timeline(body: TimelineIn, context: Context) -> Response:
     """Recorded, gap and event bands of many channels, merged to the pixels they are drawn on."""
     channel_ids = list(body.channel_ids)
     if body.group_id is not None:
@@ -216,7 +216,7 @@ async def recording_timeline(body: TimelineIn, context: Context) -> TimelineOut:
     lines = await context.recording.timeline(
         channel_ids, body.begin, body.end, body.pixels, with_devices=body.with_devices
     )
-    return TimelineOut.model_construct(lines=[LineOut.of(line) for line in lines])
+    return Response(await asyncio.to_thread(TimelineOut.encoded, lines), media_type="application/json")
 
 
 @router.get("/recording/gaps", dependencies=[require(Action.RECORDING_READ)])
@@ -282,7 +282,10 @@ async def get_recorded_segment(
     context: Context,
     caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
 ) -> Response:
-    """A segment (MP4), in whole or by Range, for as long as the look and its grant last."""
+    """A segment (MP4), in whole or by Range, for as long as the look and its grant last.
+
+    Of one that is being written, what is on the disk now.
+    """
     asked = request.headers.get("range")
     part = await context.recorded.part(caller.subject, access_id, stream_number, sequence, asked)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.end - part.begin)}
@@ -306,8 +309,9 @@ async def get_recorded_index(
     caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
 ) -> SegmentIndexOut:
     """Where in a segment its groups of pictures lie, for playing it by Range."""
-    head, groups = await context.recorded.index(caller.subject, access_id, stream_number, sequence)
-    return SegmentIndexOut.of(head, groups)
+    return SegmentIndexOut.of(
+        await context.recorded.index(caller.subject, access_id, stream_number, sequence)
+    )
 
 
 @router.delete("/recorded/{access_id}", status_code=204)

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,9 +19,6 @@ use crate::shared::{Shared, Slot};
 use crate::ticket::{Protocol, Refusal, Ticket};
 use crate::viewer_task::{GOODBYE, drain};
 use crate::wire::{LooseWire, Wire};
-
-/// A player that vanished without a word is noticed when it has acknowledged nothing for so long.
-const VANISHED_AFTER: Duration = Duration::from_secs(20);
 
 /// A player that was let in, on its way to the reactor that owns its stream.
 pub struct NewPlayer {
@@ -103,7 +99,6 @@ async fn welcome(
         Ok((reactor, ticket, slot)) => {
             drop(place);
             wire.prepare_to_send(SEND_BUFFER);
-            wire.notice_vanishing(VANISHED_AFTER);
             let Ok((wire, unread)) = wire.loosen() else {
                 return shared.counters.count("viewer_sockets_failed");
             };
@@ -147,6 +142,10 @@ async fn converse(
 ) -> Result<(usize, Ticket, Slot), Turned> {
     let mut buffer = [0; 2048];
     loop {
+        // A stranger that says one thing after the other, so that there is always something to read, is late as well.
+        if Instant::now() >= deadline {
+            return Err(Turned::Late);
+        }
         let readable = timeout_at(deadline, wire.readable()).await;
         readable
             .map_err(|_| Turned::Late)?

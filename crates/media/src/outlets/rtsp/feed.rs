@@ -1,15 +1,16 @@
 //! The players of one stream: packs each picture once, keeps the current group packed while somebody plays, and answers sessions.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use slab::Slab;
 
 use super::description::describe;
-use super::packets::{AudioFormat, Packer, Unit, VIDEO_PAYLOAD_TYPE};
-use super::player::{Clocks, Described, Player};
+use super::group::Group;
+use super::packets::{AudioFormat, Packer, VIDEO_PAYLOAD_TYPE};
+use super::player::{Clocks, Described, Player, TrackClock};
 use super::session::Ask;
+use super::wall_clock::WallClock;
 use crate::access_unit::AccessUnit;
 use crate::audio::AudioFrame;
 use crate::cache::KeyFrameCache;
@@ -20,8 +21,6 @@ use crate::shared::Shared;
 
 /// How long the description of a stream that has just begun waits for sound.
 const SOUND_WAIT_US: u64 = 400_000;
-/// Our clock and the stream's may drift apart this far before the mapping is made anew.
-const DRIFT_US: i64 = 500_000;
 
 /// What a feed must know of its stream.
 pub struct Scene<'a> {
@@ -63,11 +62,9 @@ pub struct Feed {
     /// What the stream sounds like now; players get what they were told.
     sound: Option<AudioFormat>,
     first_picture_us: Option<u64>,
-    /// The current group as it was sent, kept while somebody plays.
-    group: VecDeque<Unit>,
-    group_bytes: usize,
-    /// A moment of the stream's timeline, 90 kHz, and of the clock, microseconds UTC.
-    anchor: Option<(i64, i64)>,
+    /// Kept while somebody plays.
+    group: Group,
+    wall_clock: WallClock,
     /// Sound that had another format than was described.
     sound_skipped: u64,
 }
@@ -108,11 +105,12 @@ impl Feed {
     }
 
     /// The counters, by name; those of players that have left are not among them but for the skipped sound.
-    pub fn details(&self) -> [(&'static str, u64); 4] {
+    pub fn details(&self) -> [(&'static str, u64); 5] {
         let sum = |of: fn(&Player) -> u64| self.players.iter().map(|(_, player)| of(player)).sum();
         [
             ("rtsp_players", self.players.len() as u64),
-            ("rtsp_reports", sum(Player::reports)),
+            ("rtsp_reports", sum(Player::heard_reports)),
+            ("rtsp_reports_malformed", sum(Player::malformed_reports)),
             ("rtsp_send_errors", sum(Player::send_errors)),
             ("rtsp_sound_skipped", self.sound_skipped),
         ]
@@ -120,8 +118,7 @@ impl Feed {
 
     /// The stream jumps or stalls: what is kept is of no use any more.
     pub fn forget_group(&mut self) {
-        self.group.clear();
-        self.group_bytes = 0;
+        self.group.forget();
     }
 
     /// A picture of the stream.
@@ -131,12 +128,13 @@ impl Feed {
         if self.players.is_empty() {
             return changes;
         }
-        self.follow_clock(unit.dts);
+        self.wall_clock.follow(unit.dts, unix_us());
         let Some(parameters) = scene.parameters.filter(|_| self.is_playing()) else {
             return changes;
         };
         let packed = self.video_packer().picture(unit, parameters);
-        self.keep(&packed, scene.shared.settings.gop_max_bytes);
+        self.group
+            .keep(&packed, scene.shared.settings.gop_max_bytes);
         for (key, player) in &mut self.players {
             if player.has_ended(scene.now_us) {
                 // Not one picture more, even if the tick that ends it is still to come.
@@ -225,6 +223,14 @@ impl Feed {
         changes
     }
 
+    /// RTCP of a player came as a datagram.
+    pub fn reported(&mut self, key: usize, track: usize, packet: &[u8], now_us: u64) {
+        let clocks = self.clocks();
+        if let Some(player) = self.players.get_mut(key) {
+            player.reported(track, packet, &clocks, now_us);
+        }
+    }
+
     /// Send what waits for a player.
     pub fn flush(&mut self, key: usize, now_us: u64) -> Changes {
         let mut changes = Changes::default();
@@ -257,7 +263,9 @@ impl Feed {
                 }
                 Some(Ask::Play) => self.play(key, scene)?,
                 Some(Ask::TearDown) => return Err(EndReason::ViewerClosed),
-                Some(Ask::Report { .. }) => player.reported(scene.now_us),
+                Some(Ask::Report { track, packet }) => {
+                    self.reported(key, track, &packet, scene.now_us);
+                }
                 // It was let in at the door; a session asks once.
                 Some(Ask::Admit { .. }) => return Err(EndReason::Malformed),
             }
@@ -274,7 +282,6 @@ impl Feed {
             player.awaits_description = true;
             return Ok(());
         };
-        player.awaits_description = false;
         if let Some(format) = self.sound
             && self
                 .audio
@@ -285,11 +292,11 @@ impl Feed {
             self.audio = Some((format, packer));
         }
         let (description, tracks) = describe(parameters, self.sound);
-        player.described = Some(Described {
+        let described = Described {
             codec: parameters.codec,
             audio: self.sound,
-        });
-        player.session.describe(&description, tracks);
+        };
+        player.tell(described, &description, tracks, scene.now_us);
         player.speak(scene.now_us)
     }
 
@@ -301,16 +308,17 @@ impl Feed {
             self.forget_group();
             for unit in scene.cache.units() {
                 let packed = self.video_packer().picture(unit, parameters);
-                self.keep(&packed, scene.shared.settings.gop_max_bytes);
+                self.group
+                    .keep(&packed, scene.shared.settings.gop_max_bytes);
             }
         }
         // A group that would overflow the queue at once is of no use: wait for the next one.
-        let fits = self.group_bytes <= scene.shared.settings.viewer_queue_bytes;
+        let fits = self.group.bytes() <= scene.shared.settings.viewer_queue_bytes;
         let first = scene.cache.key_frame().map(|unit| unit.pts);
-        let first = first.filter(|_| fits && !self.group.is_empty());
+        let first = first.filter(|_| fits).zip(self.group.units().next());
         let deliveries = *self.players[key].session.deliveries();
         let mut starts = Vec::new();
-        if let (Some(pts), Some(unit)) = (first, self.group.front()) {
+        if let Some((pts, unit)) = first {
             if deliveries[0].is_some() {
                 starts.push((0, unit.sequence, unit.timestamp));
             }
@@ -321,8 +329,8 @@ impl Feed {
         let player = &mut self.players[key];
         player.session.play(&starts);
         player.speak(scene.now_us)?;
-        if first.is_some() {
-            for unit in &self.group {
+        if fits {
+            for unit in self.group.units() {
                 player.offer(unit, scene.now_us);
             }
         }
@@ -333,20 +341,6 @@ impl Feed {
         self.players
             .iter()
             .any(|(_, player)| player.session.is_playing())
-    }
-
-    fn keep(&mut self, unit: &Unit, bytes_max: usize) {
-        if unit.is_key_frame {
-            self.forget_group();
-        } else if self.group.is_empty() {
-            return;
-        }
-        self.group_bytes += unit.bytes.len();
-        self.group.push_back(unit.clone());
-        // As the stream's own cache does (twice its bound, for packets' heads): a group without its beginning is of no use.
-        if self.group_bytes > 2 * bytes_max {
-            self.forget_group();
-        }
     }
 
     fn video_packer(&mut self) -> &mut Packer {
@@ -369,31 +363,24 @@ impl Feed {
         }
     }
 
-    /// The SSRC of a track and its time stamp at a moment of the clock.
-    fn clock(&self, track: usize, unix_us: u64) -> Option<(u32, u32)> {
+    /// A track at a moment of the clock.
+    fn clock(&self, track: usize, unix_us: u64) -> Option<TrackClock> {
         let packer = match track {
             0 => self.video.as_ref(),
             _ => self.audio.as_ref().map(|(_, packer)| packer),
         }?;
-        let (ticks, at_us) = self.anchor?;
-        let pts = ticks + (unix_us as i64 - at_us) * 9 / 100;
-        Some((packer.ssrc(), packer.timestamp(pts)))
-    }
-
-    /// Pictures come with jitter; the mapping of the timeline to the clock follows them slowly.
-    fn follow_clock(&mut self, dts: i64) {
-        let now = unix_us() as i64;
-        let (ticks, at_us) = self.anchor.unwrap_or((dts, now));
-        let foreseen = at_us + (dts - ticks) * 100 / 9;
-        let drift = now - foreseen;
-        let at_us = match drift.abs() > DRIFT_US {
-            true => now,
-            false => foreseen + drift / 64,
-        };
-        self.anchor = Some((dts, at_us));
+        Some(TrackClock {
+            ssrc: packer.ssrc(),
+            timestamp: packer.timestamp(self.wall_clock.ticks(unix_us)?),
+            clock_rate: packer.clock_rate(),
+        })
     }
 }
 
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

@@ -138,6 +138,11 @@ impl Packer {
         self.ssrc
     }
 
+    /// Ticks of its time stamps a second.
+    pub fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
     /// The number the next packet will have.
     pub fn next_sequence(&self) -> u16 {
         self.sequence

@@ -1,5 +1,9 @@
 //! One player: its session, its queue, its sockets, and what is reported of it.
 
+mod reporting;
+
+pub use reporting::{Clocks, TrackClock};
+
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,14 +13,13 @@ use socket2::SockRef;
 
 use super::packets::{AudioFormat, Unit};
 use super::queue::Queue;
+use super::reports::Reports;
 use super::request::{Delivery, TRACKS_MAX};
 use super::session::{Session, TIMEOUT_S, usual_channels};
 use crate::connection::{EndReason, Link};
 use crate::events::{Event, Value, text};
 use crate::parameters::VideoCodec;
-use crate::rtsp::message::FRAME_HEADER;
 use crate::rtsp::udp::UdpPair;
-use crate::sender_queue::{QueueStats, sender_report};
 use crate::shared::{Shared, Slot};
 use crate::ticket::Ticket;
 use crate::viewer::QueueLimits;
@@ -28,12 +31,8 @@ const STUCK_US: u64 = 10_000_000;
 const SETTLE_US: u64 = 30_000_000;
 /// A player of datagrams may be silent for the session's time-out and a quarter of it.
 const SILENT_US: u64 = TIMEOUT_S * 1_250_000;
-/// RFC 3550 6.2.
-const REPORT_EVERY_US: u64 = 5_000_000;
 /// Datagrams of one turn: a cached group must not leave as one burst that the network drops.
 const DATAGRAMS_PER_TURN: usize = 96;
-/// RTCP packets read in one turn.
-const REPORTS_PER_TURN: usize = 8;
 
 /// What a player was told is in the stream.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +41,6 @@ pub struct Described {
     pub codec: VideoCodec,
     /// The sound.
     pub audio: Option<AudioFormat>,
-}
-
-/// What reports say of the time.
-#[derive(Clone, Copy, Debug)]
-pub struct Clocks {
-    /// Now, microseconds UTC.
-    pub unix_us: u64,
-    /// The SSRC of each track and its time stamp now (RFC 3550 6.4.1).
-    pub tracks: [Option<(u32, u32)>; TRACKS_MAX],
 }
 
 /// One player of a stream.
@@ -73,10 +63,13 @@ pub struct Player {
     end_us: u64,
     progress_us: u64,
     heard_us: u64,
+    described_us: Option<u64>,
     report_us: u64,
     is_first_reported: bool,
     send_errors: u64,
-    reports: u64,
+    reports: [Reports; TRACKS_MAX],
+    heard_reports: u64,
+    malformed_reports: u64,
     _slot: Slot,
 }
 
@@ -105,10 +98,13 @@ impl Player {
             end_us,
             progress_us: now_us,
             heard_us: now_us,
+            described_us: None,
             report_us: 0,
             is_first_reported: false,
             send_errors: 0,
-            reports: 0,
+            reports: Default::default(),
+            heard_reports: 0,
+            malformed_reports: 0,
             _slot: slot,
         }
     }
@@ -143,10 +139,12 @@ impl Player {
         self.heard_us = now_us;
     }
 
-    /// It sent a report.
-    pub fn reported(&mut self, now_us: u64) {
-        self.reports += 1;
-        self.heard(now_us);
+    /// It is told what is in the stream.
+    pub fn tell(&mut self, described: Described, description: &str, tracks: usize, now_us: u64) {
+        self.awaits_description = false;
+        self.described = Some(described);
+        self.described_us.get_or_insert(now_us);
+        self.session.describe(description, tracks);
     }
 
     /// Hand what the session has to say to the connection.
@@ -194,7 +192,7 @@ impl Player {
     /// Send what waits. Returns the milliseconds since it joined when its first picture is out now.
     pub fn flush(&mut self, now_us: u64) -> Result<Option<f64>, EndReason> {
         self.write(now_us)?;
-        self.send_datagrams(now_us);
+        self.send_datagrams();
         let is_first = !self.is_first_reported && self.media().pictures > 0;
         self.is_first_reported |= is_first;
         Ok(is_first.then(|| now_us.saturating_sub(self.joined_us) as f64 / 1000.0))
@@ -208,7 +206,7 @@ impl Player {
         match outcome {
             Ok(()) => self.block(false),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.block(true),
-            Err(_) => return Err(EndReason::ConnectionLost),
+            Err(error) => return Err(EndReason::of(&error)),
         }
         Ok(())
     }
@@ -229,7 +227,7 @@ impl Player {
         self.wire.flush()
     }
 
-    fn send_datagrams(&mut self, now_us: u64) {
+    fn send_datagrams(&mut self) {
         for _ in 0..DATAGRAMS_PER_TURN {
             let Some((track, packet)) = self.datagrams.datagram() else {
                 return;
@@ -238,10 +236,7 @@ impl Player {
                 return;
             };
             match pair.rtp.try_send(packet) {
-                Ok(_) => {
-                    self.progress_us = now_us;
-                    self.datagrams.datagram_done(true);
-                }
+                Ok(_) => self.datagrams.datagram_done(true),
                 // The next turn is a tick away.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_nobody_listens_or_no_route) => {
@@ -252,86 +247,11 @@ impl Player {
         }
     }
 
-    /// Read reports that came as datagrams, and send ours when they are due.
-    pub fn report(&mut self, clocks: &Clocks, now_us: u64) {
-        self.hear_datagrams(now_us);
-        if now_us < self.report_us || !self.session.is_playing() {
-            return;
-        }
-        for track in 0..TRACKS_MAX {
-            if let Some((report, _)) = self.sender_report(track, clocks) {
-                self.send_report(track, &report, now_us);
-                self.report_us = now_us + REPORT_EVERY_US;
-            }
-        }
-    }
-
-    /// The stream leaves (RFC 3550 6.6): players show that, where a broken connection would look like a fault.
-    fn say_bye(&mut self, clocks: &Clocks, now_us: u64) {
-        for track in 0..TRACKS_MAX {
-            if let Some((mut report, ssrc)) = self.sender_report(track, clocks) {
-                report.extend([0x81, 203, 0, 1]);
-                report.extend(ssrc.to_be_bytes());
-                self.send_report(track, &report, now_us);
-            }
-        }
-    }
-
-    fn sender_report(&self, track: usize, clocks: &Clocks) -> Option<(Vec<u8>, u32)> {
-        let (ssrc, timestamp) = clocks.tracks[track]?;
-        let sent = self.media().sent(track);
-        let stats = QueueStats {
-            packets_sent: sent.packets,
-            payload_sent: sent.octets,
-            ..QueueStats::default()
-        };
-        let report = || sender_report(ssrc, clocks.unix_us, timestamp, &stats);
-        (sent.packets > 0).then(|| (report(), ssrc))
-    }
-
-    fn send_report(&mut self, track: usize, report: &[u8], now_us: u64) {
-        let Some(delivery) = self.session.deliveries()[track] else {
-            return;
-        };
-        match delivery {
-            Delivery::Datagrams { .. } => {
-                if let Some(pair) = &self.pairs[track] {
-                    let _nobody_may_listen = pair.rtcp.try_send(report);
-                }
-            }
-            Delivery::Interleaved(channels) => {
-                let (_, channel) = channels.unwrap_or_else(|| usual_channels(track));
-                let mut framed = Vec::with_capacity(FRAME_HEADER + report.len());
-                framed.extend([b'$', channel]);
-                framed.extend((report.len() as u16).to_be_bytes());
-                framed.extend(report);
-                // One report less harms nobody.
-                let _has_room = self.connection.say(framed, now_us);
-            }
-        }
-    }
-
-    fn hear_datagrams(&mut self, now_us: u64) {
-        let mut heard = 0;
-        let mut packet = [0; 512];
-        for pair in self.pairs.iter().flatten() {
-            for _ in 0..REPORTS_PER_TURN {
-                match pair.rtcp.try_recv(&mut packet) {
-                    Ok(_) => heard += 1,
-                    Err(_) => break,
-                }
-            }
-        }
-        if heard > 0 {
-            self.reports += heard;
-            self.heard_us = now_us;
-        }
-    }
-
     /// Why the player must leave now, if it must. `since_us`: a pause ended; it waits for media from then on at the earliest.
     pub fn overdue(&self, now_us: u64, since_us: u64, media_wait_us: u64) -> Option<EndReason> {
         let waited_us = now_us.saturating_sub(self.joined_us.max(since_us));
         let is_playing = self.session.is_playing();
+        let is_undecided = |at| !is_playing && now_us.saturating_sub(at) >= SETTLE_US;
         if self.has_ended(now_us) {
             Some(EndReason::GrantEnded)
         } else if (self.awaits_description || is_playing && !self.media().has_started())
@@ -340,7 +260,7 @@ impl Player {
             Some(EndReason::NoMedia)
         } else if self.is_blocked() && now_us.saturating_sub(self.progress_us) >= STUCK_US {
             Some(EndReason::TooSlow)
-        } else if !self.awaits_description && !is_playing && waited_us >= media_wait_us + SETTLE_US
+        } else if self.described_us.is_some_and(is_undecided)
             || self.sends_datagrams() && now_us.saturating_sub(self.heard_us) >= SILENT_US
         {
             Some(EndReason::Silent)
@@ -361,7 +281,7 @@ impl Player {
 
     /// Close, and tell what came of it.
     pub fn end(mut self, reason: EndReason, stream_id: &str, clocks: Clocks, now_us: u64) -> Event {
-        let may_speak = reason != EndReason::ConnectionLost && !self.connection.has_media();
+        let may_speak = reason.leaves_a_listener() && !self.connection.has_media();
         if may_speak {
             self.say_bye(&clocks, now_us);
         }
@@ -417,11 +337,6 @@ impl Player {
     /// Datagrams the system refused: nobody listens there, or no route leads there.
     pub fn send_errors(&self) -> u64 {
         self.send_errors
-    }
-
-    /// RTCP packets it sent.
-    pub fn reports(&self) -> u64 {
-        self.reports
     }
 
     fn sends_datagrams(&self) -> bool {
