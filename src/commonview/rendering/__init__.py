@@ -18,6 +18,7 @@ from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
 from commonview.rendering.recoder import RecodedGroup, Recoder, RecordedGroup
 from commonview.rendering.studio import Place, Still, Strip, Studio, Window
+from commonview.rendering.transcoder import LiveTranscoder, TranscoderLimits, TranscoderReport
 
 __all__ = [
     "ChannelPart",
@@ -29,6 +30,7 @@ __all__ = [
     "ExportUnknown",
     "Exports",
     "Limits",
+    "LiveTranscoder",
     "Package",
     "Piece",
     "Place",
@@ -45,5 +47,7 @@ __all__ = [
     "Strip",
     "Studio",
     "Terms",
+    "TranscoderLimits",
+    "TranscoderReport",
     "Window",
 ]
