@@ -262,7 +262,7 @@ async def test_a_player_is_told_where_the_groups_of_pictures_lie(
         head = SegmentHead(len(CONTENT), 700, "avc1.64001e", "alaw", 640, 360)
         return head, [SegmentGroup(0, 700, 300), SegmentGroup(2_000_000, 1000, 500)]
 
-    monkeypatch.setattr("commonview.api.recorded_desk.segment_groups", groups)
+    monkeypatch.setattr("commonview.api.recorded_files.segment_groups", groups)
     indexed(made)
     client = await made.signed_in(Role.INVESTIGATOR)
     opened = (await look(client, made)).json()
@@ -354,7 +354,7 @@ async def test_revoking_the_grant_cuts_what_is_under_way(made: Harness) -> None:
     desk = made.context.recorded
     subject = made.subject(Role.INVESTIGATOR)
     part = await desk.part(subject, opened["access_id"], 0, 1, None)
-    desk_pieces = desk.send(part)
+    desk_pieces = desk.send(opened["access_id"], part)
     desk.end_grant(opened["grant"]["id"], AccessOutcome.GRANT_REVOKED)
     assert [piece async for piece in desk_pieces] == []
     await until(lambda: records(made)[0].outcome is AccessOutcome.GRANT_REVOKED)

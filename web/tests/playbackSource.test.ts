@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { concat, Malformed } from '@/playback/fragments'
 import { groupsOf } from '@/playback/groups'
-import { Library, type Head } from '@/playback/library'
+import type { Head } from '@/playback/library'
 import type { Segment } from '@/playback/line'
 import { Source, split } from '@/playback/source'
 
@@ -48,7 +48,7 @@ describe('where the pictures of a group come from', () => {
 
   test('what the browser decodes comes as it was recorded, side by side', async () => {
     answering(true)
-    const source = new Source(new Library())
+    const source = new Source()
     await source.judge(segment, head)
     expect(source.isForeign(segment)).toBe(false)
     expect(source.portion(groups, 1)).toEqual(groups)
@@ -60,7 +60,7 @@ describe('where the pictures of a group come from', () => {
 
   test('what it does not decode comes transcoded, one by one, with the times of the recording', async () => {
     answering(false)
-    const source = new Source(new Library())
+    const source = new Source()
     await source.judge(segment, head)
     expect(source.isForeign(segment)).toBe(true)
     expect(source.portion(groups, 1)).toEqual(groups.slice(0, 1))
@@ -74,7 +74,7 @@ describe('where the pictures of a group come from', () => {
 
   test('its key frame alone stands for the group', async () => {
     answering(false)
-    const source = new Source(new Library())
+    const source = new Source()
     await source.judge(segment, head)
     const [brought] = await source.bring(segment, head, groups.slice(1), true, signal)
     expect(asked).toEqual([`${segment.url}/h264/1?key_only=true`])

@@ -7,7 +7,7 @@ import { playable } from '@/player/mime'
 
 import { Malformed, pictures, standing } from './fragments'
 import type { Group } from './groups'
-import { asked, type Head, type Library } from './library'
+import { asked, Library, type Head, type Opening } from './library'
 import type { Segment } from './line'
 
 export interface Brought {
@@ -33,13 +33,23 @@ function lasting(group: Group): number {
   return (group.end - group.begin) * ticksAMs
 }
 
-export class Source {
+export class Source extends Library {
   private readonly verdicts = new Map<string, Promise<Decoding>>()
   private readonly foreign = new WeakSet<Segment>()
 
-  constructor(private readonly library: Library) {}
+  override async head(segment: Segment, signal: AbortSignal): Promise<Head> {
+    const head = await super.head(segment, signal)
+    await this.judge(segment, head)
+    return head
+  }
 
-  /** Asks the browser about a segment before anything of it is brought. */
+  override async opening(segment: Segment, at: number, signal: AbortSignal): Promise<Opening> {
+    const opening = await super.opening(segment, at, signal)
+    await this.judge(segment, opening.head)
+    return opening
+  }
+
+  /** Asks the browser about a segment before anything of it is shown. */
   async judge(segment: Segment, head: Head): Promise<void> {
     const kind = `${head.mime} ${head.width}x${head.height}`
     const verdict = this.verdicts.get(kind) ?? decodingOf(head.mime, head.width, head.height, playable(head.mime))
@@ -62,7 +72,7 @@ export class Source {
   async bring(segment: Segment, head: Head, groups: readonly Group[], keysOnly: boolean, signal: AbortSignal): Promise<Brought[]> {
     if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, group, keysOnly, signal)))
     const first = groups[0]
-    const bytes = keysOnly && first !== undefined ? await this.library.key(segment.url, first, signal) : await this.library.whole(segment.url, groups, signal)
+    const bytes = keysOnly && first !== undefined ? await this.key(segment.url, first, signal) : await this.whole(segment.url, groups, signal)
     const base = first?.offset ?? 0
     return groups.map((group) => {
       const own = keysOnly ? bytes : bytes.subarray(group.offset - base, group.offset - base + group.bytes)

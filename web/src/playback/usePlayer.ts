@@ -65,6 +65,7 @@ export function usePlayer() {
   let origin: number | null = null
   let lastId = 0
   let refreshedAt = 0
+  let hasNews = false
 
   const phase = computed(() => engine.value.phase)
   const rate = computed(() => engine.value.rate)
@@ -73,13 +74,33 @@ export function usePlayer() {
   const skewMs = ref<number | null>(null)
   const lead = ref<number | null>(null)
 
-  const asked = (now: number): Ask => ({ position: place(engine.value, now), rate: engine.value.rate, moving: engine.value.phase === 'moving' })
+  const asked = (now: number): Ask => {
+    const { phase: is, rate: speed } = engine.value
+    return { position: place(engine.value, now), rate: speed, moving: is === 'moving', going: is === 'moving' || is === 'waiting' }
+  }
 
   function feed(event: Event): void {
     const now = performance.now()
     engine.value = advance(engine.value, event, now)
     if (event.type === 'seek') for (const { camera } of holds.values()) camera.watch.seek(event.to, 500, now)
-    show(now)
+    // A place whose pictures are not there stops the clock at once, not at the next tick.
+    if (event.type === 'seek' && holds.size > 0) tick()
+    else show(now)
+  }
+
+  /** Something that was waited for is there: it is shown now, and not at the next tick. */
+  function news(): void {
+    if (hasNews) return
+    hasNews = true
+    queueMicrotask(() => {
+      hasNews = false
+      tick()
+    })
+  }
+
+  /** Somebody points at a moment. */
+  function foresee(at: number | null): void {
+    for (const { camera } of holds.values()) camera.foresee(at)
   }
 
   /** Adds a camera at a moment. Throws the server's refusal, so that whoever asked can say it. */
@@ -93,7 +114,7 @@ export function usePlayer() {
       engine.value = { ...empty(performance.now()), rate: engine.value.rate }
       feed({ type: 'seek', to: at })
     }
-    const camera = new Camera(origin, (now) => (engine.value.phase === 'moving' ? place(engine.value, now) : null))
+    const camera = new Camera(origin, (now) => (engine.value.phase === 'moving' ? place(engine.value, now) : null), news)
     lastId += 1
     const tile: PlayerTile = shallowReactive({
       id: lastId, channelId, video: camera.screen.video, grant: looks.grant, state: 'opening', trouble: null, stream: 0, streams: [],
@@ -257,5 +278,5 @@ export function usePlayer() {
     for (const id of [...holds.keys()]) remove(id)
   })
 
-  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, stillAt, step }
+  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, stillAt, step, foresee }
 }
