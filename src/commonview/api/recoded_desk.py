@@ -53,14 +53,14 @@ class RecodedDesk:
             RenderBusy: too much is under way.
             RenderError.
         """
-        part = await self._recorded.part(subject, access_id, stream_number, sequence, None)
-        index = await self._recorded.index(subject, access_id, stream_number, sequence)
-        groups = index.groups
+        part = await self._recorded.part(subject, access_id, stream_number, sequence, "bytes=0-0")
+        contents = (await self._recorded.index(subject, access_id, stream_number, sequence)).contents
+        groups = contents.groups
         if number >= len(groups):
             raise RecordingUnknown("there is no such group of pictures", code="group_unknown")
         group, following = groups[number], groups[number + 1 : number + 2]
         lasts_us = max(0, following[0].begin_us - group.begin_us) if following else 0
-        meant = RecordedGroup(part.path, index.head.init_bytes, group.offset, group.bytes, lasts_us)
+        meant = RecordedGroup(part.path, contents.head.init_bytes, group.offset, group.bytes, lasts_us)
         made = await self._made(subject, access_id, meant, width, key_only=key_only)
         try:
             self._recorded.shown(subject, access_id, len(made.content))
