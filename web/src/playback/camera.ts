@@ -6,8 +6,11 @@ import { correction, flows, onlyKeys } from './clock'
 import { intoPictureMs, type Standing } from './engine'
 import { pictures } from './fragments'
 import { discardable, groupAt, wanted, type Aim, type Group, type Held } from './groups'
+import { Edge, Growth } from './growth'
 import { Heads } from './heads'
+import type { Head } from './library'
 import { goesOn, landing, lineOf, segmentAt, type Segment } from './line'
+import { RecordedSound } from './recordedSound'
 import { Screen, ScreenTrouble } from './screen'
 import { Source, type Brought } from './source'
 import { Watch } from './watch'
@@ -38,6 +41,7 @@ const stuckMs = 1500
 export class Camera {
   readonly screen: Screen
   readonly watch: Watch
+  readonly sound: RecordedSound
   line: Segment[] = []
   trouble: CameraTrouble | null = null
   private readonly library = new Source()
@@ -45,6 +49,10 @@ export class Camera {
   private readonly held = new Map<string, Held>()
   private readonly heldGroups = new Map<string, Group>()
   private readonly times = new Map<string, number[]>()
+  /** How many bytes of a group are in the buffer, and until when that is. */
+  private readonly reach = new Map<string, { bytes: number; until: number }>()
+  readonly growth: Growth
+  readonly edge = new Edge()
   private fetching: { groups: readonly Group[]; keysOnly: boolean; stop: AbortController } | null = null
   private foreseen: number | null = null
   private quietUntil = 0
@@ -59,11 +67,16 @@ export class Camera {
   constructor(private readonly origin: number, clockAt: (now: number) => number | null, private readonly onNews: () => void) {
     this.screen = new Screen(() => this.fail('playback_decode_error'))
     this.watch = new Watch(this.screen.video, origin, clockAt)
+    this.sound = new RecordedSound(origin)
     this.heads = new Heads(this.library, {
       // What cannot be decoded here is brought in another way.
-      onOpened: ({ head, group, bytes }) => this.put(this.library.isForeign(group.segment) ? [] : [{ group, isWhole: true, mime: head.mime, init: head.init, ...pictures(bytes) }]),
+      onOpened: ({ head, group, bytes }) => this.put(this.library.isForeign(group.segment) ? [] : [{ group, isWhole: true, skipped: 0, mime: head.mime, init: head.init, ...pictures(bytes) }]),
       onNews,
       onTrouble: (problem, stop, aim) => this.explain(problem, stop, aim),
+    })
+    this.growth = new Growth(this.library, {
+      onGrown: (segment, head) => this.grow(segment, head),
+      onTrouble: (problem, stop) => this.explain(problem, stop, null),
     })
     this.screen.video.addEventListener('seeked', () => {
       if (this.last?.moving !== true) onNews()
@@ -72,12 +85,13 @@ export class Camera {
 
   /** What is recorded, as it is known now; the pictures that are there stay. */
   tell(segments: readonly Segment[], stream: number): void {
-    const known = new Map(this.line.map((one) => [`${one.stream}/${one.sequence}`, one]))
+    const known = new Map(this.line.map((one) => [`${one.stream}/${one.begin}`, one]))
     this.line = lineOf(segments, stream).map((one) => {
-      const same = known.get(`${one.stream}/${one.sequence}`)
-      return same === undefined ? one : Object.assign(same, { url: one.url })
+      const same = known.get(`${one.stream}/${one.begin}`)
+      return same === undefined ? one : Object.assign(same, one, { end: Math.max(same.end, one.end) })
     })
     this.heads.keep(this.line)
+    this.growth.isStale = false
     this.trouble = null
     this.quietUntil = 0
   }
@@ -97,6 +111,9 @@ export class Camera {
     const here = { ...ask, position: landing(this.line, ask.position) }
     this.last = here
     this.fetchAround(here, now)
+    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.of(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
+    this.growth.follow(this.line, here.position, (segment) => this.heads.of(segment) !== undefined, now)
+    this.edge.look(this.line, here.position, this.has(here.position, this.keysOnly(here)))
     const { video } = this.screen
     if (segmentAt(this.line, here.position) === null || !this.has(here.position, this.keysOnly(here))) {
       if (!video.paused) video.pause()
@@ -127,7 +144,9 @@ export class Camera {
     this.closed = true
     this.fetching?.stop.abort()
     this.heads.close()
+    this.growth.close()
     this.watch.close()
+    this.sound.close()
     this.screen.close()
   }
 
@@ -139,7 +158,8 @@ export class Camera {
     const group = groupAt(this.heads.groups, at)
     if (group === null || group.segment !== segment) return false
     const held = this.appended.get(group.id)
-    return held === 'whole' || (held === 'key' && keysOnly)
+    if (segment?.open === true && at >= Math.min(segment.end, this.reach.get(group.id)?.until ?? 0)) return false
+    return held === 'whole' || held === 'part' || (held === 'key' && keysOnly)
   }
 
   /** Whether the element was sent to a place whose picture is there; if not, it may be sent elsewhere at any time. */
@@ -151,6 +171,7 @@ export class Camera {
     const here = { ...ask, position: landing(this.line, ask.position) }
     if (segmentAt(this.line, here.position) === null) return true
     if (!this.has(here.position, this.keysOnly(here))) return false
+    if (this.edge.stands && ask.rate > 0) return false
     const { video } = this.screen
     // What runs must have a picture to run on from; jumps are followed as fast as they can be.
     return !flows(ask.rate) || (!video.seeking && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA)
@@ -266,19 +287,22 @@ export class Camera {
     const segment = groups[0]?.segment
     const head = segment === undefined ? undefined : this.heads.of(segment)
     if (segment === undefined || head === undefined) return
-    const parts = await this.library.bring(segment, head, groups, keysOnly, stop.signal)
+    // Of a group that grew only what is new.
+    const asked = groups.map((group) => ({ ...group, ...this.remaining(group) }))
+    const parts = await this.library.bring(head, groups, asked, keysOnly, stop.signal)
     if (stop.signal.aborted || this.closed) return
     await this.put(parts.filter((one) => this.held.get(one.group.id) !== 'whole'))
   }
 
   /** Into the buffer, group after group. */
   private async put(parts: readonly Brought[]): Promise<void> {
-    for (const { group, isWhole, mime, init, bytes, times } of parts) {
+    for (const { group, isWhole, skipped, mime, init, bytes, times } of parts) {
       const { begin } = group.segment
+      const before = skipped > 0 ? (this.times.get(group.id) ?? []) : []
       // Written down first: what is discarded meanwhile is taken out behind it.
       this.held.set(group.id, isWhole ? 'whole' : 'key')
       this.heldGroups.set(group.id, group)
-      if (isWhole) this.times.set(group.id, times.map((one) => begin + one / ticksAMs))
+      if (isWhole) this.times.set(group.id, [...before, ...times.map((one) => begin + one / ticksAMs)])
       try {
         await this.screen.append({ mime, init, offset: this.seconds(begin), bytes })
       } catch (problem) {
@@ -287,13 +311,39 @@ export class Camera {
       }
       // Another picture than the key frame that stood there may be the one to be shown.
       if (this.appended.get(group.id) === 'key') this.aimedAt = Number.NaN
-      if (this.held.has(group.id)) this.appended.set(group.id, isWhole ? 'whole' : 'key')
+      const held = this.held.get(group.id)
+      if (held !== undefined) {
+        this.appended.set(group.id, held)
+        this.reach.set(group.id, { bytes: isWhole ? group.bytes : 0, until: group.end })
+      }
       this.trouble = null
       this.onNews()
     }
   }
 
+  /** What is not in the buffer of a group that grew. */
+  private remaining(group: Group): { offset: number; bytes: number } {
+    const there = this.held.get(group.id) === 'part' ? (this.reach.get(group.id)?.bytes ?? 0) : 0
+    return { offset: group.offset + there, bytes: group.bytes - there }
+  }
+
+  /** The segment that is being written has grown, and with it its last group. */
+  private grow(segment: Segment, head: Head): void {
+    if (this.closed) return
+    this.heads.renew(segment, head)
+    for (const group of head.groups) {
+      const there = this.reach.get(group.id)
+      if (this.heldGroups.has(group.id)) this.heldGroups.set(group.id, group)
+      if (there === undefined || there.bytes === 0 || this.held.get(group.id) !== 'whole') continue
+      if (there.bytes < group.bytes) {
+        this.held.set(group.id, 'part')
+        this.appended.set(group.id, 'part')
+      } else there.until = group.end
+    }
+  }
+
   private forget(group: Group): void {
+    this.reach.delete(group.id)
     this.held.delete(group.id)
     this.appended.delete(group.id)
     this.heldGroups.delete(group.id)

@@ -26,6 +26,14 @@ export class Heads {
     return this.known.get(segment)
   }
 
+  /** A segment that is being written has grown. */
+  renew(segment: Segment, head: Head): void {
+    if (!this.known.has(segment)) return
+    this.known.set(segment, head)
+    this.collect()
+    this.listener.onNews()
+  }
+
   /** These segments are there now, and no others. */
   keep(line: readonly Segment[]): void {
     const kept = new Set(line)

@@ -11,7 +11,12 @@ type SegmentIndex = components['schemas']['SegmentIndexOut']
 export interface Head {
   mime: string
   codec: string
+  /** As `codec`, of the sound; empty without. */
+  audio: string
   init: Uint8Array<ArrayBuffer>
+  /** When its segment begins, by the index; and whether it is being written. */
+  begin: number
+  open: boolean
   groups: Group[]
   width: number
   height: number
@@ -47,11 +52,16 @@ async function bytesOf(url: string, from: number, to: number, signal: AbortSigna
 }
 
 function headOf(segment: Segment, told: SegmentIndex): Head {
+  // What is being written has grown since it was listed.
+  if (segment.open) segment.end = Math.max(segment.end, Date.parse(told.end))
   const init = Uint8Array.from(atob(told.init), (one) => one.charCodeAt(0))
   return {
     mime: `video/mp4; codecs="${told.video_codec}"`,
     codec: told.video_codec,
+    audio: told.audio_codec,
     init: pictureInit(init),
+    begin: Date.parse(told.begin),
+    open: told.is_open,
     groups: groupsOf(segment, told.groups),
     width: told.width,
     height: told.height,

@@ -14,6 +14,8 @@ export interface Brought {
   group: Group
   /** Else only its key frame, made to stand for the whole of it. */
   isWhole: boolean
+  /** Bytes of it that were there before. */
+  skipped: number
   mime: string
   init: Uint8Array<ArrayBuffer>
   bytes: Uint8Array<ArrayBuffer>
@@ -68,16 +70,20 @@ export class Source extends Library {
     return nearest !== undefined && this.isForeign(nearest.segment) ? [nearest] : groups
   }
 
-  /** Groups side by side in one segment, or their key frames alone. */
-  async bring(segment: Segment, head: Head, groups: readonly Group[], keysOnly: boolean, signal: AbortSignal): Promise<Brought[]> {
-    if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, group, keysOnly, signal)))
+  /** Groups side by side in one segment, or their key frames alone. `rests` are what of each is not there yet. */
+  async bring(head: Head, groups: readonly Group[], rests: readonly Group[], keysOnly: boolean, signal: AbortSignal): Promise<Brought[]> {
     const first = groups[0]
-    const bytes = keysOnly && first !== undefined ? await this.key(segment.url, first, signal) : await this.whole(segment.url, groups, signal)
-    const base = first?.offset ?? 0
-    return groups.map((group) => {
-      const own = keysOnly ? bytes : bytes.subarray(group.offset - base, group.offset - base + group.bytes)
+    if (first === undefined) return []
+    const { segment } = first
+    if (this.isForeign(segment)) return Promise.all(groups.map((group) => this.transcoded(segment, group, keysOnly, signal)))
+    const bytes = keysOnly ? await this.key(segment.url, first, signal) : await this.whole(segment.url, rests, signal)
+    const base = rests[0]?.offset ?? 0
+    return groups.map((group, index) => {
+      const rest = rests[index] ?? group
+      const own = keysOnly ? bytes : bytes.subarray(rest.offset - base, rest.offset - base + rest.bytes)
       const isWhole = !keysOnly || own.byteLength >= group.bytes
-      return { group, isWhole, mime: head.mime, init: head.init, ...(isWhole ? pictures(own) : standing(own, lasting(group))) }
+      const skipped = group.bytes - rest.bytes
+      return { group, isWhole, skipped, mime: head.mime, init: head.init, ...(isWhole ? pictures(own) : standing(own, lasting(group))) }
     })
   }
 
@@ -86,6 +92,6 @@ export class Source extends Library {
     const response = await asked(`${segment.url}/h264/${number}${keysOnly ? '?key_only=true' : ''}`, signal)
     const { init, rest } = split(new Uint8Array(await response.arrayBuffer()), Number(response.headers.get('X-Commonview-Init')))
     const mime = response.headers.get('Content-Type') ?? ''
-    return { group, isWhole: !keysOnly, mime, init, ...(keysOnly ? standing(rest, lasting(group)) : pictures(rest)) }
+    return { group, isWhole: !keysOnly, skipped: 0, mime, init, ...(keysOnly ? standing(rest, lasting(group)) : pictures(rest)) }
   }
 }
