@@ -260,6 +260,23 @@ async def test_what_was_deleted_is_not_exported_whether_its_file_is_there_or_not
     assert len(told["files"]) == 3
 
 
+async def test_one_is_ordered_in_the_moment_another_ends(made: Harness, sources: list[Source]) -> None:
+    client = await made.signed_in(Role.INVESTIGATOR)
+    exports = made.context.exports._exports
+    begun, forever = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_args: Any, **_how: Any) -> Any:
+        begun.set()
+        await forever.wait()
+
+    exports._pool.run = endless  # type: ignore[method-assign]
+    ordered = (await client.post("/api/exports", json=await order(client))).json()["export"]
+    await begun.wait()
+    job = exports._jobs.pop(ordered["id"])  # its files are removed in a thread now
+    assert (await client.post("/api/exports", json=await order(client))).status_code == 201
+    exports._jobs[ordered["id"]] = job
+
+
 async def test_an_account_keeps_no_more_than_its_quota(tmp_path: Path) -> None:
     async with harness(tmp_path, export_quota_bytes=2**20) as made:
         [disk] = made.context.recording.disks.disks().values()

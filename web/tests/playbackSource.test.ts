@@ -23,9 +23,9 @@ function picture(time: number, isKey: boolean): Uint8Array<ArrayBuffer> {
   return concat([box('moof', box('mfhd', words(0, 1)), traf), box('mdat', new Uint8Array(20))])
 }
 
-const segment: Segment = { stream: 0, sequence: 7, begin: 1_000_000, end: 1_004_000, url: '/api/recorded/a1/0/7', gapReason: '' }
+const segment: Segment = { stream: 0, sequence: 7, begin: 1_000_000, end: 1_004_000, url: '/api/recorded/a1/0/7', gapReason: '', open: false }
 const groups = groupsOf(segment, [[0, 500, 300], [2_000_000, 800, 300]])
-const head: Head = { mime: 'video/mp4; codecs="hvc1.1.6.L93.90"', codec: 'hvc1.1.6.L93.90', init: box('ftyp'), groups, width: 640, height: 360 }
+const head: Head = { mime: 'video/mp4; codecs="hvc1.1.6.L93.90"', codec: 'hvc1.1.6.L93.90', init: box('ftyp'), groups, width: 640, height: 360, audio: '', begin: 1_000_000, open: false }
 const init = concat([box('ftyp', words(1)), box('moov', words(2))])
 const made = concat([init, picture(180_000, true), picture(183_600, false)])
 const signal = new AbortController().signal
