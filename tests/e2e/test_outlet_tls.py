@@ -30,20 +30,8 @@ def spki_pin(papers: Papers) -> str:
 
 def decodes(url: str) -> bool:
     """Whether ffmpeg gets pictures there."""
-    command = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-rtsp_transport",
-        "tcp",
-        "-i",
-        url,
-        "-frames:v",
-        "10",
-        "-f",
-        "null",
-        "-",
-    ]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-rtsp_transport", "tcp", "-i", url]
+    command += ["-frames:v", "10", "-f", "null", "-"]
     return subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
 
 
