@@ -50,6 +50,7 @@ from tests.api.cascade_room import CascadeDouble
 from tests.api.events_room import EventsRoom
 from tests.api.history_room import HistoryDouble
 from tests.api.media_room import MediaDouble
+from tests.api.transcodes import TranscodesDouble
 from tests.api.voice_room import VoiceDouble
 
 DEVICE_ID = "34020000001320000001"
@@ -89,6 +90,7 @@ class NetworkDouble:
         self.break_with: Exception | None = None
         self.history: HistoryDouble
         self.voice = VoiceDouble(clock)
+        self.transcodes = TranscodesDouble(lambda session: self.live.update({session.id: session}))
         self.trace = TraceService(
             clock,
             cast(MediaNode, MediaDouble()),

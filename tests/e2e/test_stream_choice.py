@@ -22,7 +22,7 @@ _WITHOUT_H265 = """(() => {
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Three cameras: H.264 with a sub stream, H.265 with one in H.264, H.265 alone."""
+    """Two cameras: H.264 with a sub stream, H.265 with one in H.264."""
     server = Server(tmp_path_factory.mktemp("streams"), session_idle_stop_s=2)
     with running(server):
         server.set_up()
@@ -42,14 +42,6 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 sub=True,
                 **common,
             ),
-            Cameras(
-                server,
-                name="alone",
-                first_id="34020000001320000003",
-                name_prefix="alone",
-                codec="h265",
-                **common,
-            ),
         ]
         with running(*fleets):
             yield server
@@ -58,7 +50,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def _watching(server: Server, window: Window, name: str, layout: int, language: str = "en") -> Console:
     client = server.sign_in(GUARD)
     found: list[dict[str, Any]] = wait_for(
-        lambda: (known := channels(client)) and len(known) == 3 and known, "the cameras in the tree"
+        lambda: (known := channels(client)) and len(known) == 2 and known, "the cameras in the tree"
     )
     console = window(server, language)
     console.page.add_init_script(_WITHOUT_H265)
@@ -99,13 +91,6 @@ def test_what_the_browser_cannot_decode_gives_way_to_the_sub_stream(
     console.expect_phase(1, "playing")
     console.expect_more_frames("tile-1", 5)
     console.shot("stream-undecodable")
-
-
-def test_without_another_stream_it_says_what_cannot_be_decoded(street: Server, window: Window) -> None:
-    console = _watching(street, window, "alone", 1)
-    console.expect_cause(1, "unsupported")
-    expect(console.see("tile-curtain")).to_contain_text("H.265")
-    _expect_stream(console, 0, "noSub")
 
 
 def test_every_tile_says_how_late_it_is(street: Server, window: Window) -> None:

@@ -34,6 +34,8 @@ STREAMS = int(os.environ.get("ENDURANCE_STREAMS", "100"))
 FLEETS = 4
 PORTS = range(12000, 12000 + 10 * STREAMS)
 """Pairs for every stream, and for those whose ports still rest."""
+SETTINGS = {"session_idle_stop_s": 2, "trace_bytes": 1 << 21}
+"""The trace of the latest signalling is full before memory is looked at first, not an hour later."""
 POOLED = 16
 """Threads of pools that grow to their bound and shrink when they idle."""
 SHARED_SHARE = 0.5
@@ -206,7 +208,7 @@ async def at_rest(server: Server) -> Footprint:
 
 async def test_after_a_long_bustle_the_server_holds_what_it_held_before(tmp_path: Path) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    server = Server(tmp_path, session_idle_stop_s=2, rtp_port_min=PORTS.start, rtp_port_max=PORTS.stop - 1)
+    server = Server(tmp_path, rtp_port_min=PORTS.start, rtp_port_max=PORTS.stop - 1, **SETTINGS)
     server.start()
     try:
         server.wait_ready()

@@ -1,6 +1,7 @@
 """Fuzz target: any bytes as SDP are read or refused, and what can be written reads the same."""
 
-from commonview.wire.sdp import SdpError, parse_sdp
+from commonview.wire.sdp import SdpError
+from commonview.wire.sdp_reader import parse_sdp
 from tests.wire.test_sdp import TCP_OFFER_WIRE
 
 SEEDS = [TCP_OFFER_WIRE, TCP_OFFER_WIRE.replace(b"TCP/RTP", b"RTP").replace(b"\r\n", b"\n")]

@@ -14,7 +14,7 @@ import httpx
 from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
 from commonview.network import CatalogueState, LiveSession, SessionState, Step
 from commonview.simulator import Channel, Faults, SimulatedCamera
-from commonview.simulator.sources import open_scene
+from commonview.simulator.sources import CodecChoice, open_scene
 from tests.network.harness import DEVICE, LIMITS, Room, now, open_room, until
 from tests.nodes import core_node
 from tests.waiting import PATIENCE_S
@@ -35,11 +35,13 @@ async def media_room(
     sip_port: int = 0,
     rtp_port_min: int = 0,
     invite_timeout_s: int = 15,
+    codec: CodecChoice = "as-is",
+    more_settings: dict[str, object] | None = None,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""
     node = core_node(KEY, ports=ports, first=rtp_port_min, media_timeout_s=media_timeout_s)
-    source = open_scene("north gate", size=(160, 120), fps=10)
+    source = open_scene("north gate", size=(160, 120), fps=10, codec=codec)
     try:
         async with open_room(
             folder,
@@ -48,6 +50,7 @@ async def media_room(
             default_media_transport=media_transport,
             invite_timeout_s=invite_timeout_s,
             sip_port=sip_port,
+            **(more_settings or {}),
         ) as room:
             named = tuple(
                 Channel(f"34020000001320{number:06d}", f"camera {number}", source)
@@ -97,18 +100,21 @@ class HttpReader:
 
 
 class Viewer(HttpReader):
-    """Reads a live session."""
+    """Reads a live session, or a stream made of it."""
 
-    def __init__(self, node: CoreMediaNode, session: LiveSession, access_id: str) -> None:
+    def __init__(
+        self, node: CoreMediaNode, session: LiveSession, access_id: str, stream_id: str = ""
+    ) -> None:
+        stream_id = stream_id or session.stream_id
         ticket = Ticket(
-            stream_id=session.stream_id,
+            stream_id=stream_id,
             access_id=access_id,
             grant_id="grant",
             protocol=ViewerProtocol.HTTP,
             start_by=now() + timedelta(seconds=30),
             end_by=now() + timedelta(hours=1),
         )
-        path = tickets.live_path(session.stream_id, tickets.sign(KEY, ticket))
+        path = tickets.live_path(stream_id, tickets.sign(KEY, ticket))
         super().__init__(f"http://127.0.0.1:{node.viewer_port}{path}")
 
 

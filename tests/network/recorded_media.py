@@ -16,6 +16,7 @@ from commonview.media import (
     SenderTarget,
     Talk,
     TalkCarriage,
+    TapStats,
     TlsIdentity,
 )
 
@@ -97,6 +98,18 @@ class RecordedOutlets:
 
     def close_recorder(self, recorder_id: str) -> None:
         raise AssertionError("nobody records here")
+
+    def open_fed(self, stream_id: str) -> int:
+        raise AssertionError("nothing is transcoded here")
+
+    def open_tap(self, tap_id: str, stream_id: str) -> int:
+        raise AssertionError("nothing is transcoded here")
+
+    def close_tap(self, tap_id: str) -> None:
+        raise AssertionError("nothing is transcoded here")
+
+    def tap_stats(self, tap_id: str) -> TapStats | None:
+        return None
 
     def turn_recorder(self, recorder_id: str) -> None:
         raise AssertionError("nobody records here")

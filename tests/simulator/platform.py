@@ -11,7 +11,8 @@ from commonview.network.sip_endpoint import Flow, InviteResult, ServerTransactio
 from commonview.simulator import CameraSettings, Channel, Server
 from commonview.simulator.frames import FrameSource
 from commonview.wire import manscdp
-from commonview.wire.sdp import PS, GbSdp, MediaTransport, Setup, parse_sdp, ssrc_text
+from commonview.wire.sdp import PS, GbSdp, MediaTransport, Setup, ssrc_text
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.digest import Challenge, Credentials, verify
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest

@@ -4,18 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonview.wire.sdp import (
-    MAX_LINES,
-    MAX_SDP_BYTES,
-    PS,
-    GbSdp,
-    MediaTransport,
-    RtpMap,
-    SdpError,
-    parse_sdp,
-    ssrc_text,
-    ssrc_value,
-)
+from commonview.wire.sdp import PS, GbSdp, MediaTransport, RtpMap, SdpError, ssrc_text, ssrc_value
+from commonview.wire.sdp_reader import MAX_LINES, MAX_SDP_BYTES, parse_sdp
 
 SERVER = "34020000002000000001"
 CAMERA = "34020000001310000001"

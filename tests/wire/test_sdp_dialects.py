@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonview.wire.media_format import AudioCodec, MediaFormat, VideoCodec
-from commonview.wire.sdp import GbSdp, MediaLine, MediaTransport, RtpMap, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, MediaLine, MediaTransport, RtpMap, SdpError
 from commonview.wire.sdp_dialects import RecordType, RecordUri, SessionKind, StreamDialect
+from commonview.wire.sdp_reader import parse_sdp
 
 OWNER = "34020000002000000001"
 

@@ -4,12 +4,12 @@ import { largeAbove, learnt, newFit, smallBelow, wantedStream, type Circumstance
 import { decodingOf } from '@/player/decoding'
 import { askEveryMs, Delay, giveUpMs } from '@/player/delay'
 
-const plain: Circumstances = { choice: 'auto', stream: 0, pixels: 1000, undecodable: false, rough: false, noSub: false }
+const plain: Circumstances = { choice: 'auto', stream: 0, transcoded: false, pixels: 1000, undecodable: false, rough: false, noSub: false, subUndecodable: false }
 
 describe('the stream a tile shows', () => {
   test('fits its size, and does not flicker between two sizes', () => {
-    expect(wantedStream(plain)).toEqual({ stream: 0, why: 'large' })
-    expect(wantedStream({ ...plain, pixels: smallBelow - 1 })).toEqual({ stream: 1, why: 'small' })
+    expect(wantedStream(plain)).toEqual({ stream: 0, transcoded: false, why: 'large' })
+    expect(wantedStream({ ...plain, pixels: smallBelow - 1 })).toEqual({ stream: 1, transcoded: false, why: 'small' })
     expect(wantedStream({ ...plain, pixels: smallBelow + 1 }).stream).toBe(0)
     expect(wantedStream({ ...plain, pixels: smallBelow + 1, stream: 1 }).stream).toBe(1)
     expect(wantedStream({ ...plain, pixels: largeAbove + 1, stream: 1 }).stream).toBe(0)
@@ -17,26 +17,40 @@ describe('the stream a tile shows', () => {
   })
 
   test('is what a person chose, whatever fits', () => {
-    expect(wantedStream({ ...plain, choice: 1 })).toEqual({ stream: 1, why: 'chosen' })
-    expect(wantedStream({ ...plain, choice: 0, pixels: 100, undecodable: true })).toEqual({ stream: 0, why: 'chosen' })
+    expect(wantedStream({ ...plain, choice: 1 })).toEqual({ stream: 1, transcoded: false, why: 'chosen' })
+    expect(wantedStream({ ...plain, choice: 0, pixels: 100 })).toEqual({ stream: 0, transcoded: false, why: 'chosen' })
+    expect(wantedStream({ ...plain, choice: 0, undecodable: true }), 'and converted where it must be').toEqual({ stream: 0, transcoded: true, why: 'transcoded' })
+    expect(wantedStream({ ...plain, choice: 1, undecodable: true }).transcoded).toBe(false)
+    expect(wantedStream({ ...plain, choice: 1, noSub: true, subUndecodable: true })).toEqual({ stream: 1, transcoded: true, why: 'transcoded' })
   })
 
   test('is one the browser can decode, smoothly if there is a choice', () => {
-    expect(wantedStream({ ...plain, undecodable: true })).toEqual({ stream: 1, why: 'undecodable' })
-    expect(wantedStream({ ...plain, rough: true })).toEqual({ stream: 1, why: 'rough' })
-    expect(wantedStream({ ...plain, undecodable: true, noSub: true })).toEqual({ stream: 0, why: 'noSub' })
+    expect(wantedStream({ ...plain, undecodable: true })).toEqual({ stream: 1, transcoded: false, why: 'undecodable' })
+    expect(wantedStream({ ...plain, rough: true })).toEqual({ stream: 1, transcoded: false, why: 'rough' })
+    expect(wantedStream({ ...plain, noSub: true })).toEqual({ stream: 0, transcoded: false, why: 'noSub' })
+  })
+
+  test('is converted by the server when the browser decodes neither, and then stays what it is', () => {
+    const neither = { ...plain, undecodable: true, noSub: true }
+    expect(wantedStream(neither)).toEqual({ stream: 0, transcoded: true, why: 'transcoded' })
+    expect(wantedStream({ ...neither, pixels: 200 }).stream, 'the camera gives no sub stream').toBe(0)
+    const both = { ...neither, subUndecodable: true }
+    expect(wantedStream({ ...both, pixels: 200 })).toEqual({ stream: 1, transcoded: true, why: 'transcoded' })
+    expect(wantedStream({ ...both, pixels: 1000, transcoded: true, stream: 1 }).stream).toBe(1)
+    expect(wantedStream({ ...both, pixels: 200, transcoded: true, stream: 0 }).stream).toBe(0)
   })
 
   test('what fails teaches, but an absent camera and an ended grant teach nothing', () => {
     const fit = newFit(0)
-    const failed = (cause: string, stream: number, shown = false) => learnt(fit, stream, { phase: 'failed', cause, shown })
+    const failed = (cause: string, stream: number, shown = false) => learnt(fit, { stream, transcoded: false }, { phase: 'failed', cause, shown })
     expect(failed('unsupported', 0).undecodable).toBe(true)
-    expect(failed('unsupported', 1).noSub).toBe(true)
+    expect(failed('unsupported', 1)).toMatchObject({ noSub: true, subUndecodable: true })
+    expect(learnt(fit, { stream: 1, transcoded: true }, { phase: 'failed', cause: 'device_refused', shown: false })).toEqual(fit)
     expect(failed('device_refused', 1).noSub).toBe(true)
     expect(failed('device_refused', 1, true)).toEqual(fit)
     expect(failed('device_offline', 1)).toEqual(fit)
     expect(failed('device_refused', 0)).toEqual(fit)
-    expect(learnt(fit, 1, { phase: 'playing', cause: null, shown: true })).toEqual(fit)
+    expect(learnt(fit, { stream: 1, transcoded: false }, { phase: 'playing', cause: null, shown: true })).toEqual(fit)
   })
 })
 

@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "$0")"
 if [ $# -lt 1 ]; then
-    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps ts nal fmp4 ingest http websocket ticket rtsp rtsp_server relay scan)" >&2
+    echo "usage: $0 TARGET SECONDS   (targets: rtp rfc4571 ps ts nal fmp4 ingest http websocket ticket rtsp rtsp_server relay scan segment_reader hls_request hls_playlist)" >&2
     exit 2
 fi
 name=$1
@@ -25,5 +25,5 @@ export RUSTFLAGS
 cargo build --locked --quiet --release --target "$host" --bin "$name"
 mkdir -p "$scratch/corpus"
 # The first folder is written to, the others are only read.
-exec "target/$host/release/$name" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
+exec "${CARGO_TARGET_DIR:-target}/$host/release/$name" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
     -artifact_prefix="$scratch/" -print_final_stats=1 "$scratch/corpus" "corpus/$name"

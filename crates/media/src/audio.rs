@@ -25,6 +25,16 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
+    /// Its `stream_type` in a program stream map (GB/T 28181-2022 Annex C); none for what is unknown.
+    pub fn stream_type(self) -> Option<u8> {
+        match self {
+            Self::G711A => Some(0x90),
+            Self::G711U => Some(0x91),
+            Self::Aac => Some(0x0f),
+            Self::Other(_) => None,
+        }
+    }
+
     /// The short lower-case name used in statistics: `g711a`, `g711u`, `aac`, `other`.
     pub fn name(self) -> &'static str {
         match self {

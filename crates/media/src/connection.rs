@@ -34,6 +34,8 @@ pub enum EndReason {
     AccessCut,
     /// The stream ended.
     StreamEnded,
+    /// What fed the stream is gone.
+    FeedLost,
     /// No picture came in time.
     NoMedia,
     /// It took nothing for ten seconds.
@@ -61,6 +63,7 @@ impl EndReason {
             EndReason::GrantRevoked => "grant_revoked",
             EndReason::AccessCut => "access_cut",
             EndReason::StreamEnded => "stream_ended",
+            EndReason::FeedLost => "feed_lost",
             EndReason::NoMedia => "no_media",
             EndReason::TooSlow => "too_slow",
             EndReason::Violation(_) | EndReason::Malformed => "protocol_error",

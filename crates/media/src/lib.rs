@@ -15,6 +15,7 @@ pub mod connection;
 pub mod demux;
 mod door;
 pub mod events;
+pub mod feeding;
 pub mod file_sink;
 pub mod fmp4;
 pub mod h264;

@@ -53,7 +53,7 @@ impl PsMuxer {
 
     /// The pack of an audio frame; `None` for coding the map cannot name. Its track is announced from the next key frame on.
     pub fn audio(&mut self, frame: &AudioFrame) -> Option<Vec<u8>> {
-        stream_type(frame.codec)?;
+        frame.codec.stream_type()?;
         self.audio = Some(frame.codec);
         let header = match frame.aac {
             Some(config) => config.adts_header(frame.data.len())?.to_vec(),
@@ -94,7 +94,7 @@ impl PsMuxer {
         if let Some(video_type) = video_type {
             streams.extend([video_type, VIDEO_ID, 0, 0]);
         }
-        if let Some(audio_type) = self.audio.and_then(stream_type) {
+        if let Some(audio_type) = self.audio.and_then(AudioCodec::stream_type) {
             streams.extend([audio_type, AUDIO_ID, 0, 0]);
         }
         let begin = out.len();
@@ -106,16 +106,6 @@ impl PsMuxer {
         out.extend(streams);
         let check = crc32(&out[begin..]);
         out.extend(check.to_be_bytes());
-    }
-}
-
-/// `stream_type` (GB/T 28181-2022 Annex C).
-fn stream_type(codec: AudioCodec) -> Option<u8> {
-    match codec {
-        AudioCodec::G711A => Some(0x90),
-        AudioCodec::G711U => Some(0x91),
-        AudioCodec::Aac => Some(0x0f),
-        AudioCodec::Other(_) => None,
     }
 }
 

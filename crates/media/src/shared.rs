@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::events::EventQueue;
+use crate::feeding::tap::Tap;
 use crate::file_sink::FileSink;
 use crate::outlets::hls::request::SessionKey;
 use crate::outlets::hls::session::HlsSession;
@@ -52,6 +53,7 @@ pub struct Shared {
     sinks: Mutex<HashMap<String, Arc<FileSink>>>,
     recorders: Mutex<HashMap<String, Arc<Recorder>>>,
     senders: Mutex<HashMap<String, String>>,
+    taps: Mutex<HashMap<String, Arc<Tap>>>,
     talks: Mutex<HashMap<String, Owner>>,
     hls_sessions: Mutex<HashMap<SessionKey, Arc<HlsSession>>>,
 }
@@ -80,6 +82,7 @@ impl Shared {
             sinks: Mutex::default(),
             recorders: Mutex::default(),
             senders: Mutex::default(),
+            taps: Mutex::default(),
             talks: Mutex::default(),
             hls_sessions: Mutex::default(),
             settings,
@@ -109,6 +112,11 @@ impl Shared {
     /// Senders and their streams.
     pub fn senders(&self) -> MutexGuard<'_, HashMap<String, String>> {
         lock(&self.senders)
+    }
+
+    /// Streams' ways out to programs beside the server.
+    pub fn taps(&self) -> MutexGuard<'_, HashMap<String, Arc<Tap>>> {
+        lock(&self.taps)
     }
 
     /// Talks and the reactors that own them.

@@ -11,8 +11,8 @@ use crate::stream::SocketCounters;
 pub struct StreamStats {
     /// The stream.
     pub stream_id: String,
-    /// `udp`, `tcp-passive` or `tcp-active`.
-    pub transport: &'static str,
+    /// `udp`, `tcp-passive` or `tcp-active`; none for a stream that a program beside the server gives.
+    pub transport: Option<&'static str>,
     /// RTP port.
     pub port: u16,
     /// Pictures.

@@ -10,7 +10,7 @@ from datetime import datetime
 from anyio import to_thread
 
 from commonview.api.endings import Endings
-from commonview.api.live_desk import Wish, open_wish, span_detail
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.network import NetworkService
 from commonview.network.history import Download, DownloadState
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio import to_thread
 
 from commonview.api.endings import Endings
-from commonview.api.live_desk import span_detail
+from commonview.api.looks import span_detail
 from commonview.recording import RecordingInvalid
 from commonview.rendering import CutMode, Export, Exports, ExportState, ExportUnknown, Terms
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from anyio import to_thread
 
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.api.media_address import Way
 from commonview.foundation.clock import Clock
 from commonview.foundation.errors import CommonviewError
@@ -43,6 +44,7 @@ _OUTCOMES = {
     "grant_ended": AccessOutcome.GRANT_ENDED,
     "grant_revoked": AccessOutcome.GRANT_REVOKED,
     "stream_ended": AccessOutcome.STREAM_ENDED,
+    "feed_lost": AccessOutcome.FAILED,
     "format_changed": AccessOutcome.STREAM_ENDED,
     "no_media": AccessOutcome.FAILED,
     **dict.fromkeys(("too_slow", "vanished", "silent"), AccessOutcome.LOST),
@@ -65,6 +67,7 @@ class Playable:
     session: LiveSession
     way: Way
     start_by: datetime
+    is_transcoded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,6 @@ class PlayablePast:
     playback: Playback
     way: Way
     start_by: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody asks to see, and what for: a purpose and a reason, or a running grant."""
-
-    channel_id: str
-    purpose_id: str | None
-    reason: str | None
-    duration_s: int | None
-    grant_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,36 +146,45 @@ class LiveDesk:
         grant_id: str | None,
         protocol: ViewerProtocol,
         stream_number: int = 0,
+        as_h264: bool = False,
     ) -> Playable:
         """Grant, record, session, ticket: in this order. The camera is asked in the background.
 
+        ``as_h264``: the player knows nothing else, so that what is not H.264 is transcoded, and recorded so.
+
         Raises:
-            ChannelUnknown: before anything is written.
+            ChannelUnknown, TranscodeRefused: before anything is written.
             SecurityError, StorageUnavailable: refused; nothing was written and no camera was asked.
             NotSignedIn: the session ended meanwhile; the record is closed as failed.
             LiveRefused: the session failed at once; the record is closed as failed.
         """
         wish = Wish(channel_id, purpose_id, reason, duration_s, grant_id)
         sessions: list[LiveSession] = []
+        transcodes = self._network.transcodes
+        is_transcoded = as_h264 and not transcodes.is_needless(channel_id, stream_number)
+        detail: dict[str, str | int] = {"stream_number": stream_number}
+        if is_transcoded:
+            self._network.channel(channel_id)
+            transcodes.require_place(channel_id, stream_number)
+            detail["transcoded"] = "h264"
 
         async def begin(access: OpenedAccess) -> Begun:
-            session = await self._network.start_live(
-                channel_id,
-                access_id=access.record.id,
-                stream_number=stream_number,
-                user=subject.username,
-            )
+            who = {"access_id": access.record.id, "user": subject.username}
+            if is_transcoded:
+                session, stream_id = transcodes.start(channel_id, stream_number, **who)
+            else:
+                session = await self._network.start_live(channel_id, stream_number=stream_number, **who)
+                stream_id = session.stream_id
             sessions.append(session)
             return Begun(
                 session.id,
-                session.stream_id,
+                stream_id,
                 session.failure if session.state is SessionState.FAILED else None,
-                lambda: self._failed(session.id),
+                lambda: transcodes.failed(stream_id) or self._failed(session.id),
             )
 
-        detail = {"stream_number": stream_number}
         access, way, start_by = await self.open_wish(subject, wish, Action.LIVE_VIEW, protocol, detail, begin)
-        return Playable(access, sessions[0], way, start_by)
+        return Playable(access, sessions[0], way, start_by, is_transcoded)
 
     async def open_playback(
         self, subject: Subject, wish: Wish, start: datetime, end: datetime, protocol: ViewerProtocol
@@ -388,32 +389,3 @@ class LiveDesk:
             lambda: self._security.close_access(access_id, outcome, bytes_sent=bytes_sent)
         )
         self.counters.closed += 1
-
-
-def span_detail(start: datetime, end: datetime) -> dict[str, str]:
-    """A span of the past as records and log name it: UTC, ISO 8601."""
-    return {name: moment.astimezone(UTC).isoformat() for name, moment in (("from", start), ("to", end))}
-
-
-async def open_wish(
-    security: SecurityService,
-    subject: Subject,
-    wish: Wish,
-    action: Action,
-    protocol: str,
-    detail: Mapping[str, str | int],
-) -> OpenedAccess:
-    """`SecurityService.open_access` off the event loop."""
-    return await to_thread.run_sync(
-        lambda: security.open_access(
-            subject,
-            wish.channel_id,
-            action,
-            purpose_id=wish.purpose_id,
-            reason=wish.reason,
-            duration_s=wish.duration_s,
-            grant_id=wish.grant_id,
-            protocol=protocol,
-            detail=detail,
-        )
-    )

@@ -16,16 +16,34 @@ Sample = tuple[Labels, float]
 
 def exposition(statistics: Statistics, counters: Mapping[str, Mapping[str, int]]) -> str:
     """Every stream, every viewer, and every counter of every room."""
+    made = {one.stream_id for one in statistics.transcodes}
     streams = [
-        (_stream_labels(row.channel_id, row.stream_number, row.stats.stream_id), row.stats)
+        (
+            _stream_labels(
+                row.channel_id,
+                row.stream_number,
+                row.stats.stream_id,
+                is_transcoded=row.stats.stream_id in made,
+            ),
+            row.stats,
+        )
         for row in statistics.streams
+    ]
+    transcoders = [
+        (_stream_labels(one.session.channel_id, one.session.stream_number, one.stream_id), one)
+        for one in statistics.transcodes
     ]
     viewers = [
         (
             {
                 "viewer": row.stats.access_id,
                 "protocol": row.stats.protocol,
-                **_stream_labels(row.channel_id, row.stream_number, row.stats.stream_id),
+                **_stream_labels(
+                    row.channel_id,
+                    row.stream_number,
+                    row.stats.stream_id,
+                    is_transcoded=row.stats.stream_id in made,
+                ),
             },
             row.stats,
         )
@@ -63,6 +81,12 @@ def exposition(statistics: Statistics, counters: Mapping[str, Mapping[str, int]]
          [(labels, stats.waiting_bytes) for labels, stats in viewers]),
         ("viewer_waiting_seconds", "gauge", "How long the oldest of them waits.",
          [(labels, stats.waiting_ms / 1000) for labels, stats in viewers]),
+        ("transcoders", "gauge", "Live streams converted to H.264 now.", [({}, len(transcoders))]),
+        ("transcoders_quota", "gauge", "How many there may be.", [({}, statistics.transcode_quota)]),
+        ("transcoder_pictures_total", "counter", "Pictures converted, or passed on as they were.",
+         [(labels, one.report.encoded + one.report.passed) for labels, one in transcoders]),
+        ("transcoder_drops_total", "counter", "Pictures left out because the transcoder was too slow.",
+         [(labels, one.taken.drops) for labels, one in transcoders if one.taken is not None]),
         ("viewer_lost_packets", "gauge", "Packets it never got, as it reports (RTCP).",
          [(labels, stats.lost) for labels, stats in viewers if stats.lost is not None]),
         ("viewer_loss_ratio", "gauge", "Share of packets it lost between its last two reports.",
@@ -80,10 +104,12 @@ def exposition(statistics: Statistics, counters: Mapping[str, Mapping[str, int]]
     return "".join(_family(*family) for family in families)
 
 
-def _stream_labels(channel_id: str | None, stream_number: int | None, stream_id: str) -> Labels:
+def _stream_labels(
+    channel_id: str | None, stream_number: int | None, stream_id: str, *, is_transcoded: bool = False
+) -> Labels:
     if channel_id is None:
         return {"channel": "", "stream": stream_id}
-    return {"channel": channel_id, "stream": str(stream_number)}
+    return {"channel": channel_id, "stream": f"{stream_number}{'-h264' if is_transcoded else ''}"}
 
 
 def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:

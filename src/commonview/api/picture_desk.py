@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio import to_thread
 
 from commonview.api.endings import Endings
-from commonview.api.live_desk import LiveRefused, Wish, open_wish
+from commonview.api.live_desk import LiveRefused
+from commonview.api.looks import Wish, open_wish
 from commonview.foundation.ids import new_id
 from commonview.network import SessionState
 from commonview.recording import RecordingInvalid, RecordingUnknown, Segment

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from commonview.api.endings import Endings
-from commonview.api.live_desk import Wish, open_wish, span_detail
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.media import SegmentGroup, SegmentHead, segment_groups
 from commonview.recording import (
     RecordingInvalid,

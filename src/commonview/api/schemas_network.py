@@ -130,7 +130,10 @@ StreamNumber = Annotated[int, Field(ge=0, le=9)]
 
 
 class LiveRequest(Request):
-    """Asks to watch a channel under a new grant (purpose_id, reason) or under a running one (grant_id)."""
+    """Asks to watch a channel under a new grant (purpose_id, reason) or under a running one (grant_id).
+
+    `codec` null: as the camera sends it.
+    """
 
     channel_id: Id
     purpose_id: Id | None = None
@@ -139,6 +142,7 @@ class LiveRequest(Request):
     grant_id: Id | None = None
     stream_number: StreamNumber = 0
     protocol: ViewerProtocol = ViewerProtocol.WEBSOCKET
+    codec: Literal["h264"] | None = None
 
 
 class LiveGrantOut(Answer):
@@ -161,6 +165,7 @@ class LiveOut(Answer):
     grant: LiveGrantOut
     url: str
     start_by: datetime
+    transcoded: bool
 
 
 class PictureReport(Request):

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from commonview.api.schemas import Answer
 from commonview.media import MediaTransport
+from commonview.network.transcoding import TranscoderState
 
 
 class StreamRowOut(Answer):
@@ -13,7 +14,8 @@ class StreamRowOut(Answer):
     channel_id: str | None
     channel_name: str
     stream_number: int | None
-    transport: MediaTransport
+    is_transcoded: bool
+    transport: MediaTransport | None
     codec: str | None
     width: int | None
     height: int | None
@@ -26,6 +28,40 @@ class StreamRowOut(Answer):
     viewer_bytes: int
     last_packet_age_ms: int | None
     stall_reason: str | None
+
+
+class TranscoderRowOut(Answer):
+    """A stream that is converted to H.264 while somebody watches it so. Sizes in pixels.
+
+    `codec` is empty until the first picture came; h264 is passed on as it is. `dropped` pictures were left
+    out because the transcoder is too slow, `damaged` ones could not be decoded.
+    """
+
+    stream_id: str
+    channel_id: str
+    channel_name: str
+    stream_number: int
+    state: TranscoderState
+    since: datetime
+    codec: str
+    width: int | None
+    height: int | None
+    made_width: int | None
+    made_height: int | None
+    encoded: int
+    dropped: int
+    damaged: int
+    viewers: int
+
+
+class TranscodingOut(Answer):
+    """Live conversion: how much there may be, how much there is. Counts since the start."""
+
+    quota: int
+    running: list[TranscoderRowOut]
+    started: int
+    failed: int
+    refused: int
 
 
 class ViewerRowOut(Answer):
@@ -58,5 +94,6 @@ class StatisticsOut(Answer):
 
     at: datetime
     connections: int
+    transcoding: TranscodingOut
     streams: list[StreamRowOut]
     viewers: list[ViewerRowOut]

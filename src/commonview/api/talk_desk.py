@@ -5,7 +5,8 @@ from datetime import datetime
 
 from anyio import to_thread
 
-from commonview.api.live_desk import Begun, LiveDesk, Wish
+from commonview.api.live_desk import Begun, LiveDesk
+from commonview.api.looks import Wish
 from commonview.media import SpeakerProtocol
 from commonview.network import NetworkService
 from commonview.network.voice import Talk, TalkBusy, TalkState

@@ -11,7 +11,8 @@ from typing import Final
 from commonview.conformance.bench import DeviceBench
 from commonview.conformance.receiving import Opened, TcpReceiver, UdpReceiver
 from commonview.conformance.stream import STREAM_TYPES, StreamFacts, analyse
-from commonview.wire.sdp import PS, GbSdp, MediaTransport, SdpError, Setup, parse_sdp, ssrc_text
+from commonview.wire.sdp import PS, GbSdp, MediaTransport, SdpError, Setup, ssrc_text
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.dialog import Dialog
 
 MEDIA_S: Final = 10.0

@@ -8,7 +8,8 @@ from commonview.conformance.bench import DeviceBench
 from commonview.conformance.errors import Skip
 from commonview.wire.gbid import TypeCode, classify
 from commonview.wire.manscdp import Broadcast, BroadcastResult
-from commonview.wire.sdp import SdpError, parse_sdp
+from commonview.wire.sdp import SdpError
+from commonview.wire.sdp_reader import parse_sdp
 
 _INVITE_S: Final = 10.0
 

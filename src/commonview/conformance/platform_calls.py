@@ -9,7 +9,8 @@ from commonview.conformance.book import Book
 from commonview.conformance.errors import Skip
 from commonview.conformance.visitor import Visitor
 from commonview.network.sip_endpoint import ServerTransaction, SipEndpointError
-from commonview.wire.sdp import CONTENT_TYPE, GbSdp, RtpMap, SdpError, Setup, parse_sdp
+from commonview.wire.sdp import CONTENT_TYPE, GbSdp, RtpMap, SdpError, Setup
+from commonview.wire.sdp_reader import parse_sdp
 
 _SUBJECT: Final = re.compile(r"\s*(\d{20}):(\S{1,20}),\s*(\d{20}):(\S{1,20})\s*")
 _ACK_S: Final = 10.0

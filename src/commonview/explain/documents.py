@@ -11,7 +11,8 @@ from commonview.wire.charset import DAMAGED, decode_text
 from commonview.wire.manscdp import ManscdpError
 from commonview.wire.manscdp.errors import Repair
 from commonview.wire.manscdp.xml import finish, read_document
-from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, SdpError
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip import NameAddr, SipParseError, SipUri
 
 if TYPE_CHECKING:

@@ -286,6 +286,24 @@ class Settings(BaseModel):
         20 * 2**30, _RENDERING, "Room the exports of one account may take, in bytes.", ge=2**20
     )
 
+    transcode_sessions: int = _field(
+        2,
+        _RENDERING,
+        "Live streams converted to H.264 at the same time, for players without H.265; 0 converts none.",
+        ge=0,
+        le=16,
+    )
+    transcode_height: int = _field(
+        1080,
+        _RENDERING,
+        "Largest height of a converted live picture, in pixels; its width follows at 16:9.",
+        ge=180,
+        le=2160,
+    )
+    transcode_kbps: int = _field(
+        4000, _RENDERING, "Largest bit rate of a converted live stream, in kbit/s.", ge=200, le=20000
+    )
+
     grant_default_s: Seconds = _field(
         3600, _ACCESS, "Length of a grant when the viewer names none, in seconds."
     )

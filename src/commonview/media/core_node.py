@@ -188,6 +188,13 @@ class CoreMediaNode(CoreOutputs):
         except _core.CoreError as error:
             raise media_error(error) from None
 
+    def open_fed(self, stream_id: str) -> int:
+        """See `MediaNode.open_fed`."""
+        try:
+            return self._core.open_fed(stream_id)
+        except _core.CoreError as error:
+            raise media_error(error) from None
+
     def close_stream(self, stream_id: str) -> None:
         """See `MediaNode.close_stream`."""
         final = self.stream_stats(stream_id)

@@ -19,6 +19,7 @@ from commonview.media.model import (
     SenderTarget,
     Talk,
     TalkCarriage,
+    TapStats,
 )
 from commonview.media.segments import OpenSegment, SegmentGroup, SegmentHead
 
@@ -27,6 +28,25 @@ class CoreOutputs:
     """What leaves a stream of the Rust core otherwise than to a viewer."""
 
     _core: _core.Node
+
+    def open_tap(self, tap_id: str, stream_id: str) -> int:
+        """See `MediaNode.open_tap`."""
+        try:
+            return self._core.open_tap(tap_id, stream_id)
+        except _core.CoreError as error:
+            raise media_error(error) from None
+
+    def close_tap(self, tap_id: str) -> None:
+        """See `MediaNode.close_tap`."""
+        try:
+            self._core.close_tap(tap_id)
+        except _core.CoreError as error:
+            raise media_error(error) from None
+
+    def tap_stats(self, tap_id: str) -> TapStats | None:
+        """See `MediaNode.tap_stats`."""
+        values = self._core.tap_stats(tap_id)
+        return None if values is None else TapStats(**cast(dict[str, Any], values))
 
     def open_sender(
         self,

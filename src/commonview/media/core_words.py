@@ -104,6 +104,7 @@ def disk_stats(values: dict[str, object]) -> RecordingDiskStats:
 def stream_stats(values: dict[str, object]) -> StreamStats:
     """Counters of a stream."""
     fields = cast(dict[str, Any], dict(values))
-    fields["transport"] = MediaTransport(fields["transport"])
+    carried = fields["transport"]
+    fields["transport"] = None if carried is None else MediaTransport(carried)
     fields["tracks"] = tuple(fields["tracks"])
     return StreamStats(**fields)

@@ -107,7 +107,8 @@ class StreamStats:
     """Counters of one stream since it was opened. Sizes in bytes, ages in milliseconds."""
 
     stream_id: str
-    transport: MediaTransport
+    transport: MediaTransport | None
+    """None for a stream that a program beside the server gives (`MediaNode.open_fed`)."""
     port: int
     packets: int
     bytes: int
@@ -245,6 +246,21 @@ class SenderStats:
     """Datagrams the system refused: nobody listens there, or no route leads there."""
     rtcp_packets: int
     foreign_sources: int
+
+
+@dataclass(frozen=True, slots=True)
+class TapStats:
+    """Counters of a stream's way out to a program beside the server."""
+
+    tap_id: str
+    stream_id: str
+    pictures: int
+    drops: int
+    """Pictures left out because the program was too slow."""
+    falls: int
+    """How often it was moved to the next key frame."""
+    bytes: int
+    waiting_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from commonview.media.model import (
     StreamStats,
     Talk,
     TalkCarriage,
+    TapStats,
     TlsIdentity,
     ViewerStats,
 )
@@ -241,6 +242,29 @@ class MediaNode(Protocol):
 
     def recording_disks(self) -> list[RecordingDiskStats]:
         """How the disks that are recorded to do."""
+
+    def open_fed(self, stream_id: str) -> int:
+        """Open a stream that a program beside the server gives; returns the descriptor it writes to.
+
+        What it writes is described in `crates/media/src/feeding/frame.rs`. The descriptor is the caller's
+        to hand on and to close; the stream ends as `feed_lost` with its last copy, or with the first thing
+        that is no frame. Nothing but that descriptor leads there. Raises `StreamExists`, `NodeUnavailable`.
+        """
+
+    def open_tap(self, tap_id: str, stream_id: str) -> int:
+        """Let a program beside the server read a stream; returns the descriptor it reads from, the caller's
+        as above.
+
+        It begins with the cached group of pictures. A reader that is slower than the stream goes on with
+        the next key frame, by the bounds of a viewer's queue. The way ends with the stream. Raises
+        `StreamUnknown`, `OutputExists`, `NodeUnavailable`.
+        """
+
+    def close_tap(self, tap_id: str) -> None:
+        """End a tap. Unknown ids are fine."""
+
+    def tap_stats(self, tap_id: str) -> TapStats | None:
+        """Counters of a tap, or None when there is no such tap."""
 
     def close_stream(self, stream_id: str) -> None:
         """End a stream and its viewers. Its ports rest before they are used again. Unknown ids are fine."""

@@ -7,7 +7,7 @@ goes through `Reactions` or a lambda, which looks it up when it is called.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from commonview.network import configuration
 from commonview.network.admission.service import AdmissionDesk
@@ -38,9 +38,11 @@ from commonview.network.sources import Listing, Sources
 from commonview.network.subscription_client import SubscriptionClient
 from commonview.network.subscription_server import SubscriptionServer
 from commonview.network.trace import TraceService
+from commonview.network.transcoding import Transcodes
 from commonview.network.tree.service import ChannelTree
 from commonview.network.tree.sheets.export import Exports
 from commonview.network.tree.sheets.service import ImportDesk
+from commonview.network.user_identity import own_user
 from commonview.network.voice import VoiceDesk
 from commonview.wire.manscdp import (
     Catalog,
@@ -61,6 +63,10 @@ if TYPE_CHECKING:
     from commonview.network.aggregation import AggregationLimits
     from commonview.network.live_machine import LiveLimits
     from commonview.network.registrar import PasswordVault
+
+
+_TRANSCODER_IDLE_S: Final = 5.0
+"""A transcoder is dearer than a stream: it is not kept as long for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +254,17 @@ class Rooms:
             live_ssrcs,
             self.clock,
             on_changed=reactions.session_changed,
+            on_viewer=reactions.viewer_seen,
+        )
+        self.transcodes = Transcodes(
+            self.directory.require_channel,
+            lambda record, user: own_user(record, self.calls.platform_id, user),
+            self.live,
+            self.node,
+            self.clock,
+            configuration.transcoder_limits(settings),
+            quota=settings.transcode_sessions,
+            idle_s=min(settings.session_idle_stop_s, _TRANSCODER_IDLE_S),
             on_viewer=reactions.viewer_seen,
         )
         self._history_ground = configuration.history_ground(settings, self.calls, self.node, self.clock)

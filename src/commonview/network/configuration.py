@@ -18,6 +18,7 @@ from commonview.network.sip_integrity import NotePolicies
 from commonview.network.sources import SourceSettings, read_authorities
 from commonview.network.ssrc import SsrcAllocator
 from commonview.network.voice import TalkGround
+from commonview.rendering import TranscoderLimits
 from commonview.wire.sip.digest import DigestPolicy
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ def live_settings(settings: Settings, limits: LiveLimits | None) -> LiveSettings
         or LiveLimits(
             idle_stop_s=settings.session_idle_stop_s, answer_media_s=settings.media_timeout_s + 5.0
         ),
+    )
+
+
+def transcoder_limits(settings: Settings) -> TranscoderLimits:
+    """What one transcoder may take and give; pictures are as wide as 16:9 wants at the height that is set."""
+    return TranscoderLimits(
+        memory_bytes=settings.render_memory_bytes,
+        long_side=settings.transcode_height * 16 // 9,
+        short_side=settings.transcode_height,
+        kbps=settings.transcode_kbps,
     )
 
 

@@ -80,6 +80,7 @@ class Lifecycle:
         rooms = self._rooms
         await rooms.cascade.close()
         await asyncio.gather(rooms.subscribers.close(), rooms.subscribing.close())
+        await rooms.transcodes.close()
         await rooms.live.close()
         await rooms.voice.close()
         await rooms.history.close()

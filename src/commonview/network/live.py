@@ -112,9 +112,16 @@ class LiveSessions:
             self._changed(run)
         return run.machine.snapshot()
 
-    def hold(self, record: DeviceRecord, channel: Channel, holder_id: str, stream_number: int) -> LiveSession:
-        """The session of this stream, kept open by one who is in the house (a recorder) until `leave`."""
-        session = self.start(record, channel, holder_id, stream_number)
+    def hold(
+        self,
+        record: DeviceRecord,
+        channel: Channel,
+        holder_id: str,
+        stream_number: int,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> LiveSession:
+        """The session of this stream, kept open by one who is in the house (a recorder) until `release`."""
+        session = self.start(record, channel, holder_id, stream_number, headers)
         run = self._by_access.get(holder_id)
         if run is None:
             return session
@@ -188,6 +195,11 @@ class LiveSessions:
     def session(self, session_id: str) -> LiveSession | None:
         """One session, ``None`` when it is not known (any more)."""
         run = self._by_id.get(session_id)
+        return None if run is None else run.machine.snapshot()
+
+    def running(self, channel_id: str, stream_number: int) -> LiveSession | None:
+        """The running session of a stream, if there is one."""
+        run = self._by_stream.get((channel_id, stream_number))
         return None if run is None else run.machine.snapshot()
 
     def watched(self) -> frozenset[str]:
@@ -338,7 +350,7 @@ class LiveSessions:
         elif isinstance(event, ViewerLeft):
             run.machine.left(event.access_id, event.reason, now)
             self._by_access.pop(event.access_id, None)
-        self._on_viewer(viewer_event(run.machine, event))
+        self._on_viewer(viewer_event(run.machine.id, run.machine.channel_id, event))
         self._schedule(run)
         self._changed(run)
 

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from commonview.network.live_machine import Command, LiveMachine, Moment
 
 
-def viewer_event(machine: LiveMachine, event: ViewerJoined | ViewerFirstBytes | ViewerLeft) -> ViewerEvent:
+def viewer_event(
+    session_id: str, channel_id: str, event: ViewerJoined | ViewerFirstBytes | ViewerLeft
+) -> ViewerEvent:
     """For whoever keeps the access records."""
-    names = (machine.id, machine.channel_id, event.access_id, event.at)
+    names = (session_id, channel_id, event.access_id, event.at)
     if isinstance(event, ViewerJoined):
         return ViewerEvent(ViewerEventKind.JOINED, *names)
     if isinstance(event, ViewerFirstBytes):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from commonview.media import MediaTransport
 from commonview.network.quirks import Flag, MediaAddress, SubStreamDialect, note_fired, peer_profile
 from commonview.wire import sdp
-from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, SdpError
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.version import GbVersion
 
 if TYPE_CHECKING:

@@ -127,7 +127,7 @@ class Reactions:
 
     def _media(self, event: MediaEvent) -> None:
         rooms = self._rooms
-        takers = (rooms.cascade.relays, rooms.cascade.talks, rooms.voice, rooms.history)
+        takers = (rooms.cascade.relays, rooms.cascade.talks, rooms.voice, rooms.history, rooms.transcodes)
         if not any(taker.on_media(event) for taker in takers):
             rooms.live.on_media(event)
 
@@ -154,4 +154,5 @@ class Reactions:
     def session_changed(self, session_id: str, channel_id: str) -> None:
         """A live session took a step."""
         self._rooms.cascade.relays.session_changed(session_id, channel_id)
+        self._rooms.transcodes.session_changed(session_id)
         self._rooms.bus.publish("session.changed", {"session_id": session_id, "channel_id": channel_id})

@@ -101,6 +101,7 @@ class NetworkService:
         self.events = rooms.events
         self.history = rooms.history
         self.voice = rooms.voice
+        self.transcodes = rooms.transcodes
         self.cascade = rooms.cascade
         self.sources = rooms.sources
 
@@ -246,6 +247,7 @@ class NetworkService:
     async def leave(self, access_id: str) -> None:
         """The viewer of this access is no longer wanted: cut it. Unknown ids are no error."""
         self._live.leave(access_id)
+        self.transcodes.leave(access_id)
         self.history.leave(access_id)
         self.voice.leave(access_id)
 
@@ -285,6 +287,7 @@ class NetworkService:
             "calls": self._calls.counters,
             "history": self.history.counters(),
             "voice": self.voice.counters,
+            "transcoding": self.transcodes.counters,
             "router": self.router.counters,
             "integrity": rooms.integrity.counters,
             "subscribers": self.subscribers.counters,

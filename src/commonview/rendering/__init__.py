@@ -17,6 +17,7 @@ from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
 from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
 from commonview.rendering.studio import Place, Still, Strip, Studio, Window
+from commonview.rendering.transcoder import LiveTranscoder, TranscoderLimits, TranscoderReport
 
 __all__ = [
     "ChannelPart",
@@ -28,6 +29,7 @@ __all__ = [
     "ExportUnknown",
     "Exports",
     "Limits",
+    "LiveTranscoder",
     "Package",
     "Piece",
     "Place",
@@ -41,5 +43,7 @@ __all__ = [
     "Strip",
     "Studio",
     "Terms",
+    "TranscoderLimits",
+    "TranscoderReport",
     "Window",
 ]

@@ -147,7 +147,7 @@ class RenderPool:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=_environment(),
+                env=worker_environment(),
                 cwd="/",
             )
         except OSError as error:
@@ -246,7 +246,10 @@ class _Worker:
         return await self._process.wait()
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
+    """What a worker knows of the server's environment: where its libraries are, and nothing that may be
+    secret.
+    """
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     sources = str(Path(commonview.__file__).parents[1])
     return kept | {"PYTHONPATH": sources, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -21,7 +21,8 @@ from commonview.wire.manscdp import CONTENT_TYPE as MANSCDP
 from commonview.wire.manscdp import MediaStatus, encode
 from commonview.wire.mansrtsp import CONTENT_TYPE as MANSRTSP
 from commonview.wire.mansrtsp import MansrtspError, MansrtspRequest, parse_mansrtsp
-from commonview.wire.sdp import CONTENT_TYPE, GbSdp, MediaTransport, RtpMap, SdpError, Setup, parse_sdp
+from commonview.wire.sdp import CONTENT_TYPE, GbSdp, MediaTransport, RtpMap, SdpError, Setup
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.dialog import Dialog
 from commonview.wire.sip.message import SipRequest
 

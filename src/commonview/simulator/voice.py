@@ -18,7 +18,8 @@ from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint
 from commonview.simulator.requests import RequestWriter
 from commonview.simulator.spoil import spoil_voice
 from commonview.wire.manscdp import Broadcast, BroadcastResult, Message
-from commonview.wire.sdp import CONTENT_TYPE, PS, GbSdp, MediaTransport, RtpMap, SdpError, Setup, parse_sdp
+from commonview.wire.sdp import CONTENT_TYPE, PS, GbSdp, MediaTransport, RtpMap, SdpError, Setup
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.dialog import Dialog
 
 RATE_HZ: Final = 8000

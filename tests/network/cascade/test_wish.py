@@ -14,7 +14,7 @@ from commonview.network.cascade.wish import (
     write_answer,
 )
 from commonview.wire.sdp import MediaTransport as SdpTransport
-from commonview.wire.sdp import parse_sdp
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.headers import Headers
 from commonview.wire.sip.message import SipRequest
 

@@ -1596,7 +1596,8 @@ export interface paths {
          * @description A playable URL, under a new grant (purpose and reason) or a running one.
          *
          *     Answers as soon as grant, access record and URL exist; the camera is asked meanwhile, and the player may
-         *     connect at once.
+         *     connect at once. With `codec` h264 a stream that is not H.264 is transcoded, as long as no more than
+         *     `transcode_sessions` are (409 `transcode_quota`).
          */
         post: operations["open_live"];
         delete?: never;
@@ -5393,16 +5394,22 @@ export interface components {
              * Format: date-time
              */
             start_by: string;
+            /** Transcoded */
+            transcoded: boolean;
             /** Url */
             url: string;
         };
         /**
          * LiveRequest
          * @description Asks to watch a channel under a new grant (purpose_id, reason) or under a running one (grant_id).
+         *
+         *     `codec` null: as the camera sends it.
          */
         LiveRequest: {
             /** Channel Id */
             channel_id: string;
+            /** Codec */
+            codec?: "h264" | null;
             /** Duration S */
             duration_s?: number | null;
             /** Grant Id */
@@ -7243,6 +7250,7 @@ export interface components {
             connections: number;
             /** Streams */
             streams: components["schemas"]["StreamRowOut"][];
+            transcoding: components["schemas"]["TranscodingOut"];
             /** Viewers */
             viewers: components["schemas"]["ViewerRowOut"][];
         };
@@ -7363,6 +7371,8 @@ export interface components {
             fps: number;
             /** Height */
             height: number | null;
+            /** Is Transcoded */
+            is_transcoded: boolean;
             /** Last Packet Age Ms */
             last_packet_age_ms: number | null;
             /** Lost */
@@ -7375,7 +7385,7 @@ export interface components {
             stream_id: string;
             /** Stream Number */
             stream_number: number | null;
-            transport: components["schemas"]["MediaTransport"];
+            transport: components["schemas"]["MediaTransport"] | null;
             /** Viewer Bytes */
             viewer_bytes: number;
             /** Viewer Drops */
@@ -8098,6 +8108,69 @@ export interface components {
             state: components["schemas"]["TrackState"];
             /** Stream Number */
             stream_number: number;
+        };
+        /**
+         * TranscoderRowOut
+         * @description A stream that is converted to H.264 while somebody watches it so. Sizes in pixels.
+         *
+         *     `codec` is empty until the first picture came; h264 is passed on as it is. `dropped` pictures were left
+         *     out because the transcoder is too slow, `damaged` ones could not be decoded.
+         */
+        TranscoderRowOut: {
+            /** Channel Id */
+            channel_id: string;
+            /** Channel Name */
+            channel_name: string;
+            /** Codec */
+            codec: string;
+            /** Damaged */
+            damaged: number;
+            /** Dropped */
+            dropped: number;
+            /** Encoded */
+            encoded: number;
+            /** Height */
+            height: number | null;
+            /** Made Height */
+            made_height: number | null;
+            /** Made Width */
+            made_width: number | null;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            state: components["schemas"]["TranscoderState"];
+            /** Stream Id */
+            stream_id: string;
+            /** Stream Number */
+            stream_number: number;
+            /** Viewers */
+            viewers: number;
+            /** Width */
+            width: number | null;
+        };
+        /**
+         * TranscoderState
+         * @description What a transcoder is doing.
+         * @enum {string}
+         */
+        TranscoderState: "starting" | "running" | "stalled";
+        /**
+         * TranscodingOut
+         * @description Live conversion: how much there may be, how much there is. Counts since the start.
+         */
+        TranscodingOut: {
+            /** Failed */
+            failed: number;
+            /** Quota */
+            quota: number;
+            /** Refused */
+            refused: number;
+            /** Running */
+            running: components["schemas"]["TranscoderRowOut"][];
+            /** Started */
+            started: number;
         };
         /**
          * TreeCountsOut

@@ -14,6 +14,8 @@ export interface LiveView {
   video: ShallowRef<HTMLVideoElement | null>
   grant: ShallowRef<LiveGrant | null>
   shown: Ref<boolean>
+  /** Whether the server makes H.264 of it, because this browser cannot decode what the camera sends. */
+  transcoded: Ref<boolean>
   sound: ShallowRef<SoundState>
   listen: (on: boolean) => void
   setVolume: (volume: number) => void
@@ -28,15 +30,18 @@ export function useLiveView(channelId: () => string): LiveView {
   const video = shallowRef<HTMLVideoElement | null>(null)
   const grant = shallowRef<LiveGrant | null>(null)
   const shown = ref(false)
+  const transcoded = ref(false)
   const sound = shallowRef<SoundState>(silent)
   let player: LivePlayer | null = null
 
   function request(terms: Terms) {
-    return answer(api.POST('/api/live', { body: { channel_id: channelId(), protocol: 'ws', stream_number: 0, ...terms } }))
+    const codec = transcoded.value ? 'h264' : null
+    return answer(api.POST('/api/live', { body: { channel_id: channelId(), protocol: 'ws', stream_number: 0, codec, ...terms } }))
   }
 
   async function open(terms: Terms): Promise<void> {
     const clickedAt = serverNow()
+    transcoded.value = false
     const access = await request(terms)
     close()
     grant.value = access.grant
@@ -54,6 +59,10 @@ export function useLiveView(channelId: () => string): LiveView {
       },
       changed: (next) => {
         if (player !== fresh) return
+        if (next.cause?.code === 'unsupported' && !transcoded.value) {
+          transcoded.value = true
+          window.setTimeout(() => fresh.feed({ type: 'retry' }))
+        }
         state.value = next
         video.value = fresh.picture?.video ?? null
         shown.value = active(next.phase)
@@ -84,5 +93,5 @@ export function useLiveView(channelId: () => string): LiveView {
 
   onUnmounted(close)
 
-  return { state, video, grant, shown, sound, listen, setVolume, open, close, again }
+  return { state, video, grant, shown, transcoded, sound, listen, setVolume, open, close, again }
 }

@@ -197,7 +197,7 @@ function onSessionFailed(state: PlayerState, cause: Cause, now: number): Transit
 function onEnding(state: PlayerState, reason: string, now: number): Transition {
   const cause: Cause = { kind: 'ending', code: reason, params: {} }
   if (finalEndings.has(reason)) return finish(state, 'ended', cause, now)
-  return again(state, better(state, cause), reason === 'too_slow' ? linePauses : cameraPauses, now)
+  return again(state, better(state, cause), reason === 'too_slow' || reason === 'feed_lost' ? linePauses : cameraPauses, now)
 }
 
 export function advance(state: PlayerState, event: PlayerEvent, now: number): Transition {

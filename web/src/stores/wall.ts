@@ -7,7 +7,7 @@ import { RESYNC } from '@/api/events'
 import type { LiveAccess, LiveGrant, LiveRequest } from '@/api/types'
 import type { Direction, Layout } from '@/live/keymap'
 import { neighbour } from '@/live/keymap'
-import { learnt, newFit, settleMs, stayMs, wantedStream, type Choice, type Fit, type Why } from '@/live/streamChoice'
+import { learnt, newFit, settleMs, stayMs, undecoded, wantedStream, type Choice, type Fit, type Wanted, type Why } from '@/live/streamChoice'
 import { emptySlots, landing, resized, swapped, type Slots } from '@/live/slots'
 import type { Decoding } from '@/player/decoding'
 import { LivePlayer } from '@/player/livePlayer'
@@ -21,6 +21,8 @@ export interface Tile {
   readonly channelId: string
   /** 0 main, 1 first sub stream. */
   stream: number
+  /** Whether the server makes H.264 of it. */
+  transcoded: boolean
   /** What decides on the stream, and what it went by. */
   choice: Choice
   why: Why
@@ -47,9 +49,12 @@ function rememberedLayout(): Layout {
   }
 }
 
-async function openLive(channelId: string, terms: Terms, stream: number): Promise<LiveAccess> {
-  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', stream_number: stream, ...terms } }))
+async function openLive(channelId: string, terms: Terms, { stream, transcoded }: Pick<Wanted, 'stream' | 'transcoded'>): Promise<LiveAccess> {
+  const codec = transcoded ? 'h264' : null
+  return answer(api.POST('/api/live', { body: { channel_id: channelId, protocol: 'ws', stream_number: stream, codec, ...terms } }))
 }
+
+const differs = (next: Wanted, tile: Tile) => next.stream !== tile.stream || next.transcoded !== tile.transcoded
 
 function releaseAccess(accessId: string): void {
   // The server also notices by itself; this only tells it at once.
@@ -77,7 +82,7 @@ export const useWall = defineStore('wall', () => {
 
   function newPlayer(tile: () => Tile): LivePlayer {
     const player: LivePlayer = new LivePlayer({
-      request: () => openLive(tile().channelId, { grant_id: tile().grant.id }, tile().stream),
+      request: () => openLive(tile().channelId, { grant_id: tile().grant.id }, tile()),
       report: reportPicture,
       release: releaseAccess,
       sounded: (state) => {
@@ -87,6 +92,8 @@ export const useWall = defineStore('wall', () => {
         const own = tile()
         if (own.player !== player) return
         own.decoding = decoding
+        if (own.transcoded) return
+        if (!decoding.supported) own.fit = undecoded(own.fit, own.stream)
         if (own.stream === 0) own.fit.rough = decoding.supported && !decoding.smooth
       },
       changed: (state) => {
@@ -105,13 +112,13 @@ export const useWall = defineStore('wall', () => {
     const clickedAt = serverNow()
     const place = slot !== undefined && slot < slots.value.length ? slot : landing(slots.value, focused.value)
     const fit = newFit(clickedAt)
-    const { stream, why } = wantedStream({ ...fit, choice: 'auto', stream: 0, pixels: widths.get(place)?.pixels ?? 0 })
-    const access = await openLive(channelId, terms, stream)
+    const wish = wantedStream({ ...fit, choice: 'auto', stream: 0, transcoded: false, pixels: widths.get(place)?.pixels ?? 0 })
+    const access = await openLive(channelId, terms, wish)
     lastId += 1
     const holder: { tile?: Tile } = {}
     const player = newPlayer(() => holder.tile as Tile)
     const shown = { player, state: player.state, grant: access.grant, picture: null, sound: silent, decoding: null }
-    const tile: Tile = shallowReactive({ id: lastId, channelId, stream, choice: 'auto' as Choice, why, fit, ...shown })
+    const tile: Tile = shallowReactive({ id: lastId, channelId, ...wish, choice: 'auto' as Choice, fit, ...shown })
     holder.tile = tile
     slots.value[place]?.player.dispose()
     slots.value = slots.value.map((old, index) => (index === place ? tile : old))
@@ -128,8 +135,9 @@ export const useWall = defineStore('wall', () => {
       await adapt(tile)
       return
     }
-    tile.why = 'chosen'
-    if (choice !== tile.stream) await extend(tile, { grant_id: tile.grant.id }, choice)
+    const next = wantedStream({ ...tile.fit, choice, stream: tile.stream, transcoded: tile.transcoded, pixels: 0 })
+    tile.why = next.why
+    if (differs(next, tile)) await extend(tile, { grant_id: tile.grant.id }, next)
   }
 
   function measure(slot: number, pixels: number): void {
@@ -138,22 +146,30 @@ export const useWall = defineStore('wall', () => {
 
   /** Shows the stream that fits the tile and the browser, where nobody has chosen one. */
   async function adapt(tile: Tile): Promise<void> {
-    const { state } = tile
-    if (tile.choice !== 'auto' || tile.fit.switching || (!active(state.phase) && state.phase !== 'failed')) return
-    tile.fit = learnt(tile.fit, tile.stream, { phase: state.phase, cause: state.cause?.code ?? null, shown: state.measuredMs !== null })
+    const { state, choice } = tile
+    if (tile.fit.switching || (!active(state.phase) && state.phase !== 'failed')) return
+    tile.fit = learnt(tile.fit, tile, { phase: state.phase, cause: state.cause?.code ?? null, shown: state.measuredMs !== null })
     const width = widths.get(slots.value.indexOf(tile))
-    const next = wantedStream({ ...tile.fit, choice: 'auto', stream: tile.stream, pixels: width?.pixels ?? 0 })
+    const next = wantedStream({ ...tile.fit, choice, stream: tile.stream, transcoded: tile.transcoded, pixels: width?.pixels ?? 0 })
+    // A person has the say over the stream; what this browser cannot decode is converted all the same.
+    if (choice !== 'auto' && next.stream !== tile.stream) return
     tile.why = next.why
-    if (next.stream === tile.stream) return
+    if (!differs(next, tile)) return
     const now = serverNow()
     const steady = now - tile.fit.since >= stayMs && now - (width?.at ?? 0) >= settleMs
     const failing = state.phase === 'failed' || state.phase === 'reconnecting'
     if (!failing && !(state.phase === 'playing' && steady)) return
+    if (failing && next.transcoded) {
+      // There is nothing to be kept on screen, and a refusal is the player's to show.
+      Object.assign(tile, { stream: next.stream, transcoded: true })
+      tile.player.feed({ type: 'retry' })
+      return
+    }
     const { fit } = tile
     fit.switching = true
     fit.since = now
     try {
-      const arrived = await extend(tile, { grant_id: tile.grant.id }, next.stream, !failing)
+      const arrived = await extend(tile, { grant_id: tile.grant.id }, next, !failing)
       if (!arrived && next.stream === 1) fit.noSub = true
     } catch {
       // Refused now; what is shown stays, and it is tried again when the time has come.
@@ -172,9 +188,10 @@ export const useWall = defineStore('wall', () => {
    * Goes on under a new grant: the old picture stays until the new one is there; for good when `tentative` and it does not
    * come. Returns whether the new one is what the tile has now.
    */
-  async function extend(tile: Tile, terms: Terms, stream = tile.stream, tentative = false): Promise<boolean> {
+  async function extend(tile: Tile, terms: Terms, wish: Pick<Wanted, 'stream' | 'transcoded'> = tile, tentative = false): Promise<boolean> {
     const clickedAt = serverNow()
-    const access = await openLive(tile.channelId, terms, stream)
+    const { stream, transcoded } = wish
+    const access = await openLive(tile.channelId, terms, wish)
     const before = tile.player
     const after = newPlayer(() => tile)
     const showing = before.state.phase === 'playing'
@@ -184,6 +201,7 @@ export const useWall = defineStore('wall', () => {
       after.listening.setVolume(volume)
       after.listening.want(on)
       tile.stream = stream
+      tile.transcoded = transcoded
       tile.player = after
       tile.grant = access.grant
       tile.state = after.state

@@ -4,11 +4,15 @@
 mod support;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
-use commonview_media::fmp4::{self, Sample};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use commonview_media::fmp4::{self, MOOF, Sample};
 use commonview_media::parameters::VideoCodec;
 use commonview_media::recording::scan;
+use commonview_media::ticket::{Peers, Protocol, Ticket, Verifier};
 use support::*;
 
 fn write(target: &str, name: &str, data: &[u8]) {
@@ -162,15 +166,18 @@ fn main() {
     write("ingest", "byte-stream", &[&[3][..], &plain].concat());
 
     segments();
+    hls();
+    tickets();
 }
 
-/// A segment as a recorder leaves it, and one that a crash cut off.
+/// A segment as a recorder leaves it, one that a crash cut off, and one with a fragment of nothing.
 fn segments() {
     // AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) without parameter sets.
     let record = [1, 0x42, 0, 0x1e, 0xff, 0xe0, 0];
     let mut segment = fmp4::init_segment(VideoCodec::H264, 176, 144, &record)
         .boxes()
         .to_vec();
+    let init = segment.len();
     for number in 0..4u32 {
         let sample = Sample {
             sequence: number + 1,
@@ -182,16 +189,75 @@ fn segments() {
         let picture = [0x65; 40];
         segment.extend_from_slice(&fmp4::fragment(&sample, [&picture[..]].into_iter()).boxes());
     }
-    write("scan", "cut", &segment[..segment.len() - 20]);
+    let mut empty = segment[init..init + MOOF].to_vec();
+    let run = empty.windows(4).position(|name| name == b"trun");
+    empty[run.expect("a run of samples") + 8..][..4].fill(0);
+    let hollow = [
+        &segment[..init],
+        &empty,
+        b"\0\0\0\x08mdat",
+        &segment[init..],
+    ];
     let part = std::env::temp_dir().join(format!("seed-{}.part", std::process::id()));
     fs::write(&part, &segment).expect("an unfinished segment");
     let (finished, _) = scan::mend(&part)
         .expect("it is mended")
         .expect("it has pictures");
-    write(
-        "scan",
-        "finished",
-        &fs::read(&finished).expect("it is there"),
-    );
+    let whole = fs::read(&finished).expect("it is there");
     fs::remove_file(finished).expect("it goes");
+    for target in ["scan", "segment_reader"] {
+        write(target, "cut", &segment[..segment.len() - 20]);
+        write(target, "hollow", &hollow.concat());
+        write(target, "finished", &whole);
+    }
+}
+
+/// What players ask for, and cameras of different habits.
+fn hls() {
+    let key = "00112233445566778899aabbccddeeff";
+    for (name, text) in [
+        ("open", "s1/index.m3u8?ticket=x".to_owned()),
+        (
+            "reload",
+            format!("s1/{key}/live.m3u8?_HLS_msn=7&_HLS_part=2"),
+        ),
+        ("init", format!("s1/{key}/init-1.mp4")),
+        ("segment", format!("s1/{key}/seg-12.m4s")),
+        ("part", format!("s1/{key}/part-12-4.m4s")),
+    ] {
+        write("hls_request", name, text.as_bytes());
+    }
+    // 25 pictures a second, a key frame every 12: what happens, size, ticks.
+    let steady = |number: u32| [u8::from(number.is_multiple_of(12)) | 0xf0, 20, 0x0e, 0x10];
+    let mut steps: Vec<[u8; 4]> = (0..60).map(steady).collect();
+    let camera = |steps: &[[u8; 4]]| [&[8, 5][..], &steps.concat()].concat();
+    write("hls_playlist", "steady", &camera(&steps));
+    // A hole, another size, a clock that is set, a stall.
+    for (at, what) in [(20, 0x00), (30, 0x31), (40, 0x10), (50, 0x21)] {
+        steps[at] = [what, 40, 0x8f, 0xff];
+    }
+    write("hls_playlist", "restless", &camera(&steps));
+}
+
+/// Payloads of tickets, without their signatures.
+fn tickets() {
+    let verifier = Verifier::new(&[7; 32]).expect("the key is long enough");
+    for (name, peers) in [
+        ("anywhere", None),
+        ("bound", Peers::new(IpAddr::from([192, 0, 2, 0]), 24)),
+    ] {
+        let ticket = Ticket {
+            stream_id: "stream".into(),
+            access_id: "access".into(),
+            grant_id: "grant".into(),
+            protocol: Protocol::Http,
+            start_by_ms: 1_795_000_030_000,
+            end_by_ms: 1_795_000_600_000,
+            nonce: [9; 16],
+            peers,
+        };
+        let token = verifier.sign(&ticket).expect("the ids fit");
+        let bytes = URL_SAFE_NO_PAD.decode(token).expect("it was encoded");
+        write("ticket", name, &bytes[..bytes.len() - 32]);
+    }
 }

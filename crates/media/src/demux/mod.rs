@@ -134,6 +134,22 @@ impl Demux {
         }
     }
 
+    /// Takes a whole access unit that came without packets.
+    pub fn unit(
+        &mut self,
+        now_us: u64,
+        time: DeviceTime,
+        unit: &[u8],
+        out: &mut Vec<IngestOutput>,
+    ) {
+        self.last_us = now_us;
+        self.format.get_or_insert(PayloadFormat::ByteStream);
+        self.tracks.assembler.stamp(time);
+        let mut sink = self.tracks.sink(now_us, time.pts, out);
+        sink.video(unit);
+        sink.flush();
+    }
+
     /// Packets are missing here.
     pub fn gap(&mut self, now_us: u64, out: &mut Vec<IngestOutput>) {
         let mut sink = self.tracks.sink(now_us, self.clock.current(), out);

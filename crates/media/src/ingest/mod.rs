@@ -6,6 +6,7 @@
 mod config;
 mod output;
 mod stats;
+mod units;
 
 pub use crate::payload_format::PayloadFormat;
 pub use config::{AfterLoss, IngestConfig, SourceId, SsrcPolicy};

@@ -3,6 +3,7 @@
 //! `receivers` opens what comes in, by offer and answer or by URL; `outputs` what goes out: senders, files, talks.
 
 mod error;
+mod feeds;
 mod outputs;
 mod receivers;
 mod recorders;

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::feeding::tap::TapStats;
 use crate::file_sink::SinkStats;
 use crate::sender::SenderStats;
 use crate::stats::{NodeStats, StreamStats};
@@ -87,6 +88,18 @@ pub fn sink_dict<'py>(py: Python<'py>, stats: &SinkStats) -> PyResult<Bound<'py,
     dict.set_item("waiting_bytes", stats.waiting_bytes)?;
     dict.set_item("audio_skipped", stats.audio_skipped)?;
     dict.set_item("format_changes", stats.format_changes)?;
+    Ok(dict)
+}
+
+pub fn tap_dict<'py>(py: Python<'py>, stats: &TapStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("tap_id", &stats.tap_id)?;
+    dict.set_item("stream_id", &stats.stream_id)?;
+    dict.set_item("pictures", stats.pictures)?;
+    dict.set_item("drops", stats.drops)?;
+    dict.set_item("falls", stats.falls)?;
+    dict.set_item("bytes", stats.bytes)?;
+    dict.set_item("waiting_bytes", stats.waiting_bytes)?;
     Ok(dict)
 }
 

@@ -1,4 +1,5 @@
-//! `commonview.media._core`: the node for Python. Commands, events and counters cross here, never a media byte.
+//! `commonview.media._core`: the node for Python. Commands, events and counters cross here, never a media byte: programs
+//! beside the server are given descriptors.
 
 // The macros of the binding expand to code that these lints were not made for.
 #![allow(missing_docs)]
@@ -7,6 +8,7 @@ mod counters;
 mod segments;
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use counters::{node_dict, sender_dict, sink_dict, stream_dict, viewer_dict};
+use counters::{node_dict, sender_dict, sink_dict, stream_dict, tap_dict, viewer_dict};
 
 use crate::events::Value;
 use crate::ingest::SsrcPolicy;
@@ -404,6 +406,36 @@ impl Node {
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let stats = py.detach(|| self.core.sink_stats(sink_id));
         stats.map(|stats| sink_dict(py, &stats)).transpose()
+    }
+
+    /// The descriptor belongs to the caller.
+    fn open_fed(&self, py: Python<'_>, stream_id: &str) -> PyResult<i32> {
+        let opened = py.detach(|| self.core.open_fed(stream_id));
+        opened
+            .map(IntoRawFd::into_raw_fd)
+            .map_err(|error| raise(py, &error))
+    }
+
+    /// The descriptor belongs to the caller.
+    fn open_tap(&self, py: Python<'_>, tap_id: &str, stream_id: &str) -> PyResult<i32> {
+        let opened = py.detach(|| self.core.open_tap(tap_id, stream_id));
+        opened
+            .map(IntoRawFd::into_raw_fd)
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn close_tap(&self, py: Python<'_>, tap_id: &str) -> PyResult<()> {
+        py.detach(|| self.core.close_tap(tap_id))
+            .map_err(|error| raise(py, &error))
+    }
+
+    fn tap_stats<'py>(
+        &self,
+        py: Python<'py>,
+        tap_id: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = py.detach(|| self.core.tap_stats(tap_id));
+        stats.map(|stats| tap_dict(py, &stats)).transpose()
     }
 
     fn close_stream(&self, py: Python<'_>, stream_id: &str) -> PyResult<()> {

@@ -1,11 +1,13 @@
 //! What a reactor is told.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::feeding::tap::Tap;
 use crate::file_sink::FileSink;
 use crate::outlet::NewViewer;
 use crate::outlets::hls::admission::NewSession;
@@ -135,6 +137,22 @@ pub enum Command {
     },
     /// Write a stream to a file.
     AttachSink(Arc<FileSink>),
+    /// Own a stream that a program beside the server feeds.
+    OpenFed {
+        /// Its id.
+        stream_id: String,
+        /// Our end of the way in.
+        socket: UnixStream,
+    },
+    /// Give a stream to a program beside the server.
+    AttachTap {
+        /// What the tap shares with the control plane.
+        tap: Arc<Tap>,
+        /// Our end of the way out.
+        socket: UnixStream,
+    },
+    /// End a tap.
+    CloseTap(Arc<Tap>),
     /// Record a stream.
     AttachRecorder(Arc<Recorder>),
     /// End a stream; the answer comes when its sockets are closed.

@@ -3,6 +3,7 @@
 //! `command` says what a reactor can be told, `streams` and `outputs` carry it out, [`StreamCell`] holds a stream with its tasks.
 
 mod command;
+mod feeds;
 mod outputs;
 mod stream_cell;
 mod streams;
@@ -159,7 +160,14 @@ impl Reactor {
                 sockets,
             } => {
                 let shared = Arc::clone(&self.shared);
-                let stream = Stream::new(stream_id, transport, port, sender, shared, self.now_us());
+                let stream = Stream::new(
+                    stream_id,
+                    Some(transport),
+                    port,
+                    sender,
+                    shared,
+                    self.now_us(),
+                );
                 self.open(stream, sockets);
             }
             Command::OpenRtsp {
@@ -221,6 +229,12 @@ impl Reactor {
                     }
                     None => recorder.end(RecorderEnd::StreamEnded),
                 }
+            }
+            Command::OpenFed { stream_id, socket } => self.open_fed(stream_id, socket),
+            Command::AttachTap { tap, socket } => self.attach_tap(tap, socket),
+            Command::CloseTap(tap) => {
+                let tap_id = tap.tap_id();
+                self.with_stream(tap.stream_id(), |stream| stream.close_tap(tap_id));
             }
             Command::AttachSink(sink) => match self.find(sink.stream_id()) {
                 Some(cell) => {

@@ -36,7 +36,7 @@ impl Reactor {
         let shared = Arc::clone(&self.shared);
         let stream = Stream::new(
             stream_id.clone(),
-            transport,
+            Some(transport),
             0,
             ExpectedSender::default(),
             shared,

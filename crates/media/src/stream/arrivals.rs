@@ -122,7 +122,7 @@ impl Stream {
     /// that a stranger came and went is no news.
     pub fn connection_lost(&mut self, now_us: u64, source: SourceId, reason: &'static str) {
         let is_ours = match self.ingest.source() {
-            _ if self.transport == Transport::TcpActive => true,
+            _ if self.transport == Some(Transport::TcpActive) => true,
             Some(current) => current == source,
             None => self.peer.is_some(),
         };

@@ -10,6 +10,7 @@
 //! joins. `health` notices what stays away, `reports` counts and tells.
 
 mod arrivals;
+mod feeding;
 mod flv;
 mod health;
 mod hls;
@@ -21,6 +22,7 @@ mod transport;
 mod viewers;
 mod viewings;
 
+pub use feeding::FEED_LOST;
 pub use transport::{ExpectedSender, SocketCounters, Transport};
 pub use viewings::ViewerStats;
 
@@ -34,8 +36,9 @@ use slab::Slab;
 use crate::access_unit::AccessUnit;
 use crate::audio::AudioFrame;
 use crate::cache::KeyFrameCache;
-use crate::connection::{EndReason, ViewerConnection};
+use crate::connection::ViewerConnection;
 use crate::events::{Event, text};
+use crate::feeding::tap::TapFeed;
 use crate::file_sink::{SinkEnd, SinkFeed};
 use crate::ingest::{Ingest, IngestConfig, IngestOutput};
 use crate::outlets::hls::feed::HlsFeed;
@@ -58,7 +61,8 @@ pub struct Stream {
     /// Counters of the receiving sockets.
     pub sockets: SocketCounters,
     id: String,
-    transport: Transport,
+    /// None when nothing was negotiated: a program beside the server gives the stream.
+    transport: Option<Transport>,
     port: u16,
     shared: Arc<Shared>,
     ingest: Ingest,
@@ -71,6 +75,8 @@ pub struct Stream {
     hls: Option<HlsFeed>,
     sinks: Vec<SinkFeed>,
     recorders: Vec<RecorderFeed>,
+    /// Programs beside the server that take the stream.
+    taps: Vec<TapFeed>,
     /// Packets lost up to the latest recorded key frame.
     recorded_losses: u64,
     relaying: Relaying,
@@ -106,7 +112,7 @@ impl Stream {
     /// A stream that has seen nothing.
     pub fn new(
         id: String,
-        transport: Transport,
+        transport: Option<Transport>,
         port: u16,
         sender: ExpectedSender,
         shared: Arc<Shared>,
@@ -134,6 +140,7 @@ impl Stream {
             hls: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
+            taps: Vec::new(),
             recorded_losses: 0,
             relaying,
             players: Feed::default(),
@@ -211,14 +218,16 @@ impl Stream {
 
     /// End the stream: its viewers first, so that each leaves before the stream does.
     pub fn end(&mut self, reason: &'static str) {
-        self.cut(|_| true, EndReason::StreamEnded);
-        self.cut_players(|_| true, EndReason::StreamEnded, 0);
+        let told = feeding::end_reason(reason);
+        self.cut(|_| true, told);
+        self.cut_players(|_| true, told, 0);
         self.cut_senders(|_| true, "stream_ended");
         for feed in self.sinks.drain(..) {
             feed.sink().end(SinkEnd::StreamEnded);
         }
         // Each finishes what it has.
         self.recorders.clear();
+        self.taps.clear();
         self.cache.clear();
         self.report(Event::lifecycle(
             "StreamEnded",
@@ -272,6 +281,9 @@ impl Stream {
         if !self.recorders.is_empty() {
             self.feed_recorders(&unit, now_us);
         }
+        if !self.taps.is_empty() {
+            self.feed_taps(&unit, now_us);
+        }
         if !self.relaying.is_idle()
             && let Some(parameters) = &self.parameters
         {
@@ -289,6 +301,9 @@ impl Stream {
         }
         for feed in &self.sinks {
             feed.audio(frame);
+        }
+        for feed in &mut self.taps {
+            feed.audio(frame, now_us);
         }
         self.speak(frame, now_us);
         self.sound_out(frame, now_us);

@@ -1,6 +1,6 @@
 //! What a stream tells: its events and its counters.
 
-use super::Stream;
+use super::{Stream, Transport};
 use crate::connection::ViewerConnection;
 use crate::events::{Event, Value, text};
 use crate::outlets::hls::feed::HlsFeed;
@@ -47,7 +47,7 @@ impl Stream {
         );
         StreamStats {
             stream_id: self.id.clone(),
-            transport: self.transport.word(),
+            transport: self.transport.map(Transport::word),
             port: self.port,
             frames: self.frames,
             key_frames: self.key_frames,

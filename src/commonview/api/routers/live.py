@@ -37,7 +37,8 @@ async def open_live(
     """A playable URL, under a new grant (purpose and reason) or a running one.
 
     Answers as soon as grant, access record and URL exist; the camera is asked meanwhile, and the player may
-    connect at once.
+    connect at once. With `codec` h264 a stream that is not H.264 is transcoded, as long as no more than
+    `transcode_sessions` are (409 `transcode_quota`).
     """
     playable = await context.live.open(
         caller.subject,
@@ -48,6 +49,7 @@ async def open_live(
         grant_id=body.grant_id,
         protocol=body.protocol,
         stream_number=body.stream_number,
+        as_h264=body.codec == "h264",
     )
     grant, purpose = playable.access.grant, playable.access.purpose
     return LiveOut(
@@ -64,6 +66,7 @@ async def open_live(
         ),
         url=context.media_address.url(body.protocol, request.headers.get("host", ""), playable.way),
         start_by=playable.start_by,
+        transcoded=playable.is_transcoded,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime
 
 from commonview.api.access import Caller, require
 from commonview.api.context import Context
-from commonview.api.live_desk import Wish
+from commonview.api.looks import Wish
 from commonview.api.picture_desk import MOST_TILES
 from commonview.api.schemas import Id, Request
 from commonview.api.schemas_recording import Stream

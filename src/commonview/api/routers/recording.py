@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 
 from commonview.api.access import Caller, require
 from commonview.api.context import ApiContext, Context
-from commonview.api.live_desk import Wish
+from commonview.api.looks import Wish
 from commonview.api.schemas import Id, Items
 from commonview.api.schemas_network import LiveGrantOut
 from commonview.api.schemas_recording import (

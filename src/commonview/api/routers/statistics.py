@@ -11,10 +11,17 @@ from fastapi.responses import PlainTextResponse
 from commonview.api.access import Caller, require
 from commonview.api.context import ApiContext, Context
 from commonview.api.metrics import CONTENT_TYPE, exposition
-from commonview.api.schemas_statistics import StatisticsOut, StreamRowOut, ViewerRowOut
-from commonview.api.statistics import ViewerRow, collect
+from commonview.api.schemas_statistics import (
+    StatisticsOut,
+    StreamRowOut,
+    TranscoderRowOut,
+    TranscodingOut,
+    ViewerRowOut,
+)
+from commonview.api.statistics import Statistics, ViewerRow, collect
 from commonview.foundation.errors import CommonviewError
 from commonview.network import ChannelUnknown
+from commonview.network.transcoding import FAILURES, REFUSALS
 from commonview.security import Action, NotFound, NotSignedIn, actions_of
 
 log = logging.getLogger(__name__)
@@ -41,12 +48,14 @@ def statistics(context: Context, caller: Annotated[Caller, require(Action.SYSTEM
     return StatisticsOut(
         at=context.clock.now(),
         connections=found.node.connections,
+        transcoding=_transcoding(context, channels, found),
         streams=[
             StreamRowOut(
                 **_fields(row.stats, StreamRowOut),
                 channel_id=row.channel_id,
                 channel_name=_channel_name(context, channels, row.channel_id),
                 stream_number=row.stream_number,
+                is_transcoded=row.is_transcoded,
             )
             for row in found.streams
         ],
@@ -76,6 +85,41 @@ def metrics(request: Request, context: Context) -> PlainTextResponse:
         raise NotSignedIn("metrics need their own token", code="metrics_token_wrong")
     text = exposition(collect(context.network, context.media), context.counters())
     return PlainTextResponse(text, media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def _transcoding(context: ApiContext, channels: dict[str, str], found: Statistics) -> TranscodingOut:
+    running = []
+    for one in found.transcodes:
+        report, session = one.report, one.session
+        width, height = report.size or (None, None)
+        made_width, made_height = report.made or (None, None)
+        running.append(
+            TranscoderRowOut(
+                stream_id=one.stream_id,
+                channel_id=session.channel_id,
+                channel_name=_channel_name(context, channels, session.channel_id),
+                stream_number=session.stream_number,
+                state=one.state,
+                since=one.started_at,
+                codec=report.codec,
+                width=width,
+                height=height,
+                made_width=made_width,
+                made_height=made_height,
+                encoded=report.encoded + report.passed,
+                dropped=0 if one.taken is None else one.taken.drops,
+                damaged=report.damaged,
+                viewers=len(one.viewers),
+            )
+        )
+    counters = context.network.transcodes.counters
+    return TranscodingOut(
+        quota=found.transcode_quota,
+        running=running,
+        started=counters["started"],
+        failed=sum(counters[code] for code in FAILURES),
+        refused=sum(counters[code] for code in REFUSALS),
+    )
 
 
 def _token(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from commonview.api.access import Caller, require
 from commonview.api.context import Context
-from commonview.api.live_desk import Wish
+from commonview.api.looks import Wish
 from commonview.api.routers.live import own_access
 from commonview.api.schemas import Id
 from commonview.api.schemas_network import LiveGrantOut

@@ -11,7 +11,8 @@ from commonview.network.voice.offer import setup_of
 from commonview.network.voice.sound import FORMAT, PCMA
 from commonview.wire import sdp
 from commonview.wire.manscdp import BroadcastResult
-from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, SdpError
+from commonview.wire.sdp_reader import parse_sdp
 
 if TYPE_CHECKING:
     from commonview.network.cascade.judging import Caller

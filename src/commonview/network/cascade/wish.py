@@ -15,8 +15,9 @@ from commonview.network.cascade.model import RelayKind
 from commonview.network.registration import user_of
 from commonview.network.user_identity import HEADER, readable_user
 from commonview.wire import sdp
-from commonview.wire.sdp import GbSdp, RtpMap, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, RtpMap, SdpError
 from commonview.wire.sdp_dialects import SessionKind
+from commonview.wire.sdp_reader import parse_sdp
 from commonview.wire.sip.errors import SipParseError
 from commonview.wire.sip.user_identity import UserIdentity
 

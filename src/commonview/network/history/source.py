@@ -21,7 +21,8 @@ from commonview.network.offer import (
 from commonview.network.quirks import peer_profile
 from commonview.network.requests import advertised_host
 from commonview.network.ssrc import SsrcExhaustedError
-from commonview.wire.sdp import SdpError, parse_sdp
+from commonview.wire.sdp import SdpError
+from commonview.wire.sdp_reader import parse_sdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from commonview.explain import MediaFact, MediaFlow
 from commonview.media import (
     FirstKeyFrame,
     FirstPacket,
+    MediaTransport,
     SsrcMismatch,
     StreamEnded,
     StreamResumed,
@@ -83,7 +84,7 @@ class MediaTrails:
         if trail is None:
             if stats is None:
                 return
-            trail = self._trails[stream_id] = Trail(stats.port, stats.transport.value != "udp")
+            trail = self._trails[stream_id] = Trail(stats.port, stats.transport is not MediaTransport.UDP)
             if len(self._trails) > _STREAMS:
                 self._trails.popitem(last=False)
         at = event.at.timestamp()

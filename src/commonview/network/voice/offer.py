@@ -13,7 +13,8 @@ from commonview.media import MediaTransport, SenderTarget, TalkCarriage
 from commonview.network.offer import AnswerUnusable
 from commonview.network.voice.sound import PCMA_TYPE, Sound, choose_sound
 from commonview.wire import sdp
-from commonview.wire.sdp import GbSdp, SdpError, parse_sdp
+from commonview.wire.sdp import GbSdp, SdpError
+from commonview.wire.sdp_reader import parse_sdp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
