@@ -187,7 +187,7 @@ async def test_it_is_under_the_look_and_its_grant_like_the_others(made: Harness,
     assert (await client.get(url)).content == content
     subject = made.subject(Role.INVESTIGATOR)
     part = await made.context.recorded.part(subject, opened["access_id"], 0, 3, None)
-    sending = made.context.recorded.send(part)
+    sending = made.context.recorded.send(opened["access_id"], part)
     made.context.recorded.end_grant(opened["grant"]["id"], AccessOutcome.GRANT_REVOKED)
     assert [piece async for piece in sending] == []
     assert (await client.get(url + "/index")).status_code == 404
@@ -205,7 +205,9 @@ async def test_what_was_finished_while_it_was_asked_for_is_found(made: Harness, 
     opened = await look(client)
     part = await made.context.recorded.part(made.subject(Role.INVESTIGATOR), opened["access_id"], 0, 3, None)
     writer.finish()
-    assert b"".join([piece async for piece in made.context.recorded.send(part)]) == content
+    assert (
+        b"".join([piece async for piece in made.context.recorded.send(opened["access_id"], part)]) == content
+    )
 
 
 async def test_stills_and_strips_reach_into_it(made: Harness, writer: Writer) -> None:

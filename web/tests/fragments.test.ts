@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { concat, firstPictureEnd, fragments, Malformed, pictureInit, pictures, sameBytes, standing } from '@/playback/fragments'
+import { openingOf } from '@/playback/library'
 
 function words(...values: number[]): Uint8Array {
   const bytes = new Uint8Array(values.length * 4)
@@ -92,5 +93,29 @@ describe('the beginning of a segment', () => {
   test('is refused when it is none', () => {
     expect(() => pictureInit(init.subarray(0, 30))).toThrow(Malformed)
     expect(() => pictureInit(new Uint8Array(64))).toThrow(Malformed)
+  })
+})
+
+describe('what opens a segment', () => {
+  const one = { stream: 0, sequence: 7, begin: 60_000, end: 64_000, url: '/s/7', gapReason: '', open: false }
+  const init = concat([box('ftyp', words(0)), box('moov', box('trak', box('tkhd', words(0, 0, 0, 1))))])
+  const index = {
+    begin: '1970-01-01T00:01:00Z', end: '1970-01-01T00:01:04Z', is_open: false, bytes: 9000, init_bytes: init.byteLength, init: btoa(String.fromCharCode(...init)), video_codec: 'avc1.64001f', audio_codec: '', width: 1280, height: 720,
+    groups: [[0, 700, group.byteLength], [2_000_000, 5000, 100]],
+  }
+  const told = new TextEncoder().encode(JSON.stringify(index))
+  const sent = concat([words(told.byteLength), told, group])
+
+  test('is its index, then the group of the moment', () => {
+    const { head, group: found, bytes } = openingOf(one, 61_999, sent)
+    expect([head.mime, head.width, head.height]).toEqual(['video/mp4; codecs="avc1.64001f"', 1280, 720])
+    expect(head.groups.map((each) => [each.begin, each.end])).toEqual([[60_000, 62_000], [62_000, 64_000]])
+    expect(found.id).toBe('0/60000/0')
+    expect(sameBytes(bytes, group)).toBe(true)
+  })
+
+  test('is refused when it is cut off, or is of another moment', () => {
+    for (let length = 0; length < sent.byteLength; length += 13) expect(() => openingOf(one, 61_000, sent.subarray(0, length))).toThrow(Malformed)
+    expect(() => openingOf(one, 62_000, sent)).toThrow(Malformed)
   })
 })

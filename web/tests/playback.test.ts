@@ -11,7 +11,7 @@ import { day, following, marks, panned, zoomed } from '@/playback/scale'
 const minute = 60_000
 
 function segment(begin: number, end: number, change: Partial<Segment> = {}): Segment {
-  return { stream: 0, sequence: begin, begin, end, url: `/s/${begin}`, gapReason: '', ...change }
+  return { stream: 0, sequence: begin, begin, end, url: `/s/${begin}`, gapReason: '', open: false, ...change }
 }
 
 describe('what is recorded of a camera', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { day, faster, labelled, momentAt, moved, pieceAt, playCommandOf, playFrom, positionNow, shareOf, shortestView, slower, ticks, zoomed } from '@/recordings/timeline'
+import { day, labelled, momentAt, moved, pieceAt, playCommandOf, playFrom, positionNow, shareOf, shortestView, ticks, zoomed } from '@/recordings/timeline'
 
 const hour = 3_600_000
 const bounds = { from: 0, to: day }
@@ -70,8 +70,8 @@ describe('playing from a moment', () => {
 
 describe('keys of the player', () => {
   test('J goes backwards and faster, L forwards and faster, K pauses', () => {
-    expect([1, -1, -2].map((speed) => playCommandOf('j', false, speed, false))).toEqual([-1, -2, -4].map((speed) => ({ type: 'speed', speed })))
-    expect([1, 2, 4, -2].map((speed) => playCommandOf('L', false, speed, false))).toEqual([2, 4, 4, 1].map((speed) => ({ type: 'speed', speed })))
+    expect([1, -1, -2, -16].map((speed) => playCommandOf('j', false, speed, false))).toEqual([-1, -2, -4, -16].map((speed) => ({ type: 'speed', speed })))
+    expect([0.25, 1, 2, 4, 8, -2].map((speed) => playCommandOf('L', false, speed, false))).toEqual([1, 2, 4, 8, 16, 1].map((speed) => ({ type: 'speed', speed })))
     expect(playCommandOf('k', false, 1, false)).toEqual({ type: 'pause' })
     expect(playCommandOf(' ', false, 1, false)).toEqual({ type: 'toggle' })
   })
@@ -82,8 +82,10 @@ describe('keys of the player', () => {
     expect(playCommandOf('x', false, 1, false)).toBeNull()
   })
 
-  test('faster and slower walk the speeds that devices know', () => {
-    expect([0.25, 0.5, 1, 2, 4].map(faster)).toEqual([0.5, 1, 2, 4, 4])
-    expect([4, 2, 1, 0.5, 0.25].map(slower)).toEqual([2, 1, 0.5, 0.25, 0.25])
+  test('plus and minus walk the speeds of recordings in the direction they play', () => {
+    const speedsAfter = (key: string, from: readonly number[]) => from.map((speed) => playCommandOf(key, false, speed, false))
+    const said = (...speeds: number[]) => speeds.map((speed) => ({ type: 'speed', speed }))
+    expect(speedsAfter('+', [1, 4, 16, -1, -8])).toEqual(said(2, 8, 16, -2, -16))
+    expect(speedsAfter('-', [16, 1, 0.125, -4])).toEqual(said(8, 0.5, 0.125, -2))
   })
 })

@@ -1,7 +1,7 @@
 """Stills: of a live stream now, and small ones of what was recorded. The promise is that of video.
 
-A live still is a look of its own: grant and access record first. Stills of recordings are made under a look
-that is open, and count with the bytes it was sent.
+A still that is taken, live or of a recording, is a look of its own: grant and access record first. Small ones
+of recordings are made under a look that is open, and count with the bytes it was sent.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.live_desk import LiveRefused
-from commonview.api.looks import Wish, open_wish
+from commonview.api.looks import Wish, open_wish, span_detail
 from commonview.foundation.ids import new_id
 from commonview.network import SessionState
-from commonview.recording import RecordingInvalid, RecordingUnknown, Segment
+from commonview.recording import RecordingInvalid, RecordingUnknown, Segment, Track
 from commonview.rendering import Place, RenderFailed, Still, Studio, Window
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
@@ -129,6 +129,37 @@ class PictureDesk:
 
     # -- recorded
 
+    async def taken(
+        self, subject: Subject, wish: Wish, stream_number: int, at: datetime
+    ) -> tuple[OpenedAccess, datetime, Still]:
+        """The very picture of a moment of a recording, in its own size, to be kept: a look of its own.
+
+        Raises:
+            ChannelUnknown: before anything is written.
+            SecurityError, StorageUnavailable: refused.
+            RecordingUnknown, RenderError: the record is closed as failed.
+            NotFound: grant or sign-in ended meanwhile.
+        """
+        self._network.channel(wish.channel_id)
+        with self._endings.watched():
+            detail: dict[str, str | int] = {"stream_number": stream_number, **span_detail(at, at)}
+            access = await open_wish(self._security, subject, wish, Action.RECORDING_VIEW, "snapshot", detail)
+            access_id, outcome, size = access.record.id, AccessOutcome.FAILED, 0
+            try:
+                found = await self._recorded.one_at(Track(wish.channel_id, stream_number), at)
+                if found is None:
+                    raise RecordingUnknown("nothing is recorded there", code="nothing_recorded")
+                still = await self._studio.still(_place(*found, at, exact=True), exact=True)
+                over = self._endings.of(access.grant.id, subject.session_id)
+                if over is not None:
+                    outcome = over
+                    raise _over(access_id)
+                outcome, size = AccessOutcome.CLOSED, len(still.jpeg)
+            finally:
+                self._keep(self._closed(access_id, outcome, size))
+        self.counters["taken"] += 1
+        return access, found[0].begin + timedelta(microseconds=still.offset_us), still
+
     async def recorded(
         self, subject: Subject, access_id: str, stream_number: int, at: datetime, width: int
     ) -> tuple[datetime, Still]:
@@ -204,7 +235,7 @@ def _over(access_id: str) -> NotFound:
     return NotFound("it was over before it was there", kind="access_record", id=access_id)
 
 
-def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime) -> Place:
+def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime, *, exact: bool = False) -> Place:
     offset_us = max(0, (at - segment.begin) // timedelta(microseconds=1))
     if isinstance(segment, Segment):
         return Place(path, segment.sha256, offset_us)
@@ -212,4 +243,4 @@ def _place(segment: Segment | SegmentUnderWay, path: Path, at: datetime) -> Plac
     group = before[-1] if before else segment.groups[0]
     window = Window(segment.head.init_bytes, group.offset, group.bytes)
     # A group's key frame is there before the moment is; the name of the file is like no other.
-    return Place(path, path.stem, group.begin_us, window)
+    return Place(path, path.stem, offset_us if exact else group.begin_us, window)

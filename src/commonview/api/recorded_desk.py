@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
 from commonview.api.endings import Endings
 from commonview.api.looks import Wish, open_wish, span_detail
-from commonview.media import SegmentGroup, SegmentHead, segment_groups
+from commonview.api.recorded_files import (
+    PIECE,
+    Contents,
+    Index,
+    Part,
+    opened,
+    read_contents,
+    read_part,
+    read_sound,
+    read_span,
+)
 from commonview.recording import (
     RecordingInvalid,
     RecordingService,
@@ -28,20 +37,20 @@ from commonview.recording import (
     SegmentUnderWay,
     Track,
 )
-from commonview.recording.under_way import path_of
 from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, SecurityService, Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from commonview.media import SegmentSound
     from commonview.network import NetworkService
 
-PIECE: Final = 256 * 1024
 _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
+_LONGEST_SOUND_US: Final = 60_000_000
 _MOMENT: Final = timedelta(microseconds=1)
-_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_ReadT = TypeVar("_ReadT")
 
 
 @dataclass(slots=True)
@@ -57,26 +66,6 @@ class _Look:
     """Set once it is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Bytes of a segment that may be sent: from ``begin`` to before ``end`` of ``length``."""
-
-    access_id: str
-    path: Path
-    begin: int
-    end: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """What a segment holds, and where; of one under way what is there of it."""
-
-    segment: Segment | SegmentUnderWay
-    head: SegmentHead
-    groups: Sequence[SegmentGroup]
-
-
 class RecordedDesk:
     """Opens and closes looks at recordings. All methods run on the event loop."""
 
@@ -87,7 +76,7 @@ class RecordedDesk:
         self._network = network
         self._recording = recording
         self._looks: dict[str, _Look] = {}
-        self._indexes: OrderedDict[Path, tuple[SegmentHead, list[SegmentGroup]]] = OrderedDict()
+        self._indexes: OrderedDict[tuple[Track, int], Contents] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
         self.counters: Counter[str] = Counter()
@@ -159,16 +148,9 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it.
         """
-        meant, path = await self._meant(subject, access_id, stream_number, sequence)
-        if isinstance(meant, SegmentUnderWay):
-            # What comes behind it may be cut off again when power fails now.
-            length = meant.bytes
-        else:
-            try:
-                length = (await to_thread.run_sync(path.stat)).st_size
-            except OSError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-        return Part(access_id, path, *_range(asked, length), length)
+        return await self._read(
+            subject, access_id, stream_number, sequence, lambda meant, path: read_part(meant, path, asked)
+        )
 
     async def index(self, subject: Subject, access_id: str, stream_number: int, sequence: int) -> Index:
         """Where in a segment its groups of pictures lie.
@@ -177,21 +159,57 @@ class RecordedDesk:
             NotFound: no such look of one's own, or it is over.
             RecordingUnknown: no such segment in it, or it cannot be read.
         """
-        meant, path = await self._meant(subject, access_id, stream_number, sequence)
-        if isinstance(meant, SegmentUnderWay):
-            return Index(meant, meant.head, meant.groups)
-        known = self._indexes.pop(path, None)
-        if known is None:
-            try:
-                known = await to_thread.run_sync(segment_groups, path)
-            except FileNotFoundError as error:
-                raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
-            except OSError as error:
-                raise RecordingUnknown(str(error), code="segment_unreadable") from error
-        self._indexes[path] = known
+        index, _ = await self._indexed(subject, access_id, stream_number, sequence, None)
+        return index
+
+    async def opening(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int
+    ) -> tuple[Index, Part]:
+        """The index and the group of pictures at a moment of the segment. Raises: as `index`."""
+        index, part = await self._indexed(subject, access_id, stream_number, sequence, offset_us)
+        assert part is not None  # noqa: S101 - a moment was asked for
+        return index, part
+
+    async def _indexed(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, offset_us: int | None
+    ) -> tuple[Index, Part | None]:
+        track = Track(self._look(subject, access_id).channel_id, stream_number)
+        known = self._indexes.pop((track, sequence), None)
+
+        def read(meant: Segment | SegmentUnderWay, path: Path) -> tuple[Index, Part | None]:
+            is_known = known is not None and isinstance(meant, Segment)
+            index = Index(meant, known if is_known and known is not None else read_contents(meant, path))
+            if offset_us is None:
+                return index, None
+            group = index.contents.group_at(offset_us)
+            return index, read_span(path, group.offset, group.offset + group.bytes)
+
+        index, part = await self._read(subject, access_id, stream_number, sequence, read)
+        if isinstance(index.segment, Segment):
+            self._indexes[track, sequence] = index.contents
         if len(self._indexes) > _INDEXES_KEPT:
             self._indexes.popitem(last=False)
-        return Index(meant, *known)
+        return index, part
+
+    async def sound(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, begin_us: int, end_us: int
+    ) -> SegmentSound:
+        """The sound that begins in a span of a segment, as browsers play it.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+            RecordingInvalid: no span, or more than a minute.
+            RecordingUnknown: no such segment in it, it cannot be read, or browsers play no sound of it.
+        """
+        if not 0 < end_us - begin_us <= _LONGEST_SOUND_US:
+            raise RecordingInvalid("sound is given out for a minute at most", field="end_us")
+
+        def read(meant: Segment | SegmentUnderWay, path: Path) -> SegmentSound:
+            return read_sound(meant, path, begin_us, end_us)
+
+        found = await self._read(subject, access_id, stream_number, sequence, read)
+        self.shown(subject, access_id, len(found.data))
+        return found
 
     def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
@@ -199,20 +217,41 @@ class RecordedDesk:
             raise NotFound("there is no such look", kind="access_record", id=access_id[:64])
         return look
 
-    async def _meant(
-        self, subject: Subject, access_id: str, stream_number: int, sequence: int
-    ) -> tuple[Segment | SegmentUnderWay, Path]:
-        """A segment that may be looked at under this look, and where it lies."""
+    async def _read(
+        self,
+        subject: Subject,
+        access_id: str,
+        stream_number: int,
+        sequence: int,
+        read: Callable[[Segment | SegmentUnderWay, Path], _ReadT],
+    ) -> _ReadT:
+        """Reads of a segment that may be looked at under this look: found and read in one go of a thread."""
         look = self._look(subject, access_id)
         track = Track(look.channel_id, stream_number)
-        meant: Segment | SegmentUnderWay | None = await self._recording.under_way.at(track, sequence)
-        meant = await self._recording.segment(track, sequence) or meant
-        path = None
-        if meant is not None and meant.begin < look.end and meant.end > look.begin:
-            path = self._recording.file_of(meant)
-        if meant is None or path is None:
+
+        def finished() -> _ReadT | None:
+            meant = self._recording.find(track, sequence)
+            return None if meant is None else read(meant, self._file(look, meant))
+
+        found = await to_thread.run_sync(finished)
+        if found is None:
+            under_way = await self._recording.under_way.at(track, sequence)
+            if under_way is None:  # it may have got its row meanwhile
+                found = await to_thread.run_sync(finished)
+            else:
+                found = await to_thread.run_sync(lambda: read(under_way, self._file(look, under_way)))
+        if found is None:
             raise RecordingUnknown("there is no such segment", code="segment_unknown")
-        return meant, path
+        self._look(subject, access_id)  # it may be over meanwhile
+        return found
+
+    def _file(self, look: _Look, meant: Segment | SegmentUnderWay) -> Path:
+        path = None
+        if meant.begin < look.end and meant.end > look.begin:
+            path = self._recording.file_of(meant)
+        if path is None:
+            raise RecordingUnknown("there is no such segment", code="segment_unknown")
+        return path
 
     async def at(
         self, subject: Subject, access_id: str, stream_number: int, moments: Sequence[datetime]
@@ -226,9 +265,16 @@ class RecordedDesk:
         begin, end = max(min(moments), look.begin), min(max(moments) + _MOMENT, look.end)
         if begin >= end:
             return [None] * len(moments)
-        segments, _ = await self._told(look.channel_id, begin, end)
-        kept = [one for one in segments if one.track.stream_number == stream_number]
-        return [self._covering(kept, at) if begin <= at < end else None for at in moments]
+        found = await self._between(Track(look.channel_id, stream_number), begin, end)
+        return [self._covering(found, at) if begin <= at < end else None for at in moments]
+
+    async def one_at(self, track: Track, at: datetime) -> tuple[Segment | SegmentUnderWay, Path] | None:
+        """The segment of a moment, for who has put a look of their own on record."""
+        return self._covering(await self._between(track, at, at + _MOMENT), at)
+
+    async def _between(self, track: Track, begin: datetime, end: datetime) -> list[Segment | SegmentUnderWay]:
+        segments, _ = await self._told(track.channel_id, begin, end)
+        return [one for one in segments if one.track == track]
 
     def _covering(
         self, segments: Sequence[Segment | SegmentUnderWay], at: datetime
@@ -239,27 +285,41 @@ class RecordedDesk:
         return None
 
     def shown(self, subject: Subject, access_id: str, size_bytes: int) -> None:
-        """Pictures are given out under a look. Raises NotFound: it is over meanwhile."""
+        """Pictures or sound are given out under a look. Raises NotFound: it is over meanwhile."""
         self._look(subject, access_id).bytes_sent += size_bytes
 
-    async def send(self, part: Part) -> AsyncIterator[bytes]:
+    def whole(self, subject: Subject, access_id: str, part: Part) -> bytes | None:
+        """All bytes of a part that are there already, given out now; None when more must be read.
+
+        Raises:
+            NotFound: it is over meanwhile.
+        """
+        if not part.is_read:
+            return None
+        self.shown(subject, access_id, len(part.first))
+        return part.first
+
+    async def send(self, access_id: str, part: Part) -> AsyncIterator[bytes]:
         """The bytes, for as long as the look lasts."""
-        descriptor = await to_thread.run_sync(_opened, part.path)
+        descriptor = None
         try:
-            at = part.begin
-            while at < part.end:
-                look = self._looks.get(part.access_id)
+            at, piece = part.begin, part.first
+            while piece:
+                look = self._looks.get(access_id)
                 if look is None or look.outcome is not None:
                     self.counters["cut"] += 1
-                    return
-                piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
-                if not piece:
                     return
                 at += len(piece)
                 look.bytes_sent += len(piece)
                 yield piece
+                if at >= part.end:
+                    return
+                if descriptor is None:
+                    descriptor = await to_thread.run_sync(opened, part.path)
+                piece = await to_thread.run_sync(os.pread, descriptor, min(PIECE, part.end - at), at)
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
 
     async def leave(self, subject: Subject, access_id: str) -> None:
         """The look is over. Raises: NotFound."""
@@ -301,24 +361,3 @@ class RecordedDesk:
             self._end(access_id, AccessOutcome.INTERRUPTED)
         if self._closing:
             await asyncio.wait(self._closing)
-
-
-def _opened(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # It was finished in this moment.
-        return os.open(path_of(path), os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _range(asked: str | None, length: int) -> tuple[int, int]:
-    """The span of a single-range header (RFC 9110 14.2); the whole for anything else."""
-    found = _RANGE.fullmatch(asked or "")
-    if found is None or not any(found.groups()):
-        return 0, length
-    first, last = found.groups()
-    if first:
-        begin, end = int(first), min(int(last) + 1, length) if last else length
-    else:
-        begin, end = max(0, length - int(last)), length
-    return (begin, end) if begin < end else (0, length)

@@ -114,7 +114,7 @@ class PlaybackControl(Request):
 
     verb: Verb
     position: AwareDatetime | None = None
-    speed: Annotated[float, Field(ge=-4, le=4)] | None = None
+    speed: Annotated[float, Field(ge=-16, le=16)] | None = None
 
 
 class DownloadRequest(_Wish):

@@ -341,7 +341,12 @@ class RecordingService:
 
     async def segment(self, track: Track, sequence: int) -> Segment | None:
         """One segment that is still there."""
-        found = await self._read(lambda conn: store.segment_at(conn, track, sequence))
+        return await asyncio.to_thread(self.find, track, sequence)
+
+    def find(self, track: Track, sequence: int) -> Segment | None:
+        """As `segment`, for a thread that may block."""
+        with self._database.read() as conn:
+            found = store.segment_at(conn, track, sequence)
         return None if found is None or found.tombstone_id is not None else found
 
     async def link_of(self, track: Track, sequence: int) -> str | None:

@@ -59,6 +59,8 @@ class SegmentUnderWay:
     groups: tuple[SegmentGroup, ...]
     sha256: str = ""
     gap_reason: str = ""
+    device_pts_begin: int | None = None
+    device_pts_end: int | None = None
 
 
 def path_of(path: Path) -> Path:

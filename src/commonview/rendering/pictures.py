@@ -27,11 +27,11 @@ _US: Final = 1_000_000
 
 
 def still(arguments: dict[str, Any], _progress: Progress) -> tuple[dict[str, Any], bytes]:
-    """The last key frame at or before a moment of a file: ``place`` [path, offset_us, window or None].
+    """A picture of a file: ``place`` [path, offset_us, window or None], ``width`` (0 is its own), ``exact``.
 
-    ``width`` 0 is its own.
+    The last key frame at or before a moment; exactly: the very picture that is shown at it.
     """
-    frame, at_us = key_frame(*arguments["place"])
+    frame, at_us = picture(*arguments["place"], exact=arguments["exact"])
     image = _scaled(frame, arguments["width"])
     quality = _SMALL_QUALITY if arguments["width"] else _QUALITY
     return {"at_us": at_us, "width": image.width, "height": image.height}, _jpeg(image, quality)
@@ -51,7 +51,7 @@ def strip(arguments: dict[str, Any], progress: Progress) -> tuple[dict[str, Any]
             if place is None:
                 found.append(None)
                 continue
-            frame, at_us = key_frame(*place)
+            frame, at_us = picture(*place)
         except JobFailed:
             found.append(None)
             continue
@@ -60,9 +60,12 @@ def strip(arguments: dict[str, Any], progress: Progress) -> tuple[dict[str, Any]
     return {"at_us": found, "width": width, "height": height}, _jpeg(whole, _SMALL_QUALITY)
 
 
-def key_frame(path: str, offset_us: int, window: list[int] | None = None) -> tuple[VideoFrame, int]:
-    """The last key frame at or before a moment of a file, decoded, and where it is. Raises `JobFailed`.
+def picture(
+    path: str, offset_us: int, window: list[int] | None = None, *, exact: bool = False
+) -> tuple[VideoFrame, int]:
+    """The last key frame at or before a moment of a file, or exactly the last picture; and where it is.
 
+    Raises `JobFailed`.
     ``window`` [bytes of the beginning, offset, bytes]: the group it is in, in a file that is being written.
     """
     try:
@@ -73,13 +76,21 @@ def key_frame(path: str, offset_us: int, window: list[int] | None = None) -> tup
             stream = container.streams.video[0]
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.codec_context.thread_count = 1
-            stream.codec_context.skip_frame = "NONKEY"
+            if not exact:
+                stream.codec_context.skip_frame = "NONKEY"
             base = stream.time_base
             assert base is not None  # noqa: S101 - MP4 has one
             container.seek(int(offset_us / (base * _US)), stream=stream, backward=True)
+            found = None
             for frame in container.decode(stream):
-                at = frame.pts or 0
-                return frame, int(at * base * _US)
+                at_us = int((frame.pts or 0) * base * _US)
+                if found is not None and at_us > offset_us:
+                    break
+                found = frame, at_us
+                if not exact:
+                    break
+            if found is not None:
+                return found
     except FileNotFoundError as error:
         raise JobFailed("source_missing", "the recording is not on its disk") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:

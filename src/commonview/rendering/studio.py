@@ -70,20 +70,23 @@ class Studio:
         self._memory: OrderedDict[Hashable, Still | Strip] = OrderedDict()
         self._room = memory_bytes
 
-    async def still(self, place: Place, width: int = 0) -> Still:
-        """The last key frame at or before a place; `width` 0 is its own. Raises `RenderError`."""
-        key = (place.content, place.offset_us, width)
+    async def still(self, place: Place, width: int = 0, *, exact: bool = False) -> Still:
+        """The last key frame at or before a place, exactly: the very picture; `width` 0 is its own.
+
+        Raises `RenderError`.
+        """
+        key = (place.content, place.offset_us, width, exact)
         known = self._known(key)
         if isinstance(known, Still):
             return known
-        return self._keep(key, await self._still(_told(place), width))
+        return self._keep(key, await self._still(_told(place), width, exact=exact))
 
     async def latest(self, path: Path, width: int = 0, offset_us: int = 0) -> Still:
         """As `still`, of a file that may yet grow. Raises `RenderError`."""
         return await self._still([str(path), offset_us, None], width)
 
-    async def _still(self, place: Told, width: int) -> Still:
-        told, jpeg = await self.pool.run("still", {"place": place, "width": width})
+    async def _still(self, place: Told, width: int, *, exact: bool = False) -> Still:
+        told, jpeg = await self.pool.run("still", {"place": place, "width": width, "exact": exact})
         return Still(jpeg or b"", told["at_us"], told["width"], told["height"])
 
     async def strip(self, places: Sequence[Place | None], width: int, height: int) -> Strip:

@@ -72,6 +72,7 @@ class Fault(StrEnum):
     PRIVATE_PES = "private-pes"
     AUDIO_NEVER_SENT = "audio-never-sent"
     PES_LENGTHS_WRONG = "pes-lengths-wrong"
+    CLOCK_STEPS = "clock-steps"
     LOST_MARKER = "lost-marker"
     DOLLAR_FRAMING = "dollar-framing"
     FRAMING_LOST = "framing-lost"
@@ -300,6 +301,12 @@ CATALOGUE: Final[tuple[FaultEntry, ...]] = (
         _F.AUDIO_NEVER_SENT, 40, "announces G.711 audio and never sends it", "宣告有G.711音频但从不发送"
     ),
     FaultEntry(_F.PES_LENGTHS_WRONG, 41, "writes wrong lengths into PES headers", "PES头长度不规范"),
+    FaultEntry(
+        _F.CLOCK_STEPS,
+        0,
+        "sets its clock an hour on and back in the middle of a stream",
+        "推流中时钟前后跳变一小时",
+    ),
     FaultEntry(_F.LOST_MARKER, 42, "never sets the marker bit", "RTP marker位丢失"),
     FaultEntry(_F.DOLLAR_FRAMING, 43, "frames TCP media like RTSP", "TCP媒体采用$四字节封装"),
     FaultEntry(_F.FRAMING_LOST, 43, "loses its framing now and then", "TCP封装偶尔错位"),

@@ -25,6 +25,8 @@ GROUP_S: Final = 1
 
 _CLOCK_90K: Final = 90_000
 _PLAIN_SCALES: Final = (1.0, 2.0)
+_EVERY_PICTURE_UP_TO: Final = 4.0
+"""Faster, recorders send key frames only: nobody's line carries sixteen times a stream."""
 
 
 class Painter(Protocol):
@@ -35,7 +37,7 @@ class Painter(Protocol):
         """What the pictures are."""
         ...
 
-    def group(self, start: datetime) -> list[bytes]:
+    def group(self, start: datetime, *, key_only: bool = False) -> list[bytes]:
         """The pictures of the second that begins at `start`: Annex B, the first a key frame. May block."""
         ...
 
@@ -165,7 +167,8 @@ class RecordingPlayer:
         while 0 <= self._at < last_end:
             self._jumped = False
             second = seconds[self._at]
-            pictures = await asyncio.to_thread(self.recorder.painter.group, second)
+            key_only = not self.download_speed and abs(self.scale) > _EVERY_PICTURE_UP_TO
+            pictures = await asyncio.to_thread(self.recorder.painter.group, second, key_only=key_only)
             # At another speed devices send pictures only.
             sounds = self.recorder.painter.sounds(second) if self.scale == 1.0 else []
             for number, picture in enumerate(pictures):
@@ -224,12 +227,13 @@ class StillPainter:
 
     format = SourceFormat(StreamType.H264, 16, 16, 5.0)
 
-    def group(self, start: datetime) -> list[bytes]:
+    def group(self, start: datetime, *, key_only: bool = False) -> list[bytes]:
         """A key frame and four others."""
         key = b"\x00\x00\x00\x01\x67\x42\x00\x0a\x00\x00\x00\x01\x68\xce\x00\x00\x00\x01\x65" + bytes(
             [7] * 64
         )
-        return [key, *(b"\x00\x00\x00\x01\x41" + bytes([number] * 32) for number in range(1, 5))]
+        others = [] if key_only else range(1, 5)
+        return [key, *(b"\x00\x00\x00\x01\x41" + bytes([number] * 32) for number in others)]
 
     def sounds(self, _start: datetime) -> list[bytes]:
         """None."""

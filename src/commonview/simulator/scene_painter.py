@@ -36,8 +36,8 @@ class ScenePainter:
         """Every second sounds alike."""
         return self._sounds
 
-    def group(self, start: datetime) -> list[bytes]:
-        """The ten pictures of one second, the first a key frame."""
+    def group(self, start: datetime, *, key_only: bool = False) -> list[bytes]:
+        """The ten pictures of one second, the first a key frame; or that alone."""
         with self._drawing:
             if self._scene is None:  # the still part costs some 50 ms: only whoever plays something pays
                 self._scene = Scene(self._name, self.format.width, self.format.height, self._seed)
@@ -47,7 +47,7 @@ class ScenePainter:
             planes = plane_views(picture)
             self._scene.begin(planes)
             coded: list[bytes] = []
-            for number in range(_FPS):
+            for number in range(1 if key_only else _FPS):
                 self._scene.draw(planes, start.timestamp() % 3600 + number / _FPS, start.astimezone())
                 picture.pts = number
                 picture.pict_type = PictureType.NONE if number else PictureType.I

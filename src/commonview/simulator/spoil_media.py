@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from commonview.simulator.faults import Fault
@@ -14,6 +15,8 @@ from commonview.simulator.ts import PACKET_BYTES, PAYLOAD_TYPE, TsMuxer
 _FOREIGN_PAYLOAD_TYPE: Final = 100
 _LOSES_FRAMING_EVERY: Final = 40
 _SPOILS_PES_EVERY: Final = 6
+_CLOCK_STEPS_EVERY_90K: Final = 6 * 90_000
+_HOUR_90K: Final = 3600 * 90_000
 _MAP: Final = b"\x00\x00\x01\xbc"
 _VIDEO_PES: Final = b"\x00\x00\x01\xe0"
 _PRIVATE_PES: Final = b"\x00\x00\x01\xbd" + struct.pack("!H", 24) + b"\x80\x00\x00" + b"HKMI" + bytes(17)
@@ -38,7 +41,7 @@ def make_muxer(format_: SourceFormat, faults: Faults) -> Muxer:
     muxer = PsMuxer(format_.video, audio, with_map=not faults.omit_stream_map)
     if named & {Fault.PSM_MALFORMED, Fault.PRIVATE_PES, Fault.PES_LENGTHS_WRONG}:
         return _SpoiltPs(muxer, named)
-    return muxer
+    return _SteppingClock(muxer) if Fault.CLOCK_STEPS in named else muxer
 
 
 def make_packetiser(ssrc: int, payload_type: int, faults: Faults) -> RtpPacketiser:
@@ -49,6 +52,18 @@ def make_packetiser(ssrc: int, payload_type: int, faults: Faults) -> RtpPacketis
     if Fault.PAYLOAD_TYPE_100 in faults.named:
         payload_type = _FOREIGN_PAYLOAD_TYPE
     return RtpPacketiser(ssrc, payload_type, marks=Fault.LOST_MARKER not in faults.named)
+
+
+class _SteppingClock:
+    """The time stamps of a clock that somebody sets an hour on, and back again."""
+
+    def __init__(self, muxer: Muxer) -> None:
+        self._muxer = muxer
+
+    def pack(self, frame: Frame) -> bytes:
+        """See `Muxer`."""
+        ahead = frame.dts_90k // _CLOCK_STEPS_EVERY_90K % 2 * _HOUR_90K
+        return self._muxer.pack(replace(frame, pts_90k=frame.pts_90k + ahead, dts_90k=frame.dts_90k + ahead))
 
 
 class _SpoiltPs:

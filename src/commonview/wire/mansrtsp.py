@@ -6,8 +6,9 @@
     PAUSE RTSP/1.0         PauseTime: now
     TEARDOWN RTSP/1.0
 
-A Scale of 0.25 to 4, negative backwards; some recorders refuse "4.000000" (trap 47), so the shortest form
-with one decimal is written. Positions are seconds since the start of what the INVITE asked for.
+The standard names a Scale of 0.25 to 4, negative backwards; more can be asked, and a recorder may refuse it.
+Some refuse "4.000000" (trap 47), so the shortest form with one decimal is written. Positions are seconds
+since the start of what the INVITE asked for.
 """
 
 import re
@@ -21,9 +22,8 @@ VERSION: Final = "RTSP/1.0"
 MAX_BYTES: Final = 8 * 1024
 MAX_LINES: Final = 64
 MAX_SECONDS: Final = 100 * 366 * 86_400
-MIN_SPEED: Final = 0.25
-MAX_SPEED: Final = 4.0
-SCALES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+MIN_SPEED: Final = 0.125
+MAX_SPEED: Final = 16.0
 _MAX_READ_SPEED: Final = 256.0
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
 _CLOCK = re.compile(r"([0-9]{1,6}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{0,6})?)")

@@ -62,7 +62,7 @@ async def film(url: str, *flags: str, mux: str = "avi") -> Counter[str]:
 
 
 async def _counted(file: Path) -> Counter[str]:
-    """Every picture is decoded for it. VLC ends the file where it stands, in the middle of a packet perhaps."""
+    """Every picture is decoded for it. VLC ends the file where it stands."""
     command = ("ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames")
     probe = await asyncio.create_subprocess_exec(
         *command,

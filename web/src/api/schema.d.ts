@@ -1878,6 +1878,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded/still": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Recorded Still
+         * @description The very picture of a moment of a recording as JPEG, a look of its own. Nobody in it is covered up.
+         *
+         *     `X-Commonview-At` says when it was taken, `X-Commonview-Access` names its access record.
+         */
+        post: operations["take_recorded_still"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recorded/{access_id}": {
         parameters: {
             query?: never;
@@ -1981,6 +2003,51 @@ export interface paths {
          * @description Where in a segment its groups of pictures lie, for playing it by Range.
          */
         get: operations["get_recorded_index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/opening": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Opening
+         * @description The index of a segment and its group of pictures at a moment, microseconds from its beginning.
+         *
+         *     One way there and back is enough for a picture: four octets (big-endian) say how many octets the index
+         *     has, it follows in JSON as `.../index` gives it, and behind it come the bytes of the group.
+         */
+        get: operations["get_recorded_opening"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/sound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Sound
+         * @description The sound that begins in a span of a segment, in microseconds from its beginning, a minute at most.
+         *
+         *     Fragmented MP4 of its own that browsers play: AAC as it was recorded, G.711 exactly as FLAC.
+         */
+        get: operations["get_recorded_sound"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6304,6 +6371,32 @@ export interface components {
             segments: components["schemas"]["SegmentOut"][];
         };
         /**
+         * RecordedStillRequest
+         * @description The picture of a moment of a recording: a purpose and a reason, or a running grant.
+         */
+        RecordedStillRequest: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Channel Id */
+            channel_id: string;
+            /** Duration S */
+            duration_s?: number | null;
+            /** Grant Id */
+            grant_id?: string | null;
+            /** Purpose Id */
+            purpose_id?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * Stream Number
+             * @default 0
+             */
+            stream_number: number;
+        };
+        /**
          * RecordingKind
          * @description Why something was recorded (GB/T 28181-2022 A.2.6.7 Type).
          * @enum {string}
@@ -6635,6 +6728,7 @@ export interface components {
          *     ``groups`` are (begins, in microseconds from the beginning of the segment; offset; bytes). The bytes
          *     before ``init_bytes`` and any group can be appended to a player's buffer. Of one that ``is_open`` this is
          *     what is there now: ``end`` and the last group grow, always by whole pictures, and more groups come.
+         *     ``init`` are the bytes before ``init_bytes``, in base64 (RFC 4648 4).
          */
         SegmentIndexOut: {
             /** Audio Codec */
@@ -6659,6 +6753,8 @@ export interface components {
             ][];
             /** Height */
             height: number;
+            /** Init */
+            init: string;
             /** Init Bytes */
             init_bytes: number;
             /** Is Open */
@@ -6672,7 +6768,10 @@ export interface components {
          * SegmentOut
          * @description One segment, and where to fetch it under this access.
          *
-         *     One that ``is_open`` is not in the index yet and grows: end and bytes are those of now, without a hash.
+         *     ``begin`` and ``end`` are by the server's clock. ``device_pts_begin`` and ``device_pts_end`` are the time
+         *     stamps of the first and last picture by the device's own clock, 90 kHz as it sent them; None when it sent
+         *     none that could be believed. One that ``is_open`` is not in the index yet and grows: end and bytes are
+         *     those of now, without a hash.
          */
         SegmentOut: {
             /** Audio */
@@ -6686,6 +6785,10 @@ export interface components {
             bytes: number;
             /** Codec */
             codec: string;
+            /** Device Pts Begin */
+            device_pts_begin: number | null;
+            /** Device Pts End */
+            device_pts_end: number | null;
             /**
              * End
              * Format: date-time
@@ -14145,6 +14248,57 @@ export interface operations {
             };
         };
     };
+    take_recorded_still: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordedStillRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     list_recorded_segments: {
         parameters: {
             query?: {
@@ -14422,6 +14576,111 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SegmentIndexOut"];
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_opening: {
+        parameters: {
+            query: {
+                at_us: number;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_sound: {
+        parameters: {
+            query: {
+                begin_us: number;
+                end_us: number;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {

@@ -3,11 +3,14 @@ import { asApiError } from '@/api/errors'
 import { codecName } from '@/player/mime'
 
 import { correction, flows, onlyKeys } from './clock'
-import type { Standing } from './engine'
-import { pictures, standing } from './fragments'
+import { intoPictureMs, type Standing } from './engine'
+import { pictures, standing, type Pictures } from './fragments'
 import { discardable, groupAt, wanted, type Aim, type Group, type Held } from './groups'
+import { Edge, Growth } from './growth'
+import { Heads } from './heads'
 import { Library, type Head } from './library'
-import { before, goesOn, landing, lineOf, segmentAt, type Segment } from './line'
+import { goesOn, landing, lineOf, segmentAt, type Segment } from './line'
+import { RecordedSound } from './recordedSound'
 import { Screen, ScreenTrouble } from './screen'
 import { Watch } from './watch'
 
@@ -16,6 +19,8 @@ export interface Ask {
   rate: number
   /** Whether the clock moves just now. */
   moving: boolean
+  /** Whether it moves, or would if all pictures were there. */
+  going: boolean
 }
 
 export interface CameraTrouble {
@@ -26,6 +31,14 @@ export interface CameraTrouble {
 /** Pictures are fetched so far ahead of the clock, ms of recording at ordinary speed. */
 const aheadMs = 8000
 const ticksAMs = 90
+
+/** A group as it came: all of it, what was missing of it, or its key frame made to stand until the next one. */
+interface Brought extends Pictures {
+  group: Group
+  isWhole: boolean
+  /** Bytes of it that were there before. */
+  skipped: number
+}
 /** After a fault it is tried again; the server may be busy, a file may be gone. */
 const retryMs = 2000
 /** A place that the video element does not reach is asked for again after so long. */
@@ -34,39 +47,56 @@ const stuckMs = 1500
 export class Camera {
   readonly screen: Screen
   readonly watch: Watch
+  readonly sound: RecordedSound
   line: Segment[] = []
   trouble: CameraTrouble | null = null
   private readonly library = new Library()
-  private readonly heads = new Map<Segment, Head>()
+  private readonly heads: Heads
   private readonly held = new Map<string, Held>()
   private readonly heldGroups = new Map<string, Group>()
   private readonly times = new Map<string, number[]>()
-  private groups: Group[] = []
+  /** How many bytes of a group are in the buffer, and until when that is. */
+  private readonly reach = new Map<string, { bytes: number; until: number }>()
+  readonly growth: Growth
+  readonly edge = new Edge()
   private fetching: { groups: readonly Group[]; keysOnly: boolean; stop: AbortController } | null = null
-  private readonly learning = new Map<Segment, AbortController>()
+  private foreseen: number | null = null
   private quietUntil = 0
   private readonly appended = new Map<string, Held>()
   private aimedAt = Number.NaN
   private seekingSince = Number.NaN
   private evicting = false
   private closed = false
+  private last: Ask | null = null
 
-  /** `origin` is the moment that is zero for the video element, ms since 1970. */
-  constructor(private readonly origin: number, clockAt: (now: number) => number | null) {
+  /** `origin` is the moment that is zero for the video element, ms since 1970; `onNews` is called when something it waited for is there. */
+  constructor(private readonly origin: number, clockAt: (now: number) => number | null, private readonly onNews: () => void) {
     this.screen = new Screen(() => this.fail('playback_decode_error'))
     this.watch = new Watch(this.screen.video, origin, clockAt)
+    this.sound = new RecordedSound(origin)
+    this.heads = new Heads(this.library, {
+      onOpened: ({ head, group, bytes }) => this.put(head, [{ group, isWhole: true, skipped: 0, ...pictures(bytes) }]),
+      onNews,
+      onTrouble: (problem, stop, aim) => this.explain(problem, stop, aim),
+    })
+    this.growth = new Growth(this.library, {
+      onGrown: (segment, head) => this.grow(segment, head),
+      onTrouble: (problem, stop) => this.explain(problem, stop, null),
+    })
+    this.screen.video.addEventListener('seeked', () => {
+      if (this.last?.moving !== true) onNews()
+    })
   }
 
   /** What is recorded, as it is known now; the pictures that are there stay. */
   tell(segments: readonly Segment[], stream: number): void {
-    const known = new Map(this.line.map((one) => [`${one.stream}/${one.sequence}`, one]))
+    const known = new Map(this.line.map((one) => [`${one.stream}/${one.begin}`, one]))
     this.line = lineOf(segments, stream).map((one) => {
-      const same = known.get(`${one.stream}/${one.sequence}`)
-      return same === undefined ? one : Object.assign(same, { url: one.url })
+      const same = known.get(`${one.stream}/${one.begin}`)
+      return same === undefined ? one : Object.assign(same, one, { end: Math.max(same.end, one.end) })
     })
-    const kept = new Set(this.line)
-    for (const segment of [...this.heads.keys()]) if (!kept.has(segment)) this.heads.delete(segment)
-    this.collect()
+    this.heads.keep(this.line)
+    this.growth.isStale = false
     this.trouble = null
     this.quietUntil = 0
   }
@@ -75,16 +105,26 @@ export class Camera {
     return { line: this.line, ready: this.isReady(ask) }
   }
 
-  /** Shows the place, and fetches what comes next. Called at every tick. */
+  /** Somebody points at a moment and may go there: its index is fetched ahead. */
+  foresee(at: number | null): void {
+    this.foreseen = at
+  }
+
+  /** Shows the place, and fetches what comes next. Called at every tick, and at every news. */
   present(ask: Ask, now: number): void {
     if (this.closed) return
     const here = { ...ask, position: landing(this.line, ask.position) }
+    this.last = here
     this.fetchAround(here, now)
+    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.of(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
+    this.growth.follow(this.line, here.position, (segment) => this.heads.of(segment) !== undefined, now)
+    this.edge.look(this.line, here.position, this.has(here.position, this.keysOnly(here)))
     const { video } = this.screen
-    if (segmentAt(this.line, here.position) === null || !this.hasPictures(here)) {
+    if (segmentAt(this.line, here.position) === null || !this.has(here.position, this.keysOnly(here))) {
       if (!video.paused) video.pause()
       this.seekingSince = Number.NaN
-    } else if (this.isStuck(now) || !video.seeking) {
+      this.goAhead(here)
+    } else if (!video.seeking || !this.isFed() || this.isStuck(now)) {
       if (ask.moving && flows(ask.rate)) this.run(here)
       else this.rest(here)
     }
@@ -92,40 +132,50 @@ export class Camera {
 
   /** When the pictures around a moment are shown, ms, in order; those of whole groups only. */
   picturesAround(position: number): number[] {
-    const here = groupAt(this.groups, position)
+    const here = groupAt(this.heads.groups, position)
     if (here === null) return []
-    const at = this.groups.indexOf(here)
-    return [at - 1, at, at + 1].flatMap((index) => this.times.get(this.groups[index]?.id ?? '') ?? [])
+    const at = this.heads.groups.indexOf(here)
+    return [at - 1, at, at + 1].flatMap((index) => this.times.get(this.heads.groups[index]?.id ?? '') ?? [])
   }
 
   codecs(position: number): { name: string; width: number; height: number } | null {
     const segment = segmentAt(this.line, position)
-    const head = segment === null ? undefined : this.heads.get(segment)
+    const head = segment === null ? undefined : this.heads.of(segment)
     return head === undefined ? null : { name: codecName(head.mime), width: head.width, height: head.height }
   }
 
   close(): void {
     this.closed = true
     this.fetching?.stop.abort()
-    for (const stop of this.learning.values()) stop.abort()
+    this.heads.close()
+    this.growth.close()
     this.watch.close()
+    this.sound.close()
     this.screen.close()
   }
 
   // -- the picture
 
-  private hasPictures(ask: Ask): boolean {
-    const segment = segmentAt(this.line, ask.position)
-    const group = groupAt(this.groups, ask.position)
+  /** Whether the picture of a moment is in the buffer. */
+  private has(at: number, keysOnly: boolean): boolean {
+    const segment = segmentAt(this.line, at)
+    const group = groupAt(this.heads.groups, at)
     if (group === null || group.segment !== segment) return false
     const held = this.appended.get(group.id)
-    return held === 'whole' || (held === 'key' && this.keysOnly(ask))
+    if (segment?.open === true && at >= Math.min(segment.end, this.reach.get(group.id)?.until ?? 0)) return false
+    return held === 'whole' || held === 'part' || (held === 'key' && keysOnly)
+  }
+
+  /** Whether the element was sent to a place whose picture is there; if not, it may be sent elsewhere at any time. */
+  private isFed(): boolean {
+    return Number.isNaN(this.aimedAt) || this.has(this.aimedAt, true)
   }
 
   private isReady(ask: Ask): boolean {
     const here = { ...ask, position: landing(this.line, ask.position) }
     if (segmentAt(this.line, here.position) === null) return true
-    if (!this.hasPictures(here)) return false
+    if (!this.has(here.position, this.keysOnly(here))) return false
+    if (this.edge.stands && ask.rate > 0) return false
     const { video } = this.screen
     // What runs must have a picture to run on from; jumps are followed as fast as they can be.
     return !flows(ask.rate) || (!video.seeking && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA)
@@ -144,7 +194,7 @@ export class Camera {
   }
 
   private keysOnly(ask: Ask): boolean {
-    return ask.moving && onlyKeys(ask.rate)
+    return ask.going && onlyKeys(ask.rate)
   }
 
   private seconds(at: number): number {
@@ -164,18 +214,31 @@ export class Camera {
   private rest(ask: Ask): void {
     const { video } = this.screen
     if (!video.paused) video.pause()
-    const target = this.pictureFor(ask)
-    if (Math.abs(target - this.aimedAt) < 0.5) return
-    this.aimedAt = target
-    video.currentTime = this.seconds(target)
+    const { begin, end } = this.pictureFor(ask)
+    if (this.aimedAt < begin - 0.5 || this.aimedAt >= end - 0.5 || Number.isNaN(this.aimedAt)) this.send(begin + intoPictureMs)
   }
 
-  private pictureFor(ask: Ask): number {
-    const group = groupAt(this.groups, ask.position)
-    if (group === null) return ask.position
-    if (this.keysOnly(ask)) return group.begin + 1
-    const shown = (this.times.get(group.id) ?? []).findLast((one) => one <= ask.position + 0.5)
-    return shown === undefined ? Math.max(ask.position, group.begin + 1) : shown + 1
+  /** The element is sent on its way while the pictures come: its decoder is empty and waiting when they are there. */
+  private goAhead(ask: Ask): void {
+    if (ask.moving || segmentAt(this.line, ask.position) === null || Math.abs(this.aimedAt - ask.position) <= 2 * intoPictureMs) return
+    this.send(ask.position + intoPictureMs)
+  }
+
+  private send(to: number): void {
+    this.aimedAt = to
+    this.screen.video.currentTime = this.seconds(to)
+  }
+
+  /** From when until when the picture is shown that belongs to the moment asked for. */
+  private pictureFor(ask: Ask): { begin: number; end: number } {
+    const group = groupAt(this.heads.groups, ask.position)
+    if (group === null) return { begin: ask.position, end: ask.position + intoPictureMs }
+    if (this.keysOnly(ask)) return group
+    const times = this.times.get(group.id) ?? []
+    const index = times.findLastIndex((one) => one <= ask.position + 0.5)
+    const begin = times[index]
+    if (begin === undefined) return { begin: Math.max(ask.position, group.begin), end: group.end }
+    return { begin, end: times[index + 1] ?? group.end }
   }
 
   // -- fetching
@@ -183,7 +246,7 @@ export class Camera {
   private aim(ask: Ask): Aim {
     const keysOnly = this.keysOnly(ask)
     const speed = Math.max(1, Math.abs(ask.rate))
-    return { at: ask.position, direction: ask.rate < 0 ? -1 : 1, keysOnly, aheadMs: ask.moving ? aheadMs * Math.min(speed, keysOnly ? speed : 4) : aheadMs / 2 }
+    return { at: ask.position, direction: ask.rate < 0 ? -1 : 1, keysOnly, aheadMs: ask.going ? aheadMs * Math.min(speed, keysOnly ? speed : 4) : aheadMs / 2 }
   }
 
   private fetchAround(ask: Ask, now: number): void {
@@ -192,11 +255,12 @@ export class Camera {
     const inHole = segmentAt(this.line, asked.at) === null
     // In a hole, what comes behind it is made ready.
     const aim = inHole ? { ...asked, at: goesOn(this.line, asked.at, asked.direction) ?? asked.at } : asked
-    this.learn(aim)
+    this.letGo(aim)
+    this.heads.learn(this.line, aim, this.foreseen)
     this.discard(aim)
-    const here = groupAt(this.groups, aim.at)
+    const here = groupAt(this.heads.groups, aim.at)
     if (here === null || here.segment !== segmentAt(this.line, aim.at)) return
-    const next = wanted(this.groups, this.held, aim)
+    const next = wanted(this.heads.groups, this.held, aim)
     const first = next[0]
     if (first === undefined) return
     const current = this.fetching
@@ -211,71 +275,85 @@ export class Camera {
       .catch((problem: unknown) => this.explain(problem, stop, aim))
       .finally(() => {
         if (this.fetching?.stop === stop) this.fetching = null
+        this.onNews()
       })
+  }
+
+  /** Pictures that are under way for another place are no longer wanted. */
+  private letGo(aim: Aim): void {
+    const reach = 2 * (aim.aheadMs + aheadMs)
+    if (this.fetching?.groups.every((one) => one.end < aim.at - reach || one.begin > aim.at + reach) !== true) return
+    this.fetching.stop.abort()
+    this.fetching = null
   }
 
   private async bring(groups: readonly Group[], keysOnly: boolean, stop: AbortController): Promise<void> {
     const segment = groups[0]?.segment
-    const head = segment === undefined ? undefined : this.heads.get(segment)
+    const head = segment === undefined ? undefined : this.heads.of(segment)
     if (segment === undefined || head === undefined) return
-    const bytes = keysOnly && groups[0] !== undefined ? await this.library.key(segment.url, groups[0], stop.signal) : await this.library.whole(segment.url, groups, stop.signal)
+    // Of a group that grew only what is new.
+    const asked = groups.map((group) => ({ ...group, ...this.remaining(group) }))
+    const bytes = keysOnly && groups[0] !== undefined ? await this.library.key(segment.url, groups[0], stop.signal) : await this.library.whole(segment.url, asked, stop.signal)
     if (stop.signal.aborted || this.closed) return
-    const base = groups[0]?.offset ?? 0
-    const parts = groups.map((group) => {
-      const own = keysOnly ? bytes : bytes.subarray(group.offset - base, group.offset - base + group.bytes)
+    const base = asked[0]?.offset ?? 0
+    const parts = asked.map((rest, index) => {
+      const group = groups[index] ?? rest
+      const own = keysOnly ? bytes : bytes.subarray(rest.offset - base, rest.offset - base + rest.bytes)
       const isWhole = !keysOnly || own.byteLength >= group.bytes
-      return { group, isWhole, ...(isWhole ? pictures(own) : standing(own, (group.end - group.begin) * ticksAMs)) }
+      return { group, isWhole, skipped: group.bytes - rest.bytes, ...(isWhole ? pictures(own) : standing(own, (group.end - group.begin) * ticksAMs)) }
     })
-    const missing = parts.filter((one) => this.held.get(one.group.id) !== 'whole')
-    for (const { group, isWhole, bytes: content, times } of missing) {
+    await this.put(head, parts.filter((one) => this.held.get(one.group.id) !== 'whole'))
+  }
+
+  /** Into the buffer, group after group. */
+  private async put(head: Head, parts: readonly Brought[]): Promise<void> {
+    for (const { group, isWhole, skipped, bytes, times } of parts) {
+      const { begin } = group.segment
+      const before = skipped > 0 ? (this.times.get(group.id) ?? []) : []
       // Written down first: what is discarded meanwhile is taken out behind it.
       this.held.set(group.id, isWhole ? 'whole' : 'key')
       this.heldGroups.set(group.id, group)
-      if (isWhole) this.times.set(group.id, times.map((one) => segment.begin + one / ticksAMs))
+      if (isWhole) this.times.set(group.id, [...before, ...times.map((one) => begin + one / ticksAMs)])
       try {
-        await this.screen.append({ mime: head.mime, init: head.init, offset: this.seconds(segment.begin), bytes: content })
+        await this.screen.append({ mime: head.mime, init: head.init, offset: this.seconds(begin), bytes })
       } catch (problem) {
         this.forget(group)
         throw problem
       }
-      if (this.held.has(group.id)) this.appended.set(group.id, isWhole ? 'whole' : 'key')
-      this.aimedAt = Number.NaN
+      // Another picture than the key frame that stood there may be the one to be shown.
+      if (this.appended.get(group.id) === 'key') this.aimedAt = Number.NaN
+      const held = this.held.get(group.id)
+      if (held !== undefined) {
+        this.appended.set(group.id, held)
+        this.reach.set(group.id, { bytes: isWhole ? group.bytes : 0, until: group.end })
+      }
+      this.onNews()
     }
   }
 
-  /** Heads of the segments around the aim, a few at a time. */
-  private learn(aim: Aim): void {
-    const reach = aim.aheadMs + 1000
-    const [from, to] = aim.direction === 1 ? [aim.at - 1000, aim.at + reach] : [aim.at - reach, aim.at + 1000]
-    const here = segmentAt(this.line, aim.at)
-    if (here !== null) this.ask(here)
-    for (let index = Math.max(0, before(this.line, from)); index < this.line.length; index++) {
-      const segment = this.line[index]
-      if (segment === undefined || segment.begin > to) return
-      if (segment.end >= from) this.ask(segment)
+  /** What is not in the buffer of a group that grew. */
+  private remaining(group: Group): { offset: number; bytes: number } {
+    const there = this.held.get(group.id) === 'part' ? (this.reach.get(group.id)?.bytes ?? 0) : 0
+    return { offset: group.offset + there, bytes: group.bytes - there }
+  }
+
+  /** The segment that is being written has grown, and with it its last group. */
+  private grow(segment: Segment, head: Head): void {
+    if (this.closed) return
+    this.heads.renew(segment, head)
+    for (const group of head.groups) {
+      const there = this.reach.get(group.id)
+      if (this.heldGroups.has(group.id)) this.heldGroups.set(group.id, group)
+      if (there === undefined || there.bytes === 0 || this.held.get(group.id) !== 'whole') continue
+      if (there.bytes < group.bytes) {
+        this.held.set(group.id, 'part')
+        this.appended.set(group.id, 'part')
+      } else there.until = group.end
     }
-  }
-
-  private ask(segment: Segment): void {
-    if (this.heads.has(segment) || this.learning.has(segment) || this.learning.size >= 3) return
-    const stop = new AbortController()
-    this.learning.set(segment, stop)
-    this.library
-      .head(segment, stop.signal)
-      .then((head) => {
-        if (this.closed) return
-        this.heads.set(segment, head)
-        this.collect()
-      })
-      .catch((problem: unknown) => this.explain(problem, stop, null))
-      .finally(() => this.learning.delete(segment))
-  }
-
-  private collect(): void {
-    this.groups = [...this.heads.values()].flatMap((head) => head.groups).sort((first, second) => first.begin - second.begin)
   }
 
   private forget(group: Group): void {
+    this.reach.delete(group.id)
     this.held.delete(group.id)
     this.appended.delete(group.id)
     this.heldGroups.delete(group.id)

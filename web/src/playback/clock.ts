@@ -9,6 +9,8 @@ export interface Clock {
 
 /** Speeds offered, slowest to fastest; the same backwards. */
 export const speeds = [0.125, 0.25, 0.5, 1, 2, 4, 8, 16] as const
+/** All of them, fastest backwards first. */
+export const rates = [...speeds].reverse().map((one) => -one).concat([...speeds])
 /** Above this only key frames are shown. */
 export const everyPictureUpTo = 4
 
@@ -38,6 +40,12 @@ export function faster(rate: number, direction: 1 | -1): number {
   const size = rate * direction
   if (size < 1) return direction
   return direction * (speeds.find((one) => one > size) ?? 16)
+}
+
+/** As people write it: 1/4×, −2×. */
+export function rateText(rate: number): string {
+  const size = Math.abs(rate)
+  return `${rate < 0 ? '−' : ''}${size < 1 ? `1/${1 / size}` : size}×`
 }
 
 export function slower(rate: number): number {

@@ -12,8 +12,8 @@ export interface Group {
   bytes: number
 }
 
-/** What of a group is in the buffer. */
-export type Held = 'key' | 'whole'
+/** What of a group is in the buffer; one that is being written grows, and then only its beginning is there. */
+export type Held = 'key' | 'part' | 'whole'
 
 export interface Aim {
   at: number
@@ -30,7 +30,7 @@ export function groupsOf(segment: Segment, told: readonly (readonly [number, num
   return told.map(([beginUs, offset, bytes], index) => {
     const next = told[index + 1]
     return {
-      id: `${segment.stream}/${segment.sequence}/${index}`,
+      id: `${segment.stream}/${segment.begin}/${index}`,
       segment,
       begin: segment.begin + beginUs / 1000,
       end: next === undefined ? Math.max(segment.end, segment.begin + beginUs / 1000 + 1) : segment.begin + next[0] / 1000,

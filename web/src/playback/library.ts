@@ -1,9 +1,9 @@
-/** Bytes of recordings from the server: the head of a segment once, groups of pictures by Range. */
+/** Bytes of recordings from the server: the index of a segment once, groups of pictures by Range, or both in one answer. */
 import { errorFrom, unreachable } from '@/api/errors'
 import type { components } from '@/api/schema'
 
-import { concat, firstPictureEnd, pictureInit } from './fragments'
-import { groupsOf, type Group } from './groups'
+import { concat, firstPictureEnd, Malformed, pictureInit } from './fragments'
+import { groupAt, groupsOf, type Group } from './groups'
 import type { Segment } from './line'
 
 type SegmentIndex = components['schemas']['SegmentIndexOut']
@@ -11,14 +11,24 @@ type SegmentIndex = components['schemas']['SegmentIndexOut']
 export interface Head {
   mime: string
   codec: string
+  /** As `codec`, of the sound; empty without. */
+  audio: string
   init: Uint8Array<ArrayBuffer>
+  /** When its segment begins, by the index; and whether it is being written. */
+  begin: number
+  open: boolean
   groups: Group[]
   width: number
   height: number
 }
 
-/** `ftyp` and `moov` have some 1,500 octets: asked for beside the index, so that one way there and back is enough. */
-const initGuess = 4096
+/** A segment that nothing is known of, and the group of pictures at a moment of it. */
+export interface Opening {
+  head: Head
+  group: Group
+  bytes: Uint8Array<ArrayBuffer>
+}
+
 /** A key frame is fetched by as much as the largest seen, and some. */
 const leastKey = 64 * 1024
 
@@ -40,23 +50,46 @@ async function bytesOf(url: string, from: number, to: number, signal: AbortSigna
   return new Uint8Array(await response.arrayBuffer())
 }
 
+function headOf(segment: Segment, told: SegmentIndex): Head {
+  // What is being written has grown since it was listed.
+  if (segment.open) segment.end = Math.max(segment.end, Date.parse(told.end))
+  const init = Uint8Array.from(atob(told.init), (one) => one.charCodeAt(0))
+  return {
+    mime: `video/mp4; codecs="${told.video_codec}"`,
+    codec: told.video_codec,
+    audio: told.audio_codec,
+    init: pictureInit(init),
+    begin: Date.parse(told.begin),
+    open: told.is_open,
+    groups: groupsOf(segment, told.groups),
+    width: told.width,
+    height: told.height,
+  }
+}
+
+/** The index behind its length, then the bytes of the group that `at` lies in. Throws Malformed. */
+export function openingOf(segment: Segment, at: number, all: Uint8Array<ArrayBuffer>): Opening {
+  const size = all.byteLength < 4 ? Number.POSITIVE_INFINITY : new DataView(all.buffer, all.byteOffset).getUint32(0)
+  if (size > all.byteLength - 4) throw new Malformed('an index that is longer than what was sent')
+  const head = headOf(segment, JSON.parse(new TextDecoder().decode(all.subarray(4, 4 + size))) as SegmentIndex)
+  const group = groupAt(head.groups, at)
+  const bytes = all.subarray(4 + size)
+  if (group === null || bytes.byteLength !== group.bytes) throw new Malformed('not the group that was asked for')
+  return { head, group, bytes }
+}
+
 export class Library {
   private largestKey = leastKey
 
   async head(segment: Segment, signal: AbortSignal): Promise<Head> {
-    const early = bytesOf(segment.url, 0, initGuess, signal)
-    early.catch(() => undefined) // the index says it better
-    const told = (await (await asked(`${segment.url}/index`, signal)).json()) as SegmentIndex
-    let init = (await early).subarray(0, told.init_bytes)
-    if (init.byteLength < told.init_bytes) init = await bytesOf(segment.url, 0, told.init_bytes, signal)
-    return {
-      mime: `video/mp4; codecs="${told.video_codec}"`,
-      codec: told.video_codec,
-      init: pictureInit(init),
-      groups: groupsOf(segment, told.groups),
-      width: told.width,
-      height: told.height,
-    }
+    return headOf(segment, (await (await asked(`${segment.url}/index`, signal)).json()) as SegmentIndex)
+  }
+
+  /** One way there and back for what is needed to show a moment of a segment that nothing is known of. */
+  async opening(segment: Segment, at: number, signal: AbortSignal): Promise<Opening> {
+    const atUs = Math.max(0, Math.round((at - segment.begin) * 1000))
+    const response = await asked(`${segment.url}/opening?at_us=${atUs}`, signal)
+    return openingOf(segment, segment.begin + atUs / 1000, new Uint8Array(await response.arrayBuffer()))
   }
 
   /** Groups side by side in one segment. */

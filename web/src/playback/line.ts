@@ -8,6 +8,8 @@ export interface Segment {
   url: string
   /** Why something is missing in front of it; empty when it follows. */
   gapReason: string
+  /** Whether it is being written, or was just now: more comes behind its end. */
+  open: boolean
 }
 
 /** Less than this between two segments is no hole that anybody would see. */
@@ -42,14 +44,15 @@ export function before(line: readonly Segment[], at: number): number {
   return low - 1
 }
 
-/** The segment that holds a moment, or holds on just before a hole that nobody would see. */
+/** The segment that holds a moment, or holds on just before a hole that nobody would see, or will hold it. */
 export function segmentAt(line: readonly Segment[], at: number): Segment | null {
   const index = before(line, at)
   const one = line[index]
   if (one === undefined) return null
   if (at < one.end) return one
   const next = line[index + 1]
-  return next !== undefined && next.begin - one.end < followsMs ? one : null
+  if (next === undefined) return one.open ? one : null
+  return next.begin - one.end < followsMs ? one : null
 }
 
 /** The moment itself where something is recorded; in a hole that nobody sees, where it goes on. */

@@ -27,7 +27,7 @@ const searchPixels = 4000
 const freshMs = 60_000
 
 export function segmentOf(told: Told): Segment {
-  return { stream: told.stream_number, sequence: told.sequence, begin: Date.parse(told.begin), end: Date.parse(told.end), url: told.url, gapReason: told.gap_reason }
+  return { stream: told.stream_number, sequence: told.sequence, begin: Date.parse(told.begin), end: Date.parse(told.end), url: told.url, gapReason: told.gap_reason, open: told.is_open }
 }
 
 /** Looks side by side count as one. */
@@ -48,6 +48,27 @@ export function knownUntil(looks: readonly { from: number; to: number }[], at: n
   return here
 }
 
+/** So long after its end the newest segment is taken to go on: its successor shows when a second of it is on the disk. */
+const goesOnMs = 5000
+
+/** Each segment once, as far as it is known to have come: they are told apart by when they begin. */
+export function united(segments: readonly Segment[], now: number): Segment[] {
+  const all = new Map<string, Segment>()
+  for (const one of segments) {
+    const key = `${one.stream}/${one.begin}`
+    const other = all.get(key)
+    if (other === undefined || (other.open && !one.open) || (other.open === one.open && one.end >= other.end)) all.set(key, one)
+  }
+  const found = [...all.values()]
+  const newest = found.reduce((latest, one) => Math.max(latest, one.end), 0)
+  return found.map((one) => (one.end === newest && !one.open && now - one.end < goesOnMs ? { ...one, open: true } : one))
+}
+
+function same(one: readonly Segment[], other: readonly Segment[]): boolean {
+  const text = (list: readonly Segment[]) => list.map((each) => `${each.stream}/${each.begin}/${each.end}/${each.open}`).join()
+  return text(one) === text(other)
+}
+
 export class Looks {
   grant: LiveGrant | null = null
   private looks: Look[] = []
@@ -57,9 +78,7 @@ export class Looks {
   constructor(private readonly channelId: string) {}
 
   get segments(): Segment[] {
-    const all = new Map<string, Segment>()
-    for (const look of this.looks) for (const one of look.segments) all.set(`${one.stream}/${one.sequence}`, one)
-    return [...all.values()]
+    return united(this.looks.flatMap((look) => look.segments), serverNow())
   }
 
   get busy(): boolean {
@@ -154,13 +173,13 @@ export class Looks {
   async refresh(at: number): Promise<boolean> {
     const look = this.looks.findLast((one) => one.accessId !== '' && one.from <= at && one.to >= at)
     if (look === undefined) return false
-    const last = look.segments.at(-1)
-    const query = last === undefined ? {} : { from: new Date(Math.max(look.from, last.begin)).toISOString() }
+    const since = look.segments.find((one) => one.open) ?? look.segments.at(-1)
+    const query = since === undefined ? {} : { from: new Date(Math.max(look.from, since.begin)).toISOString() }
     const { segments } = await answer(api.GET('/api/recorded/{access_id}', { params: { path: { access_id: look.accessId }, query } }))
-    const known = new Set(look.segments.map((one) => `${one.stream}/${one.sequence}`))
-    const fresh = segments.map(segmentOf).filter((one) => !known.has(`${one.stream}/${one.sequence}`))
-    look.segments = [...look.segments, ...fresh]
-    return fresh.length > 0
+    const fresh = segments.map(segmentOf)
+    const before = look.segments
+    look.segments = united([...before.filter((one) => !one.open), ...fresh], Number.POSITIVE_INFINITY)
+    return fresh.length > 0 && !same(before, look.segments)
   }
 
   /** Throws the server's refusal when a look is over. */

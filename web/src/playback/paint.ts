@@ -6,6 +6,8 @@ import type { Line } from './useBands'
 
 export const axisPx = 24
 export const rowPx = 22
+/** What is being written reaches to now between two readings of the bands. */
+const renewedMs = 30_000
 
 export interface Scene {
   view: View
@@ -22,7 +24,7 @@ export interface Scene {
 
 const colours = {
   ground: '#090d11', row: '#10161c', lead: '#172029', line: '#25313c', tick: '#3a4a58', text: '#8fa1af', strong: '#e6edf2',
-  recorded: '#2f8ea0', device: '#6d7f5c', gap: '#8a3b33', event: '#f2b84b', future: '#0d1217', position: '#ffffff', hover: '#8fa1af',
+  recorded: '#2f8ea0', open: '#6cc3d3', device: '#6d7f5c', gap: '#8a3b33', event: '#f2b84b', future: '#0d1217', position: '#ffffff', hover: '#8fa1af',
   span: 'rgb(242 184 75 / 22%)',
 }
 
@@ -53,6 +55,7 @@ export function paint(canvas: CanvasRenderingContext2D, scene: Scene): void {
     }
     bands(row.line?.gaps, colours.gap, top + 8, 5, 1)
     bands(row.line?.recorded, colours.recorded, top + 4, 12, 1)
+    bands(row.line?.open.map(([from = 0, to = 0]) => [from, Math.max(to, scene.now - to < renewedMs ? scene.now : to)]), colours.open, top + 4, 12, 1)
     bands(row.device?.device, colours.device, top + 17, 3, 1)
     bands(row.line?.events, colours.event, top + 1, 3, 2)
   })

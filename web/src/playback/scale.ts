@@ -58,3 +58,8 @@ export function marks(view: View, most: number, offsetMs: number): Mark[] {
   }
   return found
 }
+
+/** Date and time of the place, as a field for them takes it. */
+export function localText(at: number): string {
+  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+}

@@ -10,6 +10,8 @@ export interface Line {
   gaps: number[][]
   events: number[][]
   device: number[][]
+  /** What of the recorded is being written. */
+  open: number[][]
   /** Why the device did not tell its own, a stable word. */
   device_failure: string | null
 }

@@ -6,6 +6,7 @@ import { asApiError } from '@/api/errors'
 import { RESYNC } from '@/api/events'
 import type { LiveGrant } from '@/api/types'
 import type { Terms } from '@/recordings/usePlayback'
+import { silent, type SoundState } from '@/sound/listening'
 import { useFeed } from '@/stores/feed'
 
 import { Camera, type Ask } from './camera'
@@ -15,7 +16,7 @@ import { Looks } from './looks'
 
 export const mostCameras = 16
 
-export type TileState = 'opening' | 'shown' | 'loading' | 'nothing' | 'ended'
+export type TileState = 'opening' | 'shown' | 'loading' | 'edge' | 'nothing' | 'ended'
 
 export interface PlayerTile {
   readonly id: number
@@ -33,6 +34,7 @@ export interface PlayerTile {
   offByMs: number | null
   seekMs: number | null
   codec: { name: string; width: number; height: number } | null
+  sound: SoundState
 }
 
 interface Held {
@@ -48,6 +50,8 @@ interface Held {
 const tickMs = 40
 /** What was finished lately is asked for this often while one looks at the newest. */
 const refreshMs = 3000
+/** And so often when a segment was finished, and the next one is waited for. */
+const soonMs = 500
 const nearNowMs = 10 * 60_000
 /** Looks that failed are opened again after so long. */
 const pauseMs = 5000
@@ -64,6 +68,7 @@ export function usePlayer() {
   let origin: number | null = null
   let lastId = 0
   let refreshedAt = 0
+  let hasNews = false
 
   const phase = computed(() => engine.value.phase)
   const rate = computed(() => engine.value.rate)
@@ -71,14 +76,36 @@ export function usePlayer() {
   /** How far the pictures on screen are apart, ms; null unless two or more run. */
   const skewMs = ref<number | null>(null)
   const lead = ref<number | null>(null)
+  /** Playback has come to the newest picture, and waits for more. */
+  const atEdge = ref(false)
 
-  const asked = (now: number): Ask => ({ position: place(engine.value, now), rate: engine.value.rate, moving: engine.value.phase === 'moving' })
+  const asked = (now: number): Ask => {
+    const { phase: is, rate: speed } = engine.value
+    return { position: place(engine.value, now), rate: speed, moving: is === 'moving', going: is === 'moving' || is === 'waiting' }
+  }
 
   function feed(event: Event): void {
     const now = performance.now()
     engine.value = advance(engine.value, event, now)
     if (event.type === 'seek') for (const { camera } of holds.values()) camera.watch.seek(event.to, 500, now)
-    show(now)
+    // A place whose pictures are not there stops the clock at once, not at the next tick.
+    if (event.type === 'seek' && holds.size > 0) tick()
+    else show(now)
+  }
+
+  /** Something that was waited for is there: it is shown now, and not at the next tick. */
+  function news(): void {
+    if (hasNews) return
+    hasNews = true
+    queueMicrotask(() => {
+      hasNews = false
+      tick()
+    })
+  }
+
+  /** Somebody points at a moment. */
+  function foresee(at: number | null): void {
+    for (const { camera } of holds.values()) camera.foresee(at)
   }
 
   /** Adds a camera at a moment. Throws the server's refusal, so that whoever asked can say it. */
@@ -92,11 +119,11 @@ export function usePlayer() {
       engine.value = { ...empty(performance.now()), rate: engine.value.rate }
       feed({ type: 'seek', to: at })
     }
-    const camera = new Camera(origin, (now) => (engine.value.phase === 'moving' ? place(engine.value, now) : null))
+    const camera = new Camera(origin, (now) => (engine.value.phase === 'moving' ? place(engine.value, now) : null), news)
     lastId += 1
     const tile: PlayerTile = shallowReactive({
       id: lastId, channelId, video: camera.screen.video, grant: looks.grant, state: 'opening', trouble: null, stream: 0, streams: [],
-      holes: [], shownAt: null, offByMs: null, seekMs: null, codec: null,
+      holes: [], shownAt: null, offByMs: null, seekMs: null, codec: null, sound: silent,
     })
     const held: Held = { tile, camera, looks, chosen: null, failedUntil: 0, ended: false }
     holds.set(tile.id, held)
@@ -132,6 +159,19 @@ export function usePlayer() {
     if (held === undefined) return
     held.chosen = stream
     tell(held)
+  }
+
+  /** One camera is heard at a time, unless others are asked for beside it. */
+  function listen(id: number, { on, also }: { on: boolean; also: boolean }): void {
+    for (const [other, { camera, tile }] of holds) {
+      if (other === id) camera.sound.want(on)
+      else if (on && !also) camera.sound.want(false)
+      tile.sound = camera.sound.state
+    }
+  }
+
+  function setVolume(id: number, volume: number): void {
+    holds.get(id)?.camera.sound.setVolume(volume)
   }
 
   /** Where the server gives a small picture of a moment of the camera that is looked at; null outside what was opened. */
@@ -181,7 +221,8 @@ export function usePlayer() {
   }
 
   function refresh(now: number, at: number): void {
-    if (now - refreshedAt < refreshMs || serverNow() - at > nearNowMs) return
+    const isStale = [...holds.values()].some((held) => held.camera.growth.isStale)
+    if (now - refreshedAt < (isStale ? soonMs : refreshMs) || serverNow() - at > nearNowMs) return
     refreshedAt = now
     for (const held of holds.values()) {
       if (held.ended) continue
@@ -217,6 +258,9 @@ export function usePlayer() {
       held.camera.present(ask, now)
       describe(held, ask)
     }
+    atEdge.value = engine.value.phase === 'waiting' && [...holds.values()].some((held) => held.camera.edge.stands)
+    // Nothing is written faster than it happens.
+    if (atEdge.value && engine.value.rate > 1) engine.value = advance(engine.value, { type: 'rate', rate: 1 }, now)
     const off = tiles.map((one) => one.offByMs).filter((one) => one !== null)
     skewMs.value = off.length > 1 && ask.moving ? Math.max(...off) - Math.min(...off) : null
   }
@@ -235,6 +279,7 @@ export function usePlayer() {
     tile.offByMs = camera.watch.offBy
     tile.seekMs = camera.watch.seekMs
     tile.codec = camera.codecs(ask.position)
+    tile.sound = camera.sound.state
     tile.state = stateOf(held, ask)
   }
 
@@ -242,7 +287,8 @@ export function usePlayer() {
     if (held.ended) return 'ended'
     if (!held.looks.isKnown(ask.position)) return 'loading'
     if (segmentAt(held.camera.line, ask.position) === null) return 'nothing'
-    return held.camera.standing(ask).ready ? 'shown' : 'loading'
+    if (held.camera.standing(ask).ready) return 'shown'
+    return held.camera.edge.stands ? 'edge' : 'loading'
   }
 
   const unlisten = useFeed().listen((event) => {
@@ -256,5 +302,5 @@ export function usePlayer() {
     for (const id of [...holds.keys()]) remove(id)
   })
 
-  return { tiles, lead, position, phase, rate, jumped, skewMs, feed, add, remove, chooseStream, stillAt, step }
+  return { tiles, lead, position, phase, rate, jumped, skewMs, atEdge, feed, add, remove, chooseStream, listen, setVolume, stillAt, step, foresee }
 }

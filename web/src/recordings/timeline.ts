@@ -1,4 +1,5 @@
 /** Arithmetic of the timeline: moments and pixels, what lies where. Pure; times are milliseconds since 1970. */
+import { faster, slower } from '@/playback/clock'
 
 export interface View {
   from: number
@@ -95,22 +96,7 @@ export function positionNow(told: { position: number; speed: number; flowing: bo
 
 // -- keys (J, K, L as editors have them)
 
-export const speeds = [-4, -2, -1, 0.25, 0.5, 1, 2, 4] as const
-export type Speed = (typeof speeds)[number]
-
-export type PlayCommand = { type: 'toggle' | 'pause' | 'download' } | { type: 'speed'; speed: Speed } | { type: 'seek'; byS: number }
-
-const forwards: readonly Speed[] = [0.25, 0.5, 1, 2, 4]
-
-export function faster(speed: number): Speed {
-  if (speed < 0) return 1
-  return forwards.find((one) => one > speed) ?? 4
-}
-
-export function slower(speed: number): Speed {
-  if (speed < 0) return 1
-  return forwards.findLast((one) => one < speed) ?? 0.25
-}
+export type PlayCommand = { type: 'toggle' | 'pause' | 'download' } | { type: 'speed'; speed: number } | { type: 'seek'; byS: number }
 
 /** J plays backwards, again faster; L forwards, again faster; K pauses; Space starts and stops; arrows seek. */
 export function playCommandOf(key: string, shift: boolean, speed: number, paused: boolean): PlayCommand | null {
@@ -120,12 +106,12 @@ export function playCommandOf(key: string, shift: boolean, speed: number, paused
     case 'k':
       return { type: 'pause' }
     case 'j':
-      return { type: 'speed', speed: speed === -1 ? -2 : speed <= -2 ? -4 : -1 }
+      return { type: 'speed', speed: paused ? -1 : faster(speed, -1) }
     case 'l':
-      return { type: 'speed', speed: paused || speed < 1 ? 1 : faster(speed) }
+      return { type: 'speed', speed: paused ? 1 : faster(speed, 1) }
     case '+':
     case '=':
-      return { type: 'speed', speed: faster(speed) }
+      return { type: 'speed', speed: faster(speed, speed < 0 ? -1 : 1) }
     case '-':
       return { type: 'speed', speed: slower(speed) }
     case 'ArrowLeft':

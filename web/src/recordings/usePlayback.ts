@@ -10,7 +10,7 @@ import { useWords } from '@/shell/words'
 import { Listening, silent, type SoundState } from '@/sound/listening'
 import { useFeed } from '@/stores/feed'
 
-import { positionNow, type Piece, type Speed } from './timeline'
+import { positionNow, type Piece } from './timeline'
 import type { Playback, PlaybackControl, PlaybackOpened } from './types'
 
 export type Terms = { purpose_id: string; reason: string; duration_s: number } | { grant_id: string }
@@ -159,7 +159,7 @@ export function usePlayback(channelId: () => string) {
   const pause = () => control({ verb: 'pause' })
   const resume = () => control({ verb: 'resume' })
   const seek = (to: number) => control({ verb: 'seek', position: new Date(to).toISOString() })
-  const setSpeed = (value: Speed) => control({ verb: 'speed', speed: value })
+  const setSpeed = (value: number) => control({ verb: 'speed', speed: value })
 
   function close(): void {
     const one = playback.value

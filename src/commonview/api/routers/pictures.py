@@ -47,6 +47,26 @@ async def take_live_still(
     return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
 
+class RecordedStillRequest(StillRequest):
+    """The picture of a moment of a recording: a purpose and a reason, or a running grant."""
+
+    at: AwareDatetime
+
+
+@router.post("/recorded/still", response_class=Response, responses=_JPEG)
+async def take_recorded_still(
+    body: RecordedStillRequest, context: Context, caller: Annotated[Caller, require(Action.RECORDING_VIEW)]
+) -> Response:
+    """The very picture of a moment of a recording as JPEG, a look of its own. Nobody in it is covered up.
+
+    `X-Commonview-At` says when it was taken, `X-Commonview-Access` names its access record.
+    """
+    wish = Wish(body.channel_id, body.purpose_id, body.reason, body.duration_s, body.grant_id)
+    access, when, still = await context.pictures.taken(caller.subject, wish, body.stream_number, body.at)
+    headers = {"X-Commonview-Access": access.record.id, AT: when.isoformat(), **_PRIVATE}
+    return Response(still.jpeg, media_type="image/jpeg", headers=headers)
+
+
 @router.get("/recorded/{access_id}/{stream_number}/still", response_class=Response, responses=_JPEG)
 async def get_recorded_still(
     access_id: Id,

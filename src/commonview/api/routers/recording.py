@@ -1,8 +1,9 @@
 """Central recordings: plans, the timeline, storage, holds, and looks at what was recorded."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -13,6 +14,13 @@ from commonview.api.context import ApiContext, Context
 from commonview.api.looks import Wish
 from commonview.api.schemas import Id, Items
 from commonview.api.schemas_network import LiveGrantOut
+from commonview.api.schemas_recorded import (
+    RecordedOut,
+    RecordedRequest,
+    RecordedSegments,
+    SegmentIndexOut,
+    SegmentOut,
+)
 from commonview.api.schemas_recording import (
     ChannelStandingOut,
     ClassIn,
@@ -26,11 +34,6 @@ from commonview.api.schemas_recording import (
     HoldRelease,
     PlanIn,
     PlanOut,
-    RecordedOut,
-    RecordedRequest,
-    RecordedSegments,
-    SegmentIndexOut,
-    SegmentOut,
     TimelineIn,
     TimelineOut,
     TombstoneOut,
@@ -43,6 +46,10 @@ from commonview.security import Action
 router = APIRouter(prefix="/api", tags=["recording"])
 
 _MOST_GAPS_SPAN = timedelta(days=366)
+_LONGEST_SEGMENT_US = 86_400_000_000
+_OPENING: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 # -- plans
@@ -289,15 +296,14 @@ async def get_recorded_segment(
     asked = request.headers.get("range")
     part = await context.recorded.part(caller.subject, access_id, stream_number, sequence, asked)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.end - part.begin)}
-    whole = (part.begin, part.end) == (0, part.length)
-    if not whole:
+    is_whole = (part.begin, part.end) == (0, part.length)
+    if not is_whole:
         headers["Content-Range"] = f"bytes {part.begin}-{part.end - 1}/{part.length}"
-    return StreamingResponse(
-        context.recorded.send(part),
-        status_code=200 if whole else 206,
-        headers=headers,
-        media_type="video/mp4",
-    )
+    status = 200 if is_whole else 206
+    at_once = context.recorded.whole(caller.subject, access_id, part)
+    if at_once is not None:
+        return Response(at_once, status, headers, media_type="video/mp4")
+    return StreamingResponse(context.recorded.send(access_id, part), status, headers, media_type="video/mp4")
 
 
 @router.get("/recorded/{access_id}/{stream_number}/{sequence}/index")
@@ -312,6 +318,59 @@ async def get_recorded_index(
     return SegmentIndexOut.of(
         await context.recorded.index(caller.subject, access_id, stream_number, sequence)
     )
+
+
+@router.get(
+    "/recorded/{access_id}/{stream_number}/{sequence}/opening",
+    response_class=StreamingResponse,
+    responses=_OPENING,
+)
+async def get_recorded_opening(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+    at_us: Annotated[int, Query(ge=0, le=_LONGEST_SEGMENT_US)],
+) -> Response:
+    """The index of a segment and its group of pictures at a moment, microseconds from its beginning.
+
+    One way there and back is enough for a picture: four octets (big-endian) say how many octets the index
+    has, it follows in JSON as `.../index` gives it, and behind it come the bytes of the group.
+    """
+    desk = context.recorded
+    index, part = await desk.opening(caller.subject, access_id, stream_number, sequence, at_us)
+    told = SegmentIndexOut.of(index).model_dump_json().encode()
+    front = len(told).to_bytes(4, "big") + told
+    at_once = desk.whole(caller.subject, access_id, part)
+    if at_once is not None:
+        return Response(front + at_once, media_type="application/octet-stream")
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield front
+        async for piece in desk.send(access_id, part):
+            yield piece
+
+    headers = {"Content-Length": str(len(front) + part.end - part.begin)}
+    return StreamingResponse(sent(), headers=headers, media_type="application/octet-stream")
+
+
+@router.get("/recorded/{access_id}/{stream_number}/{sequence}/sound", response_class=Response)
+async def get_recorded_sound(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+    begin_us: Annotated[int, Query(ge=0, le=_LONGEST_SEGMENT_US)],
+    end_us: Annotated[int, Query(ge=0, le=_LONGEST_SEGMENT_US)],
+) -> Response:
+    """The sound that begins in a span of a segment, in microseconds from its beginning, a minute at most.
+
+    Fragmented MP4 of its own that browsers play: AAC as it was recorded, G.711 exactly as FLAC.
+    """
+    found = await context.recorded.sound(caller.subject, access_id, stream_number, sequence, begin_us, end_us)
+    return Response(found.data, media_type=found.mime, headers={"Cache-Control": "no-store"})
 
 
 @router.delete("/recorded/{access_id}", status_code=204)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from commonview.network.history.source import HistorySource
     from commonview.network.history.steering import Steering
 
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, -1.0, -2.0, -4.0)
-"""What a playback may be told; GB/T 28181-2022 Annex B names 0.25 to 4, and backwards at least -1."""
+_FORWARDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+SPEEDS = (*_FORWARDS, *(-one for one in _FORWARDS))
+"""What a playback may be told. GB/T 28181-2022 Annex B names 0.25 to 4, and backwards at least -1; what a
+device makes of the others it says itself, and its word is shown."""
 
 LONGEST = timedelta(hours=24)
 OVER = (PlaybackState.FINISHED, PlaybackState.ENDED, PlaybackState.FAILED)
