@@ -81,6 +81,7 @@ async def _converted(node: CoreMediaNode, port: int, size: tuple[int, int], seco
     source.join()
     made.join()
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     delays = sorted(1000 * (at - source.at[ticks]) for ticks, at in made.at.items() if ticks in source.at)
     drops = 0 if taken is None else taken.drops
     print(

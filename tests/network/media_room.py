@@ -14,7 +14,7 @@ import httpx
 from commonview.media import CoreMediaNode, Ticket, ViewerProtocol, tickets
 from commonview.network import CatalogueState, LiveSession, SessionState, Step
 from commonview.simulator import Channel, Faults, SimulatedCamera
-from commonview.simulator.sources import CodecChoice, open_scene
+from commonview.simulator.sources import CodecChoice, SoundChoice, open_scene
 from tests.network.harness import DEVICE, LIMITS, Room, now, open_room, until
 from tests.nodes import core_node
 from tests.waiting import PATIENCE_S
@@ -36,12 +36,13 @@ async def media_room(
     rtp_port_min: int = 0,
     invite_timeout_s: int = 15,
     codec: CodecChoice = "as-is",
+    sound: SoundChoice = "none",
     more_settings: dict[str, object] | None = None,
     **camera: object,
 ) -> AsyncIterator[tuple[Room, SimulatedCamera, CoreMediaNode]]:
     """Open the room, start the camera, and wait until its channels are known."""
     node = core_node(KEY, ports=ports, first=rtp_port_min, media_timeout_s=media_timeout_s)
-    source = open_scene("north gate", size=(160, 120), fps=10, codec=codec)
+    source = open_scene("north gate", size=(160, 120), fps=10, codec=codec, sound=sound)
     try:
         async with open_room(
             folder,

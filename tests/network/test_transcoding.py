@@ -166,6 +166,21 @@ async def test_a_camera_that_sends_h264_after_all_is_passed_on_as_it_is(tmp_path
         await viewer.leave()
 
 
+async def test_the_sound_of_the_camera_goes_with_the_converted_picture(tmp_path: Path) -> None:
+    async with media_room(tmp_path, "tcp-passive", codec="h265", sound="g711a") as (room, _, node):
+        viewer = await watch(room, node, "one")
+        await viewer.fragments(3)
+        [at_work] = transcodes(room).transcodes()
+        await until(lambda: "g711a" in _tracks(node, at_work.stream_id))
+        assert any(track.startswith("avc1") for track in _tracks(node, at_work.stream_id))
+        await viewer.leave()
+
+
+def _tracks(node: CoreMediaNode, stream_id: str) -> tuple[str, ...]:
+    stats = node.stream_stats(stream_id)
+    return () if stats is None else stats.tracks
+
+
 async def test_a_camera_that_is_not_there_fails_as_for_everybody(tmp_path: Path) -> None:
     async with media_room(tmp_path, "tcp-passive", codec="h265") as (room, camera, _):
         await camera.__aexit__(None, None, None)

@@ -76,6 +76,11 @@ describe.each(languages)('in %s the console has words for', (language) => {
     expect(Object.keys(words.subscription.status).sort()).toEqual(enumOf('SubscriptionStatus').sort())
   })
 
+  test('every state of a transcoder', () => {
+    const words = language === 'en' ? en.statistics : zh.statistics
+    expect(Object.keys(words.transcoder).sort()).toEqual(enumOf('TranscoderState').sort())
+  })
+
   test('every failure of a live session: what, probable cause and next check', async () => {
     expect([...failureCodes].sort()).toEqual(enumOf('FailureCode').sort())
     const { failure } = await within(language, useFailureWords)
