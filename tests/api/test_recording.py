@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from commonview.foundation.database import stored_time
-from commonview.media import SegmentGroup, SegmentHead
+from commonview.media import SegmentGroup, SegmentHead, SegmentSound
 from commonview.recording import Segment, Track
 from commonview.recording.bands import Bands
 from commonview.recording.index import Finished, SegmentIndex
@@ -276,11 +276,45 @@ async def test_a_player_is_told_where_the_groups_of_pictures_lie(
     assert (await client.get(url)).status_code == 404, "the look is over"
 
 
+async def test_sound_is_given_out_a_minute_at_a_time_and_counted(
+    made: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def sound(path: Path, begin_us: int, end_us: int, *, readable: int | None) -> SegmentSound | None:
+        assert readable is None, "it is finished"
+        asked.append((begin_us, end_us))
+        return None if begin_us else SegmentSound('audio/mp4; codecs="flac"', b"a tone")
+
+    monkeypatch.setattr("commonview.api.recorded_files.segment_sound", sound)
+    indexed(made)
+    client = await made.signed_in(Role.INVESTIGATOR)
+    opened = (await look(client, made)).json()
+    url = opened["segments"][1]["url"] + "/sound"
+    heard = await client.get(url, params={"begin_us": 0, "end_us": 4_000_000})
+    assert (heard.status_code, heard.content) == (200, b"a tone")
+    assert heard.headers["content-type"] == 'audio/mp4; codecs="flac"'
+    silent = await client.get(url, params={"begin_us": 1, "end_us": 2})
+    assert (silent.status_code, silent.json()["error"]["code"]) == (404, "segment_without_sound")
+    for begin_us, end_us in [(0, 60_000_001), (5, 5), (6, 5), (-1, 5)]:
+        refused = await client.get(url, params={"begin_us": begin_us, "end_us": end_us})
+        assert refused.status_code == 422
+    assert asked == [(0, 4_000_000), (1, 2)]
+    span = {"begin_us": 0, "end_us": 4_000_000}
+    supervisor = await made.signed_in(Role.SUPERVISOR)
+    assert (await supervisor.get(url, params=span)).status_code in {403, 404}, "somebody else's look"
+    await client.delete(f"/api/recorded/{opened['access_id']}")
+    assert (await client.get(url, params=span)).status_code == 404, "the look is over"
+    await until(lambda: [one.bytes_sent for one in records(made)] == [len(b"a tone")])
+
+
 async def test_a_damaged_file_is_said_to_be_one(made: Harness) -> None:
     indexed(made)
     client = await made.signed_in(Role.INVESTIGATOR)
     url = (await look(client, made)).json()["segments"][0]["url"]
     answer = await client.get(url + "/index")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "segment_unreadable")
+    answer = await client.get(url + "/sound", params={"begin_us": 0, "end_us": 1})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "segment_unreadable")
     for disk in made.context.recording.disks.disks().values():
         for path in Path(disk.root).rglob("*.mp4"):

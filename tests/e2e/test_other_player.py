@@ -56,6 +56,16 @@ def test_the_address_of_a_camera_opens_in_another_program(
     console.see("other-player-hls").check()
     wait_for(lambda: ".m3u8" in address.input_value(), "the address by HLS")
     assert _decodes(address.input_value())
+    console.see("other-player-http-flv").check()
+    wait_for(lambda: re.match(r"http://.*\.flv\?", address.input_value()), "the address by FLV")
+    expect(console.see("other-player-codecs")).to_contain_text("H.265")
+    console.shot("other-player-flv")
+    assert console.accessibility_faults() == []
+    assert _decodes(address.input_value())
+    console.see("other-player-ws-flv").check()
+    wait_for(
+        lambda: re.match(r"ws://.*\.flv\?", address.input_value()), "the address by FLV over a WebSocket"
+    )
     console.see("other-player-http").check()
     wait_for(lambda: ".mp4" in address.input_value(), "the address by HTTP")
     console.shot("other-player-http")
@@ -71,4 +81,4 @@ def test_the_address_of_a_camera_opens_in_another_program(
     console.see("other-player").click()
     expect(console.see("other-player-dialog")).to_contain_text("the picture beside the page")
     records = yard.sign_in(SUPERVISOR).get("/api/access-records").json()["items"]
-    assert {"rtsp", "http"} <= {record["protocol"] for record in records}
+    assert {"rtsp", "hls", "http", "http-flv", "ws-flv"} <= {record["protocol"] for record in records}

@@ -47,7 +47,10 @@ class Recorder:
         for packet in self._packetizer.packets(pack, pts):
             self._socket.sendall(struct.pack(">H", len(packet)) + packet)
 
-    def play(self, count: int, codec: str = "h264", sound: str | None = None) -> None:
+    def play(
+        self, count: int, codec: str = "h264", sound: str | None = None, silent_from: int | None = None
+    ) -> None:
+        """Pictures with their sound, which stops with the picture of this number."""
         track = () if sound is None else tone(sound, count // 25)
         # A packet of G.711 has 40 ms as a picture has, one of AAC 64.
         step = 5760 if sound == "aac" else TICK
@@ -57,9 +60,13 @@ class Recorder:
             if sound is None:
                 self.send(program_stream(moved, codec), moved.pts)
                 continue
+            until = count if silent_from is None else silent_from
             due = range(-(-number * TICK // step), -(-(number + 1) * TICK // step))
             self.send(
-                with_sound(moved, sound, [(n * step, track[n]) for n in due if n < len(track)]), moved.pts
+                with_sound(
+                    moved, sound, [(n * step, track[n]) for n in due if n < len(track) and number < until]
+                ),
+                moved.pts,
             )
 
 

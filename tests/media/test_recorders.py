@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from commonview.media import (
@@ -27,9 +28,11 @@ from commonview.media import (
     scan_segment,
     segment_groups,
     segment_index,
+    segment_sound,
 )
 from tests.media.conftest import EventLog
 from tests.media.test_files import TICK, Recorder, wait_for_pictures
+from tests.media.test_sound import pcm, samples
 
 SECOND = 25
 
@@ -127,6 +130,39 @@ def test_sound_is_in_the_segments_from_the_second_on(
     found = probed(segments[1].path)
     kinds = [stream["codec_type"] for stream in found["streams"]]
     assert kinds == ["video", "audio"]
+
+
+@pytest.mark.parametrize("codec", ["alaw", "ulaw", "aac"])
+def test_recorded_sound_is_given_back_as_browsers_play_it(
+    node: CoreMediaNode, log: EventLog, camera: Recorder, tmp_path: Path, codec: str
+) -> None:
+    path = Path(recorded(node, log, camera, tmp_path, 6, sound=codec)[1].path)
+    whole = segment_sound(path, 0, 60_000_000)
+    assert whole is not None
+    assert whole.mime == f'audio/mp4; codecs="{"mp4a.40.2" if codec == "aac" else "flac"}"'
+    heard = samples(whole.data)
+    if codec == "aac":
+        assert len(heard) > 1.8 * 16_000
+    else:
+        sent = pcm(codec, 6 * SECOND)
+        places = range(0, len(sent) - len(heard) + 1, 320)
+        assert len(heard) > 1.8 * 8000
+        assert any(np.array_equal(heard, sent[at : at + len(heard)]) for at in places)
+    # Piece by piece it is the same.
+    init = whole.data.index(b"moof") - 4
+    pieces = [segment_sound(path, at * 700_000, (at + 1) * 700_000) for at in range(4)]
+    runs = b"".join(one.data[init:] for one in pieces if one is not None)
+    assert np.array_equal(samples(whole.data[:init] + runs), heard)
+
+
+def test_a_segment_without_sound_gives_none(
+    node: CoreMediaNode, log: EventLog, camera: Recorder, tmp_path: Path
+) -> None:
+    path = Path(recorded(node, log, camera, tmp_path, 2)[0].path)
+    assert segment_sound(path, 0, 60_000_000) is None
+    path.write_bytes(b"no segment")
+    with pytest.raises(OSError, match="not a readable segment"):
+        segment_sound(path, 0, 60_000_000)
 
 
 def test_a_cut_off_segment_is_mended_and_plays(

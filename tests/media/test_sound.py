@@ -87,11 +87,11 @@ def samples(file: bytes) -> NDArray[np.int16]:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
 
 
-def pcm(codec: str) -> NDArray[np.int16]:
+def pcm(codec: str, pictures: int = PICTURES) -> NDArray[np.int16]:
     decoder = av.CodecContext.create({"alaw": "pcm_alaw", "ulaw": "pcm_mulaw"}[codec], "r")
     assert isinstance(decoder, av.AudioCodecContext)
     decoder.sample_rate, decoder.layout = 8000, "mono"
-    packets = [av.Packet(data) for data in tone(codec, PICTURES // 25)]
+    packets = [av.Packet(data) for data in tone(codec, pictures // 25)]
     return np.concatenate([frame.to_ndarray()[0] for packet in packets for frame in decoder.decode(packet)])
 
 

@@ -69,6 +69,19 @@ impl AacConfig {
         Self::RATES.get(index).copied().unwrap_or(0)
     }
 
+    /// What such an `AudioSpecificConfig` says; `None` when it does not say it in two octets, as [`Self::specific_config`] does.
+    pub fn of([first, second]: [u8; 2]) -> Option<Self> {
+        let config = Self {
+            object_type: first >> 3,
+            frequency_index: (first & 7) << 1 | second >> 7,
+            channels: second >> 3 & 15,
+        };
+        let is_known = (1..=4).contains(&config.object_type)
+            && (1..=7).contains(&config.channels)
+            && config.sample_rate() > 0;
+        is_known.then_some(config)
+    }
+
     /// The `AudioSpecificConfig` of this track.
     pub fn specific_config(&self) -> [u8; 2] {
         [
@@ -326,6 +339,9 @@ mod tests {
         });
         assert_eq!(read, Some((Bytes::from(vec![1, 2]), Some(config))));
         assert_eq!(config.specific_config(), [0x14, 0x08]);
+        assert_eq!(AacConfig::of([0x14, 0x08]), Some(config));
+        assert_eq!(AacConfig::of([0x14, 0x00]), None, "no channels");
+        assert_eq!(AacConfig::of([0x2c, 0x08]), None, "an extension follows");
         assert_eq!(config.adts_header(1 << 13), None);
     }
 

@@ -33,6 +33,16 @@ impl AudioTrack {
         }
     }
 
+    /// The name in a MIME type (RFC 6381), as browsers know it.
+    pub fn codecs(self) -> String {
+        match self {
+            AudioTrack::Aac(config) => format!("mp4a.40.{}", config.object_type),
+            AudioTrack::Alaw => "alaw".to_owned(),
+            AudioTrack::Ulaw => "ulaw".to_owned(),
+            AudioTrack::Flac => "flac".to_owned(),
+        }
+    }
+
     /// The track that could hold this frame as it is.
     pub fn of(frame: &AudioFrame) -> Option<AudioTrack> {
         match frame.codec {

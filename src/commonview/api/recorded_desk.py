@@ -26,6 +26,7 @@ from commonview.api.recorded_files import (
     opened,
     read_contents,
     read_part,
+    read_sound,
     read_span,
 )
 from commonview.recording import (
@@ -41,11 +42,13 @@ from commonview.security import AccessOutcome, Action, NotFound, OpenedAccess, S
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from commonview.media import SegmentSound
     from commonview.network import NetworkService
 
 _LONGEST_S: Final = 31 * 86400
 _INDEXES_KEPT: Final = 2000
 """Of finished segments, a minute each as a rule: they are asked for again and again while somebody scrubs."""
+_LONGEST_SOUND_US: Final = 60_000_000
 _MOMENT: Final = timedelta(microseconds=1)
 _ReadT = TypeVar("_ReadT")
 
@@ -188,6 +191,26 @@ class RecordedDesk:
             self._indexes.popitem(last=False)
         return index, part
 
+    async def sound(
+        self, subject: Subject, access_id: str, stream_number: int, sequence: int, begin_us: int, end_us: int
+    ) -> SegmentSound:
+        """The sound that begins in a span of a segment, as browsers play it.
+
+        Raises:
+            NotFound: no such look of one's own, or it is over.
+            RecordingInvalid: no span, or more than a minute.
+            RecordingUnknown: no such segment in it, it cannot be read, or browsers play no sound of it.
+        """
+        if not 0 < end_us - begin_us <= _LONGEST_SOUND_US:
+            raise RecordingInvalid("sound is given out for a minute at most", field="end_us")
+
+        def read(meant: Segment | SegmentUnderWay, path: Path) -> SegmentSound:
+            return read_sound(meant, path, begin_us, end_us)
+
+        found = await self._read(subject, access_id, stream_number, sequence, read)
+        self.shown(subject, access_id, len(found.data))
+        return found
+
     def _look(self, subject: Subject, access_id: str) -> _Look:
         look = self._looks.get(access_id)
         if look is None or look.account_id != subject.account_id or look.outcome is not None:
@@ -262,7 +285,7 @@ class RecordedDesk:
         return None
 
     def shown(self, subject: Subject, access_id: str, size_bytes: int) -> None:
-        """Pictures are given out under a look. Raises NotFound: it is over meanwhile."""
+        """Pictures or sound are given out under a look. Raises NotFound: it is over meanwhile."""
         self._look(subject, access_id).bytes_sent += size_bytes
 
     def whole(self, subject: Subject, access_id: str, part: Part) -> bytes | None:

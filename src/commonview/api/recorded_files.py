@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from commonview.media import SegmentGroup, SegmentHead, segment_groups
+from commonview.media import SegmentGroup, SegmentHead, SegmentSound, segment_groups, segment_sound
 from commonview.recording import RecordingUnknown, Segment, SegmentUnderWay
 from commonview.recording.under_way import path_of
 
@@ -93,6 +93,20 @@ def read_span(path: Path, begin: int, end: int, *, length: int = 0) -> Part:
         return Part(path, begin, end, length, _span(path, begin, end))
     except OSError as error:
         raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+
+
+def read_sound(segment: Segment | SegmentUnderWay, path: Path, begin_us: int, end_us: int) -> SegmentSound:
+    """The sound that begins in a span. Raises `RecordingUnknown`, also where browsers play none of it."""
+    readable = segment.bytes if isinstance(segment, SegmentUnderWay) else None
+    try:
+        found = segment_sound(path_of(path), begin_us, end_us, readable=readable)
+    except FileNotFoundError as error:
+        raise RecordingUnknown("the segment is not on its disk", code="segment_unknown") from error
+    except OSError as error:
+        raise RecordingUnknown(str(error), code="segment_unreadable") from error
+    if found is None:
+        raise RecordingUnknown("no sound that browsers play", code="segment_without_sound")
+    return found
 
 
 def opened(path: Path) -> int:

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Self
 
 from commonview.conformance.errors import ConformanceError, Skip
 from commonview.conformance.heard import Heard, items_of, read
 from commonview.conformance.journal import Journal
 from commonview.conformance.registrar import Attempt, Registrar, Step, user_of
+from commonview.conformance.role import Role
 from commonview.network.sip_endpoint import (
     Flow,
     InviteResult,
@@ -73,10 +72,11 @@ class Answer:
         return self.messages[-1] if self.messages else None
 
 
-class Station:
+class Station(Role):
     """`async with Station(settings, journal) as station:`. One device registers; then it is asked."""
 
     def __init__(self, settings: StationSettings, journal: Journal) -> None:
+        super().__init__()
         self.settings = settings
         self.journal = journal
         self.registrar = Registrar(
@@ -97,9 +97,7 @@ class Station:
             public_host="",
             user_agent="Commonview-Conformance",
         )
-        self._news = asyncio.Condition()
         self._sn = 0
-        self._chores: set[asyncio.Task[None]] = set()
         self._page_unanswered = False
 
     async def __aenter__(self) -> Self:
@@ -114,38 +112,6 @@ class Station:
             reason = error.strerror or str(error)
             raise ConformanceError(f"cannot listen on {host}:{port}: {reason}; choose --listen") from error
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for chore in list(self._chores):
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
-        await self.endpoint.close()
-
-    # Waiting
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether `condition` came true in time; looked at whenever something arrives."""
-        try:
-            async with asyncio.timeout(timeout_s), self._news:
-                await self._news.wait_for(condition)
-        except TimeoutError:
-            return False
-        return True
-
-    def _tell(self) -> None:
-        async def tell() -> None:
-            async with self._news:
-                self._news.notify_all()
-
-        self.spawn(tell())
-
-    def spawn(self, work: object) -> None:
-        """Run a coroutine beside; it ends with the station."""
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
 
     # The device
 
@@ -196,12 +162,12 @@ class Station:
             transaction.respond(200)
         else:
             transaction.respond(405, headers=[("Allow", ALLOW)])
-        self._tell()
+        self.tell()
 
     def take_notify(self, transaction: ServerTransaction) -> None:
         """A NOTIFY of a subscription of ours."""
         self._take_message(transaction, max(0, self.journal.mark() - 1))
-        self._tell()
+        self.tell()
 
     def _take_message(self, transaction: ServerTransaction, note: int) -> None:
         in_call = transaction.dialog is not None

@@ -9,13 +9,13 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Self
 
 from commonview.conformance.errors import ConformanceError
 from commonview.conformance.heard import Heard, read
 from commonview.conformance.journal import Journal
 from commonview.conformance.registrar import user_of
+from commonview.conformance.role import Role
 from commonview.network.sip_endpoint import Flow, ServerTransaction, SipEndpoint, SipEndpointError
 from commonview.wire import manscdp
 from commonview.wire.manscdp import (
@@ -56,10 +56,11 @@ class VisitorSettings:
     tls: ssl.SSLContext | None = None
 
 
-class Visitor:
+class Visitor(Role):
     """`async with Visitor(settings, journal) as visitor:`. Nothing is sent that nobody asked for."""
 
     def __init__(self, settings: VisitorSettings, journal: Journal) -> None:
+        super().__init__()
         self.settings = settings
         self.journal = journal
         self.heard: deque[Heard] = deque(maxlen=_KEPT)
@@ -75,8 +76,6 @@ class Visitor:
         self._tag = secrets.token_hex(6)
         self._cseq = 0
         self._sn = 0
-        self._news = asyncio.Condition()
-        self._chores: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         settings = self.settings
@@ -93,23 +92,6 @@ class Visitor:
             await self.endpoint.close()
             raise ConformanceError(f"cannot reach {settings.host}:{settings.port}: {error}") from error
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for chore in list(self._chores):
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
-        await self.endpoint.close()
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether `condition` came true in time."""
-        try:
-            async with asyncio.timeout(timeout_s), self._news:
-                await self._news.wait_for(condition)
-        except TimeoutError:
-            return False
-        return True
 
     # What the platform sends
 
@@ -133,17 +115,7 @@ class Visitor:
             transaction.respond(489)
         else:
             transaction.respond(486 if request.method == "INVITE" else 405)
-        self.spawn(self._tell())
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
-
-    def spawn(self, work: object) -> None:
-        """Run a coroutine beside; it ends with the visitor."""
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        self.tell()
 
     def _spawn(self, query: Message) -> None:
         answers = self.answers_to(query)

@@ -82,11 +82,13 @@ from commonview.media.segments import (
     SegmentFragment,
     SegmentGroup,
     SegmentHead,
+    SegmentSound,
     hash_segment,
     mend_segment,
     scan_segment,
     segment_groups,
     segment_index,
+    segment_sound,
 )
 from commonview.media.tickets import Ticket
 
@@ -131,6 +133,7 @@ __all__ = [
     "SegmentGroup",
     "SegmentHead",
     "SegmentScan",
+    "SegmentSound",
     "Sender",
     "SenderConnected",
     "SenderEnded",
@@ -170,6 +173,7 @@ __all__ = [
     "scan_segment",
     "segment_groups",
     "segment_index",
+    "segment_sound",
     "tickets",
 ]
 

@@ -63,6 +63,14 @@ class SegmentFragment(NamedTuple):
     is_audio: bool
 
 
+class SegmentSound(NamedTuple):
+    """Sound of a segment that browsers play."""
+
+    mime: str
+    data: bytes
+    """Fragmented MP4 with its initialisation; times from the beginning of the segment."""
+
+
 def segment_groups(path: Path) -> tuple[SegmentHead, list[SegmentGroup]]:
     """The groups of pictures of a finished segment, from the index at its end. Blocks for some reads.
 
@@ -83,6 +91,22 @@ def segment_index(path: Path) -> tuple[SegmentHead, list[SegmentFragment]]:
 
     head, found = _core.segment_index(str(path))
     return SegmentHead(**cast(dict[str, Any], head)), [SegmentFragment(*one) for one in found]
+
+
+def segment_sound(
+    path: Path, begin_us: int, end_us: int, *, readable: int | None = None
+) -> SegmentSound | None:
+    """The runs of sound that begin in a span of a segment: AAC as recorded, G.711 exactly as FLAC.
+
+    Of one that is being written, ``readable`` bytes are looked at.
+
+    None when the segment has no sound that browsers play. Blocks. Raises `OSError`, also for a file that is
+    no segment.
+    """
+    from commonview.media import _core
+
+    found = _core.segment_sound(str(path), begin_us, end_us, readable)
+    return None if found is None else SegmentSound(*found)
 
 
 def scan_segment(path: Path) -> SegmentScan:

@@ -2034,6 +2034,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/sound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Sound
+         * @description The sound that begins in a span of a segment, in microseconds from its beginning, a minute at most.
+         *
+         *     Fragmented MP4 of its own that browsers play: AAC as it was recorded, G.711 exactly as FLAC.
+         */
+        get: operations["get_recorded_sound"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recording/channels/{channel_id}": {
         parameters: {
             query?: never;
@@ -14607,6 +14629,58 @@ export interface operations {
                 content: {
                     "application/octet-stream": string;
                 };
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_sound: {
+        parameters: {
+            query: {
+                begin_us: number;
+                end_us: number;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request does not fit its description */
             422: {

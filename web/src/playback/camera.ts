@@ -10,6 +10,7 @@ import { Edge, Growth } from './growth'
 import { Heads } from './heads'
 import { Library, type Head } from './library'
 import { goesOn, landing, lineOf, segmentAt, type Segment } from './line'
+import { RecordedSound } from './recordedSound'
 import { Screen, ScreenTrouble } from './screen'
 import { Watch } from './watch'
 
@@ -46,6 +47,7 @@ const stuckMs = 1500
 export class Camera {
   readonly screen: Screen
   readonly watch: Watch
+  readonly sound: RecordedSound
   line: Segment[] = []
   trouble: CameraTrouble | null = null
   private readonly library = new Library()
@@ -71,6 +73,7 @@ export class Camera {
   constructor(private readonly origin: number, clockAt: (now: number) => number | null, private readonly onNews: () => void) {
     this.screen = new Screen(() => this.fail('playback_decode_error'))
     this.watch = new Watch(this.screen.video, origin, clockAt)
+    this.sound = new RecordedSound(origin)
     this.heads = new Heads(this.library, {
       onOpened: ({ head, group, bytes }) => this.put(head, [{ group, isWhole: true, skipped: 0, ...pictures(bytes) }]),
       onNews,
@@ -113,6 +116,7 @@ export class Camera {
     const here = { ...ask, position: landing(this.line, ask.position) }
     this.last = here
     this.fetchAround(here, now)
+    this.sound.present({ line: this.line, codecOf: (segment) => this.heads.of(segment)?.audio ?? null, position: here.position, usual: ask.moving && ask.rate === 1 }, now)
     this.growth.follow(this.line, here.position, (segment) => this.heads.of(segment) !== undefined, now)
     this.edge.look(this.line, here.position, this.has(here.position, this.keysOnly(here)))
     const { video } = this.screen
@@ -146,6 +150,7 @@ export class Camera {
     this.heads.close()
     this.growth.close()
     this.watch.close()
+    this.sound.close()
     this.screen.close()
   }
 

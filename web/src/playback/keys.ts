@@ -1,7 +1,7 @@
 /** Keys of the playback page, as editing desks have them. Pure: a key press in, a command out. */
 
 export type PlayerCommand =
-  | { type: 'toggle' | 'pause' | 'forward' | 'backward' | 'faster' | 'slower' | 'zoomIn' | 'zoomOut' | 'newest' | 'full' | 'close' | 'help' | 'tree' | 'goto' }
+  | { type: 'toggle' | 'pause' | 'forward' | 'backward' | 'faster' | 'slower' | 'zoomIn' | 'zoomOut' | 'newest' | 'full' | 'close' | 'help' | 'tree' | 'goto' | 'sound' }
   | { type: 'skip'; byMs: number }
   | { type: 'step'; by: 1 | -1 }
 
@@ -31,6 +31,7 @@ const simple: Record<string, PlayerCommand> = {
   '=': { type: 'zoomIn' },
   '-': { type: 'zoomOut' },
   End: { type: 'newest' },
+  m: { type: 'sound' },
   f: { type: 'full' },
   t: { type: 'tree' },
   g: { type: 'goto' },

@@ -11,6 +11,8 @@ type SegmentIndex = components['schemas']['SegmentIndexOut']
 export interface Head {
   mime: string
   codec: string
+  /** As `codec`, of the sound; empty without. */
+  audio: string
   init: Uint8Array<ArrayBuffer>
   /** When its segment begins, by the index; and whether it is being written. */
   begin: number
@@ -55,6 +57,7 @@ function headOf(segment: Segment, told: SegmentIndex): Head {
   return {
     mime: `video/mp4; codecs="${told.video_codec}"`,
     codec: told.video_codec,
+    audio: told.audio_codec,
     init: pictureInit(init),
     begin: Date.parse(told.begin),
     open: told.is_open,

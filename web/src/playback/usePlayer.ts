@@ -6,6 +6,7 @@ import { asApiError } from '@/api/errors'
 import { RESYNC } from '@/api/events'
 import type { LiveGrant } from '@/api/types'
 import type { Terms } from '@/recordings/usePlayback'
+import { silent, type SoundState } from '@/sound/listening'
 import { useFeed } from '@/stores/feed'
 
 import { Camera, type Ask } from './camera'
@@ -33,6 +34,7 @@ export interface PlayerTile {
   offByMs: number | null
   seekMs: number | null
   codec: { name: string; width: number; height: number } | null
+  sound: SoundState
 }
 
 interface Held {
@@ -121,7 +123,7 @@ export function usePlayer() {
     lastId += 1
     const tile: PlayerTile = shallowReactive({
       id: lastId, channelId, video: camera.screen.video, grant: looks.grant, state: 'opening', trouble: null, stream: 0, streams: [],
-      holes: [], shownAt: null, offByMs: null, seekMs: null, codec: null,
+      holes: [], shownAt: null, offByMs: null, seekMs: null, codec: null, sound: silent,
     })
     const held: Held = { tile, camera, looks, chosen: null, failedUntil: 0, ended: false }
     holds.set(tile.id, held)
@@ -157,6 +159,19 @@ export function usePlayer() {
     if (held === undefined) return
     held.chosen = stream
     tell(held)
+  }
+
+  /** One camera is heard at a time, unless others are asked for beside it. */
+  function listen(id: number, { on, also }: { on: boolean; also: boolean }): void {
+    for (const [other, { camera, tile }] of holds) {
+      if (other === id) camera.sound.want(on)
+      else if (on && !also) camera.sound.want(false)
+      tile.sound = camera.sound.state
+    }
+  }
+
+  function setVolume(id: number, volume: number): void {
+    holds.get(id)?.camera.sound.setVolume(volume)
   }
 
   /** Where the server gives a small picture of a moment of the camera that is looked at; null outside what was opened. */
@@ -264,6 +279,7 @@ export function usePlayer() {
     tile.offByMs = camera.watch.offBy
     tile.seekMs = camera.watch.seekMs
     tile.codec = camera.codecs(ask.position)
+    tile.sound = camera.sound.state
     tile.state = stateOf(held, ask)
   }
 
@@ -286,5 +302,5 @@ export function usePlayer() {
     for (const id of [...holds.keys()]) remove(id)
   })
 
-  return { tiles, lead, position, phase, rate, jumped, skewMs, atEdge, feed, add, remove, chooseStream, stillAt, step, foresee }
+  return { tiles, lead, position, phase, rate, jumped, skewMs, atEdge, feed, add, remove, chooseStream, listen, setVolume, stillAt, step, foresee }
 }

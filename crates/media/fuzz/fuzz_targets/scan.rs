@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use commonview_media::recording::{self, reader, scan};
+use commonview_media::recording::{self, reader, scan, sound};
 use libfuzzer_sys::fuzz_target;
 
 /// Where the file of this process lies: in memory where there is such a place, for a mended segment is synced.
@@ -37,6 +37,9 @@ fn read(path: &Path, length: u64) {
         for group in groups {
             assert!(group.offset >= head.init && group.offset + group.bytes <= length);
         }
+    }
+    if let Ok(Some(heard)) = sound::sound(path, 0..u64::MAX, None) {
+        assert!(heard.bytes.starts_with(&[0, 0, 0]));
     }
 }
 

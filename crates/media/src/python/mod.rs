@@ -568,5 +568,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(segments::mend_segment, module)?)?;
     module.add_function(wrap_pyfunction!(segments::segment_groups, module)?)?;
     module.add_function(wrap_pyfunction!(segments::segment_index, module)?)?;
+    module.add_function(wrap_pyfunction!(segments::segment_sound, module)?)?;
     module.add("CoreError", module.py().get_type::<CoreError>())
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::recording::reader::{self, Group, Head, Place};
 use crate::recording::scan::{self, Scan};
+use crate::recording::sound;
 use crate::recording::{DiskStats, OpenSegment, RecorderStats};
 
 pub fn recorder_dict<'py>(py: Python<'py>, stats: &RecorderStats) -> PyResult<Bound<'py, PyDict>> {
@@ -136,4 +137,19 @@ pub fn segment_index<'py>(
         )
     };
     Ok((head_dict(py, &head)?, found.iter().map(told).collect()))
+}
+
+/// The sound of a segment that begins in a span of it: MIME type and fragmented MP4; none when browsers play none of it.
+#[pyfunction]
+#[pyo3(signature = (path, begin_us, end_us, readable = None))]
+#[allow(clippy::type_complexity)] // a pair
+pub fn segment_sound(
+    py: Python<'_>,
+    path: PathBuf,
+    begin_us: u64,
+    end_us: u64,
+    readable: Option<u64>,
+) -> PyResult<Option<(String, Bound<'_, PyBytes>)>> {
+    let heard = py.detach(|| sound::sound(&path, begin_us..end_us, readable))?;
+    Ok(heard.map(|heard| (heard.mime, PyBytes::new(py, &heard.bytes))))
 }

@@ -18,6 +18,7 @@ pub mod reader;
 mod recorder;
 pub mod scan;
 mod segment;
+pub mod sound;
 mod syncer;
 mod writer;
 

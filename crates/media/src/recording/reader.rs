@@ -89,14 +89,24 @@ pub fn fragments(path: &Path) -> io::Result<(Head, Vec<Place>)> {
     Ok((head, found))
 }
 
-fn unreadable(what: &str) -> Error {
+pub(super) fn unreadable(what: &str) -> Error {
     Error::new(
         ErrorKind::InvalidData,
         format!("not a readable segment: {what}"),
     )
 }
 
-fn head(file: &File) -> io::Result<Head> {
+/// `ftyp` and `moov`.
+pub(super) struct Beginning {
+    /// Bytes of the file.
+    length: u64,
+    /// Bytes of both boxes.
+    init: u64,
+    /// The content of `moov`.
+    pub moov: Vec<u8>,
+}
+
+pub(super) fn beginning(file: &File) -> io::Result<Beginning> {
     let length = file.metadata()?.len();
     let Some((kind, first)) = scan::head(file, 0, length)? else {
         return Err(unreadable("no box at its beginning"));
@@ -113,7 +123,13 @@ fn head(file: &File) -> io::Result<Head> {
         None
     };
     let moov = moov.ok_or_else(|| unreadable("no moov"))?;
-    let head = Head::of(&moov, first + size).ok_or_else(|| unreadable("no picture in moov"))?;
+    let init = first + size;
+    Ok(Beginning { length, init, moov })
+}
+
+fn head(file: &File) -> io::Result<Head> {
+    let Beginning { length, init, moov } = beginning(file)?;
+    let head = Head::of(&moov, init).ok_or_else(|| unreadable("no picture in moov"))?;
     Ok(Head { length, ..head })
 }
 
@@ -275,30 +291,44 @@ fn grouped(places: &[Place]) -> Vec<Group> {
     found
 }
 
+/// A whole fragment and the octets of both its boxes.
+pub(super) struct Located {
+    pub fragment: Fragment,
+    pub bytes: u64,
+}
+
+/// The whole fragment at a place of a file of `length`; `None` when there is none.
+pub(super) fn fragment_at(file: &File, length: u64, at: u64) -> io::Result<Option<Located>> {
+    let Some((kind, size)) = scan::head(file, at, length)? else {
+        return Ok(None);
+    };
+    if &kind != b"moof" {
+        return Ok(None);
+    }
+    let Some(moof) = scan::read(file, at + HEAD..at + size)? else {
+        return Ok(None);
+    };
+    let Some(fragment) = Fragment::of(&moof, at) else {
+        return Ok(None);
+    };
+    let content = scan::head(file, at + size, length)?;
+    let content =
+        content.filter(|(kind, payload)| kind == b"mdat" && payload - HEAD == fragment.payload);
+    Ok(content.map(|(_, payload)| Located {
+        fragment,
+        bytes: size + payload,
+    }))
+}
+
 fn walk(file: &File, head: &Head) -> io::Result<Vec<Place>> {
     let mut found = Vec::new();
     let mut at = head.init;
-    while let Some((b"moof", size)) = scan::head(file, at, head.length)?
-        .as_ref()
-        .map(|(kind, size)| (kind, *size))
-    {
-        let Some(moof) = scan::read(file, at + HEAD..at + size)? else {
-            break;
-        };
-        let Some(fragment) = Fragment::of(&moof, at) else {
-            break;
-        };
-        let Some((kind, payload)) = scan::head(file, at + size, head.length)? else {
-            break;
-        };
-        if &kind != b"mdat" || payload - HEAD != fragment.payload {
-            break;
-        }
+    while let Some(Located { fragment, bytes }) = fragment_at(file, head.length, at)? {
         if found.len() == FRAGMENTS_MAX {
             return Err(unreadable("too many fragments"));
         }
-        found.push(place(&fragment, head, at, size + payload));
-        at += size + payload;
+        found.push(place(&fragment, head, at, bytes));
+        at += bytes;
     }
     Ok(found)
 }
@@ -333,7 +363,7 @@ pub(super) fn end_us(fragment: &Fragment) -> u64 {
     )
 }
 
-fn microseconds(ticks: u64, scale: u32) -> u64 {
+pub(super) fn microseconds(ticks: u64, scale: u32) -> u64 {
     (u128::from(ticks) * 1_000_000 / u128::from(scale.max(1))).min(u128::from(u64::MAX)) as u64
 }
 

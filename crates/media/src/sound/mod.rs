@@ -1,7 +1,7 @@
 //! What viewers hear: the audio of a stream, made once for all who listen, on the timeline of the pictures.
 //!
 //! ```text
-//! AudioFrame -> Sound -> SoundFragment (moof + mdat of track 2), behind a SoundTrack (its init segment)
+//! AudioFrame -> Sound -> Made (moof + mdat of track 2), behind a SoundTrack (its init segment)
 //! ```
 //!
 //! AAC passes as it came. G.711, which browsers do not play, becomes FLAC: the same samples, exactly. Nothing is made
@@ -11,6 +11,7 @@
 mod bit_writer;
 pub mod flac;
 pub mod g711;
+pub mod silence;
 
 use std::sync::Arc;
 
@@ -71,10 +72,7 @@ impl SoundTrack {
 
     /// The text message before the init segment.
     pub fn message(&self) -> String {
-        let codecs = match self.track {
-            AudioTrack::Aac(config) => format!("mp4a.40.{}", config.object_type),
-            track => track.name().to_owned(),
-        };
+        let codecs = self.track.codecs();
         let (codec, rate) = (self.source.name(), self.track.rate());
         format!(
             "{{\"type\":\"audio\",\"mime\":\"audio/mp4; codecs=\\\"{codecs}\\\"\",\"codec\":\"{codec}\",\"rate\":{rate},\
@@ -87,6 +85,17 @@ impl SoundTrack {
 /// The text message that says what a stream's audio is, to everybody who watches it.
 pub fn announcement(codec: AudioCodec) -> String {
     format!("{{\"type\":\"sound\",\"codec\":\"{}\"}}", codec.name())
+}
+
+/// A fragment of sound.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// `moof` and `mdat`.
+    pub fragment: Fragment,
+    /// Where it begins, in samples.
+    pub at: u64,
+    /// How long it is.
+    pub samples: u32,
 }
 
 /// Counters of a stream's sound.
@@ -170,7 +179,7 @@ impl Sound {
     }
 
     /// Makes what listeners get of a frame that was noticed before; `sink` takes the fragments.
-    pub fn take(&mut self, frame: &AudioFrame, sink: &mut impl FnMut(&SoundTrack, Fragment)) {
+    pub fn take(&mut self, frame: &AudioFrame, sink: &mut impl FnMut(&Arc<SoundTrack>, Made)) {
         let Some(current) = self.current.clone().filter(|_| !self.is_at_other_speed) else {
             self.stats.skipped += 1;
             return;
@@ -202,8 +211,8 @@ impl Sound {
         &mut self,
         pts: i64,
         rate: u64,
-        current: &SoundTrack,
-        sink: &mut impl FnMut(&SoundTrack, Fragment),
+        current: &Arc<SoundTrack>,
+        sink: &mut impl FnMut(&Arc<SoundTrack>, Made),
     ) -> bool {
         let wanted = pts.max(0) as u64 * rate / u64::from(TIMESCALE);
         let samples = |ticks: i64| ticks * rate as i64 / i64::from(TIMESCALE);
@@ -223,8 +232,8 @@ impl Sound {
 
     fn write_pending(
         &mut self,
-        current: &SoundTrack,
-        sink: &mut impl FnMut(&SoundTrack, Fragment),
+        current: &Arc<SoundTrack>,
+        sink: &mut impl FnMut(&Arc<SoundTrack>, Made),
     ) {
         let pending = std::mem::take(&mut self.pending);
         let mut at = self.next.unwrap_or(0) - pending.len() as u64;
@@ -239,11 +248,11 @@ impl Sound {
 
     fn give(
         &mut self,
-        current: &SoundTrack,
+        current: &Arc<SoundTrack>,
         at: u64,
         samples: u32,
         data: &[u8],
-        sink: &mut impl FnMut(&SoundTrack, Fragment),
+        sink: &mut impl FnMut(&Arc<SoundTrack>, Made),
     ) {
         self.sequence = self.sequence.wrapping_add(1);
         self.stats.fragments += 1;
@@ -251,7 +260,14 @@ impl Sound {
             let run = std::iter::once((samples, data));
             audio_track::put_fragment(out, self.sequence, at, run);
         });
-        sink(current, fragment);
+        sink(
+            current,
+            Made {
+                fragment,
+                at,
+                samples,
+            },
+        );
     }
 }
 

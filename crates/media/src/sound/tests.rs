@@ -50,7 +50,10 @@ fn span(fragment: &Fragment) -> (u64, u32) {
 fn take(sound: &mut Sound, frame: &AudioFrame) -> Vec<(u64, u32)> {
     let mut spans = Vec::new();
     sound.notice(frame);
-    sound.take(frame, &mut |_, fragment| spans.push(span(&fragment)));
+    sound.take(frame, &mut |_, made| {
+        assert_eq!(span(&made.fragment), (made.at, made.samples));
+        spans.push(span(&made.fragment));
+    });
     spans
 }
 

@@ -22,7 +22,13 @@ impl Stream {
         let key = random::octets()?;
         let feed = self.hls.get_or_insert_with(|| {
             let shared = Arc::clone(&self.shared);
-            HlsFeed::new(shared, &self.cache, self.parameters.as_ref(), now_us)
+            let heard = self.sound.track();
+            HlsFeed::new(
+                shared,
+                &self.cache,
+                (self.parameters.as_ref(), heard),
+                now_us,
+            )
         });
         let output = Arc::clone(feed.output());
         let times = (now_us, end_us);

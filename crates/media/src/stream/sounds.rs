@@ -1,5 +1,7 @@
 //! Sound of a stream to those of its viewers who listen.
 
+use std::sync::Arc;
+
 use super::Stream;
 use crate::audio::AudioFrame;
 use crate::connection::{EndReason, ViewerConnection};
@@ -15,15 +17,20 @@ impl Stream {
                 viewer.queue.announce(codec, now_us);
             }
         }
-        if self.listeners() == 0 {
+        let track = self.sound.track();
+        let is_read = self.hls.as_ref().is_some_and(|feed| feed.hear(track));
+        if !is_read && self.listeners() == 0 {
             return self.sound.rest();
         }
         let mut made = Vec::new();
-        self.sound.take(frame, &mut |track, fragment| {
-            made.push((track.clone(), fragment));
+        self.sound.take(frame, &mut |track, one| {
+            made.push((Arc::clone(track), one));
         });
-        for (track, fragment) in made {
-            self.fan_sound(&track, &fragment, now_us);
+        for (track, one) in made {
+            self.fan_sound(&track, &one.fragment, now_us);
+            if let Some(feed) = self.hls.as_ref().filter(|_| is_read) {
+                feed.sound(&track, &one);
+            }
         }
     }
 

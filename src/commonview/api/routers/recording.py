@@ -355,6 +355,24 @@ async def get_recorded_opening(
     return StreamingResponse(sent(), headers=headers, media_type="application/octet-stream")
 
 
+@router.get("/recorded/{access_id}/{stream_number}/{sequence}/sound", response_class=Response)
+async def get_recorded_sound(
+    access_id: Id,
+    stream_number: int,
+    sequence: int,
+    context: Context,
+    caller: Annotated[Caller, require(Action.RECORDING_VIEW)],
+    begin_us: Annotated[int, Query(ge=0, le=_LONGEST_SEGMENT_US)],
+    end_us: Annotated[int, Query(ge=0, le=_LONGEST_SEGMENT_US)],
+) -> Response:
+    """The sound that begins in a span of a segment, in microseconds from its beginning, a minute at most.
+
+    Fragmented MP4 of its own that browsers play: AAC as it was recorded, G.711 exactly as FLAC.
+    """
+    found = await context.recorded.sound(caller.subject, access_id, stream_number, sequence, begin_us, end_us)
+    return Response(found.data, media_type=found.mime, headers={"Cache-Control": "no-store"})
+
+
 @router.delete("/recorded/{access_id}", status_code=204)
 async def leave_recorded(
     access_id: Id, context: Context, caller: Annotated[Caller, require(Action.RECORDING_VIEW)]

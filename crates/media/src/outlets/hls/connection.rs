@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::PLAYLIST_TYPE;
 use super::admission::admit;
 use super::output::Awaiting;
+use super::pieces::Media;
 use super::playlist;
 use super::request::{Item, Target, write_key};
 use super::ring::{Reach, Ring};
@@ -73,11 +74,11 @@ impl Response {
         }
     }
 
-    fn media(body: Vec<Bytes>) -> Response {
+    fn media(Media { bytes, pictures }: Media) -> Response {
         Response {
             content_type: MEDIA,
-            pictures: body.len(),
-            body,
+            pictures,
+            body: bytes,
         }
     }
 }
@@ -243,7 +244,7 @@ impl Connection {
                     Awaiting::Ended => Awaiting::Ended,
                 }
             }
-            Item::Init(generation) => match output.ring().init(generation) {
+            Item::Init(number) => match output.ring().init(number) {
                 Some(init) => Awaiting::Here(Response {
                     content_type: MEDIA,
                     body: vec![init],
@@ -274,6 +275,7 @@ impl Connection {
         let look = |ring: &Ring| match ring.listed().next_back() {
             Some(latest) if ring.has_begun() => Reach::Here(playlist::multivariant(
                 &latest.parameters,
+                ring.sound_codecs().as_deref(),
                 ring.peak_bits_per_second(),
                 &format!("{key}/live.m3u8"),
             )),

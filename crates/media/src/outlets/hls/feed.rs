@@ -11,6 +11,7 @@ use crate::connection::EndReason;
 use crate::events::{Event, unix_us};
 use crate::parameters::VideoParameters;
 use crate::shared::Shared;
+use crate::sound::{Made, SoundTrack};
 
 /// What a stream has while it is read by HLS, and not longer.
 pub struct HlsFeed {
@@ -26,7 +27,7 @@ impl HlsFeed {
     pub fn new(
         shared: Arc<Shared>,
         cache: &KeyFrameCache,
-        parameters: Option<&Arc<VideoParameters>>,
+        (parameters, heard): (Option<&Arc<VideoParameters>>, Option<&Arc<SoundTrack>>),
         now_us: u64,
     ) -> HlsFeed {
         let cached: Vec<_> = cache.units().collect();
@@ -43,6 +44,7 @@ impl HlsFeed {
             shared,
             is_untimed: picture.is_none(),
         };
+        feed.hear(heard);
         if let Some(parameters) = parameters {
             let offset_us = unix_us() as i64 - now_us as i64;
             let mut ring = feed.output.ring();
@@ -89,6 +91,16 @@ impl HlsFeed {
         }
     }
 
+    /// What the source's sound is now. Returns whether it is to be made for those who read.
+    pub fn hear(&self, track: Option<&Arc<SoundTrack>>) -> bool {
+        self.output.ring().hear(track)
+    }
+
+    /// Take sound; it is read with the pictures around it.
+    pub fn sound(&self, track: &SoundTrack, made: &Made) {
+        self.output.ring().push_sound(track, made);
+    }
+
     /// End the sessions `why` gives a reason for: what each was sent, and the event of its leaving.
     pub fn end(&mut self, why: impl Fn(&HlsSession) -> Option<EndReason>) -> Vec<(u64, Event)> {
         let mut ended = Vec::new();
@@ -131,6 +143,7 @@ impl HlsFeed {
             ("hls_sessions", self.sessions.len() as u64),
             ("hls_ring_bytes", ring.bytes() as u64),
             ("hls_ring_overflows", ring.overflows()),
+            ("hls_late_sound", ring.late_sound()),
         ]
     }
 

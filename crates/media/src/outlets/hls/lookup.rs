@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::pieces::{Awaited, Reach, Segment};
+use super::pieces::{Awaited, Media, Reach, Segment};
 use super::ring::Ring;
 
 impl Ring {
@@ -36,32 +36,36 @@ impl Ring {
     }
 
     /// A finished segment's bytes.
-    pub fn segment_bytes(&self, number: u64) -> Reach<Vec<Bytes>> {
+    pub fn segment_bytes(&self, number: u64) -> Reach<Media> {
         let Some(segment) = self.segment(number) else {
             return Reach::Nowhere;
         };
-        let pictures = segment.parts.iter().flat_map(|part| &part.bytes);
-        Reach::Here(pictures.cloned().collect())
+        let mut whole = Media::default();
+        for part in &segment.parts {
+            whole.bytes.extend_from_slice(&part.media.bytes);
+            whole.pictures += part.media.pictures;
+        }
+        Reach::Here(whole)
     }
 
     /// A part's bytes.
-    pub fn part_bytes(&self, number: u64, part: u32) -> Reach<Vec<Bytes>> {
+    pub fn part_bytes(&self, number: u64, part: u32) -> Reach<Media> {
         let open = self.open.as_ref().filter(|open| open.number == number);
         let segment = open.or_else(|| self.segment(number));
         match segment.and_then(|segment| segment.parts.get(part as usize)) {
-            Some(part) => Reach::Here(part.bytes.clone()),
+            Some(part) => Reach::Here(part.media.clone()),
             // The hint of the playlist: that one may be asked for before it is there.
             None if (number, part) == self.edge() => Reach::Awaited,
             None => Reach::Nowhere,
         }
     }
 
-    /// The init segment of a generation that a segment still refers to.
-    pub fn init(&self, generation: u32) -> Option<Bytes> {
+    /// The init segment of this number, while a segment refers to it.
+    pub fn init(&self, number: u32) -> Option<Bytes> {
         let all = self.segments.iter().chain(&self.open);
-        let mut parameters = all.map(|segment| &segment.parameters);
-        let found = parameters.find(|parameters| parameters.generation == generation);
-        found.map(|parameters| parameters.init.boxes())
+        let mut inits = all.map(|segment| &segment.init);
+        let found = inits.find(|init| init.number == number);
+        found.map(|init| init.bytes.clone())
     }
 
     fn segment(&self, number: u64) -> Option<&Segment> {

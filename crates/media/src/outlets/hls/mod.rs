@@ -6,7 +6,7 @@
 //! ticket --admission--> session, known by its key from then on
 //! ```
 //!
-//! [`ring`], [`cadence`], [`playlist`] and [`request`] are without I/O. A stream has a ring from the first session on and until
+//! [`ring`], [`sound`], [`cadence`], [`playlist`] and [`request`] are without I/O. A stream has a ring from the first session on and until
 //! the last one ends, by its grant, by a cut, or because its client asked for nothing for half a minute.
 
 pub mod admission;
@@ -20,6 +20,7 @@ pub mod playlist;
 pub mod request;
 pub mod ring;
 pub mod session;
+pub mod sound;
 
 /// The media type of playlists (RFC 8216 10).
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";

@@ -37,11 +37,29 @@ impl<T> Reach<T> {
     }
 }
 
+/// What is sent of a part or a segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    /// Boxes of pictures, shared, and of the sound that came between them.
+    pub bytes: Vec<Bytes>,
+    /// How many pictures.
+    pub pictures: usize,
+}
+
+/// What a decoder needs first.
+#[derive(Clone, Debug)]
+pub struct Init {
+    /// Its name in the playlist; counts from 1.
+    pub number: u32,
+    /// `ftyp` and `moov`.
+    pub bytes: Bytes,
+}
+
 /// A few pictures.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Their boxes, shared.
-    pub bytes: Vec<Bytes>,
+    /// Their boxes.
+    pub media: Media,
     /// How long they last, 90 kHz.
     pub ticks: i64,
     /// Decoding time of the first of them.
@@ -55,8 +73,10 @@ pub struct Part {
 pub struct Segment {
     /// Media sequence number.
     pub number: u64,
-    /// What its decoder needs.
+    /// How its pictures are coded.
     pub parameters: Arc<VideoParameters>,
+    /// What its decoder needs.
+    pub init: Init,
     /// Whether the timeline, or what a decoder must know, changes before it.
     pub is_discontinuous: bool,
     /// Whether decoding may start with its first picture.

@@ -14,17 +14,23 @@ const HOLD_BACK: i64 = 3;
 /// Parts are listed this many target durations back (draft 6.2.2).
 const PARTS_TARGETS: i64 = 3;
 
-/// The one variant: what it takes to decode it, and where its playlist lies.
-pub fn multivariant(parameters: &VideoParameters, bits_per_second: u64, uri: &str) -> String {
+/// The one variant, pictures with their sound: what it takes to decode it, and where its playlist lies.
+pub fn multivariant(
+    parameters: &VideoParameters,
+    sound_codecs: Option<&str>,
+    bits_per_second: u64,
+    uri: &str,
+) -> String {
     let VideoParameters {
         codec_string,
         width,
         height,
         ..
     } = parameters;
+    let sound = sound_codecs.map_or(String::new(), |codecs| format!(",{codecs}"));
     format!(
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH={bits_per_second},\
-         CODECS=\"{codec_string}\",RESOLUTION={width}x{height}\n{uri}\n"
+         CODECS=\"{codec_string}{sound}\",RESOLUTION={width}x{height}\n{uri}\n"
     )
 }
 
@@ -56,13 +62,13 @@ pub fn media(ring: &Ring) -> String {
             break;
         }
     }
-    let mut generation = None;
+    let mut init = None;
     for segment in ring.listed() {
         if segment.is_discontinuous {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
-        let needed = segment.parameters.generation;
-        if generation.replace(needed) != Some(needed) {
+        let needed = segment.init.number;
+        if init.replace(needed) != Some(needed) {
             let _infallible = writeln!(out, "#EXT-X-MAP:URI=\"init-{needed}.mp4\"");
         }
         let _infallible = writeln!(

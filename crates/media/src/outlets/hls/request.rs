@@ -3,7 +3,7 @@
 //! ```text
 //! /hls/{stream_id}/index.m3u8?ticket=...            the multivariant playlist, once
 //! /hls/{stream_id}/{key}/live.m3u8                  the media playlist; ?_HLS_msn=&_HLS_part= waits for a place in it
-//! /hls/{stream_id}/{key}/init-{generation}.mp4
+//! /hls/{stream_id}/{key}/init-{number}.mp4
 //! /hls/{stream_id}/{key}/seg-{segment}.m4s
 //! /hls/{stream_id}/{key}/part-{segment}-{part}.m4s
 //! ```
@@ -33,7 +33,7 @@ pub enum Target {
 pub enum Item {
     /// The media playlist, at the earliest when it has come to a place.
     Playlist(Option<Awaited>),
-    /// The init segment of a generation.
+    /// The init segment of this number.
     Init(u32),
     /// A segment.
     Segment(u64),
@@ -80,8 +80,8 @@ fn item(name: &str) -> Option<Item> {
     if name == "live.m3u8" {
         return Some(Item::Playlist(None));
     }
-    if let Some(generation) = name.strip_prefix("init-") {
-        return number(generation.strip_suffix(".mp4")?).map(Item::Init);
+    if let Some(init) = name.strip_prefix("init-") {
+        return number(init.strip_suffix(".mp4")?).map(Item::Init);
     }
     let name = name.strip_suffix(".m4s")?;
     if let Some(segment) = name.strip_prefix("seg-") {

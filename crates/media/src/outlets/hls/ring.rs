@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cadence::{Cadence, TICKS_PER_SECOND};
-pub use super::pieces::{Awaited, Part, Reach, Segment};
+pub use super::pieces::{Awaited, Init, Media, Part, Reach, Segment};
+use super::sound::Sounding;
 use crate::access_unit::AccessUnit;
 use crate::parameters::VideoParameters;
 
@@ -34,8 +35,10 @@ const CLOCK_STEP_US: i64 = 500_000;
 
 /// The part in the making.
 #[derive(Debug, Default)]
-struct Making {
-    bytes: Vec<Bytes>,
+pub(super) struct Making {
+    media: Media,
+    size: usize,
+    pub sounds: usize,
     is_independent: bool,
     first_dts: i64,
 }
@@ -49,7 +52,7 @@ pub struct Ring {
     /// How many of `segments` are no longer listed.
     unlisted: usize,
     pub(super) open: Option<Segment>,
-    making: Making,
+    pub(super) making: Making,
     next_number: u64,
     /// Discontinuities before the first listed segment.
     discontinuities_gone: u64,
@@ -63,6 +66,11 @@ pub struct Ring {
     overflows: u64,
     /// There was something before, which is forgotten.
     is_resuming: bool,
+    pub(super) sounding: Sounding,
+    /// Sound is another track from the next picture on.
+    pub(super) is_retuned: bool,
+    /// Init segments so far.
+    pub(super) inits: u32,
 }
 
 impl Ring {
@@ -83,6 +91,9 @@ impl Ring {
             expected_dts: 0,
             overflows: 0,
             is_resuming: false,
+            sounding: Sounding::default(),
+            is_retuned: false,
+            inits: 0,
         }
     }
 
@@ -103,7 +114,8 @@ impl Ring {
             return self.edge() != before;
         };
         let hole = unit.dts - self.expected_dts;
-        if latest.parameters.generation != unit.generation
+        if self.is_retuned
+            || latest.parameters.generation != unit.generation
             || hole > HOLE.max(i64::from(unit.duration))
             || hole < -HOLE
         {
@@ -136,10 +148,11 @@ impl Ring {
         };
         let (number, first_dts) = (self.next_number, latest.first_dts);
         let elapsed = first_dts - open.first_dts;
-        let size = latest.bytes.iter().map(Bytes::len).sum();
+        let size = latest.media.bytes.iter().map(Bytes::len).sum();
         let rest = Segment {
             number,
             parameters: Arc::clone(&open.parameters),
+            init: open.init.clone(),
             is_discontinuous: false,
             is_independent: latest.is_independent,
             began_us: open.began_us + elapsed * 100 / 9,
@@ -153,6 +166,7 @@ impl Ring {
         open.ticks = elapsed.max(1);
         self.segments.extend(self.open.replace(rest));
         self.next_number += 1;
+        self.settle_sound();
         true
     }
 
@@ -164,6 +178,7 @@ impl Ring {
         self.discontinuities_gone += gone as u64;
         (self.unlisted, self.bytes) = (0, 0);
         self.segments.clear();
+        self.making = Making::default();
         self.is_resuming = self.next_number > 0;
     }
 
@@ -231,7 +246,7 @@ impl Ring {
         let span = (unit.dts - open.first_dts).max(0);
         unit.is_key_frame && (span >= SEGMENT_MIN || !open.is_independent)
             || self.cadence.is_too_long(span + i64::from(unit.duration))
-            || open.size + unit.size() > self.max_bytes / 4
+            || open.size + self.making.size + unit.size() > self.max_bytes / 4
     }
 
     fn begin(
@@ -242,6 +257,12 @@ impl Ring {
         is_discontinuous: bool,
     ) {
         let is_discontinuous = is_discontinuous || std::mem::take(&mut self.is_resuming);
+        if is_discontinuous {
+            // Sound that waited for a picture of the timeline before.
+            self.bytes -= std::mem::take(&mut self.making).size;
+        }
+        self.is_retuned = false;
+        let init = self.init_for(parameters);
         let by_timeline = self
             .anchor
             .map(|(dts, at_us)| at_us + (unit.dts - dts) * 100 / 9);
@@ -255,6 +276,7 @@ impl Ring {
         self.open = Some(Segment {
             number: self.next_number,
             parameters: Arc::clone(parameters),
+            init,
             is_discontinuous,
             is_independent: unit.is_key_frame,
             began_us,
@@ -268,21 +290,22 @@ impl Ring {
     }
 
     fn add(&mut self, unit: &AccessUnit) {
-        if !self.making.bytes.is_empty() {
+        if self.making.media.pictures > 0 {
             let ticks = unit.dts - self.making.first_dts + i64::from(unit.duration);
             if ticks > self.cadence.part_ticks {
                 self.finish_part(unit.dts);
             }
         }
-        let Some(open) = &mut self.open else { return };
-        if self.making.bytes.is_empty() {
+        if self.open.is_none() {
+            return;
+        }
+        self.fill_sound(unit.dts);
+        if self.making.media.pictures == 0 {
             self.making.first_dts = unit.dts;
         }
         self.making.is_independent |= unit.is_key_frame;
-        self.making.bytes.push(unit.fragment.boxes());
-        let size = unit.fragment.boxes().len();
-        open.size += size;
-        self.bytes += size;
+        self.making.media.pictures += 1;
+        self.put(unit.fragment.boxes());
         self.expected_dts = unit.dts + i64::from(unit.duration);
         // No room for another picture: the part need not wait for it.
         let with_next = self.expected_dts - self.making.first_dts + i64::from(unit.duration);
@@ -291,16 +314,25 @@ impl Ring {
         }
     }
 
+    /// Into the part in the making.
+    pub(super) fn put(&mut self, boxes: Bytes) {
+        self.making.size += boxes.len();
+        self.bytes += boxes.len();
+        self.making.media.bytes.push(boxes);
+    }
+
     fn finish_part(&mut self, end_dts: i64) {
-        let making = std::mem::take(&mut self.making);
         let Some(open) = &mut self.open else { return };
-        if making.bytes.is_empty() {
+        if self.making.media.pictures == 0 {
+            // Sound alone waits for a picture.
             return;
         }
+        let making = std::mem::take(&mut self.making);
         // The target was told and holds, whatever the camera does to its rate (draft 4.4.3.7).
         let ticks = (end_dts - making.first_dts).clamp(1, self.cadence.part_ticks);
+        open.size += making.size;
         open.parts.push(Part {
-            bytes: making.bytes,
+            media: making.media,
             ticks,
             first_dts: making.first_dts,
             is_independent: making.is_independent,
@@ -315,6 +347,7 @@ impl Ring {
         let longest = self.cadence.segment_max();
         open.ticks = (end_dts - open.first_dts).clamp(1, longest);
         self.segments.push_back(open);
+        self.settle_sound();
         let listed: i64 = self.listed().map(|segment| segment.ticks).sum();
         self.longest = self.longest.max(listed);
     }

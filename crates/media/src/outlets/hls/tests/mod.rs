@@ -2,6 +2,7 @@
 
 mod ring;
 mod rules;
+mod sound;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 
 use super::cadence::Cadence;
 use super::playlist;
-use super::ring::{Reach, Ring};
+use super::ring::{Media, Reach, Ring};
 use crate::access_unit::AccessUnit;
 use crate::fmp4::Fragment;
 use crate::parameters::{VideoCodec, VideoParameters};
@@ -194,9 +195,10 @@ impl Playlist {
     }
 }
 
-fn pictures(bytes: &[Bytes]) -> Vec<u32> {
+fn pictures(media: &Media) -> Vec<u32> {
     let number = |picture: &Bytes| u32::from_be_bytes(picture[..4].try_into().unwrap());
-    bytes.iter().map(number).collect()
+    assert_eq!(media.bytes.len(), media.pictures);
+    media.bytes.iter().map(number).collect()
 }
 
 fn here<T>(reach: Reach<T>) -> T {

@@ -261,7 +261,7 @@ fn after_a_stall_nothing_old_is_listed_and_the_numbers_go_on() {
 
 #[test]
 fn one_variant_says_what_it_takes() {
-    let text = playlist::multivariant(&parameters(1), 4_000_000, "k/live.m3u8");
+    let text = playlist::multivariant(&parameters(1), None, 4_000_000, "k/live.m3u8");
     assert_eq!(
         text,
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH=4000000,CODECS=\"avc1.640028\",\
