@@ -70,7 +70,7 @@ fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## every fuzz target, SECONDS_EACH=600 each
 	@scripts/fuzz.sh $(SECONDS_EACH) $(FUZZ_TARGETS)
 
 .PHONY: interop
-interop: $(STAMPS)/dev $(STAMPS)/test-packages $(PEERS) ## only the tests that drive foreign peers, which are built first
+interop: $(STAMPS)/dev $(STAMPS)/interop-packages $(PEERS) ## only the tests that drive foreign peers, which are built first
 	@status=0
 	rm -f build/interop*.xml
 	$(BIN)/python -m pytest -m interop --junitxml=build/interop1.xml $(INTEROP_TESTS) || {
@@ -159,9 +159,14 @@ $(STAMPS)/test-packages: scripts/test-packages.sh
 	@scripts/test-packages.sh
 	touch $@
 
+$(STAMPS)/interop-packages: scripts/test-packages.sh
+	@mkdir -p $(STAMPS)
+	scripts/test-packages.sh interop
+	touch $@
+
 PEER_SOURCES := scripts/build-peers.sh $(shell find tests/interop/peers -name target -prune -o -type f ! -name '*.py' ! -name '*.pyc' -print 2>/dev/null)
 
-$(PEERS): $(PEER_SOURCES)
+$(PEERS): $(PEER_SOURCES) | $(STAMPS)/interop-packages
 	@mkdir -p $(STAMPS)
 	rm -f $(STAMPS)/peers*
 	scripts/build-peers.sh

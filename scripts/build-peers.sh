@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the foreign peers of `make interop` into build/peers: our small mains around pinned libraries of others,
 # and programs of others as they are from checkouts under COMMONVIEW_PEER_SOURCES (gb-cms with gosip and ip2region
-# beside it, mediamtx, go2rtc, gb28181-camera-simulator). A peer whose tool chain or checkout is not here is left out, with a word; its tests
+# beside it, mediamtx, go2rtc, gb28181-camera-simulator; vlc 3.0 and live555 of 2019, of which VLC's RTSP client is made). A peer whose tool chain or checkout is not here is left out, with a word; its tests
 # then skip. What was built is listed with its version in build/peers/versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -86,6 +86,14 @@ fi
 if copied go2rtc go; then
   (cd "$copy" && go build -o "$out/go2rtc" .)
   built go2rtc "$(revision go2rtc)"
+fi
+
+if [ -n "$sources" ] && [ -d "$sources/vlc" ] && [ -d "$sources/live555" ] && [ -d /usr/include/vlc/plugins ] && command -v g++ >/dev/null 2>&1; then
+  echo "== foreign peer: VLC's RTSP client on live555 (a plug-in for Debian's VLC)"
+  $peers/vlc-rtsp/build.sh "$sources/vlc" "$sources/live555" "$out/vlc"
+  built vlc "$(revision vlc), live555 $(revision live555)"
+else
+  echo "== no checkouts of vlc and live555, or no libvlccore-dev or g++: VLC's RTSP client is left out"
 fi
 
 if copied gb28181-camera-simulator ffmpeg; then

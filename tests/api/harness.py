@@ -191,6 +191,7 @@ async def harness(tmp_path: Path, *, roles: bool = True, **settings: Any) -> Asy
         exports=rendering.exports,
         export_downloads=rendering.downloads,
         pictures=rendering.pictures,
+        recoded=rendering.recoded,
         talks=TalkDesk(security, cast(NetworkService, network), live),
         counters=_counters(bus),
         sip_port=lambda: 5060,

@@ -34,10 +34,15 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def sources(made: Harness, recordings: Recordings) -> list[Source]:  # noqa: F811
-    """Six seconds of a camera in the index, as the keeper would have written them."""
+    """Six seconds of a camera in the index."""
+    return indexed(made, recordings.of(Kind()))
+
+
+def indexed(made: Harness, sources: list[Source]) -> list[Source]:
+    """Recordings in the index and on the disk, as the keeper would have written them."""
     [disk] = made.context.recording.disks.disks().values()
     found = []
-    for source in recordings.of(Kind()):
+    for source in sources:
         begin = moment(source.begin_us)
         path = f"{CHANNEL_ID}/0/{begin:%Y-%m-%d}/{begin:%H%M%S}.000Z-{source.sequence:08x}.mp4"
         (Path(disk.root) / path).parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +56,7 @@ async def sources(made: Harness, recordings: Recordings) -> list[Source]:  # noq
         )  # fmt: skip
     with made.db.begin() as conn:
         SegmentIndex(Bands()).append(conn, found)
-    return recordings.of(Kind())
+    return sources
 
 
 async def order(client: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
@@ -255,6 +260,23 @@ async def test_what_was_deleted_is_not_exported_whether_its_file_is_there_or_not
     assert len(told["files"]) == 3
 
 
+async def test_one_is_ordered_in_the_moment_another_ends(made: Harness, sources: list[Source]) -> None:
+    client = await made.signed_in(Role.INVESTIGATOR)
+    exports = made.context.exports._exports
+    begun, forever = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_args: Any, **_how: Any) -> Any:
+        begun.set()
+        await forever.wait()
+
+    exports._pool.run = endless  # type: ignore[method-assign]
+    ordered = (await client.post("/api/exports", json=await order(client))).json()["export"]
+    await begun.wait()
+    job = exports._jobs.pop(ordered["id"])  # its files are removed in a thread now
+    assert (await client.post("/api/exports", json=await order(client))).status_code == 201
+    exports._jobs[ordered["id"]] = job
+
+
 async def test_an_account_keeps_no_more_than_its_quota(tmp_path: Path) -> None:
     async with harness(tmp_path, export_quota_bytes=2**20) as made:
         [disk] = made.context.recording.disks.disks().values()
@@ -324,6 +346,11 @@ async def test_a_server_that_starts_again_says_what_was_not_finished(
 
 @pytest.fixture
 async def look(made: Harness, sources: list[Source]) -> tuple[httpx.AsyncClient, str]:
+    return await looking(made)
+
+
+async def looking(made: Harness) -> tuple[httpx.AsyncClient, str]:
+    """A look at the first five seconds that is open, and who has it."""
     client = await made.signed_in(Role.INVESTIGATOR)
     body = await order(
         client, begin=moment(ORIGIN_US).isoformat(), end=moment(ORIGIN_US + 5_000_000).isoformat()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from tests.certificates import Papers, make
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from tests.e2e.console import Console
 from tests.processes import ADMINISTRATOR, OPERATOR, Cameras, Server, channels, running, wait_for
+from tests.waiting import PATIENCE_S
 
 
 def spki_pin(papers: Papers) -> str:
@@ -22,6 +26,13 @@ def spki_pin(papers: Papers) -> str:
     made = x509.load_pem_x509_certificate(papers.certificate.read_bytes())
     info = made.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(info).digest()).decode()
+
+
+def decodes(url: str) -> bool:
+    """Whether ffmpeg gets pictures there."""
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-rtsp_transport", "tcp", "-i", url]
+    command += ["-frames:v", "10", "-f", "null", "-"]
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -57,5 +68,17 @@ def test_a_picture_comes_inside_tls_and_stands_in_the_statistics(
             assert administrator.accessibility_faults() == []
             administrator.see("section-system").click()
             expect(administrator.see("counters")).to_contain_text("tls_handshakes")
+
+            operator.open(f"/#/channels/{channel['id']}")
+            operator.see("other-player").click()
+            operator.state_purpose("a look with the tools of the workshop")
+            address = operator.see("other-player-url")
+            inside = r"rtsps://[0-9a-f]{32}:[\w-]{22}@127\.0\.0\.1:\d+/live/\S+"
+            expect(address).to_have_value(re.compile(inside))
+            operator.shot("other-player-inside-tls")
+            if shutil.which("ffmpeg") is not None:
+                assert decodes(address.input_value())
+            operator.see("other-player-hls").check()
+            expect(address).to_have_value(re.compile(r"https://127\.0\.0\.1:\d+/hls/\S+"))
             assert [operator.errors, administrator.errors] == [[], []]
     chromium.close()

@@ -41,7 +41,12 @@ _WITHOUT_H265 = """(() => {
 @pytest.fixture(scope="module")
 def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Two cameras that send H.265 and have no sub stream; one may be converted at a time."""
-    server = Server(tmp_path_factory.mktemp("transcoding"), session_idle_stop_s=2, transcode_sessions=1)
+    server = Server(
+        tmp_path_factory.mktemp("transcoding"),
+        session_idle_stop_s=2,
+        transcode_sessions=1,
+        media_timeout_s=30,
+    )
     with running(server):
         server.set_up()
         options: dict[str, Any] = {"size": "320x240", "fps": 10, "codec": "h265", "count": 2}

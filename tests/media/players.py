@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,8 @@ class Player:
 
     node: CoreMediaNode
     stream_id: str = "s1"
+    tls: ssl.SSLContext | None = None
+    """What it connects with inside TLS."""
     connection: socket.socket = field(init=False)
     base: str = field(init=False)
     session: str = ""
@@ -73,7 +76,10 @@ class Player:
     def __post_init__(self) -> None:
         where = ("127.0.0.1", self.node.rtsp_port)
         self.connection = socket.create_connection(where, timeout=PATIENCE_S)
-        self.base = f"rtsp://127.0.0.1:{self.node.rtsp_port}/live/{self.stream_id}"
+        if self.tls is not None:
+            self.connection = self.tls.wrap_socket(self.connection, server_hostname="127.0.0.1")
+        scheme = "rtsp" if self.tls is None else "rtsps"
+        self.base = f"{scheme}://127.0.0.1:{self.node.rtsp_port}/live/{self.stream_id}"
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,8 @@ from tests.network.media_room import CHANNEL, Viewer, media_room
 pytestmark = pytest.mark.anyio
 
 SECOND = f"{CHANNEL[:-1]}2"
+SLOW_S = 60.0
+"""A process that decodes takes its time to begin where many run; no viewer gives up before."""
 
 
 @asynccontextmanager
@@ -35,9 +37,10 @@ async def opened(
     *,
     codec: CodecChoice = "h265",
     channels: int = 1,
+    media_timeout_s: float = SLOW_S,
     **settings: object,
 ) -> AsyncIterator[tuple[Room, CoreMediaNode]]:
-    options = {"codec": codec, "channels": channels}
+    options = {"codec": codec, "channels": channels, "media_timeout_s": media_timeout_s}
     async with media_room(folder, "tcp-passive", more_settings=settings, **options) as (room, _, node):  # type: ignore[arg-type]
         yield room, node
 
@@ -137,13 +140,16 @@ async def test_a_transcoder_that_is_killed_is_told_to_its_viewers_and_the_next_g
 
 
 async def test_a_transcoder_that_gives_nothing_is_ended(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (room, node):
+    async with opened(tmp_path, media_timeout_s=8.0) as (room, node):
+        native = Viewer(node, await room.service.start_live(CHANNEL, access_id="native"), "native")
+        await native.fragments(1)  # what goes in is there before anything is to come out
         transcodes(room)._command = (sys.executable, "-c", _TAKES_ALL_GIVES_NOTHING)
         viewer = await watch(room, node, "one")
         await viewer.over.wait()
         await until(lambda: transcodes(room).counters["ended"] == 1)
         assert transcodes(room).counters["transcoder_stalled"] == 1
         await until(lambda: left(room) == {"one": "feed_lost"})
+        await native.leave()
 
 
 _TAKES_ALL_GIVES_NOTHING = """
@@ -167,7 +173,11 @@ async def test_a_camera_that_sends_h264_after_all_is_passed_on_as_it_is(tmp_path
 
 
 async def test_the_sound_of_the_camera_goes_with_the_converted_picture(tmp_path: Path) -> None:
-    async with media_room(tmp_path, "tcp-passive", codec="h265", sound="g711a") as (room, _, node):
+    async with media_room(tmp_path, "tcp-passive", codec="h265", sound="g711a", media_timeout_s=SLOW_S) as (
+        room,
+        _,
+        node,
+    ):
         viewer = await watch(room, node, "one")
         await viewer.fragments(3)
         [at_work] = transcodes(room).transcodes()
@@ -198,6 +208,15 @@ async def test_a_viewer_who_never_comes_keeps_none_at_work(tmp_path: Path) -> No
         await room.service.leave("one")
         await until(lambda: not transcodes(room).transcodes())
         assert transcodes(room).counters["ended"] == 1
+
+
+async def test_a_server_that_stops_tells_how_every_look_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (room, node):
+        viewer = await watch(room, node, "one")
+        await viewer.fragments(1)
+        [at_work] = transcodes(room).transcodes()
+    assert left(room) == {"one": "stream_ended"}
+    assert not Path(f"/proc/{at_work.pid}").exists()
 
 
 async def test_what_comes_out_is_flawless_to_ffprobe(tmp_path: Path) -> None:

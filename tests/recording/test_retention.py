@@ -153,6 +153,18 @@ def test_what_is_held_stays_until_the_hold_ends(kept: Kept) -> None:
     assert kept.findings() == []
 
 
+def test_a_hold_covers_what_was_still_being_written_when_it_was_placed(kept: Kept) -> None:
+    with kept.books.database.begin() as conn:
+        conn.execute(store.segments.delete().where(store.segments.c.sequence == 6))
+    last = kept.books.segments[-1]
+    kept.hold(last.begin + timedelta(milliseconds=1), last.end, last.end + timedelta(days=60))
+    assert Doctor(kept.books.database, mend=True).examine().healthy, "its row comes later"
+    kept.days_later(31)
+    kept.sweep()
+    assert kept.files() == [False] * 5 + [True]
+    assert kept.findings() == []
+
+
 def test_a_quota_takes_nothing_that_must_be_kept(kept: Kept) -> None:
     kept.plan(quota_bytes=2**20)
     kept.days_later(29)

@@ -35,7 +35,9 @@ PER_SECOND = 25
 
 
 @functools.cache
-def numbered(codec: str, *, width: int = 320, height: int = 240, b_frames: int = 0) -> tuple[Picture, ...]:
+def numbered(
+    codec: str, *, width: int = 320, height: int = 240, b_frames: int = 0, open_groups: bool = False
+) -> tuple[Picture, ...]:
     """Six seconds of pictures, a key frame each second; picture n is as bright as ``brightness(n)``."""
     encoder: Any = av.CodecContext.create({"h264": "libx264", "hevc": "libx265"}[codec], "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
@@ -47,7 +49,7 @@ def numbered(codec: str, *, width: int = 320, height: int = 240, b_frames: int =
     if codec == "h264":
         encoder.options = options | {"x264-params": tuning + ":open-gop=0:b-adapt=0"}
     else:
-        encoder.options = options | {"x265-params": tuning + ":open-gop=0:log-level=none"}
+        encoder.options = options | {"x265-params": tuning + f":open-gop={int(open_groups)}:log-level=none"}
     packets = []
     noise = np.random.default_rng(1).integers(0, 8, (height, width), dtype=np.uint8)
     for number in range(SECONDS * PER_SECOND):
@@ -85,6 +87,8 @@ class Kind:
     width: int = 320
     height: int = 240
     segment_s: int = 2
+    open_groups: bool = False
+    """H.265 only: pictures in front of a key frame need those of the group before."""
 
 
 class Recordings:
@@ -122,7 +126,13 @@ class Recordings:
 
 
 def _play(camera: Recorder, kind: Kind) -> None:
-    clip = numbered(kind.codec, width=kind.width, height=kind.height, b_frames=kind.b_frames)
+    clip = numbered(
+        kind.codec,
+        width=kind.width,
+        height=kind.height,
+        b_frames=kind.b_frames,
+        open_groups=kind.open_groups,
+    )
     track = () if kind.sound is None else tone(kind.sound, SECONDS)
     step = 5760 if kind.sound == "aac" else TICK
     for number, picture in enumerate(clip):

@@ -29,6 +29,7 @@ from tests.rendering.recordings import (
 US = 1_000_000
 PICTURE_US = US // PER_SECOND
 PLAIN = Kind()
+OPEN = Kind("hevc", b_frames=2, open_groups=True)
 
 
 def cut(
@@ -76,11 +77,11 @@ def only(told: dict[str, Any]) -> dict[str, Any]:
     return dict(file)
 
 
-def assert_right(folder: Path, file: dict[str, Any], first: int, stop: int) -> None:
+def assert_right(folder: Path, file: dict[str, Any], first: int, stop: int, *, off: int = 0) -> None:
     path = folder / file["name"]
     told = probed(path)
     assert abs(float(told["format"]["duration"]) - (stop - first) / PER_SECOND) < 1 / PER_SECOND
-    assert shown(path) == list(range(first, stop))
+    assert shown(path) == pytest.approx(range(first, stop), abs=off)
     assert file["pictures"] == stop - first
     assert file["begin_us"] == ORIGIN_US + first * PICTURE_US
     assert file["end_us"] == ORIGIN_US + stop * PICTURE_US
@@ -135,12 +136,67 @@ def test_on_key_frames_h265_is_copied(recordings: Recordings, tmp_path: Path) ->
     assert probed(tmp_path / file["name"])["streams"][0]["codec_tag_string"] == "hvc1"
 
 
-def test_where_an_edge_cannot_be_joined_the_whole_is_encoded_and_it_is_said(
+@pytest.mark.parametrize(
+    ("begin", "end", "edge"),
+    [(37, 113, 13), (30, 120, 20), (25, 60, 0), (3, 22, 19), (49, 51, 1), (0, 150, 0)],
+)
+def test_of_h265_too_only_the_edges_are_encoded(
+    recordings: Recordings, tmp_path: Path, begin: int, end: int, edge: int
+) -> None:
+    sources = recordings.of(Kind("hevc"))
+    file = only(cut(tmp_path, sources, begin / PER_SECOND, end / PER_SECOND, exact=True))
+    assert (file["treated"], file["why"], file["codec"]) == ("edges" if edge else "copied", "", "hevc")
+    assert file["encoded_pictures"] == edge
+    assert_right(tmp_path, file, begin, end)
+    assert probed(tmp_path / file["name"])["streams"][0]["codec_tag_string"] == "hvc1"
+
+
+@pytest.mark.parametrize(("begin", "end"), [(30, 120), (25, 60), (3, 22), (37, 113)])
+def test_h265_decoded_in_another_order_comes_out_exactly(
+    recordings: Recordings, tmp_path: Path, begin: int, end: int
+) -> None:
+    sources = recordings.of(Kind("hevc", b_frames=2))
+    file = only(cut(tmp_path, sources, begin / PER_SECOND, end / PER_SECOND, exact=True))
+    assert (file["treated"], file["codec"]) == ("edges", "hevc")
+    assert 0 < file["encoded_pictures"] < 50
+    assert_right(tmp_path, file, begin, end)
+
+
+def test_the_pictures_of_the_camera_are_copied_as_they_are(recordings: Recordings, tmp_path: Path) -> None:
+    """Every kept picture in the file has the octets it was recorded with, and stands where it stood."""
+    for codec in ("h264", "hevc"):
+        sources = recordings.of(Kind(codec))
+        recorded = [one for source in sources for one in packets(Path(source.path))]
+        told = only(cut(tmp_path, sources, 37 / PER_SECOND, 113 / PER_SECOND, exact=True, stem=codec))
+        kept = packets(tmp_path / told["name"])
+        assert [at for at, _ in kept] == [number * 3600 for number in range(76)]
+        assert [data for _, data in kept[13:]] == [data for _, data in recorded[50:113]]
+
+
+def packets(path: Path) -> list[tuple[int, bytes]]:
+    """Time in ticks and octets of every picture of a file."""
+    with av.open(str(path)) as container:
+        found = container.demux(video=0)
+        return [(int(one.pts), bytes(one)) for one in found if one.pts is not None]
+
+
+def test_where_groups_lean_on_those_before_the_whole_is_encoded_and_it_is_said(
     recordings: Recordings, tmp_path: Path
 ) -> None:
-    file = only(cut(tmp_path, recordings.of(Kind("hevc")), 1.48, 4.52, exact=True))
-    assert (file["treated"], file["why"], file["codec"]) == ("whole", "codec", "h264")
-    assert_right(tmp_path, file, 37, 113)
+    file = only(cut(tmp_path, recordings.of(OPEN), 1.48, 4.52, exact=True))
+    assert (file["treated"], file["why"], file["codec"]) == ("whole", "open_groups", "h264")
+    assert_right(tmp_path, file, 37, 113, off=1)
+
+
+def test_pictures_that_lean_on_what_is_not_in_the_file_are_left_out(
+    recordings: Recordings, tmp_path: Path
+) -> None:
+    sources = recordings.of(OPEN)[1:]
+    begin = (sources[0].begin_us - ORIGIN_US) / US
+    file = only(cut(tmp_path, sources, begin, 6, exact=False))
+    assert file["treated"] == "copied"
+    probed(tmp_path / file["name"])
+    assert len(shown(tmp_path / file["name"])) == file["pictures"]
 
 
 @pytest.mark.parametrize("sound", ["alaw", "ulaw", "aac"])

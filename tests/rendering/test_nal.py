@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commonview.rendering.bits import BadParameters
 from commonview.rendering.nal import (
     AvcConfiguration,
-    BadParameters,
     access_unit,
     annex_b,
     pps_ids,

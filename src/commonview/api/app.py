@@ -30,6 +30,7 @@ from commonview.api.routers import (
     live,
     pictures,
     purposes,
+    recoded,
     recording,
     session,
     setup,
@@ -60,6 +61,7 @@ ROUTERS = (
     history,
     pictures,  # before recording: "still" is no sequence
     recording,
+    recoded,
     exports,
     storage,
     audit,

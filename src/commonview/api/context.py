@@ -16,6 +16,7 @@ from commonview.api.import_desk import ImportBooks
 from commonview.api.live_desk import LiveDesk
 from commonview.api.media_address import MediaAddress
 from commonview.api.picture_desk import PictureDesk
+from commonview.api.recoded_desk import RecodedDesk
 from commonview.api.recorded_desk import RecordedDesk
 from commonview.api.snapshot_desk import SnapshotDesk
 from commonview.api.talk_desk import TalkDesk
@@ -54,6 +55,7 @@ class ApiContext:
     exports: ExportDesk
     export_downloads: ExportDownloads
     pictures: PictureDesk
+    recoded: RecodedDesk
     talks: TalkDesk
     counters: Callable[[], Counters]
     sip_port: Callable[[], int]

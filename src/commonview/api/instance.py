@@ -197,6 +197,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
             exports=rendering.exports,
             export_downloads=rendering.downloads,
             pictures=rendering.pictures,
+            recoded=rendering.recoded,
             talks=TalkDesk(security, network, live),
             counters=lambda: _counters(app, context),
             sip_port=lambda: network.sip_port,

@@ -79,7 +79,12 @@ class RecordedDesk:
         self._indexes: OrderedDict[tuple[Track, int], Contents] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._endings = Endings()
+        self._on_end: Callable[[str], None] = lambda _access_id: None
         self.counters: Counter[str] = Counter()
+
+    def follow_ends(self, on_end: Callable[[str], None]) -> None:
+        """Who is told, by its access id, that a look is over."""
+        self._on_end = on_end
 
     async def open(
         self, subject: Subject, wish: Wish, begin: datetime, end: datetime
@@ -346,6 +351,7 @@ class RecordedDesk:
         if look is None:
             return  # it ended while it was still being opened
         look.outcome = outcome
+        self._on_end(access_id)
         task = asyncio.get_running_loop().create_task(self._close(access_id, outcome, look.bytes_sent))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -12,7 +12,8 @@ from commonview.api.export_desk import ExportDesk
 from commonview.api.export_downloads import ExportDownloads
 from commonview.api.export_evidence import Evidence
 from commonview.api.picture_desk import PictureDesk
-from commonview.rendering import Export, Exports, Limits, RenderPool, Studio
+from commonview.api.recoded_desk import RecodedDesk
+from commonview.rendering import Export, Exports, Limits, Recoder, RenderPool, Studio
 
 if TYPE_CHECKING:
     from commonview.api.recorded_desk import RecordedDesk
@@ -30,6 +31,8 @@ _EXPORT_S: Final = 24 * 3600.0
 _SILENCE_S: Final = 180.0
 _PICTURES_WAITING: Final = 64
 _EXPORTS_WAITING: Final = 1000
+_GROUP_S: Final = 60.0
+_GROUPS_WAITING: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class RenderingRooms:
     exports: ExportDesk
     downloads: ExportDownloads
     pictures: PictureDesk
+    recoded: RecodedDesk
     closing: AsyncExitStack
 
     async def close(self) -> None:
@@ -82,6 +86,16 @@ async def open_rendering(
             nice=10,
         )
     )
+    recoding = RenderPool(
+        Limits(
+            settings.recode_workers,
+            _GROUPS_WAITING,
+            settings.render_memory_bytes,
+            2**20,
+            _GROUP_S,
+            _GROUP_S,
+        )
+    )
     exports = Exports(
         settings.export_dir or settings.data_dir / "rendered",
         slow,
@@ -94,14 +108,17 @@ async def open_rendering(
     desk = ExportDesk(security, Evidence(network, recording, clock), exports)
     downloads = ExportDownloads(security, desk, exports)
     pictures = PictureDesk(security, network, media, recorded, Studio(quick), settings.data_dir / "stills")
+    recoded = RecodedDesk(recorded, Recoder(recoding))
     for room in (desk, downloads, pictures):
         _follow(security, loop, room)
         closing.push_async_callback(room.drain)
     closing.push_async_callback(slow.close)
     closing.push_async_callback(quick.close)
+    closing.push_async_callback(recoding.close)
     closing.push_async_callback(exports.close)
+    closing.push_async_callback(recoded.drain)
     await exports.start()
-    return RenderingRooms(desk, downloads, pictures, closing)
+    return RenderingRooms(desk, downloads, pictures, recoded, closing)
 
 
 def _follow(

@@ -275,6 +275,13 @@ class Settings(BaseModel):
         ge=512 * 2**20,
         le=64 * 2**30,
     )
+    recode_workers: int = _field(
+        2,
+        _RENDERING,
+        "Processes that encode recordings as H.264, group by group, for browsers that cannot decode them.",
+        ge=1,
+        le=16,
+    )
     export_dir: Path | None = _field(
         None, _RENDERING, "Folder exports are kept in; by default `rendered` in data_dir."
     )

@@ -16,6 +16,7 @@ from commonview.rendering.export_model import (
 from commonview.rendering.exports import ExportRefused, Exports, ExportUnknown
 from commonview.rendering.package import Package, Piece
 from commonview.rendering.pool import Limits, RenderPool
+from commonview.rendering.recoder import RecodedGroup, Recoder, RecordedGroup
 from commonview.rendering.studio import Place, Still, Strip, Studio, Window
 from commonview.rendering.transcoder import LiveTranscoder, TranscoderLimits, TranscoderReport
 
@@ -33,6 +34,9 @@ __all__ = [
     "Package",
     "Piece",
     "Place",
+    "RecodedGroup",
+    "Recoder",
+    "RecordedGroup",
     "RenderBusy",
     "RenderError",
     "RenderFailed",

@@ -12,8 +12,10 @@ import av
 import av.error
 
 from commonview.rendering import cutting
+from commonview.rendering.bits import BadParameters
 from commonview.rendering.cutting import Fate, Group, Picture, Source, Window
-from commonview.rendering.edges import EdgeEncoder, is_clean, joint_parameters
+from commonview.rendering.edges import EdgeEncoder, is_clean, joint_parameters, needs_before
+from commonview.rendering.feed import Feed
 from commonview.rendering.output import Output
 from commonview.rendering.stamp import Stamp
 from commonview.rendering.whole import WholeEncoder
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.frame import VideoFrame
 
     from commonview.rendering.worker import Progress
 
@@ -52,7 +53,7 @@ def clip(arguments: dict[str, Any], progress: Progress) -> tuple[dict[str, Any],
         cut.examine(sources)
         for run in cutting.runs(cut.usable, cut.begin_us, cut.end_us):
             cut.write(run)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, BadParameters) as error:
         raise JobFailed(
             "media_unreadable", f"the recording cannot be rendered ({type(error).__name__})"
         ) from error
@@ -85,7 +86,7 @@ class _Cut:
 
     def write(self, run: list[Source]) -> None:
         """The files of sources that follow one another."""
-        writer: _Writer | None = None
+        writer: Writer | None = None
         for number, source in enumerate(run):
             try:
                 container = av.open(source.path)
@@ -107,11 +108,11 @@ class _Cut:
         if writer is not None:
             self._finish(writer)
 
-    def _writer(self, container: InputContainer, rest: list[Source]) -> _Writer | None:
+    def _writer(self, container: InputContainer, rest: list[Source]) -> Writer | None:
         name = f"{self.stem}-{len(self.files) + 1}.mp4"
-        return _Writer(self, self.folder / name, container, rest)
+        return Writer(self, self.folder / name, container, rest)
 
-    def _finish(self, writer: _Writer) -> None:
+    def _finish(self, writer: Writer) -> None:
         told = writer.close()
         if told is not None:
             self.files.append(told)
@@ -122,7 +123,7 @@ class _Cut:
                 one["state"] = "unreadable"
 
 
-class _Writer:
+class Writer:
     """One file of a cut."""
 
     def __init__(self, cut: _Cut, path: Path, container: InputContainer, sources: list[Source]) -> None:
@@ -135,6 +136,8 @@ class _Writer:
         self._edges: EdgeEncoder | None = None
         self._why = ""
         self._told_us = 0
+        self._feed: Feed | None = None
+        """Of the source before, when the whole is encoded: the next may lean on its pictures."""
         self._choose(container, sources)
 
     def _choose(self, container: InputContainer, sources: list[Source]) -> None:
@@ -143,6 +146,9 @@ class _Writer:
             self._why = "burned_in"
         elif self._cut.exact and self._cuts_groups(sources):
             self._edges, self._why = joint_parameters(container)
+            if self._edges is not None and not all(_begins_clean(source) for source in sources[1:]):
+                # Pictures of a camera would lean on edges where they leant on its own.
+                self._edges, self._why = None, "open_groups"
         if self._why:
             self._whole = WholeEncoder(container, self._cut.stamp)
 
@@ -152,7 +158,7 @@ class _Writer:
             if source.begin_us < self._cut.begin_us or source.end_us > self._cut.end_us:
                 try:
                     with av.open(source.path) as container:
-                        planned = self._plan(container, source)[1]
+                        planned = self._plan(container, source, is_first=source is sources[0])[1]
                 except (av.error.FFmpegError, OSError):
                     continue
                 if any(group.fate is Fate.ENCODE for group in planned):
@@ -164,18 +170,21 @@ class _Writer:
         same = (container.streams.video[0].codec_context.extradata or b"") == self._first
         return (same or self._whole is not None) and _audio_parameters(container) == self._audio
 
-    def _plan(self, container: InputContainer, source: Source) -> tuple[list[Picture], list[Group], Window]:
+    def _plan(
+        self, container: InputContainer, source: Source, *, is_first: bool
+    ) -> tuple[list[Picture], list[Group], Window]:
         stream = container.streams.video[0]
         pictures = [
             Picture(packet.pts or 0, packet.dts or 0, is_clean(packet, stream.codec_context.extradata))
-            for packet in _whole_packets(container, [stream])
+            for packet in _whole_packets(container, [stream], is_first=is_first)
         ]
         window = cutting.window(pictures, source, self._cut.begin_us, self._cut.end_us)
         return pictures, cutting.plan(pictures, window.begin, window.end, exact=self._cut.exact), window
 
     def source(self, container: InputContainer, source: Source) -> None:
         """Everything of a source that belongs to the cut."""
-        pictures, planned, window = self._plan(container, source)
+        is_first = self._output is None
+        pictures, planned, window = self._plan(container, source, is_first=is_first)
         begin, end = window.begin, window.end
         times = cutting.kept(pictures, planned, begin, end)
         if not times:
@@ -191,8 +200,8 @@ class _Writer:
         streams = [video, *container.streams.audio[:1]]
         group_at = iter(planned)
         group, number = next(group_at), -1
-        feed = _Feed(self, source, base, window)
-        for packet in _whole_packets(container, streams):
+        feed = self._fed(pictures[0], Feed(self, source, base, window, video.codec_context.extradata))
+        for packet in _whole_packets(container, streams, is_first=is_first):
             if packet.stream is not video:
                 self._output.sound(packet)
                 continue
@@ -202,7 +211,19 @@ class _Writer:
                 group = following
             if group.first <= number < group.stop:
                 feed.picture(packet, group.fate)
-        feed.end()
+        if self._whole is None:
+            feed.end()
+
+    def _fed(self, first: Picture, feed: Feed) -> Feed:
+        """A feed in the place of the one before."""
+        if self._feed is not None:
+            if first.is_clean:
+                self._feed.end()
+            else:
+                feed.follow(self._feed)
+        if self._whole is not None:
+            self._feed = feed
+        return feed
 
     def _open(self, container: InputContainer, origin_us: int) -> Output:
         output = Output(self._path, origin_us, container, self._edges, self._whole)
@@ -215,20 +236,25 @@ class _Writer:
         if self._output is None:
             return None
         if self._whole is not None:
+            if self._feed is not None:
+                self._feed.end()
             self._whole.end()
         return self._output.close() | {"why": self._why}
 
     @property
     def output(self) -> Output:
+        """The file, once there is something to be in it."""
         assert self._output is not None  # noqa: S101 - opened before anything is fed
         return self._output
 
     @property
     def edges(self) -> EdgeEncoder | None:
+        """What encodes edges, if that is done."""
         return self._edges
 
     @property
     def whole(self) -> WholeEncoder | None:
+        """What encodes everything, if that is done."""
         return self._whole
 
     def tell(self, at_us: int) -> None:
@@ -238,88 +264,34 @@ class _Writer:
             self._cut.progress({"done_us": at_us})
 
 
-class _Feed:
-    """The pictures of one source on their way: copied, or through a decoder and an encoder."""
+def _whole_packets(container: InputContainer, streams: list[Any], *, is_first: bool) -> Iterator[Packet[Any]]:
+    """The packets of a source, up to where it is cut off.
 
-    def __init__(self, writer: _Writer, source: Source, base: int, window: Window) -> None:
-        self._writer = writer
-        self._source = source
-        self._base = base
-        self._window = window
-        self._decoder: Any = None
-        self._delay = 0
-
-    def picture(self, packet: Packet[Any], fate: Fate) -> None:
-        writer = self._writer
-        assert packet.pts is not None  # noqa: S101 - seen to by the caller
-        writer.tell(self._moment(packet.pts))
-        if writer.whole is not None:
-            # A group that is left out is not decoded; one that is copied elsewhere is kept as a whole.
-            if fate is not Fate.LEAVE:
-                self._decode(packet, everything=fate is Fate.COPY)
-        elif fate is Fate.COPY:
-            writer.output.copy(packet, self._base)
-        elif fate is Fate.ENCODE:
-            self._delay = packet.pts - packet.dts if self._decoder is None else self._delay  # type: ignore[operator]
-            self._decode(packet, everything=False)
-
-    def _decode(self, packet: Packet[Any] | None, *, everything: bool) -> None:
-        if self._decoder is None:
-            if packet is None:
-                return
-            self._decoder = _decoder(packet)
-            self._everything = everything
-        for frame in _frames(self._decoder, packet):
-            if frame.pts is not None and (
-                self._everything or self._window.begin <= frame.pts < self._window.end
-            ):
-                self._encode(frame)
-
-    def _encode(self, frame: VideoFrame) -> None:
-        writer, at = self._writer, frame.pts
-        assert at is not None  # noqa: S101 - seen to by the caller
-        frame.pts = at + self._base
-        if writer.whole is not None:
-            writer.whole.picture(frame, self._moment(at))
-        elif writer.edges is not None:
-            for edge in writer.edges.picture(frame):
-                writer.output.edge(edge, self._delay)
-
-    def _moment(self, at: int) -> int:
-        return self._source.begin_us + cutting.us_of(at - self._window.zero)
-
-    def end(self) -> None:
-        """A group is over, or the source."""
-        self._decode(None, everything=False)
-        self._decoder = None
-        if self._writer.edges is not None:
-            for edge in self._writer.edges.end():
-                self._writer.output.edge(edge, self._delay)
-
-
-def _whole_packets(container: InputContainer, streams: list[Any]) -> Iterator[Packet[Any]]:
-    """The packets of a source, up to where it is cut off."""
+    In the first source of a file pictures that need those before its beginning are left out.
+    """
+    leads, key_at = is_first, None
     for packet in container.demux(streams):
         if packet.is_corrupt:
             return
-        if packet.pts is not None and packet.dts is not None:
-            yield packet
+        if packet.pts is None or packet.dts is None:
+            continue
+        if leads and packet.stream is streams[0]:
+            key_at = packet.pts if key_at is None else key_at
+            leads = packet.pts <= key_at
+            if leads and needs_before(packet, streams[0].codec_context.extradata):
+                continue
+        yield packet
 
 
-def _decoder(packet: Packet[Any]) -> Any:
-    template = packet.stream.codec_context
-    decoder: Any = av.CodecContext.create(template.codec.name, "r")
-    decoder.extradata = template.extradata
-    decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(8192 * 8192)}
-    return decoder
-
-
-def _frames(decoder: Any, packet: Packet[Any] | None) -> Iterator[VideoFrame]:
+def _begins_clean(source: Source) -> bool:
+    """Whether the first picture of a source needs nothing before it; so does one that cannot be read."""
     try:
-        yield from decoder.decode(packet)
-    except av.error.FFmpegError:
-        return  # a picture that cannot be decoded is not there; those behind it may be
+        with av.open(source.path) as container:
+            stream = container.streams.video[0]
+            first = next(_whole_packets(container, [stream], is_first=False), None)
+            return first is None or is_clean(first, stream.codec_context.extradata)
+    except (av.error.FFmpegError, OSError, IndexError):
+        return True
 
 
 def _audio_parameters(container: InputContainer) -> tuple[str, bytes] | None:

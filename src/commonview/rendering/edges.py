@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import av
+import av.error
 from av.video.frame import PictureType
 
-from commonview.rendering import nal
+from commonview.rendering import hevc, nal
+from commonview.rendering.bits import BadParameters
 from commonview.rendering.cutting import TICKS
+from commonview.rendering.joints import joint_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
-_PROFILES: Final = {66: "baseline", 77: "main", 100: "high"}
-_FORMATS: Final = ("yuv420p", "yuvj420p")
-_IDR_H265: Final = (19, 20)
+    from commonview.rendering.joints import Joint
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,19 @@ class Edge:
 
 
 class EdgeEncoder:
-    """Encodes groups with parameter sets of an id of their own."""
+    """Encodes groups with parameter sets of ids of their own. Raises `BadParameters`, FFmpegError."""
 
-    def __init__(self, context: Any, configuration: nal.AvcConfiguration) -> None:
+    def __init__(self, context: Any, joint: Joint) -> None:
         self._context = context
-        self._configuration = configuration
-        self._number = configuration.free_id()
+        self._joint = joint
         self._encoder: Any = None
         self._durations: dict[int, int] = {}
         self.pictures = 0
-        sets = list(nal.annex_b(self._opened().extradata or b""))
-        self._sets = [unit for unit in sets if unit[0] & 0x1F in (nal.SPS, nal.PPS)]
-        sps = [unit for unit in self._sets if unit[0] & 0x1F == nal.SPS]
-        pps = [unit for unit in self._sets if unit[0] & 0x1F == nal.PPS]
-        self.extradata = configuration.joined(sps, pps).encode()
+        self.extradata = joint.join(self._opened().extradata or b"")
 
     def _opened(self) -> Any:
         source = self._context
-        encoder: Any = av.CodecContext.create("libx264", "w")
+        encoder: Any = av.CodecContext.create(self._joint.encoder, "w")
         encoder.width, encoder.height, encoder.pix_fmt = source.width, source.height, source.pix_fmt
         encoder.time_base = Fraction(1, TICKS)
         encoder.framerate = Fraction(25)
@@ -63,13 +59,7 @@ class EdgeEncoder:
         encoder.color_primaries = source.color_primaries
         encoder.color_trc = source.color_trc
         encoder.colorspace = source.colorspace
-        encoder.options = {
-            "preset": "veryfast",
-            "tune": "zerolatency",
-            "crf": "17",
-            "profile": _PROFILES[self._configuration.profile],
-            "x264-params": f"sps-id={self._number}:keyint=infinite:scenecut=0:bframes=0:sliced-threads=0",
-        }
+        encoder.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "17", **self._joint.options}
         encoder.open()
         return encoder
 
@@ -96,7 +86,7 @@ class EdgeEncoder:
     def _edges(self, packets: list[Packet[Any]]) -> list[Edge]:
         found = []
         for packet in packets:
-            data = nal.access_unit(bytes(packet), self._configuration.length_size)
+            data = self._joint.access_unit(bytes(packet))
             pts = int(packet.pts or 0)
             found.append(Edge(data, pts, self._durations.pop(pts, 0), packet.is_keyframe))
         self.pictures += len(found)
@@ -106,16 +96,14 @@ class EdgeEncoder:
 def joint_parameters(container: InputContainer) -> tuple[EdgeEncoder | None, str]:
     """What encodes edges for this source; else None and why the whole must be encoded."""
     context = container.streams.video[0].codec_context
-    if context.codec.name != "h264":
-        return None, "codec"
+    if context.width % 2 or context.height % 2:
+        return None, "profile"
+    joint, why = joint_of(context.codec.name, context.extradata or b"", str(context.pix_fmt))
+    if joint is None:
+        return None, why
     try:
-        configuration = nal.AvcConfiguration.parse(context.extradata or b"")
-        if configuration.profile not in _PROFILES or context.pix_fmt not in _FORMATS:
-            return None, "profile"
-        if context.width % 2 or context.height % 2:
-            return None, "profile"
-        return EdgeEncoder(context, configuration), ""
-    except nal.BadParameters:
+        return EdgeEncoder(context, joint), ""
+    except (BadParameters, av.error.FFmpegError):
         return None, "parameters"
 
 
@@ -128,7 +116,19 @@ def is_clean(packet: Packet[Any], extradata: bytes | None) -> bool:
     if name == "h264" and len(configuration) > 4 and configuration[0] == 1:
         kinds = [unit[0] & 0x1F for unit in nal.units(bytes(packet), (configuration[4] & 3) + 1)]
         return nal.IDR in kinds
-    if name == "hevc" and len(configuration) > 21:
-        kinds = [unit[0] >> 1 & 0x3F for unit in nal.units(bytes(packet), (configuration[21] & 3) + 1)]
-        return any(kind in _IDR_H265 for kind in kinds)
+    if name == "hevc":
+        return any(kind in hevc.IDR for kind in _hevc_kinds(packet, configuration))
     return True
+
+
+def needs_before(packet: Packet[Any], extradata: bytes | None) -> bool:
+    """Whether this picture, shown before the key frame it follows, needs pictures before that (RASL)."""
+    if packet.stream.codec_context.codec.name != "hevc":
+        return False
+    return any(kind in hevc.RASL for kind in _hevc_kinds(packet, extradata or b""))
+
+
+def _hevc_kinds(packet: Packet[Any], configuration: bytes) -> list[int]:
+    if len(configuration) <= 21:
+        return []
+    return [hevc.kind_of(unit) for unit in nal.units(bytes(packet), (configuration[21] & 3) + 1)]

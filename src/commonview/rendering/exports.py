@@ -160,7 +160,9 @@ class Exports:
         ):
             raise ExportRefused("wait until exports under way are finished", code="export_too_many")
         used = sum(one.bytes for one in self._known.values() if one.account_id == account_id)
-        used += sum(self._jobs[one.id].estimate for one in living if one.account_id == account_id)
+        # One that ends in this moment has no job any more, and not its state yet.
+        jobs = [self._jobs[one.id] for one in living if one.account_id == account_id and one.id in self._jobs]
+        used += sum(job.estimate for job in jobs)
         if used + estimate > self._quota_bytes:
             raise ExportRefused(
                 "the exports kept for this account leave no room for it; delete some",

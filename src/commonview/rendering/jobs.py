@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from commonview.rendering import clip, pictures
+from commonview.rendering import clip, pictures, recode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 JOBS: Final[Mapping[str, Job]] = {
     "clip": clip.clip,
+    "recode": recode.recode,
     "still": pictures.still,
     "strip": pictures.strip,
 }

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from commonview.rendering.bits import BadParameters, Bits, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -18,11 +20,9 @@ SEI: Final = 6
 SPS: Final = 7
 PPS: Final = 8
 DELIMITER: Final = 9
+LEVEL_AT: Final = 3
+"""Where a sequence parameter set says its level, behind profile and constraints (7.3.2.1.1)."""
 _MOST_ID: Final = 31
-
-
-class BadParameters(ValueError):
-    """Not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class AvcConfiguration:
     def encode(self) -> bytes:
         """As octets."""
         head = bytes([1, self.profile, self.compatibility, self.level, 0xFC | (self.length_size - 1)])
-        body = bytes([0xE0 | len(self.sps)]) + _prefixed(self.sps, 2)
-        return head + body + bytes([len(self.pps)]) + _prefixed(self.pps, 2) + self.extension
+        body = bytes([0xE0 | len(self.sps)]) + prefixed(self.sps, 2)
+        return head + body + bytes([len(self.pps)]) + prefixed(self.pps, 2) + self.extension
 
     def free_id(self) -> int:
         """An id that no parameter set here has. Raises `BadParameters`."""
@@ -66,7 +66,7 @@ class AvcConfiguration:
     def joined(self, sps: Iterable[bytes], pps: Iterable[bytes]) -> AvcConfiguration:
         """With further parameter sets; the level is that of the most demanding."""
         more_sps, more_pps = tuple(sps), tuple(pps)
-        level = max([self.level, *(one[3] for one in more_sps)])
+        level = max([self.level, *(one[LEVEL_AT] for one in more_sps)])
         return replace(self, level=level, sps=self.sps + more_sps, pps=self.pps + more_pps)
 
 
@@ -84,7 +84,7 @@ def annex_b(data: bytes) -> Iterator[bytes]:
 def access_unit(data: bytes, length_size: int) -> bytes:
     """A byte stream's access unit as in MP4: lengths in front, parameter sets and remarks left out."""
     units = [unit for unit in annex_b(data) if unit[0] & 0x1F not in (SEI, SPS, PPS, DELIMITER)]
-    return _prefixed(units, length_size)
+    return prefixed(units, length_size)
 
 
 def units(data: bytes, length_size: int) -> Iterator[bytes]:
@@ -101,12 +101,12 @@ def units(data: bytes, length_size: int) -> Iterator[bytes]:
 
 def sps_id(unit: bytes) -> int:
     """seq_parameter_set_id (7.3.2.1.1). Raises `BadParameters`."""
-    return _Bits(unit, 4).ue()
+    return _bits_of(unit, 4).ue()
 
 
 def pps_ids(unit: bytes) -> tuple[int, int]:
     """pic_parameter_set_id and seq_parameter_set_id (7.3.2.2). Raises `BadParameters`."""
-    bits = _Bits(unit, 1)
+    bits = _bits_of(unit, 1)
     return bits.ue(), bits.ue()
 
 
@@ -122,24 +122,10 @@ def _sets(data: bytes, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
     return tuple(found), at
 
 
-def _prefixed(units: Iterable[bytes], size: int) -> bytes:
+def _bits_of(unit: bytes, begin: int) -> Bits:
+    return Bits(plain(unit[begin : begin + 16]))
+
+
+def prefixed(units: Iterable[bytes], size: int) -> bytes:
+    """NAL units with their lengths in front."""
     return b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
-
-
-class _Bits:
-    """Exp-Golomb numbers of a NAL unit, from an octet on (7.3.1, 9.1)."""
-
-    def __init__(self, unit: bytes, begin: int) -> None:
-        plain = unit[begin : begin + 16].replace(b"\x00\x00\x03", b"\x00\x00")
-        self._bits = "".join(f"{octet:08b}" for octet in plain)
-        self._at = 0
-
-    def ue(self) -> int:
-        one = self._bits.find("1", self._at)
-        zeros = one - self._at
-        end = one + 1 + zeros
-        if one < 0 or zeros > 16 or end > len(self._bits):
-            raise BadParameters("a number is cut off")
-        value = int(self._bits[one:end], 2) - 1
-        self._at = end
-        return value

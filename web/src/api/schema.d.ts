@@ -1991,6 +1991,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/recorded/{access_id}/{stream_number}/{sequence}/h264/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recorded Group As H264
+         * @description A group of pictures of the segment's index, encoded anew as H.264, at most `width` wide, without sound.
+         *
+         *     Fragmented MP4: `ftyp` and `moov` (`X-Commonview-Init` octets), then a fragment a picture, whose times are
+         *     those of the recording. `Content-Type` names the codec. `key_only` makes the key frame alone. 503 when too
+         *     much is asked for at once; what nobody waits for any more is dropped.
+         */
+        get: operations["get_recorded_group_as_h264"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recorded/{access_id}/{stream_number}/{sequence}/index": {
         parameters: {
             query?: never;
@@ -14525,6 +14549,61 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request does not fit its description */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    get_recorded_group_as_h264: {
+        parameters: {
+            query?: {
+                width?: number;
+                key_only?: boolean;
+            };
+            header?: never;
+            path: {
+                access_id: string;
+                stream_number: number;
+                sequence: number;
+                group: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": string;
+                };
             };
             /** @description The request does not fit its description */
             422: {

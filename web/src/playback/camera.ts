@@ -4,14 +4,15 @@ import { codecName } from '@/player/mime'
 
 import { correction, flows, onlyKeys } from './clock'
 import { intoPictureMs, type Standing } from './engine'
-import { pictures, standing, type Pictures } from './fragments'
+import { pictures } from './fragments'
 import { discardable, groupAt, wanted, type Aim, type Group, type Held } from './groups'
 import { Edge, Growth } from './growth'
 import { Heads } from './heads'
-import { Library, type Head } from './library'
+import type { Head } from './library'
 import { goesOn, landing, lineOf, segmentAt, type Segment } from './line'
 import { RecordedSound } from './recordedSound'
 import { Screen, ScreenTrouble } from './screen'
+import { Source, type Brought } from './source'
 import { Watch } from './watch'
 
 export interface Ask {
@@ -32,13 +33,6 @@ export interface CameraTrouble {
 const aheadMs = 8000
 const ticksAMs = 90
 
-/** A group as it came: all of it, what was missing of it, or its key frame made to stand until the next one. */
-interface Brought extends Pictures {
-  group: Group
-  isWhole: boolean
-  /** Bytes of it that were there before. */
-  skipped: number
-}
 /** After a fault it is tried again; the server may be busy, a file may be gone. */
 const retryMs = 2000
 /** A place that the video element does not reach is asked for again after so long. */
@@ -50,7 +44,7 @@ export class Camera {
   readonly sound: RecordedSound
   line: Segment[] = []
   trouble: CameraTrouble | null = null
-  private readonly library = new Library()
+  private readonly library = new Source()
   private readonly heads: Heads
   private readonly held = new Map<string, Held>()
   private readonly heldGroups = new Map<string, Group>()
@@ -75,7 +69,8 @@ export class Camera {
     this.watch = new Watch(this.screen.video, origin, clockAt)
     this.sound = new RecordedSound(origin)
     this.heads = new Heads(this.library, {
-      onOpened: ({ head, group, bytes }) => this.put(head, [{ group, isWhole: true, skipped: 0, ...pictures(bytes) }]),
+      // What cannot be decoded here is brought in another way.
+      onOpened: ({ head, group, bytes }) => this.put(this.library.isForeign(group.segment) ? [] : [{ group, isWhole: true, skipped: 0, mime: head.mime, init: head.init, ...pictures(bytes) }]),
       onNews,
       onTrouble: (problem, stop, aim) => this.explain(problem, stop, aim),
     })
@@ -138,10 +133,11 @@ export class Camera {
     return [at - 1, at, at + 1].flatMap((index) => this.times.get(this.heads.groups[index]?.id ?? '') ?? [])
   }
 
-  codecs(position: number): { name: string; width: number; height: number } | null {
+  codecs(position: number): { name: string; width: number; height: number; foreign: boolean } | null {
     const segment = segmentAt(this.line, position)
     const head = segment === null ? undefined : this.heads.of(segment)
-    return head === undefined ? null : { name: codecName(head.mime), width: head.width, height: head.height }
+    if (segment === null || head === undefined) return null
+    return { name: codecName(head.mime), width: head.width, height: head.height, foreign: this.library.isForeign(segment) }
   }
 
   close(): void {
@@ -260,7 +256,7 @@ export class Camera {
     this.discard(aim)
     const here = groupAt(this.heads.groups, aim.at)
     if (here === null || here.segment !== segmentAt(this.line, aim.at)) return
-    const next = wanted(this.heads.groups, this.held, aim)
+    const next = this.library.portion(wanted(this.heads.groups, this.held, aim), aim.direction)
     const first = next[0]
     if (first === undefined) return
     const current = this.fetching
@@ -293,21 +289,14 @@ export class Camera {
     if (segment === undefined || head === undefined) return
     // Of a group that grew only what is new.
     const asked = groups.map((group) => ({ ...group, ...this.remaining(group) }))
-    const bytes = keysOnly && groups[0] !== undefined ? await this.library.key(segment.url, groups[0], stop.signal) : await this.library.whole(segment.url, asked, stop.signal)
+    const parts = await this.library.bring(head, groups, asked, keysOnly, stop.signal)
     if (stop.signal.aborted || this.closed) return
-    const base = asked[0]?.offset ?? 0
-    const parts = asked.map((rest, index) => {
-      const group = groups[index] ?? rest
-      const own = keysOnly ? bytes : bytes.subarray(rest.offset - base, rest.offset - base + rest.bytes)
-      const isWhole = !keysOnly || own.byteLength >= group.bytes
-      return { group, isWhole, skipped: group.bytes - rest.bytes, ...(isWhole ? pictures(own) : standing(own, (group.end - group.begin) * ticksAMs)) }
-    })
-    await this.put(head, parts.filter((one) => this.held.get(one.group.id) !== 'whole'))
+    await this.put(parts.filter((one) => this.held.get(one.group.id) !== 'whole'))
   }
 
   /** Into the buffer, group after group. */
-  private async put(head: Head, parts: readonly Brought[]): Promise<void> {
-    for (const { group, isWhole, skipped, bytes, times } of parts) {
+  private async put(parts: readonly Brought[]): Promise<void> {
+    for (const { group, isWhole, skipped, mime, init, bytes, times } of parts) {
       const { begin } = group.segment
       const before = skipped > 0 ? (this.times.get(group.id) ?? []) : []
       // Written down first: what is discarded meanwhile is taken out behind it.
@@ -315,7 +304,7 @@ export class Camera {
       this.heldGroups.set(group.id, group)
       if (isWhole) this.times.set(group.id, [...before, ...times.map((one) => begin + one / ticksAMs)])
       try {
-        await this.screen.append({ mime: head.mime, init: head.init, offset: this.seconds(begin), bytes })
+        await this.screen.append({ mime, init, offset: this.seconds(begin), bytes })
       } catch (problem) {
         this.forget(group)
         throw problem
@@ -327,6 +316,7 @@ export class Camera {
         this.appended.set(group.id, held)
         this.reach.set(group.id, { bytes: isWhole ? group.bytes : 0, until: group.end })
       }
+      this.trouble = null
       this.onNews()
     }
   }

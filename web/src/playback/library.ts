@@ -32,7 +32,8 @@ export interface Opening {
 /** A key frame is fetched by as much as the largest seen, and some. */
 const leastKey = 64 * 1024
 
-async function asked(url: string, signal: AbortSignal, range?: readonly [number, number]): Promise<Response> {
+/** Throws the server's refusal. */
+export async function asked(url: string, signal: AbortSignal, range?: readonly [number, number]): Promise<Response> {
   let response: Response
   try {
     const headers: Record<string, string> = range === undefined ? {} : { Range: `bytes=${range[0]}-${range[1] - 1}` }

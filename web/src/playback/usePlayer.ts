@@ -33,7 +33,8 @@ export interface PlayerTile {
   shownAt: number | null
   offByMs: number | null
   seekMs: number | null
-  codec: { name: string; width: number; height: number } | null
+  /** `foreign`: this browser cannot decode it, and is sent it transcoded. */
+  codec: { name: string; width: number; height: number; foreign: boolean } | null
   sound: SoundState
 }
 

@@ -2,7 +2,8 @@
 //! the door without a proof, nor repeats a line break of its own in an answer.
 #![no_main]
 
-use commonview_media::outlets::rtsp::request::{Delivery, Place, delivery};
+use commonview_media::outlets::rtsp::reports::Reports;
+use commonview_media::outlets::rtsp::request::{Delivery, Place, deliveries};
 use commonview_media::outlets::rtsp::session::{Ask, Credential, Session};
 use libfuzzer_sys::fuzz_target;
 
@@ -83,7 +84,13 @@ fuzz_target!(|data: &[u8]| {
         if let Some(place) = Place::parse(text) {
             assert!(!place.base.contains('\n') && !place.stream_id.contains('/'));
         }
-        let _ = delivery(text);
+        assert!(deliveries(text).count() <= 8);
+    }
+    let mut reports = Reports::default();
+    reports.sent(rest, 0);
+    if reports.heard(rest, (u32::from(first), 90_000), 1_000_000) {
+        let told = reports.latest();
+        assert!(told.is_none_or(|told| told.jitter_ms.is_finite() && told.loss < 1.0));
     }
 });
 

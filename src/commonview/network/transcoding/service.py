@@ -51,6 +51,8 @@ _REMEMBERED: Final = 200
 _PLACE_S: Final = 60.0
 """As long as a ticket may live."""
 _CODEC: Final = "h264"
+_VIEWERS_LEAVE_S: Final = 1.0
+_VIEWERS_LEAVE_STEPS: Final = 50
 
 
 @dataclass(slots=True, eq=False)
@@ -202,6 +204,11 @@ class Transcodes:
             self._end(run)
         while self._tasks:
             await asyncio.wait(list(self._tasks))
+        # Their streams are closed; what the node says of each viewer's end closes its access record.
+        for _ in range(_VIEWERS_LEAVE_STEPS):
+            if not self._by_stream:
+                return
+            await asyncio.sleep(_VIEWERS_LEAVE_S / _VIEWERS_LEAVE_STEPS)
 
     # -- at work
 

@@ -78,13 +78,13 @@ pub enum Delivery {
     },
 }
 
-/// The first alternative of a Transport field (RFC 2326 12.39) that can be had. Where a player would have media sent elsewhere
-/// (`destination`) is passed over: datagrams go to whoever holds the connection.
-pub fn delivery(transport: &str) -> Option<Delivery> {
+/// The alternatives of a Transport field (RFC 2326 12.39) that can be had, the one the player likes best first. Where it would have
+/// media sent elsewhere (`destination`) is passed over: datagrams go to whoever holds the connection.
+pub fn deliveries(transport: &str) -> impl Iterator<Item = Delivery> {
     transport
         .split(',')
         .take(ALTERNATIVES_MAX)
-        .find_map(|alternative| one_delivery(alternative.trim()))
+        .filter_map(|alternative| one_delivery(alternative.trim()))
 }
 
 fn one_delivery(text: &str) -> Option<Delivery> {
@@ -217,7 +217,7 @@ mod tests {
             ("RTP/AVP/TCP;interleaved=0-1;mode=record", None),
             ("", None),
         ] {
-            assert_eq!(delivery(text), found, "{text}");
+            assert_eq!(deliveries(text).next(), found, "{text}");
         }
     }
 }

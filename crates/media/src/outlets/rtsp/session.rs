@@ -15,7 +15,7 @@
 mod answers;
 
 use super::digest::{self, Answer};
-use super::request::{Delivery, Place, TRACKS_MAX, delivery, is_repeatable};
+use super::request::{Delivery, Place, TRACKS_MAX, deliveries, is_repeatable};
 use crate::rtsp::message::{self, Item, Message, ReadError, Reader, StartLine};
 
 /// What a player may do; a live picture is neither paused nor recorded.
@@ -308,8 +308,8 @@ impl Session {
         if self.deliveries[track].is_some() {
             return self.turn_down(455, cseq);
         }
-        let wanted = message.header("Transport").and_then(delivery);
-        match wanted.filter(|wanted| self.goes_with_the_others(wanted)) {
+        let mut wanted = deliveries(message.header("Transport").unwrap_or_default());
+        match wanted.find(|wanted| self.goes_with_the_others(wanted)) {
             Some(wanted) => {
                 self.pending = Some((cseq, Pending::SetUp(track, wanted)));
                 Some(Ask::SetUp {
