@@ -34,8 +34,10 @@ STREAMS = int(os.environ.get("ENDURANCE_STREAMS", "100"))
 FLEETS = 4
 PORTS = range(12000, 12000 + 10 * STREAMS)
 """Pairs for every stream, and for those whose ports still rest."""
-SETTINGS = {"session_idle_stop_s": 2, "trace_bytes": 1 << 21}
-"""The trace of the latest signalling is full before memory is looked at first, not an hour later."""
+SETTINGS = {"session_idle_stop_s": 2, "trace_bytes": 1 << 21, "database_cache_bytes": 1 << 20}
+"""What is kept up to a bound is full before memory is looked at first, not an hour later."""
+RUSH_S = 5.0
+"""Longest look of the rush at first, which fills what a session remembers of its viewers."""
 POOLED = 16
 """Threads of pools that grow to their bound and shrink when they idle."""
 SHARED_SHARE = 0.5
@@ -68,7 +70,8 @@ class Footprint:
 class Crowd:
     """Viewers that look for a while, by WebSocket and by plain HTTP: one of each camera, some of any."""
 
-    def __init__(self, server: Server, channel_ids: list[str]) -> None:
+    def __init__(self, server: Server, channel_ids: list[str], longest_s: float) -> None:
+        self._longest_s = longest_s
         self._server = server
         self._channel_ids = channel_ids
         signed_in = server.sign_in(OPERATOR)
@@ -90,7 +93,7 @@ class Crowd:
         while True:
             channel_id = own or self._chance.choice(self._channel_ids)
             protocol = self._chance.choice(["ws", "http"])
-            await self._look(channel_id, protocol, self._chance.uniform(1, 60))
+            await self._look(channel_id, protocol, self._chance.uniform(1, self._longest_s))
 
     async def _count(self) -> None:
         while True:
@@ -222,9 +225,9 @@ async def test_after_a_long_bustle_the_server_holds_what_it_held_before(tmp_path
                 180,
             )
             channel_ids = [one["id"] for one in known]
-            await bustle(max(1.0, MINUTES / 30), Crowd(server, channel_ids), cameras)
+            await bustle(max(1.0, MINUTES / 20), Crowd(server, channel_ids, RUSH_S), cameras)
             before = await at_rest(server)
-            crowd = Crowd(server, channel_ids)
+            crowd = Crowd(server, channel_ids, 60.0)
             await bustle(MINUTES, crowd, cameras)
             after = await at_rest(server)
     finally:

@@ -82,7 +82,7 @@ async def open_instance(settings: Settings, *, clock: Clock | None = None) -> As
         require_local(settings)
 
         bus = Bus()
-        db = Database.at(data.database)
+        db = Database.at(data.database, cache_bytes=settings.database_cache_bytes)
         stack.callback(db.close)
         await to_thread.run_sync(migrate, db)
         security = await to_thread.run_sync(

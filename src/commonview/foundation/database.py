@@ -9,8 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import Dialect
@@ -42,7 +43,7 @@ _SQLITE_FULL = 13
 _SQLITE_DAMAGED = {11, 26}  # CORRUPT, NOTADB
 _SQLITE_UNAVAILABLE = {5, 6, 8, 10, 14}  # BUSY, LOCKED, READONLY, IOERR, CANTOPEN
 
-_CACHE_KIB = 16 * 1024
+CACHE_BYTES: Final = 16 * 2**20
 """Pages a connection keeps; a million channels have indexes that do not fit the 2 MiB of SQLite itself."""
 
 _CHECKPOINT_PAGES = 4_000
@@ -79,7 +80,7 @@ class Database:
     failing with "database is locked". All methods are thread-safe.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, busy_timeout_s: float = 5.0, cache_bytes: int = CACHE_BYTES) -> None:
         self.url = url
         self._where = make_url(url).database or "in memory"
         self._is_sqlite = make_url(url).get_backend_name() == "sqlite"
@@ -94,13 +95,13 @@ class Database:
         self._write_lock = threading.Lock()
         self._writer: int | None = None
         if self._is_sqlite:
-            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "connect", partial(_configure_sqlite, cache_bytes // 1024))
             event.listen(self.engine, "begin", _begin_sqlite)
 
     @classmethod
-    def at(cls, path: Path) -> "Database":
-        """The SQLite database in the file `path`, created when absent."""
-        return cls(f"sqlite:///{path}")
+    def at(cls, path: Path, *, cache_bytes: int = CACHE_BYTES) -> "Database":
+        """The SQLite database in the file `path`, created when absent; a connection keeps so much of it."""
+        return cls(f"sqlite:///{path}", cache_bytes=cache_bytes)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -148,13 +149,13 @@ def migrate(db: Database) -> None:
     upgrade(db)
 
 
-def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _configure_sqlite(cache_kib: int, connection: sqlite3.Connection, _record: object) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        cursor.execute(f"PRAGMA cache_size=-{cache_kib}")
         cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     finally:
         cursor.close()

@@ -50,6 +50,14 @@ class Settings(BaseModel):
         _DATA,
         "Where this instance keeps its database, keys and audit log; created when absent.",
     )
+    database_cache_bytes: int = _field(
+        16 * 2**20,
+        _DATA,
+        "Memory each of about ten connections may keep of the database, in bytes. Indexes of a million "
+        "channels do not fit into 2 MiB.",
+        ge=2**18,
+        le=2**34,
+    )
 
     http_host: str = _field("127.0.0.1", _WEB, "Address the console and the API listen on.")
     http_port: Port = _field(8000, _WEB, "Port of the console and the API; 0 picks a free one.")
